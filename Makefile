@@ -1,0 +1,46 @@
+# Everything installs into .venv; nothing else on the machine is touched but uv's own cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/boot/bin/uv)
+
+.PHONY: help demo test check format gpu-check clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/boot/bin/uv:
+	@$(PYTHON) -m venv $(VENV)/boot
+	@$(VENV)/boot/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(INSTALLED): pyproject.toml
+	@test -x "$(UV)" || $(MAKE) --no-print-directory $(VENV)/boot/bin/uv
+	@test -x $(BIN)/python || "$(UV)" venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	@echo "installing advtool and what it needs into $(VENV) ..." >&2
+	@"$(UV)" pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@
+
+install: $(INSTALLED)  ## .venv with advtool, its dependencies and the developers' tools
+
+demo: $(INSTALLED)  ## train two small models on real images and read their effective robustness
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+test: $(INSTALLED)  ## the tests
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## lint, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED)  ## format the code and mend what ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+gpu-check: $(INSTALLED)  ## the GPU agrees with the CPU (skipped with a reason without CUDA)
+	@$(BIN)/python -m pytest tests/gpu -rs
+
+clean:  ## remove .venv and caches (never checkpoints or runs)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,167 @@
+"""Checkpoints that cannot run code: tensors in safetensors, everything else in its JSON header.
+
+This module moves headers and tensors in and out of files; :mod:`advtool.models` makes models of them.
+"""
+
+import json
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from advtool.errors import InputError
+from advtool.results import ThreatModel
+
+HEADER_KEY = "advtool"
+SUFFIX = ".safetensors"
+
+
+class Architecture(BaseModel):
+    """A registered model by name, and what it was built with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int = Field(ge=2)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Header(BaseModel):
+    """The card of a checkpoint: how the model came to be, and what was measured while it was trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["advtool.checkpoint/1"] = Field(default="advtool.checkpoint/1", alias="schema")
+    architecture: Architecture
+    dataset: str
+    recipe: dict[str, Any]
+    threat_model: ThreatModel
+    seed: int
+    date: AwareDatetime
+    versions: dict[str, str]
+    metrics: dict[str, Any]
+
+
+def now() -> datetime:
+    """The present, to the second, in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put ``content`` at ``path`` so that a reader sees the old file or the whole new one, even after a crash.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write '{path}': {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
+    """Write a checkpoint atomically; an existing file is replaced."""
+    metadata = {HEADER_KEY: header.model_dump_json(by_alias=True)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, metadata=metadata))
+
+
+def read_header(path: Path) -> Header:
+    """The header alone: cheap, no tensor is read.
+
+    Raises:
+        InputError: no such file, a pickle, not safetensors (or truncated), or a foreign or malformed header.
+    """
+    return _open(path, tensors=False)[0]
+
+
+def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    """Header and tensors (on the CPU). Raises what :func:`read_header` raises."""
+    return _open(path, tensors=True)
+
+
+def newest(folder: Path) -> Path:
+    """The checkpoint under ``folder`` with the latest date in its header; files that are none are passed over.
+
+    Raises:
+        InputError: there is no checkpoint.
+    """
+    dated = []
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        try:
+            dated.append((read_header(path).date, path.stat().st_mtime_ns, path))
+        except InputError:
+            continue
+    if not dated:
+        raise InputError(
+            f"no checkpoint found under '{folder}/': train one first, e.g. 'advtool train both', "
+            "or name one with --checkpoint"
+        )
+    return max(dated)[2]
+
+
+def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
+    _refuse_pickles(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = _parse(path, (file.metadata() or {}).get(HEADER_KEY))
+            content = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"'{path}' is damaged, truncated or not a safetensors file ({_first_line(error)}); "
+            "advtool reads the checkpoints that 'advtool train' writes"
+        ) from None
+    return header, content
+
+
+def _refuse_pickles(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        raise InputError(
+            f"'{path}' is a pickle (torch.save), and loading one can run any code it holds: refused; "
+            "advtool reads the safetensors checkpoints that 'advtool train' writes"
+        )
+
+
+def _parse(path: Path, text: str | None) -> Header:
+    if text is None:
+        raise InputError(
+            f"'{path}' is a safetensors file without an advtool header; "
+            "advtool reads the checkpoints that 'advtool train' writes"
+        )
+    try:
+        return Header.model_validate(json.loads(text))
+    except (ValidationError, json.JSONDecodeError) as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
+        raise InputError(f"'{path}' has a malformed advtool header (at '{where}'): write it again") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
