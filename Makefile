@@ -12,6 +12,8 @@ help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/boot/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "advtool needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)/boot
 	@$(VENV)/boot/bin/python -m pip install --quiet --disable-pip-version-check uv
 
@@ -19,7 +21,7 @@ $(INSTALLED): pyproject.toml
 	@test -x "$(UV)" || $(MAKE) --no-print-directory $(VENV)/boot/bin/uv
 	@test -x $(BIN)/python || "$(UV)" venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	@echo "installing advtool and what it needs into $(VENV) ..." >&2
-	@"$(UV)" pip install --quiet --python $(BIN)/python --editable . --group dev
+	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --editable . --group dev
 	@touch $@
 
 install: $(INSTALLED)  ## .venv with advtool, its dependencies and the developers' tools

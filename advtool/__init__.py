@@ -1,3 +1,37 @@
-"""advtool: train robust image classifiers, and tell how robust any PyTorch classifier really is."""
+"""advtool: train robust image classifiers, and tell how robust any PyTorch classifier really is.
+
+::
+
+    import advtool
+    model = advtool.load_checkpoint("checkpoints/digits-lenet-both-s0.safetensors")
+    result = advtool.evaluate(model, images, labels, eps=0.3)
+    result.effective_robustness.accuracy
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from advtool.attacks.estimator import EOTClassifier as EOTClassifier
+    from advtool.errors import InputError as InputError
+    from advtool.evaluation.evaluator import evaluate as evaluate
+    from advtool.models import load_checkpoint as load_checkpoint
+    from advtool.results import Evaluation as Evaluation
+
+_HOMES = {
+    "EOTClassifier": "advtool.attacks.estimator",
+    "InputError": "advtool.errors",
+    "evaluate": "advtool.evaluation.evaluator",
+    "load_checkpoint": "advtool.models",
+    "Evaluation": "advtool.results",
+}
+__all__ = ["EOTClassifier", "Evaluation", "InputError", "__version__", "evaluate", "load_checkpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    """Torch and ART take seconds to import: only who asks for them waits."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'advtool' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

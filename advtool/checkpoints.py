@@ -3,6 +3,7 @@
 This module moves headers and tensors in and out of files; :mod:`advtool.models` makes models of them.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -28,7 +29,7 @@ class Architecture(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     classes: int = Field(ge=2)
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -77,6 +78,22 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Make the folder of ``path``, and see before hours of work whether a file can be written there.
+
+    Raises:
+        InputError: it cannot, or ``path`` is a folder itself.
+    """
+    if path.is_dir():
+        raise InputError(f"--output '{path}' is a folder: name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write --output '{path}': {error.strerror or error}") from None
+
+
 def write(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
     """Write a checkpoint atomically; an existing file is replaced."""
     metadata = {HEADER_KEY: header.model_dump_json(by_alias=True)}
@@ -116,6 +133,20 @@ def newest(folder: Path) -> Path:
             "or name one with --checkpoint"
         )
     return max(dated)[2]
+
+
+def describe(path: Path, header: Header) -> dict[str, Any]:
+    """What a result says of the checkpoint it comes from."""
+    return {
+        "path": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "architecture": header.architecture.name,
+        "dataset": header.dataset,
+        "recipe": header.recipe["name"],
+        "eps": header.threat_model.eps,
+        "seed": header.seed,
+        "date": header.date.isoformat(),
+    }
 
 
 def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:

@@ -1,0 +1,1 @@
+"""Attacks as ART ``EvasionAttack``s, and the ART estimator they run on."""

@@ -1,0 +1,95 @@
+"""Any evasion attack of ART by its class name, in the threat model of the run."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.estimator import EOTClassifier
+from advtool.errors import InputError, near_match
+from advtool.perturbation import project
+
+FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
+
+
+class ArtAttack(TensorAttack):
+    """Runs an attack of ART on our estimator; what leaves the ball is projected back, and then verified.
+
+    The radius, the norm and the step size (where the attack has one and none is given) come from the threat
+    model; everything else is ART's default unless given.
+
+    Args:
+        estimator: the model under attack.
+        class_name: a class of ``art.attacks.evasion``.
+        given: parameters of that class.
+        eps: radius of the ball, a fraction of the pixel range.
+    """
+
+    def __init__(self, estimator: EOTClassifier, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
+        super().__init__(estimator, eps=eps)
+        self.class_name, self.given = class_name, given
+        self._attack = _construct(art_class(class_name), class_name, estimator, eps, given)
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+        del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
+        one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[y.cpu().numpy()]
+        try:
+            found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:
+            raise InputError(f"art:{self.class_name} fails on this model: {type(error).__name__}: {error}") from error
+        report(1, 1, len(x))
+        return project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
+
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.given)
+
+
+def art_class(name: str) -> type:
+    """The class of ``art.attacks.evasion`` called ``name``.
+
+    Raises:
+        InputError: there is none; the nearest one is named.
+    """
+    from art.attacks import evasion  # noqa: PLC0415 - takes a second: only when asked for
+    from art.attacks.attack import EvasionAttack  # noqa: PLC0415
+
+    known = {
+        key: value
+        for key, value in vars(evasion).items()
+        if inspect.isclass(value) and issubclass(value, EvasionAttack) and not inspect.isabstract(value)
+    }
+    if name not in known:
+        lower = {key.lower(): key for key in known}
+        hint = f" (did you mean '{lower[name.lower()]}'?)" if name.lower() in lower else near_match(name, known)
+        raise InputError(f"--attack 'art:{name}': ART has no such evasion attack{hint}")
+    return known[name]
+
+
+def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given: Mapping[str, Any]) -> Any:
+    accepted = inspect.signature(cls).parameters
+    for key in given:
+        if key in FROM_THE_THREAT_MODEL:
+            raise InputError(f"--attack 'art:{name}': {key} comes from the threat model, leave it out")
+        if key not in accepted:
+            raise InputError(f"--attack 'art:{name}': it has no parameter '{key}'{near_match(key, accepted)}")
+    ours = {"eps": eps, "norm": np.inf, "verbose": False, "eps_step": _step_size(name, accepted, eps, given)}
+    parameters = {key: value for key, value in ours.items() if key in accepted} | dict(given)
+    try:
+        return cls(estimator, **parameters)
+    except Exception as error:
+        raise InputError(f"--attack 'art:{name}': {type(error).__name__}: {error}") from error
+
+
+def _step_size(name: str, accepted: Any, eps: float, given: Mapping[str, Any]) -> float:
+    """APGD and ACG begin with 2 eps and halve it; an attack of many steps crosses the ball; one step takes it all."""
+    if name.startswith("Auto"):
+        return 2 * eps
+    if "max_iter" in accepted:
+        return min(eps, 2 * eps / int(given.get("max_iter", accepted["max_iter"].default)))
+    return eps

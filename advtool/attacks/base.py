@@ -1,0 +1,129 @@
+"""What every attack of advtool shares: ART's interface outside, tensors that stay on the device inside."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from art.attacks.attack import EvasionAttack
+from torch import Tensor
+
+from advtool.attacks.estimator import Array, EOTClassifier, like
+from advtool.errors import InputError
+
+StepReport = Callable[[int, int, int], None]
+"""Called as ``report(steps done, steps in all, images standing)`` now and then while an attack searches."""
+
+
+def no_report(done: int, total: int, standing: int) -> None:
+    """For a search that nobody watches."""
+
+
+class TensorAttack(EvasionAttack):
+    """An untargeted attack in the L-infinity ball, as an ART ``EvasionAttack``.
+
+    A subclass names its parameters in ``attack_params`` and writes :meth:`search`. What it finds counts only
+    after the verifier has seen it, so a search may be cheap, lucky or stop early.
+    """
+
+    one_step: ClassVar[bool] = False
+    _estimator_requirements = (EOTClassifier,)
+
+    def __init__(self, estimator: EOTClassifier, *, eps: float) -> None:
+        super().__init__(estimator=estimator)
+        self.eps = eps
+
+    @abstractmethod
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+        """Adversarial candidates for images ``x`` (N, C, H, W) and class indices ``y`` (N,) on the device."""
+
+    def generate(
+        self,
+        x: Array,
+        y: Array | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        report: StepReport = no_report,
+        **kwargs: Any,
+    ) -> Array:
+        """Adversarial candidates, of the type and shape of ``x``: ART's signature.
+
+        Args:
+            x: images, float32 (N, C, H, W) in the clip range, array or tensor.
+            y: labels, one-hot (N, classes) or indices (N,); the model's own predictions when left out.
+            generator: the attack's own random stream; seeded from torch's global one when left out.
+            report: called now and then with the steps done.
+            kwargs: ignored; ART's callers pass their own.
+        """
+        del kwargs
+        device = self.estimator.device
+        images = torch.as_tensor(x, dtype=torch.float32, device=device)
+        labels = self.estimator.scores(images) if y is None else torch.as_tensor(y, device=device)
+        indices = (labels.argmax(1) if labels.ndim == 2 else labels).long()
+        if generator is None:
+            generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
+        return like(x, self.search(images, indices, generator, report))
+
+    def parameters(self) -> dict[str, Any]:
+        """What defines this attack beside the threat model, for the result."""
+        return {name: getattr(self, name) for name in self.attack_params if name != "eps"}
+
+
+class Candidates:
+    """The images under attack: for each the candidate of lowest score so far, and which still stand.
+
+    ``rows`` are the images that the search still works on, indices (M,) into the N it began with. An image has
+    fallen when its score is below 0. Nothing here makes the host wait for the device but :meth:`drop_fallen`,
+    which a search calls now and then; and since a changed batch shape costs new convolution plans, it drops
+    only when at least a quarter can go.
+
+    Args:
+        x: images (N, C, H, W).
+        droppable: False for a randomised model, of which one noisy score below 0 proves nothing.
+    """
+
+    def __init__(self, x: Tensor, *, droppable: bool) -> None:
+        self.x = x.clone()
+        self.score = torch.full((len(x),), math.inf, device=x.device)
+        self.rows = torch.arange(len(x), device=x.device)
+        self._droppable = droppable
+
+    def update(self, x: Tensor, score: Tensor) -> None:
+        """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
+        best = self.score[self.rows]
+        better = score < best
+        self.score[self.rows] = torch.where(better, score, best)
+        self.x[self.rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[self.rows])
+
+    def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
+        """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go."""
+        if not self._droppable:
+            return None
+        places = (~(self.score[self.rows] < 0)).nonzero().squeeze(1)
+        if len(places) > (1 - at_least) * len(self.rows):
+            return None
+        self.rows = self.rows[places]
+        return places
+
+
+def positive_integer(attack: str, name: str, value: int) -> int:
+    """The value, if it is an integer of at least 1.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{attack}: {name}={value!r} must be an integer of at least 1")
+    return value
+
+
+def positive_number(attack: str, name: str, value: float) -> float:
+    """The value, if it is a finite number above 0.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InputError(f"{attack}: {name}={value!r} must be a number above 0")
+    return float(value)

@@ -1,0 +1,222 @@
+"""The ART estimator that every attack runs on: predictions by votes, gradients by EOT, no trace on the model."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from art.estimators.classification import PyTorchClassifier
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advtool.perturbation import CLIP
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits (N, classes) and labels (N,) to the loss of each image (N,)."""
+
+
+class Randomness(StrEnum):
+    """How a model's outputs vary between identical calls."""
+
+    none = "none"
+    each_image = "each image"
+    each_call = "each call"
+
+
+@dataclass
+class CallCounter:
+    """Images pushed through the model so far."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of each image, (N,)."""
+    return cross_entropy(logits, labels, reduction="none")
+
+
+def margin(scores: Tensor, labels: Tensor) -> Tensor:
+    """Score of the true class minus the best other one, (N,): negative where the image is misclassified.
+
+    The margin loss of Carlini and Wagner (2017) is its negative. A tie counts as misclassified only if
+    ``argmax`` takes the other class, so compare predictions, not margins, to decide.
+    """
+    true = scores.gather(1, labels[:, None])
+    return (true - scores.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+class EOTClassifier(PyTorchClassifier):
+    """A PyTorch classifier for ART whose answers average over the model's own randomness.
+
+    ``predict`` gives the log of the mean softmax over ``votes`` draws (of one draw: the logits themselves), so
+    its arg max is the prediction rule of every accuracy in advtool. ``loss_gradient`` gives the gradient of the
+    mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
+    go through the model in one batch, or one by one for a model that draws once a call. Both return the type
+    they were given: NumPy for ART's own attacks, tensors that stay on the device for ours. No parameter
+    gradient is filled.
+
+    Args:
+        model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
+        input_shape: (C, H, W).
+        classes: number of classes.
+        eot: draws a gradient averages over.
+        votes: draws a prediction averages over.
+        batch_size: most images in one pass through the model, draws included.
+        randomness: whether the model draws noise, and whether for each image or once a call.
+        device: where the model is.
+    """
+
+    estimator_params = [*PyTorchClassifier.estimator_params, "eot", "votes", "batch_size"]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        input_shape: tuple[int, ...],
+        classes: int,
+        eot: int = 1,
+        votes: int = 1,
+        batch_size: int = 1024,
+        randomness: Randomness = Randomness.none,
+        device: torch.device | None = None,
+        clip: tuple[float, float] = CLIP,
+    ) -> None:
+        place = device or torch.device("cpu")
+        if place.type == "cuda":
+            torch.cuda.set_device(place)  # ART's "gpu" is the current CUDA device
+        super().__init__(
+            model=_Whole(model),
+            loss=nn.CrossEntropyLoss(),
+            input_shape=input_shape,
+            nb_classes=classes,
+            clip_values=clip,
+            device_type="gpu" if place.type == "cuda" else "cpu",
+        )
+        self.eot, self.votes, self.batch_size = eot, votes, batch_size
+        self.randomness = randomness
+        self.calls = CallCounter()
+
+    @property
+    def randomised(self) -> bool:
+        """Whether two identical calls may differ."""
+        return self.randomness is not Randomness.none
+
+    def logits(self, x: Tensor) -> Tensor:
+        """One draw of the logits, (N, classes), for images on the device (N, C, H, W)."""
+        with torch.no_grad():
+            return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
+
+    def scores(self, x: Tensor) -> Tensor:
+        """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
+        if self.votes == 1:
+            return self.logits(x)
+        with torch.no_grad():
+            return torch.cat([self._vote(part) for part in x.split(self._images_a_pass(self.votes))])
+
+    def scores_and_gradient(self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy) -> tuple[Tensor, Tensor]:
+        """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, both over the same ``eot`` draws.
+
+        The gradient of an image does not depend on the others: losses are summed over the batch, not averaged.
+        """
+        size = self._images_a_pass(self.eot)
+        parts = [self._differentiate(xs, ys, loss) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+        scores, gradients = zip(*parts, strict=True)
+        return torch.cat(scores), torch.cat(gradients)
+
+    def predict(self, x: Array, batch_size: int = 128, training_mode: bool = False, **kwargs: Any) -> Array:
+        """ART's signature for :meth:`scores`. ``batch_size`` and ``training_mode`` are the run's, not the caller's."""
+        del batch_size, training_mode, kwargs
+        return like(x, self.scores(self._on_device(x)))
+
+    def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **kwargs: Any) -> Array:
+        """ART's signature for the gradient of the mean cross entropy over ``eot`` draws.
+
+        Labels are one-hot (N, classes) or indices (N,), arrays or tensors alike.
+        """
+        del training_mode, kwargs
+        labels = self._on_device(y, dtype=None)
+        indices = labels.argmax(1) if labels.ndim == 2 else labels
+        return like(x, self.scores_and_gradient(self._on_device(x), indices.long())[1])
+
+    def _forward(self, x: Tensor) -> Tensor:
+        self.calls.forward += len(x)
+        return self._model(x)[-1].float()  # type: ignore[no-any-return]
+
+    def _vote(self, x: Tensor) -> Tensor:
+        answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
+        return _log_mean_exp(torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2))
+
+    def _differentiate(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        gradient, answers = torch.zeros_like(x), []
+        for draws in self._draws(x, self.eot):
+            copies = len(draws) // len(x)
+            draws = draws.detach().requires_grad_()  # noqa: PLW2901
+            logits = self._forward(draws)
+            gradient += _slope(loss(logits, y.repeat(copies)).sum(), draws).view(copies, *x.shape).sum(0)
+            self.calls.backward += len(draws)
+            answers.append(logits.detach().view(copies, len(x), -1))
+        gradient.div_(self.eot).nan_to_num_(nan=0.0)  # a NaN says nothing about the direction
+        logits_of_draws = torch.cat(answers)
+        return (logits_of_draws[0] if self.eot == 1 else _log_mean_exp(logits_of_draws.log_softmax(2))), gradient
+
+    def _draws(self, x: Tensor, draws: int) -> Iterator[Tensor]:
+        """Copies of the batch for ``draws`` draws, as many together as fit into a pass."""
+        together = 1 if self.randomness is Randomness.each_call else max(1, self.batch_size // len(x))
+        while draws > 0:
+            copies = min(draws, together)
+            yield x if copies == 1 else x.repeat(copies, *[1] * (x.ndim - 1))
+            draws -= copies
+
+    def _images_a_pass(self, draws: int) -> int:
+        return self.batch_size if self.randomness is Randomness.each_call else max(1, self.batch_size // draws)
+
+    def _on_device(self, values: np.ndarray | Tensor, dtype: torch.dtype | None = torch.float32) -> Tensor:
+        # ART's attacks pass float64 now and then (HopSkipJump): the model's type is float32
+        return torch.as_tensor(values, dtype=dtype, device=self.device)
+
+
+class _Whole(nn.Module):
+    """The model as one opaque piece: ART would run a Sequential's children and skip its own ``forward``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.inner = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in eval mode and without parameter gradients, for a while; left as it was afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield model.eval().requires_grad_(False)
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, required in needs:
+            parameter.requires_grad_(required)
+
+
+def like(given: Array, result: Tensor) -> Array:
+    """``result`` as the type of ``given``: a tensor, or a float32 array."""
+    return result if isinstance(given, Tensor) else result.cpu().numpy().astype(np.float32)
+
+
+def _slope(value: Tensor, x: Tensor) -> Tensor:
+    """The gradient of ``value`` at ``x``; zero where the model cuts the graph, so gradient-free attacks go on."""
+    if not value.requires_grad:
+        return torch.zeros_like(x)
+    return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]
+
+
+def _log_mean_exp(log_values: Tensor) -> Tensor:
+    return log_values.logsumexp(0) - math.log(len(log_values))

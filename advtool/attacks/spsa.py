@@ -1,0 +1,97 @@
+"""SPSA, simultaneous perturbation stochastic approximation (Spall 1992; Uesato et al. 2018): no gradients."""
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import Candidates, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.errors import InputError
+from advtool.perturbation import project
+
+BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
+STEPS_BETWEEN_LOOKS = 5
+
+
+class SPSA(TensorAttack):
+    """Adam on the margin, with gradients estimated from forward passes at antithetic pairs of points.
+
+    For directions ``v`` of random signs the estimate is the mean of ``v (f(x + delta v) - f(x - delta v)) / (2
+    delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
+    would have with directions of its own, and the weighted sum of directions is one matrix product. Points
+    outside the clip range are clipped, since a model owes no answer there.
+
+    Args:
+        estimator: the model under attack.
+        eps: radius of the ball, a fraction of the pixel range.
+        steps: Adam steps.
+        samples: forward evaluations a step, half as many antithetic pairs; even.
+        learning_rate: of Adam, a fraction of the pixel range.
+        delta: distance of the sample points, a fraction of the pixel range.
+        eot: draws of a randomised model's noise that each evaluation averages over.
+    """
+
+    attack_params = ["eps", "steps", "samples", "learning_rate", "delta", "eot"]
+
+    def __init__(
+        self,
+        estimator: EOTClassifier,
+        *,
+        eps: float,
+        steps: int = 100,
+        samples: int = 128,
+        learning_rate: float = 0.01,
+        delta: float = 0.01,
+        eot: int = 1,
+    ) -> None:
+        super().__init__(estimator, eps=eps)
+        self.steps = positive_integer("spsa", "steps", steps)
+        self.samples = positive_integer("spsa", "samples", samples)
+        if samples % 2:
+            raise InputError(f"spsa: samples={samples} must be even: they come in antithetic pairs")
+        self.learning_rate = positive_number("spsa", "learning_rate", learning_rate)
+        self.delta = positive_number("spsa", "delta", delta)
+        self.eot = positive_integer("spsa", "eot", eot)
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+        found = Candidates(x, droppable=not self.estimator.randomised)
+        x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
+        for step in range(1, self.steps + 1):
+            nearby, gradient = self._estimate(x_adv, y, generator)
+            if self.estimator.randomised:
+                found.update(x_adv, nearby)  # averages over as many draws as there are samples
+            mean.lerp_(gradient, 1 - BETA1)
+            square.lerp_(gradient.square_(), 1 - BETA2)
+            slope = mean / (1 - BETA1**step)
+            spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
+            x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
+            if not self.estimator.randomised:
+                found.update(x_adv, margin(self.estimator.logits(x_adv), y))
+            if step % STEPS_BETWEEN_LOOKS == 0:
+                if (kept := found.drop_fallen()) is not None:
+                    x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
+                report(step, self.steps, len(x))
+                if len(x) == 0:
+                    break
+        return found.x
+
+    def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The mean margin (N,) of the sample points around ``x``, and the estimated gradient of the margin."""
+        total, gradient, pairs = torch.zeros(len(x), device=x.device), torch.zeros_like(x), self.samples // 2
+        for some in torch.arange(pairs).split(max(1, self.estimator.batch_size // (2 * len(x)))):
+            signs = _random_signs((len(some), *x.shape[1:]), generator)
+            ahead, behind = self._margins(x, y, signs), self._margins(x, y, -signs)
+            total += (ahead + behind).sum(0)
+            gradient += torch.einsum("pn,pchw->nchw", ahead - behind, signs)
+        return total / self.samples, gradient / (2 * self.delta * pairs)
+
+    def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
+        """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
+        points = (x + self.delta * directions[:, None]).clamp_(0, 1).flatten(0, 1)
+        labels = y.repeat(len(directions))
+        draws = [margin(self.estimator.logits(points), labels) for _ in range(self.eot)]
+        return torch.stack(draws).mean(0).view(len(directions), len(x))
+
+
+def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    bits = torch.randint(0, 2, shape, generator=generator, device=generator.device, dtype=torch.int8)
+    return bits.float().mul_(2).sub_(1)

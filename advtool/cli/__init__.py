@@ -1,0 +1,76 @@
+"""The command line: parse, call, render, exit code.
+
+Heavy imports (torch, ART) stay inside the commands, so that ``--help`` is instant.
+"""
+
+import os
+import sys
+
+import typer
+
+from advtool.cli import data, evaluate, show, train
+from advtool.errors import InputError
+
+app = typer.Typer(
+    name="advtool",
+    help="Train robust image classifiers, and tell how robust any PyTorch classifier really is.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("show")(show.show)
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True),
+) -> None:
+    """Train robust image classifiers, and tell how robust any PyTorch classifier really is."""
+    if version:
+        from advtool import __version__
+
+        typer.echo(f"advtool {__version__}")
+        raise typer.Exit
+
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither done nor the user's mistake
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in one line on stderr and an exit code of cli.md."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return app(standalone_mode=False) or 0
+    except InputError as error:
+        return _complain(str(error), BAD_INPUT)
+    except typer.TyperException as error:
+        return _complain(error.format_message(), BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our pipe has left (`| head`): nobody to tell, and Python must not try again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _complain(f"{error.strerror or error}: '{error.filename}'" if error.filename else str(error), BAD_INPUT)
+    except Exception as error:
+        if os.environ.get("ADVTOOL_DEBUG"):
+            raise
+        return _complain(
+            f"internal error, please report it: {type(error).__name__}: {error} (ADVTOOL_DEBUG=1 shows where)",
+            INTERNAL,
+        )
+
+
+def _complain(message: str, code: int) -> int:
+    print("advtool: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,197 @@
+"""``advtool eval``: how robust is this checkpoint?"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from advtool.cli.options import DataDir, Device, DeviceName, Eps, Seed, resolve_device
+from advtool.cli.progress import say
+from advtool.errors import InputError
+
+if TYPE_CHECKING:
+    from advtool.results import Evaluation
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  advtool eval                                         the newest checkpoint, fgsm + pgd + spsa
+
+  advtool eval --checkpoint model.safetensors --attack pgd --images all
+
+  advtool eval --attack "pgd(steps=100, restarts=5)" --attack "art:SquareAttack(max_iter=500)"
+
+  advtool eval --format json | jq .effective_robustness.accuracy
+
+  advtool eval --fail-under 0.4 --format markdown      for CI: exit code 1 if too weak
+"""
+
+
+class Format(StrEnum):
+    """How the answer is written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    markdown = "markdown"
+
+
+def parse_images(text: str) -> int:
+    """A count of images; ``all`` is 0."""
+    if text == "all":
+        return ALL
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--images '{text}': write a number of at least 1, or 'all'")
+    return int(text)
+
+
+ALL = 0
+CHECKPOINTS = Path("checkpoints")
+RUNS = Path("runs")
+
+
+def evaluate(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE", help="The model.", show_default="newest under checkpoints/"),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            metavar="NAME",
+            help="fgsm, pgd, spsa, the suite 'paper' (these three), or any attack of ART: "
+            "'art:SquareAttack(max_iter=500)'. Repeat for more.",
+            show_default="paper",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="NAME|PATH", help="Images to test on.", show_default="the checkpoint's"),
+    ] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            "--images",
+            parser=parse_images,
+            metavar="N|all",
+            help="The first N of a fixed permutation of the test set.",
+        ),
+    ] = "1000",  # type: ignore[assignment]  # typer parses defaults too
+    eps: Eps = None,
+    eot: Annotated[
+        int | None,
+        typer.Option("--eot", min=1, help="Draws a gradient averages over.", show_default="1; random models 20"),
+    ] = None,
+    votes: Annotated[
+        int | None,
+        typer.Option("--votes", min=1, help="Draws a prediction averages over.", show_default="1; random models 20"),
+    ] = None,
+    pgd_steps: Annotated[int, typer.Option("--pgd-steps", min=1, help="Gradient steps of PGD.")] = 50,
+    spsa_steps: Annotated[int, typer.Option("--spsa-steps", min=1, help="Steps of SPSA.")] = 100,
+    spsa_samples: Annotated[
+        int, typer.Option("--spsa-samples", min=2, help="Forward evaluations a step of SPSA, an even number.")
+    ] = 128,
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+    data_dir: DataDir = None,
+    format: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.table,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write the answer there.", show_default="stdout"),
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--run-dir",
+            metavar="DIR",
+            help="Folder of the run: finished parts are kept there, and the same command goes on from them.",
+            show_default="one under runs/ for each question",
+        ),
+    ] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option("--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the worst case is below X."),
+    ] = None,
+) -> None:
+    """Tell how robust a model really is.
+
+    Every image is attacked with each attack; what is found counts only after it was verified with fresh noise.
+    The effective robustness (Min) is the lowest accuracy over the attacks; the worst case is the share of
+    images that survive them all.
+    """
+    from advtool import checkpoints, data, models
+    from advtool.cli.evaluation_progress import EvaluationBars
+    from advtool.evaluation import provenance
+    from advtool.evaluation.evaluator import evaluate as run_evaluation
+    from advtool.evaluation.run import default_folder
+    from advtool.results import DatasetInfo
+
+    if output is not None:
+        checkpoints.check_writable(output)
+    place = resolve_device(device)
+    path = checkpoint or checkpoints.newest(CHECKPOINTS)
+    if checkpoint is None:
+        say(f"evaluating the newest checkpoint, {path}")
+    header = checkpoints.read_header(path)
+    model = models.load_checkpoint(path)
+    source = dataset or header.dataset
+    split = data.first_images(data.load(source, "test", data_dir), None if images == ALL else images)
+    models.check_images(header.architecture, split.shape)
+    asked: dict[str, Any] = {
+        "eps": header.threat_model.eps if eps is None else eps,
+        "attacks": attack or ["paper"],
+        "seed": seed,
+        "eot": eot,
+        "votes": votes,
+        "pgd_steps": pgd_steps,
+        "spsa_steps": spsa_steps,
+        "spsa_samples": spsa_samples,
+    }
+    origin = checkpoints.describe(path, header)
+    question = {
+        **asked,
+        "checkpoint": origin["sha256"],
+        "images": [source, len(split)],
+        "code": provenance.code(),
+    }
+    folder = run_dir or default_folder(RUNS, path.stem, question)
+    try:
+        with EvaluationBars() as bars:
+            result = run_evaluation(
+                model,
+                data.to_float(split.images),
+                split.labels,
+                **asked,
+                device=place,
+                run_dir=folder,
+                dataset=DatasetInfo(name=split.name, split="test", images=len(split)),
+                checkpoint=origin,
+                observer=bars,
+            )
+    except KeyboardInterrupt:
+        say(f"what was finished is kept in {folder}: the same command goes on from there")
+        raise
+    _answer(result, format, output)
+    if fail_under is not None and result.worst_case.accuracy < fail_under:
+        say(f"the worst case, {result.worst_case.accuracy:.4f}, is below --fail-under {fail_under:g}")
+        raise typer.Exit(1)
+
+
+def _answer(result: Evaluation, format: Format, output: Path | None) -> None:
+    from advtool import checkpoints
+    from advtool.report import FORMATS
+    from advtool.report.table import renderable
+
+    if output is not None:
+        checkpoints.write_atomically(output, FORMATS[format](result).encode())
+        say(f"written to {output}")
+    elif format is Format.table and sys.stdout.isatty():
+        Console(highlight=False).print(renderable(result))
+    else:
+        typer.echo(FORMATS[format](result), nl=False)

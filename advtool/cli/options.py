@@ -1,0 +1,88 @@
+"""Options with the same meaning have the same name, type and words in every command."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from advtool.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def parse_eps(text: str) -> float:
+    """``0.3`` or ``8/255``: the largest change of a pixel, a fraction of the range, in (0, 1].
+
+    Raises:
+        InputError: not a number, or out of range.
+    """
+    try:
+        eps = float(Fraction(text.replace(" ", "")))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"--eps '{text}' is no number: write a fraction of the pixel range, such as 0.3 or 8/255"
+        ) from None
+    if not 0 < eps <= 1:
+        raise InputError(
+            f"--eps {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
+        )
+    return eps
+
+
+class DeviceName(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` takes CUDA where there is one.
+
+    Raises:
+        InputError: CUDA is asked for and absent.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise InputError("--device cuda: no CUDA device is available here; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+Eps = Annotated[
+    float | None,
+    typer.Option(
+        "--eps",
+        parser=parse_eps,
+        metavar="E",
+        help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+        show_default="by data set",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random stream.")]
+Device = Annotated[DeviceName, typer.Option("--device", help="Where to compute.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="ADVTOOL_DATA",
+        help="Folder of cached data sets; a file NAME.npz there is used as it is.",
+        show_default="~/.cache/advtool",
+    ),
+]
+DatasetName = Annotated[
+    str,
+    typer.Option(
+        "--dataset",
+        metavar="NAME|PATH",
+        help="digits, mnist, fashion-mnist, cifar10, a .npz file, "
+        "or a folder with train/CLASS/*.png and test/CLASS/*.png.",
+    ),
+]

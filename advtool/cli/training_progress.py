@@ -1,0 +1,74 @@
+"""A training on stderr: a bar on a terminal, a line an epoch elsewhere."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from advtool.checkpoints import Header
+from advtool.cli.progress import STDERR, say
+from advtool.errors import InputError
+from advtool.training import Figures, Observer
+
+READ_LOSS_EVERY = 0.25  # seconds; each reading makes a GPU wait
+
+
+class TrainingProgress(Observer):
+    """Shows a training; if it breaks off, says where its best epoch so far lies."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=10),
+            TaskProgressColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}{task.fields[accuracies]}"),
+            TimeRemainingColumn(compact=True),
+            console=STDERR,
+            disable=not STDERR.is_terminal,
+        )
+        self._epochs = 0
+        self._loss_read = 0.0
+        self._partial: Path | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if error is None or self._partial is None:
+            return
+        note = f"the best epoch so far is in '{self._partial}'"
+        if isinstance(error, InputError):
+            raise InputError(f"{error}; {note}") from None
+        say(note)
+
+    def started(self, header: Header, batches: int) -> None:
+        self._epochs = header.recipe["epochs"]
+        self._task = self._bar.add_task(
+            "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss=float("nan"), accuracies=""
+        )
+        self._bar.start()
+
+    def batch(self, loss: Tensor) -> None:
+        self._bar.advance(self._task)
+        if not self._bar.disable and time.monotonic() - self._loss_read > READ_LOSS_EVERY:
+            self._bar.update(self._task, loss=loss.item())
+            self._loss_read = time.monotonic()
+
+    def epoch(self, figures: Figures, *, kept: bool) -> None:
+        accuracies = f", clean {figures.clean:.1%}, adversarial {figures.adversarial:.1%}"
+        self._bar.update(
+            self._task, epoch=min(figures.epoch + 1, self._epochs), loss=figures.loss, accuracies=accuracies
+        )
+        if self._bar.disable:
+            best = ", best so far" if kept else ""
+            line = f"epoch {figures.epoch}/{self._epochs}: loss {figures.loss:.3f}{accuracies}{best}"
+            say(f"{line} ({figures.seconds:.1f} s)")
+
+    def saved(self, path: Path) -> None:
+        self._partial = path

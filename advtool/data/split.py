@@ -1,0 +1,93 @@
+"""A split of a data set, and the fixed ways to cut it: none of them depends on a seed that a user gives."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from advtool.errors import InputError
+
+SplitName = Literal["train", "test"]
+
+_VALIDATION_SHARE = 0.1
+_VALIDATION_MOST = 5000
+
+# Changing one of these changes which images every published figure was measured on.
+_VALIDATION_STREAM = 1
+_SUBSET_STREAM = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The training or the test images of a data set.
+
+    Attributes:
+        name: the data set's name, fit for a file name; of a path, its last part without ``.npz``.
+        classes: the names of the classes, in the order of the labels.
+        images: uint8 (N, C, H, W), C being 1 (grey) or 3 (RGB).
+        labels: int64 (N,), from 0 to ``len(classes) - 1``.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | Tensor) -> "Split":
+        """The images at ``index``: a slice (a view), or an int64 or bool tensor (a copy)."""
+        return replace(self, images=self.images[index], labels=self.labels[index])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The same split on ``device``."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Float32 in [0, 1] of uint8 images of any shape; ``(255 * result).round()`` gives the bytes back."""
+    return images.to(torch.float32) / 255
+
+
+def first_images(split: Split, count: int | None) -> Split:
+    """The first ``count`` images of a fixed permutation: more images always include fewer.
+
+    Args:
+        split: N images.
+        count: how many; None, or more than N, means all N, in the same permuted order.
+
+    Raises:
+        InputError: ``count`` is below 1.
+    """
+    if count is not None and count < 1:
+        raise InputError(f"the number of images must be at least 1, not {count}")
+    return split[_permutation(len(split), _SUBSET_STREAM)[:count]]
+
+
+def train_validation(train: Split) -> tuple[Split, Split]:
+    """Cut a fixed validation split, a tenth but at most 5000 images, from a training split.
+
+    Both parts keep the order of ``train``, and together they hold each of its images once.
+
+    Raises:
+        InputError: fewer than two images.
+    """
+    if len(train) < 2:
+        raise InputError(f"the training split of '{train.name}' has {len(train)} image(s): it needs at least 2")
+    count = max(1, min(int(len(train) * _VALIDATION_SHARE), _VALIDATION_MOST))
+    order = _permutation(len(train), _VALIDATION_STREAM)
+    return train[order[count:].sort().values], train[order[:count].sort().values]
+
+
+def _permutation(count: int, stream: int) -> Tensor:
+    # NumPy promises never to change RandomState's streams; torch.randperm's may change with its version.
+    return torch.from_numpy(np.random.RandomState(stream).permutation(count).astype(np.int64))

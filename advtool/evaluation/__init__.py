@@ -1,0 +1,5 @@
+"""How robust a model really is: runs of shards, verified examples, accuracies with their uncertainty."""
+
+from advtool.evaluation.evaluator import evaluate
+
+__all__ = ["evaluate"]

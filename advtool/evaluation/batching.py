@@ -1,0 +1,76 @@
+"""How many images go through the model at once."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from advtool.errors import InputError
+
+CPU_BYTES = 128 * 2**20
+"""Activations of one pass on a CPU: more gains nothing once the cores are busy, and costs cache and memory."""
+CUDA_SHARE = 0.25
+"""Of the free GPU memory; the allocator, convolution workspaces and the attack's own tensors take the rest."""
+MOST = 65536
+
+Result = TypeVar("Result")
+
+
+def images_a_pass(model: nn.Module, image: Tensor) -> int:
+    """Images whose activations, kept for a backward pass, fit into the device's budget.
+
+    Args:
+        model: in eval mode.
+        image: one image (1, C, H, W) on its device.
+    """
+    if image.device.type == "cuda":
+        budget = CUDA_SHARE * torch.cuda.mem_get_info(image.device)[0]
+    else:
+        budget = CPU_BYTES
+    return int(min(MOST, max(1, budget // activation_bytes(model, image))))
+
+
+def activation_bytes(model: nn.Module, image: Tensor) -> int:
+    """Bytes of the input and of the outputs of all leaf modules for one image: about what a backward pass keeps."""
+    sizes = [image.nbytes]
+
+    def add(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
+
+    leaves = [module for module in model.modules() if not any(module.children())]
+    hooks = [leaf.register_forward_hook(add) for leaf in leaves]
+    try:
+        with torch.no_grad():
+            sizes.append(model(image).nbytes)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(sizes)
+
+
+def halving_on_out_of_memory(compute: Callable[[], Result], halve: Callable[[], int]) -> Result:
+    """``compute()``, tried again after ``halve()`` each time memory runs out.
+
+    Args:
+        compute: repeatable, gives the same result whatever a failed try has left.
+        halve: halves the batch and returns the new size.
+
+    Raises:
+        InputError: one image at a time is still too much.
+    """
+    while True:
+        try:
+            return compute()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if halve() < 1:
+            raise InputError("out of memory with a single image at a time: use a device with more memory")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Torch's CPU allocator raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

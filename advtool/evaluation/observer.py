@@ -1,0 +1,17 @@
+"""How a run tells what it is doing, to whoever wants to draw it."""
+
+
+class Observer:
+    """Hears of a run's progress and does nothing; the command line draws bars in its place."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know: a resumed run, a halved batch."""
+
+    def start(self, stage: str, images: int) -> None:
+        """``stage`` (clean, or an attack's name) begins on that many images."""
+
+    def advance(self, stage: str, done: float, standing: int) -> None:
+        """``done`` images (parts of a shard count) are through; ``standing`` have not fallen in this stage."""
+
+    def finish(self, stage: str, standing: int) -> None:
+        """``stage`` is over."""

@@ -1,0 +1,62 @@
+"""What a run's numbers come from: code, weights and images by their fingerprints, the machine by name."""
+
+import hashlib
+import platform
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import advtool
+from advtool.attacks.estimator import EOTClassifier
+
+
+@cache
+def code() -> str:
+    """The version, and a fingerprint of every source file whose change could change a number."""
+    root = Path(advtool.__file__).parent
+    rooms = [
+        *sorted(root.glob("*.py")),
+        *sorted(root.glob("attacks/*.py")),
+        *sorted(root.glob("evaluation/*.py")),
+    ]
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in rooms))
+    return f"{advtool.__version__}+{content.hexdigest()[:8]}"
+
+
+def model(model: nn.Module) -> str:
+    """A fingerprint of the structure as it prints itself, and of all weights and buffers."""
+    digest = hashlib.sha256(repr(model).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + str((tensor.dtype, tuple(tensor.shape))).encode() + _bytes(tensor))
+    return digest.hexdigest()[:16]
+
+
+def tensors(*values: Tensor) -> str:
+    """A fingerprint of images and labels."""
+    return hashlib.sha256(b"".join(map(_bytes, values))).hexdigest()[:16]
+
+
+def environment(estimator: EOTClassifier) -> dict[str, Any]:
+    """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
+    device = estimator.device
+    cuda = device.type == "cuda"
+    return {
+        "advtool": advtool.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "art": version("adversarial-robustness-toolbox"),
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name(device) if cuda else f"cpu ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+        "randomness": estimator.randomness.value,
+        "images_a_pass": estimator.batch_size,
+    }
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""

@@ -1,0 +1,166 @@
+"""A run is a folder of shards: what is finished stays finished, whatever happens next.
+
+::
+
+    RUN/manifest.json             what was asked for, where it was computed, images a pass
+    RUN/shards/1-fgsm-0000.json   one stage (0 is clean) on one slice of the images, with a checksum
+    RUN/result.json               the answer, once every shard is there
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from advtool.checkpoints import now, write_atomically
+from advtool.errors import InputError
+from advtool.results import Evaluation, ModelCalls
+
+
+class ShardRecord(BaseModel):
+    """One stage on one shard of n images; every list has n entries, in the order of the images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    shard: int
+    seconds: float
+    model_calls: ModelCalls
+    survives: list[bool]
+    """classified right, and not fallen to the attack if the stage is one"""
+    prediction: list[int]
+    """of the image, or of the attack's candidate for it"""
+    margin: list[float | None]
+    """the same's score of the true class minus the best other; None where the attack had nothing to do"""
+    example_correct: list[bool] | None = None
+    """one-step attacks: the candidate, made for every image, is classified right"""
+
+
+class Manifest(BaseModel):
+    """What defines a run's numbers."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
+    configuration: dict[str, Any]
+    environment: dict[str, Any]
+    created: AwareDatetime
+
+
+class Run:
+    """The shards of a run: in memory, or in a folder too when there is one.
+
+    Args:
+        folder: where it lives; None keeps it in memory alone.
+        configuration: everything that the numbers depend on but the machine; plain JSON data.
+        environment: the machine, versions and batch plan; plain JSON data.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or something else, or cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
+        self.folder = folder
+        self.damaged: list[str] = []
+        self.moved: dict[str, tuple[Any, Any]] = {}
+        self._shards: dict[tuple[int, int], ShardRecord] = {}
+        wanted = Manifest(configuration=configuration, environment=environment, created=now())
+        found = None if folder is None else _read_manifest(folder)
+        if folder is None or found is None:
+            self.manifest = wanted
+            self._write_manifest()
+        else:
+            _refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
+            self.manifest = found
+            self.moved = _differences(found.environment, environment)
+            self._read_shards(folder)
+
+    @property
+    def finished(self) -> int:
+        """How many shards are done, of all stages together."""
+        return len(self._shards)
+
+    def get(self, position: int, shard: int) -> ShardRecord | None:
+        """The finished shard of the stage at ``position``, if it is there."""
+        return self._shards.get((position, shard))
+
+    def put(self, position: int, record: ShardRecord) -> None:
+        """Keep a finished shard: on disk it is whole or absent."""
+        self._shards[position, record.shard] = record
+        if self.folder is not None:
+            content = record.model_dump(mode="json")
+            document = {"sha256": _checksum(content), "record": content}
+            path = self.folder / "shards" / f"{position}-{_slug(record.stage)}-{record.shard:04d}.json"
+            write_atomically(path, (json.dumps(document) + "\n").encode())
+
+    def set_images_a_pass(self, count: int) -> None:
+        """Note a batch that was halved: later shards, in this process or the next, use the same."""
+        self.manifest.environment["images_a_pass"] = count
+        self._write_manifest()
+
+    def put_result(self, result: Evaluation) -> None:
+        """Keep the answer beside the shards."""
+        if self.folder is not None:
+            write_atomically(self.folder / "result.json", (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+
+    def _write_manifest(self) -> None:
+        if self.folder is not None:
+            content = self.manifest.model_dump_json(by_alias=True, indent=2) + "\n"
+            write_atomically(self.folder / "manifest.json", content.encode())
+
+    def _read_shards(self, folder: Path) -> None:
+        for path in sorted((folder / "shards").glob("[0-9]*-*-[0-9]*.json")):
+            try:
+                document = json.loads(path.read_text())
+                record = ShardRecord.model_validate(document["record"])
+                if document["sha256"] != _checksum(document["record"]):
+                    raise ValueError("checksum")
+            except (ValueError, KeyError, TypeError, OSError):
+                self.damaged.append(path.name)
+                continue
+            self._shards[int(path.name.split("-")[0]), record.shard] = record
+
+
+def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
+    """The folder of a run that was given none: the same question finds the same folder, another one its own."""
+    return root / f"{name}-{_checksum(asked)[:8]}"
+
+
+def _read_manifest(folder: Path) -> Manifest | None:
+    path = folder / "manifest.json"
+    if not path.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError):
+        raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
+
+
+def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:
+    differences = [
+        f"{key}: there {json.dumps(there)}, here {json.dumps(here)}"
+        for key, (there, here) in _differences(before, wanted).items()
+    ]
+    if differences:
+        raise InputError(
+            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(differences)}): "
+            "name another folder, or ask for the same"
+        )
+
+
+def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = sorted(before.keys() | wanted.keys())
+    return {key: (before.get(key), wanted.get(key)) for key in keys if before.get(key) != wanted.get(key)}
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60].lower()

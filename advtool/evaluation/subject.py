@@ -1,0 +1,69 @@
+"""The model on the table: checked, probed, frozen for the run, and put back as it was afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from advtool import seeding
+from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.errors import InputError
+from advtool.evaluation import batching, inputs, probe
+
+DRAWS_OF_A_RANDOM_MODEL = 20
+
+
+@contextmanager
+def subject(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eot: int | None,
+    votes: int | None,
+    seed: int,
+    device: torch.device,
+) -> Iterator[EOTClassifier]:
+    """The model as an estimator, on ``device`` and in eval mode, with as many draws as its randomness asks for.
+
+    Args:
+        model: the user's, left as it was.
+        x: images, float32 (N, C, H, W) in [0, 1].
+        y: labels, int64 (N,).
+        eot: draws of a gradient; None takes 1, or 20 for a random model.
+        votes: draws of a prediction; the same.
+        seed: of the run.
+        device: where to compute.
+
+    Raises:
+        InputError: the model is broken or does not fit images and labels, or a number of draws is below 1.
+    """
+    inputs.check_weights(model)
+    home = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    few = x[:8].to(device)
+    try:
+        with frozen(model.to(device)):
+            with seeding.global_streams(device, seed, "probe"):
+                classes = inputs.count_classes(model, few, y)
+                randomness = probe.randomness(model, few)
+                images_a_pass = batching.images_a_pass(model, few[:1])
+            draws = 1 if randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
+            yield EOTClassifier(
+                model,
+                input_shape=tuple(x.shape[1:]),
+                classes=classes,
+                eot=_draws("eot", eot, draws),
+                votes=_draws("votes", votes, draws),
+                batch_size=images_a_pass,
+                randomness=randomness,
+                device=device,
+            )
+    finally:
+        model.to(home)
+
+
+def _draws(name: str, given: int | None, default: int) -> int:
+    if given is not None and given < 1:
+        raise InputError(f"{name}={given} is too few: a gradient or a prediction needs at least 1 draw")
+    return default if given is None else given

@@ -1,0 +1,65 @@
+"""Architectures, and the way from a checkpoint's header and tensors to a model."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from advtool import checkpoints
+from advtool.errors import InputError
+from advtool.models.registry import ARCHITECTURES, build
+
+__all__ = ["ARCHITECTURES", "build", "check_images", "from_checkpoint", "load_checkpoint"]
+
+
+def load_checkpoint(path: str | Path) -> nn.Module:
+    """The model of a checkpoint, on the CPU and in eval mode.
+
+    It maps float32 images (N, C, H, W) in [0, 1] to logits (N, classes).
+
+    Raises:
+        InputError: no such file, a pickle, damaged or foreign, or its tensors do not fit its architecture.
+    """
+    header, tensors = checkpoints.read(Path(path))
+    try:
+        return from_checkpoint(header, tensors)
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None
+
+
+def from_checkpoint(header: checkpoints.Header, tensors: dict[str, Tensor]) -> nn.Module:
+    """The model of that architecture with those tensors, on the CPU and in eval mode.
+
+    Raises:
+        InputError: the architecture is unknown, or the tensors do not fit it or hold NaN or infinity.
+    """
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away
+        model = build(header.architecture)
+    _check_fit(header.architecture.name, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def check_images(architecture: checkpoints.Architecture, shape: tuple[int, int, int]) -> None:
+    """Refuse images (C, H, W) that are not of the shape that the model was made for.
+
+    Raises:
+        InputError: they are not.
+    """
+    if shape != architecture.input_shape:
+        given, wanted = ("x".join(map(str, sizes)) for sizes in (shape, architecture.input_shape))
+        raise InputError(f"the images are {given}, the model takes {wanted}: give --dataset images of that size")
+
+
+def _check_fit(name: str, expected: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    for key in sorted(expected.keys() ^ given.keys()):
+        fault = "is missing" if key in expected else "does not belong there"
+        raise InputError(f"the tensors are not those of the model '{name}': '{key}' {fault}")
+    for key, tensor in given.items():
+        if tensor.shape != expected[key].shape:
+            raise InputError(
+                f"the tensor '{key}' is of shape {tuple(tensor.shape)}; "
+                f"the model '{name}' takes {tuple(expected[key].shape)}"
+            )
+        if not tensor.isfinite().all():
+            raise InputError(f"the tensor '{key}' holds NaN or infinity: the training went wrong, train again")

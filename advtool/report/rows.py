@@ -1,0 +1,80 @@
+"""The lines that every view of an evaluation has in common, and how its figures are written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from advtool.results import Evaluation, Interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a report; what does not apply is None."""
+
+    kind: Literal["clean", "attack", "minimum", "worst case"]
+    name: str
+    accuracy: float | None
+    interval: Interval | None
+    images: int
+    seconds: float | None = None
+
+
+def rows(evaluation: Evaluation) -> Iterator[Row]:
+    """Clean, each attack, the minimum over the attacks, the worst case image by image."""
+    clean, worst = evaluation.clean, evaluation.worst_case
+    lowest = evaluation.effective_robustness
+    yield Row("clean", "clean", clean.accuracy, clean.interval, clean.total)
+    for attack in evaluation.attacks:
+        yield Row("attack", attack.name, attack.accuracy, attack.interval, attack.total, attack.seconds)
+    if lowest is not None:
+        yield Row("minimum", f"Min ({lowest.attack})", lowest.accuracy, lowest.interval, clean.total)
+    yield Row("worst case", "worst case", worst.accuracy, worst.interval, worst.total)
+
+
+def heading(evaluation: Evaluation) -> str:
+    """What was evaluated, on what, against what."""
+    model, data, threat = evaluation.checkpoint, evaluation.dataset, evaluation.threat_model
+    subject = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
+    draws = f", {evaluation.eot} EOT samples, {evaluation.votes} votes" if evaluation.votes > 1 else ""
+    return (
+        f"{subject} on {data.images} {data.split} images of {data.name}, "
+        f"{threat.norm} eps {number(threat.eps)}, seed {evaluation.seed}{draws}"
+    )
+
+
+def notes(evaluation: Evaluation) -> Iterator[str]:
+    """What a reader should know beside the figures."""
+    for attack in evaluation.attacks:
+        if attack.accuracy_on_examples is not None:
+            yield (
+                f"{attack.name}: accuracy on examples {percent(attack.accuracy_on_examples)} "
+                "(every image attacked, the final examples classified)"
+            )
+    for finding in evaluation.warnings:
+        yield f"{finding.kind} [{finding.code}]: {finding.message}"
+
+
+def percent(fraction: float | None) -> str:
+    """``0.331`` as ``33.1 %``."""
+    return "-" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+def span(interval: Interval | None) -> str:
+    """A 95 % interval in per cent, ``28.4 - 38.1``."""
+    return "-" if interval is None else f"{100 * interval[0]:.1f} - {100 * interval[1]:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def number(value: float) -> str:
+    """``0.3``; a whole number of 255ths as ``8/255``."""
+    levels = value * 255
+    return f"{round(levels)}/255" if abs(levels - round(levels)) < 1e-9 and value < 1 else f"{value:g}"

@@ -1,0 +1,269 @@
+"""Laws that hold for every attack, and agreement with ART's own code."""
+
+import numpy as np
+import pytest
+import torch
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
+from art.estimators.classification import PyTorchClassifier
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from advtool.attacks.base import Candidates
+from advtool.attacks.estimator import EOTClassifier, Randomness, frozen, margin
+from advtool.attacks.fgsm import FGSM
+from advtool.attacks.pgd import PGD
+from advtool.attacks.registry import AttackSpec, build, parse
+from advtool.attacks.spsa import SPSA
+from advtool.errors import InputError
+from tests.models import Linear, NoisyInput, mlp
+
+SHAPE = (1, 4, 4)
+
+
+def estimator(model: nn.Module | None = None, **options: object) -> EOTClassifier:
+    model = (model or mlp(SHAPE)).eval().requires_grad_(False)
+    return EOTClassifier(model, input_shape=SHAPE, classes=4, **options)
+
+
+def images(count: int = 12, seed: int = 0) -> Tensor:
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+ATTACKS = {
+    "fgsm": lambda target, eps: FGSM(target, eps=eps),
+    "pgd": lambda target, eps: PGD(target, eps=eps, steps=6, restarts=2),
+    "pgd with long steps": lambda target, eps: PGD(target, eps=eps, steps=3, step_size=3 * eps),
+    "spsa": lambda target, eps: SPSA(target, eps=eps, steps=6, samples=8),
+    "art": lambda target, eps: build(AttackSpec("art:DeepFool", {"max_iter": 5}), target, eps=eps, defaults={}),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@settings(max_examples=25, deadline=None)
+@given(
+    eps=st.floats(1e-4, 1.0),
+    seed=st.integers(0, 2**31),
+    count=st.integers(1, 9),
+    randomised=st.booleans(),
+)
+def test_examples_lie_in_the_ball_and_in_the_clip_range(
+    name: str, eps: float, seed: int, count: int, randomised: bool
+) -> None:
+    model = NoisyInput(mlp(SHAPE, seed=seed % 5), 0.1) if randomised else mlp(SHAPE, seed=seed % 5)
+    target = estimator(model, randomness=Randomness.each_image if randomised else Randomness.none, eot=2, votes=2)
+    x = images(count, seed).mul(1.5).sub(0.25).clamp(0, 1)  # many pixels on the edge of the range
+    y = torch.randint(0, 4, (count,), generator=torch.Generator().manual_seed(seed))
+    found = ATTACKS[name](target, eps).generate(x, y)
+    assert found.shape == x.shape
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+    assert (found.double() - x.double()).abs().max() <= eps + 2.4e-7
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_an_attack_returns_the_type_it_was_given() -> None:
+    attack, x = FGSM(estimator(), eps=0.1), images()
+    y = torch.arange(12) % 4
+    from_tensors = attack.generate(x, y)
+    from_arrays = attack.generate(x.numpy(), np.eye(4, dtype=np.float32)[y.numpy()])
+    assert isinstance(from_tensors, Tensor)
+    assert isinstance(from_arrays, np.ndarray)
+    np.testing.assert_array_equal(from_tensors.numpy(), from_arrays)
+
+
+def test_without_labels_the_models_own_predictions_are_attacked() -> None:
+    target, x = estimator(), images()
+    own = target.scores(x).argmax(1)
+    torch.testing.assert_close(FGSM(target, eps=0.1).generate(x), FGSM(target, eps=0.1).generate(x, own))
+
+
+def test_fgsm_is_its_formula() -> None:
+    weight = torch.tensor([[1.0, -2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]])
+    target = EOTClassifier(Linear(weight, torch.zeros(2)).requires_grad_(False), input_shape=(1, 2, 2), classes=2)
+    x = torch.full((1, 1, 2, 2), 0.5)
+    found = FGSM(target, eps=0.1).generate(x, torch.tensor([0]))
+    torch.testing.assert_close(found.flatten(), torch.tensor([0.4, 0.6, 0.5, 0.4]))
+
+
+def test_fgsm_equals_arts() -> None:
+    model, x = mlp(SHAPE).requires_grad_(False), images(50)
+    y = torch.arange(50) % 4
+    theirs = FastGradientMethod(art_classifier(model), eps=0.1, eps_step=0.1).generate(x.numpy(), y.numpy())
+    np.testing.assert_allclose(FGSM(estimator(model), eps=0.1).generate(x, y).numpy(), theirs, atol=1e-6)
+
+
+def test_arts_pgd_on_our_estimator_equals_arts_pgd_on_its_own() -> None:
+    model, x = mlp(SHAPE).requires_grad_(False), images(50)
+    y = torch.arange(50) % 4
+    options = {"eps": 0.2, "eps_step": 0.02, "max_iter": 10, "verbose": False}
+    theirs = ProjectedGradientDescentPyTorch(art_classifier(model), **options).generate(x.numpy(), y.numpy())
+    ours = ProjectedGradientDescentPyTorch(estimator(model), **options).generate(x.numpy(), y.numpy())
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_gradient_is_the_sum_where_arts_is_the_mean() -> None:
+    model, x = mlp(SHAPE), images(7)
+    y = np.eye(4, dtype=np.float32)[np.arange(7) % 4]
+    theirs = art_classifier(model).loss_gradient(x.numpy(), y)
+    np.testing.assert_allclose(estimator(model).loss_gradient(x.numpy(), y), 7 * theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_no_parameter_gradient_is_filled_and_the_model_is_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 4)).train()
+    model[3].weight.requires_grad_(False)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with frozen(model):
+        target = EOTClassifier(model, input_shape=SHAPE, classes=4)
+        assert not model[2].training
+        PGD(target, eps=0.1, steps=3).generate(images(), torch.arange(12) % 4)
+    assert all(module.training for module in model.modules())
+    assert [parameter.requires_grad for parameter in model.parameters()] == [True, True, False, True]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+def test_votes_are_the_mean_softmax_and_eot_the_mean_gradient() -> None:
+    """Against a transcription draw by draw; the noise is a function of the draw alone."""
+    x, y, draws = images(3), torch.tensor([0, 1, 2]), 5
+    model = CountedNoise(mlp(SHAPE))
+    target = estimator(model, eot=draws, votes=draws, randomness=Randomness.each_call)
+    softmax, slope = torch.zeros(3, 4), torch.zeros_like(x)
+    for draw in range(draws):
+        point = x.clone().requires_grad_()
+        logits = model.model(point + 0.05 * draw)
+        slope += torch.autograd.grad(nn.functional.cross_entropy(logits, y, reduction="sum"), point)[0] / draws
+        softmax += logits.detach().softmax(1) / draws
+    torch.testing.assert_close(target.scores(x).exp(), softmax)
+    model.calls = 0
+    torch.testing.assert_close(target.scores_and_gradient(x, y)[1], slope)
+    assert (target.calls.forward, target.calls.backward) == (2 * 3 * draws, 3 * draws)
+
+
+class CountedNoise(nn.Module):
+    """Adds 0.05 times the number of earlier calls to the input."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.calls = model, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.model(x + 0.05 * (self.calls - 1))
+
+
+@pytest.mark.parametrize("batch_size", [7, 1000, 100_000])
+def test_draws_of_each_image_go_in_one_batch_and_average_to_the_same(batch_size: int) -> None:
+    x, y = images(4), torch.arange(4)
+    noisy = estimator(
+        NoisyInput(mlp(SHAPE), 0.05),
+        eot=2000,
+        votes=2000,
+        batch_size=batch_size,
+        randomness=Randomness.each_image,
+    )
+    torch.manual_seed(0)
+    scores, gradient = noisy.scores_and_gradient(x, y)
+    other, other_gradient = noisy.scores_and_gradient(x, y)
+    torch.testing.assert_close(scores.exp(), other.exp(), atol=0.02, rtol=0)
+    torch.testing.assert_close(gradient, other_gradient, atol=0.05, rtol=0)
+    torch.testing.assert_close(noisy.scores(x).exp(), scores.exp(), atol=0.02, rtol=0)
+
+
+def test_a_model_that_cuts_the_graph_has_a_zero_gradient() -> None:
+    class Cut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = mlp(SHAPE)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.model(x.detach())
+
+    _, gradient = estimator(Cut()).scores_and_gradient(images(), torch.arange(12) % 4)
+    assert (gradient == 0).all()
+
+
+def test_margin_is_negative_exactly_where_the_prediction_is_wrong() -> None:
+    scores = torch.tensor([[1.0, 2.0, 0.0], [5.0, -1.0, 4.0]])
+    torch.testing.assert_close(margin(scores, torch.tensor([0, 0])), torch.tensor([-1.0, 1.0]))
+
+
+def test_candidates_keep_the_lowest_score_and_drop_the_fallen() -> None:
+    x = torch.zeros(4, 1, 1, 1)
+    found = Candidates(x, droppable=True)
+    found.update(x + 0.1, torch.tensor([1.0, -1.0, 2.0, torch.nan]))
+    found.update(x + 0.2, torch.tensor([0.5, -0.5, 3.0, torch.nan]))
+    torch.testing.assert_close(found.x.flatten(), torch.tensor([0.2, 0.1, 0.1, 0.0]))
+    assert found.drop_fallen().tolist() == [0, 2, 3]
+    found.update(x[:3] + 0.3, torch.tensor([-1.0, 9.0, 1.0]))
+    torch.testing.assert_close(found.x.flatten(), torch.tensor([0.3, 0.1, 0.1, 0.3]))
+    assert found.drop_fallen(at_least=0.5) is None
+    assert found.drop_fallen(at_least=0.25).tolist() == [1, 2]
+    assert found.rows.tolist() == [2, 3]
+
+
+def test_one_noisy_misclassification_drops_nothing() -> None:
+    found = Candidates(torch.zeros(2, 1, 1, 1), droppable=False)
+    found.update(torch.ones(2, 1, 1, 1), torch.tensor([-1.0, -1.0]))
+    assert found.drop_fallen() is None
+    assert len(found.rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (["paper"], ["fgsm", "pgd", "spsa"]),
+        (["pgd", "paper", "pgd"], ["pgd", "fgsm", "spsa"]),
+        (["pgd(steps=7)", "pgd"], ["pgd(steps=7)", "pgd"]),
+        (["art:SquareAttack( max_iter = 5 )"], ["art:SquareAttack(max_iter=5)"]),
+    ],
+)
+def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str]) -> None:
+    assert [spec.label for spec in parse(text)] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pdg", "did you mean 'pgd'"),
+        ("pgd(stps=3)", "did you mean 'steps'"),
+        ("pgd(eps=3)", "--eps"),
+        ("pgd(3)", "NAME(parameter=value"),
+        ("pgd(steps=open('x'))", "NAME(parameter=value"),
+        ("__import__('os')", "NAME(parameter=value"),
+        ("art:SquareAtack", "did you mean 'SquareAttack'"),
+        ("art:squareattack", "did you mean 'SquareAttack'"),
+        ("", "NAME"),
+    ],
+)
+def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words.replace("(", r"\(")):
+        parse([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pgd(steps=0)", "steps=0 must be an integer of at least 1"),
+        ("pgd(step_size=-1)", "step_size=-1 must be a number above 0"),
+        ("spsa(samples=7)", "samples=7 must be even"),
+        ("art:SquareAttack(eps=1)", "eps comes from the threat model"),
+        ("art:SquareAttack(max_itr=1)", "did you mean 'max_iter'"),
+    ],
+)
+def test_bad_parameters_are_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        build(parse([text])[0], estimator(), eps=0.1, defaults={})
+
+
+def art_classifier(model: nn.Module) -> PyTorchClassifier:
+    return PyTorchClassifier(
+        model,
+        loss=nn.CrossEntropyLoss(),
+        input_shape=SHAPE,
+        nb_classes=4,
+        clip_values=(0.0, 1.0),
+        device_type="cpu",
+    )

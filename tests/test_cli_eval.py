@@ -1,0 +1,234 @@
+"""``advtool eval`` as its users meet it: the real command, its streams, its exit codes."""
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from advtool import checkpoints, models
+from tests.conftest import Command
+from tests.test_evaluation import without_times
+
+FAST = ("--images", "60", "--pgd-steps", "5", "--spsa-steps", "3", "--spsa-samples", "8")
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, digits_checkpoint: Path) -> Command:
+    """``advtool`` in a folder whose newest checkpoint is the trained one."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "model.safetensors").write_bytes(digits_checkpoint.read_bytes())
+    return Command(tmp_path)
+
+
+def test_json_is_the_contracts_document(evaluate: Command) -> None:
+    done = evaluate("eval", *FAST, "--format", "json")
+    document = json.loads(done.stdout)
+    assert list(document) == [
+        "schema", "checkpoint", "dataset", "threat_model", "seed", "eot", "votes", "clean", "attacks",
+        "effective_robustness", "worst_case", "warnings", "environment",
+    ]  # fmt: skip
+    assert document["schema"] == "advtool.eval/1"
+    assert document["dataset"] == {"name": "digits", "split": "test", "images": 60}
+    assert document["threat_model"] == {"norm": "linf", "eps": 0.1, "clip": [0.0, 1.0]}
+    assert (document["eot"], document["votes"]) == (1, 1)
+    assert set(document["clean"]) == {"correct", "total", "accuracy", "interval"}
+    assert [attack["name"] for attack in document["attacks"]] == ["fgsm", "pgd", "spsa"]
+    for attack in document["attacks"]:
+        assert attack["accuracy"] == attack["robust"] / attack["total"] <= document["clean"]["accuracy"]
+        assert attack["interval"][0] <= attack["accuracy"] <= attack["interval"][1]
+        assert ("accuracy_on_examples" in attack) == (attack["name"] == "fgsm")
+    lowest = min(document["attacks"], key=lambda attack: attack["accuracy"])
+    assert document["effective_robustness"]["accuracy"] == lowest["accuracy"]
+    assert document["worst_case"]["robust"] <= lowest["robust"]
+    assert document["attacks"][0]["model_calls"] == {"forward": 120, "backward": 60}
+    assert "newest checkpoint, checkpoints/model.safetensors" in done.stderr
+
+
+def test_the_same_command_gives_the_same_bytes(evaluate: Command) -> None:
+    first = evaluate("eval", *FAST, "--format", "json", "--run-dir", "a").stdout
+    second = evaluate("eval", *FAST, "--format", "json", "--run-dir", "b").stdout
+    times = re.compile(r'"seconds": [0-9.e-]+')
+    assert times.sub("", first) == times.sub("", second)
+
+
+def test_the_same_question_finds_its_run_again(evaluate: Command) -> None:
+    first = evaluate("eval", *FAST, "--format", "json")
+    again = evaluate("eval", *FAST, "--format", "json")
+    assert "going on" not in first.stderr
+    assert "going on, 4 shards are finished already" in again.stderr
+    assert again.stdout == first.stdout
+    evaluate("eval", *FAST, "--format", "json", "--seed", "1")
+    assert len(list((evaluate.folder / "runs").iterdir())) == 2
+
+
+def test_the_table_fits_80_columns_and_a_pipe_gets_no_control_codes(evaluate: Command) -> None:
+    long = "art:ProjectedGradientDescentPyTorch(max_iter=2, num_random_init=1, batch_size=32)"
+    out = evaluate("eval", *FAST, "--attack", "paper", "--attack", long).stdout
+    assert max(map(len, out.splitlines())) <= 80
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out)
+    for words in (
+        "clean",
+        "fgsm",
+        "pgd",
+        "spsa",
+        "Min (",
+        "worst case",
+        "95 % interval",
+        "accuracy on examples",
+    ):
+        assert words in out
+
+
+def test_csv_and_markdown_show_the_same_figures(evaluate: Command) -> None:
+    document = json.loads(evaluate("eval", *FAST, "--format", "json").stdout)
+    lines = list(csv.DictReader(io.StringIO(evaluate("eval", *FAST, "--format", "csv").stdout)))
+    assert [line["kind"] for line in lines] == [
+        "clean",
+        "attack",
+        "attack",
+        "attack",
+        "minimum",
+        "worst case",
+    ]
+    assert float(lines[0]["accuracy"]) == document["clean"]["accuracy"]
+    assert float(lines[2]["low"]) == document["attacks"][1]["interval"][0]
+    markdown = evaluate("eval", *FAST, "--format", "markdown").stdout
+    assert f"| pgd | {100 * document['attacks'][1]['accuracy']:.1f} % |" in markdown
+
+
+def test_output_goes_to_the_file_and_stdout_stays_empty(evaluate: Command) -> None:
+    done = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--output", "deep/answer.json")
+    assert done.stdout == ""
+    assert json.loads((evaluate.folder / "deep" / "answer.json").read_text())["schema"] == "advtool.eval/1"
+
+
+def test_fail_under_answers_all_the_same(evaluate: Command) -> None:
+    passing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "0")
+    failing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "1", check=False)
+    assert failing.returncode == 1
+    assert without_times(json.loads(failing.stdout)) == without_times(json.loads(passing.stdout))
+    assert "is below --fail-under 1" in failing.stderr
+
+
+def test_a_pipeline_works(evaluate: Command) -> None:
+    python = sys.executable
+    line = f"{python} -m advtool eval {' '.join(FAST)} --attack fgsm --format json | {python} -m json.tool"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=evaluate.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["schema"] == "advtool.eval/1"
+
+
+def test_attacks_of_art_run_by_name_and_pass_the_verifier(evaluate: Command) -> None:
+    attacks = (
+        "art:SquareAttack(max_iter=30)",
+        "art:ProjectedGradientDescentPyTorch(max_iter=20)",
+        "art:DeepFool(max_iter=5)",
+    )
+    options = [word for attack in attacks for word in ("--attack", attack)]
+    document = json.loads(evaluate("eval", "--images", "40", "--format", "json", *options).stdout)
+    assert [attack["name"] for attack in document["attacks"]] == list(attacks)
+    for attack in document["attacks"]:
+        assert attack["robust"] < document["clean"]["correct"], attack["name"]
+
+
+def test_bad_input_ends_with_2_and_one_line(evaluate: Command) -> None:
+    """Each through the real command: what is wrong is named, and what would be right."""
+    folder = evaluate.folder
+    for name, content in broken_checkpoints(folder).items():
+        (folder / name).write_bytes(content)
+    for arguments, words in BAD_INPUT:
+        line = evaluate.refused("eval", *arguments)
+        assert words in line, (arguments, line)
+
+
+BAD_INPUT: list[tuple[tuple[str, ...], str]] = [
+    (("--dataset", "mnits"), "did you mean 'mnist'"),
+    (("--attack", "pgdd"), "did you mean 'pgd'"),
+    (("--attack", "art:SquareAtack"), "did you mean 'SquareAttack'"),
+    (("--eps", "2"), "(0, 1]"),
+    (("--eps", "8/0"), "--eps '8/0'"),
+    (("--eps", "0"), "(0, 1]"),
+    (("--images", "0"), "--images '0'"),
+    (("--pgd-steps", "0"), "--pgd-steps"),
+    (("--fail-under", "40"), "--fail-under"),
+    (("--device", "cuda"), "no CUDA device is available"),
+    (("--checkpoint", "nowhere.safetensors"), "no such file"),
+    (("--checkpoint", "nan.safetensors"), "NaN"),
+    (("--checkpoint", "pickle.safetensors"), "pickle"),
+    (("--checkpoint", "short.safetensors"), "truncated"),
+    (("--dataset", "outside.npz"), "[0, 1]"),
+    (("--dataset", "labels.npz"), "but the model has 10 classes"),
+    (("--dataset", "wide.npz"), "32"),
+    (("--dataset", "empty"), "empty"),
+    (("--output", "/proc/none/answer.json"), "cannot write"),
+    (("--run-dir", "/proc/none/run"), "cannot write"),
+    (("--unknown", "3"), "--unknown"),
+]
+
+
+def broken_checkpoints(folder: Path) -> dict[str, bytes]:
+    """Everything that ``BAD_INPUT`` names."""
+    (folder / "empty").mkdir()
+    digits = {"y_train": np.arange(10), "y_test": np.arange(10)}
+    images = np.zeros((10, 28, 28), np.uint8)
+    np.savez(folder / "outside.npz", x_train=images, x_test=images + 7.5, **digits)
+    np.savez(folder / "labels.npz", x_train=images, x_test=images, y_train=np.arange(10), y_test=np.arange(3, 13))
+    wide = np.zeros((10, 32, 32), np.uint8)
+    np.savez(folder / "wide.npz", x_train=wide, x_test=wide, **digits)
+    good = folder / "checkpoints" / "model.safetensors"
+    header, tensors = checkpoints.read(good)
+    next(iter(tensors.values())).view(-1)[0] = torch.nan
+    checkpoints.write(folder / "nan.safetensors", header, tensors)
+    torch.save(models.load_checkpoint(good), folder / "pickle.safetensors")
+    return {"short.safetensors": good.read_bytes()[:-1000]}
+
+
+def test_no_checkpoint_is_told_in_words(tmp_path: Path) -> None:
+    assert "no checkpoint found under 'checkpoints/'" in Command(tmp_path).refused("eval")
+
+
+def test_a_folder_of_images_is_a_data_set(evaluate: Command) -> None:
+    for split in ("train", "test"):
+        for label in range(10):
+            place = evaluate.folder / "pictures" / split / str(label)
+            place.mkdir(parents=True)
+            Image.fromarray(np.full((28, 28), 20 * label, np.uint8)).save(place / "one.png")
+    document = json.loads(evaluate("eval", "--dataset", "pictures", "--attack", "fgsm", "--format", "json").stdout)
+    assert document["dataset"] == {"name": "pictures", "split": "test", "images": 10}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_an_unwritable_folder_is_told_before_anything_is_computed(evaluate: Command) -> None:
+    locked = evaluate.folder / "locked"
+    locked.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    assert "cannot write" in evaluate.refused("eval", "--output", "locked/answer.json")
+
+
+@pytest.mark.parametrize("command", [(), ("train",), ("eval",), ("show",), ("data",), ("data", "list")])
+def test_help_has_examples_or_words_and_needs_no_torch(command: tuple[str, ...], advtool_command: Command) -> None:
+    code = (
+        "import sys; from advtool.cli import app; "
+        f"app({[*command, '--help']!r}, standalone_mode=False); "
+        "sys.exit('torch' in sys.modules or 'art' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=advtool_command.folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
