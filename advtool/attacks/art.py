@@ -1,7 +1,8 @@
 """Any evasion attack of ART by its class name, in the threat model of the run."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class ArtAttack(TensorAttack):
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[y.cpu().numpy()]
         try:
-            found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
+            with _seeded_random_states():
+                found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:
@@ -69,6 +71,25 @@ def art_class(name: str) -> type:
         hint = f" (did you mean '{lower[name.lower()]}'?)" if name.lower() in lower else near_match(name, known)
         raise InputError(f"--attack 'art:{name}': ART has no such evasion attack{hint}")
     return known[name]
+
+
+@contextmanager
+def _seeded_random_states() -> Iterator[None]:
+    """``RandomState()`` draws its seed from NumPy's global stream, not from the system's entropy.
+
+    HopSkipJump, Boundary and Brendel-Bethge make such states of their own, and a run must be repeatable.
+    """
+    original = np.random.RandomState
+
+    class Seeded(original):  # type: ignore[valid-type,misc]
+        def __init__(self, seed: Any = None) -> None:
+            super().__init__(np.random.randint(2**31) if seed is None else seed)
+
+    np.random.RandomState = Seeded  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        np.random.RandomState = original  # type: ignore[misc]
 
 
 def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given: Mapping[str, Any]) -> Any:

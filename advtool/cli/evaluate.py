@@ -126,7 +126,7 @@ def evaluate(
     images that survive them all.
     """
     from advtool import checkpoints, data, models
-    from advtool.cli.evaluation_progress import EvaluationBars
+    from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation import provenance
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.evaluation.run import default_folder
@@ -136,8 +136,6 @@ def evaluate(
         checkpoints.check_writable(output)
     place = resolve_device(device)
     path = checkpoint or checkpoints.newest(CHECKPOINTS)
-    if checkpoint is None:
-        say(f"evaluating the newest checkpoint, {path}")
     header = checkpoints.read_header(path)
     model = models.load_checkpoint(path)
     source = dataset or header.dataset
@@ -162,7 +160,7 @@ def evaluate(
     }
     folder = run_dir or default_folder(RUNS, path.stem, question)
     try:
-        with EvaluationBars() as bars:
+        with EvaluationProgress(f"evaluating {'' if checkpoint else 'the newest checkpoint, '}{path}") as progress:
             result = run_evaluation(
                 model,
                 data.to_float(split.images),
@@ -172,7 +170,7 @@ def evaluate(
                 run_dir=folder,
                 dataset=DatasetInfo(name=split.name, split="test", images=len(split)),
                 checkpoint=origin,
-                observer=bars,
+                observer=progress,
             )
     except KeyboardInterrupt:
         say(f"what was finished is kept in {folder}: the same command goes on from there")

@@ -1,5 +1,6 @@
 """The progress of an evaluation on stderr: images done, images standing, time left."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -9,39 +10,50 @@ from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
 
 
-class EvaluationBars(Observer):
-    """A bar a stage on a terminal; elsewhere what is left of them when the run ends."""
+class EvaluationProgress(Observer):
+    """A bar a stage on a terminal, a line a stage elsewhere.
 
-    def __init__(self) -> None:
-        self._progress = Progress(
+    Args:
+        greeting: said when the first stage begins, so that a refused input stays alone in its line.
+    """
+
+    def __init__(self, greeting: str) -> None:
+        self._greeting = greeting
+        self._bars = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             TextColumn("{task.completed:.0f}/{task.total:.0f} images, {task.fields[standing]} standing"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=STDERR,
+            disable=not STDERR.is_terminal,
         )
-        self._task: TaskID | None = None
+        self._task = TaskID(0)
+        self._started = 0.0
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
     def note(self, message: str) -> None:
         say(message)
 
     def start(self, stage: str, images: int) -> None:
-        self._task = self._progress.add_task(stage, total=images, standing=images)
+        if self._greeting:
+            say(self._greeting)
+            self._greeting = ""
+            self._bars.start()
+        self._task = self._bars.add_task(stage, total=images, standing=images)
+        self._started = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
         del stage
-        if self._task is not None:
-            self._progress.update(self._task, completed=done, standing=standing)
+        self._bars.update(self._task, completed=done, standing=standing)
 
     def finish(self, stage: str, standing: int) -> None:
-        del stage, standing
+        if self._bars.disable:
+            say(f"{stage}: {standing} images standing ({time.monotonic() - self._started:.1f} s)")
