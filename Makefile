@@ -42,7 +42,7 @@ format: $(INSTALLED)  ## format the code and mend what ruff can
 	@$(BIN)/ruff format .
 
 gpu-check: $(INSTALLED)  ## the GPU agrees with the CPU (skipped with a reason without CUDA)
-	@$(BIN)/python -m pytest tests/gpu -rs
+	@$(BIN)/python -m pytest tests/gpu -rs --numprocesses 0
 
 clean:  ## remove .venv and caches (never checkpoints or runs)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

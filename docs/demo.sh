@@ -10,9 +10,9 @@ run() {
     "$@"
 }
 
-echo "Two LeNets on real images (scikit-learn's handwritten digits): one trained on clean images,"
+echo "Two small networks on real images (scikit-learn's handwritten digits): one trained on clean images,"
 echo "one on clean images and FGSM examples. How robust are they really?"
-run advtool train clean --dataset digits
-run advtool train both --dataset digits
-run advtool eval --checkpoint checkpoints/digits-lenet-clean-s0.safetensors
-run advtool eval --checkpoint checkpoints/digits-lenet-both-s0.safetensors
+run advtool train clean --arch cnn
+run advtool train both --arch cnn
+run advtool eval --checkpoint checkpoints/digits-cnn-clean-s0.safetensors
+run advtool eval --checkpoint checkpoints/digits-cnn-both-s0.safetensors

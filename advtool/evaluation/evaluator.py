@@ -98,9 +98,9 @@ def evaluate(
             "images_a_shard": IMAGES_A_SHARD[place.type],
         }
         run = Run(run_dir, configuration, provenance.environment(estimator))
-        _tell(run, observer)
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         worker = Worker(estimator, x, y, eps=eps, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
+        _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
         records = _compute(run, worker, stages, observer)
     results = [summary.attack_result(name, attack, records[name]) for name, attack in stages.items()]
     evaluation = Evaluation(
@@ -174,10 +174,12 @@ def _halve(run: Run, estimator: EOTClassifier, observer: Observer) -> int:
     return estimator.batch_size
 
 
-def _tell(run: Run, observer: Observer) -> None:
+def _tell(run: Run, shards: int, observer: Observer) -> None:
     """What the user should know of a run that was begun before."""
-    if run.finished:
-        observer.note(f"run '{run.folder}': going on, {run.finished} shards are finished already")
+    if run.finished == shards:
+        observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
+    elif run.finished:
+        observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
     for name in run.damaged:
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
     for key, (there, here) in run.moved.items():

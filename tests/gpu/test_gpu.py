@@ -1,0 +1,123 @@
+"""``make gpu-check``: the GPU agrees with the CPU, and no attack makes the host wait inside a step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import advtool
+from advtool import training
+from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.attacks.fgsm import FGSM
+from advtool.attacks.pgd import PGD
+from advtool.attacks.spsa import SPSA
+from advtool.data import load, to_float
+from advtool.evaluation.verification import verify
+from tests.models import NoisyInput
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+CUDA = torch.device("cuda")
+SHAPE = (1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return training.train("digits", "both", arch="cnn", eps=0.1, epochs=15, device=CUDA).model.cpu()
+
+
+@pytest.fixture(scope="module")
+def test_images() -> tuple[Tensor, Tensor]:
+    split = load("digits", "test")
+    return to_float(split.images), split.labels
+
+
+def estimator(model: nn.Module, device: torch.device, **options: object) -> EOTClassifier:
+    return EOTClassifier(model.to(device), input_shape=SHAPE, classes=10, device=device, **options)
+
+
+def test_training_on_the_gpu_reaches_what_the_cpu_reaches() -> None:
+    cpu, gpu = (
+        training.train("digits", "both", arch="cnn", eps=0.1, epochs=15, device=device).header.metrics
+        for device in ("cpu", CUDA)
+    )
+    assert gpu["clean_accuracy"] == pytest.approx(cpu["clean_accuracy"], abs=0.05)
+
+
+def test_gradients_and_scores_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
+    x, y = test_images
+    with frozen(model):
+        scores, gradient = estimator(model, torch.device("cpu")).scores_and_gradient(x, y)
+        scores_there, gradient_there = estimator(model, CUDA).scores_and_gradient(x.to(CUDA), y.to(CUDA))
+    torch.testing.assert_close(scores_there.cpu(), scores, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(gradient_there.cpu(), gradient, atol=2e-2, rtol=5e-2)
+
+
+def test_evaluations_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
+    x, y = test_images
+    cpu, gpu = (advtool.evaluate(model, x, y, eps=0.1, spsa_steps=30, device=device) for device in ("cpu", CUDA))
+    assert abs(cpu.clean.correct - gpu.clean.correct) <= 1
+    for ours, theirs in zip(cpu.attacks, gpu.attacks, strict=True):
+        assert abs(ours.accuracy - theirs.accuracy) <= 0.02, ours.name
+
+
+def test_a_random_models_votes_and_eot_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
+    x, y = test_images
+    noisy = NoisyInput(model, 0.1)
+    cpu, gpu = (
+        advtool.evaluate(noisy, x, y, eps=0.1, attacks=["pgd"], pgd_steps=10, device=device) for device in ("cpu", CUDA)
+    )
+    low, high = cpu.attacks[0].interval
+    assert low <= gpu.attacks[0].accuracy <= high
+
+
+def test_the_verifier_runs_where_the_model_is(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
+    x, y = (tensor.to(CUDA) for tensor in test_images)
+    with frozen(model):
+        verdict = verify(estimator(model, CUDA), x, x, y, eps=0.1)
+    assert verdict.adversarial.device.type == "cuda"
+    assert verdict.adversarial.float().mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda target: FGSM(target, eps=0.1),
+        lambda target: PGD(target, eps=0.1, steps=4),
+        lambda target: SPSA(target, eps=0.1, steps=4, samples=8),
+    ],
+)
+@pytest.mark.parametrize("randomness", [Randomness.none, Randomness.each_image])
+def test_no_step_makes_the_host_wait(
+    attack: object, randomness: Randomness, model: nn.Module, test_images: tuple[Tensor, Tensor]
+) -> None:
+    """Fewer steps than lie between two looks at who has fallen: what remains are the steps alone."""
+    x, y = (tensor[:50].to(CUDA) for tensor in test_images)
+    random = randomness is not Randomness.none
+    subject = NoisyInput(model, 0.1) if random else model
+    draws = 3 if random else 1
+    with frozen(subject):
+        target = estimator(subject, CUDA, eot=draws, votes=draws, randomness=randomness)
+        run = attack(target)
+        stream = torch.Generator(CUDA).manual_seed(0)
+        run.search(x, y, stream, lambda *_: None)  # lazy initialisation may wait
+        with synchronisation_is_an_error():
+            if isinstance(run, PGD):
+                from advtool.attacks.base import Candidates
+
+                run._climb(x, y, Candidates(x, droppable=not random), stream, lambda *_: None, 0)
+            else:
+                run.search(x, y, stream, lambda *_: None)
+
+
+@contextmanager
+def synchronisation_is_an_error() -> Iterator[None]:
+    torch.cuda.synchronize()
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

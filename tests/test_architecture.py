@@ -1,0 +1,51 @@
+"""Data flows one way: no module imports from a room above its own (docs/design.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import advtool
+
+ROOT = Path(advtool.__file__).parent
+GROUND = {"data", "checkpoints", "perturbation", "results", "seeding", "errors"}
+MAY_IMPORT = {
+    "cli": {"cli", "reproduce", "report", "training", "evaluation", "attacks", "models"},
+    "reproduce": {"reproduce", "report", "training", "evaluation", "attacks", "models"},
+    "report": {"report"},
+    "training": {"training", "models"},
+    "evaluation": {"evaluation", "attacks"},
+    "attacks": {"attacks"},
+    "models": {"models"},
+    **{room: set() for room in GROUND},
+}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in GROUND)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "advtool":
+            names += [f"advtool.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("advtool.")} - {"__version__"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_imports_upwards(path: Path) -> None:
+    upwards = imported_rooms(path) - MAY_IMPORT[room_of(path)] - GROUND
+    assert not upwards, f"{path.relative_to(ROOT)} imports from {sorted(upwards)}"
+
+
+def test_every_room_is_in_the_design() -> None:
+    assert {room_of(path) for path in MODULES} <= MAY_IMPORT.keys()
+    design = (ROOT.parent / "docs" / "design.md").read_text()
+    for room in {room_of(path) for path in MODULES}:
+        assert f"`{room}" in design, f"docs/design.md does not name {room}"

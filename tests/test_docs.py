@@ -1,0 +1,54 @@
+"""The pages name only commands that exist, and their quick ones are run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from advtool.cli import app
+from tests.conftest import Command
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*.sh"))]
+LINE = re.compile(r"^\s*(?:\$ |run )?(advtool [^|#\n]*)", re.MULTILINE)
+BLOCK = re.compile(r"```(?:console|sh)?\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    text = page.read_text()
+    blocks = [text] if page.suffix == ".sh" else BLOCK.findall(text)
+    lines = [line for block in blocks for line in LINE.findall(block.replace("\\\n", " "))]
+    return [line.strip() for line in lines if "$(" not in line and "..." not in line]
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [(page, line) for page in PAGES for line in commands(page)],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+def test_every_command_of_the_docs_is_one(page: Path, line: str) -> None:
+    """Parsed by the real command line, down to the last option; not run."""
+    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not hasattr(command, "commands") or words == ["--help"], f"{words[0]} is no command"
+    assert command.make_context("advtool", words).params
+
+
+def test_the_python_of_the_evaluation_page_runs(tmp_path: Path, digits_checkpoint: Path) -> None:
+    (code,) = PYTHON.findall((ROOT / "docs" / "evaluation.md").read_text())
+    code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(digits_checkpoint)))
+    result: dict[str, object] = {}
+    exec(compile(code, "docs/evaluation.md", "exec"), result)
+    assert 0 <= result["result"].effective_robustness.accuracy <= result["result"].clean.accuracy
+
+
+def test_the_demo_is_what_the_readme_promises(tmp_path: Path) -> None:
+    done = Command(tmp_path)("--help")
+    readme = (ROOT / "README.md").read_text()
+    for name in ("train", "eval", "show", "data"):
+        assert name in done.stdout
+        assert f"advtool {name}" in readme
