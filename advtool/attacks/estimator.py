@@ -88,7 +88,7 @@ class EOTClassifier(PyTorchClassifier):
         clip: tuple[float, float] = CLIP,
     ) -> None:
         place = device or torch.device("cpu")
-        if place.type == "cuda":
+        if place.type == "cuda" and place.index is not None:
             torch.cuda.set_device(place)  # ART's "gpu" is the current CUDA device
         super().__init__(
             model=_Whole(model),

@@ -16,7 +16,7 @@ from advtool.evaluation import inputs, provenance, summary
 from advtool.evaluation.batching import halving_on_out_of_memory
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run, ShardRecord
-from advtool.evaluation.subject import subject
+from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.worker import CLEAN, Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
 
@@ -37,7 +37,7 @@ def evaluate(
     pgd_steps: int = 50,
     spsa_steps: int = 100,
     spsa_samples: int = 128,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
     run_dir: Path | None = None,
     dataset: DatasetInfo | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -61,7 +61,7 @@ def evaluate(
         pgd_steps: gradient steps of PGD.
         spsa_steps: Adam steps of SPSA.
         spsa_samples: forward evaluations a step of SPSA; half as many antithetic pairs.
-        device: where to compute; the model is moved there, and back.
+        device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
         dataset: what the images are, for the result.
         checkpoint: where the model comes from, for the result.
@@ -75,7 +75,10 @@ def evaluate(
     """
     if not 0 < eps <= 1:
         raise InputError(f"eps={eps} is outside (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
-    specs, observer, place = parse(attacks), observer or Observer(), torch.device(device)
+    specs, observer = parse(attacks), observer or Observer()
+    place = home_of(model) if device is None else torch.device(device)
+    if place.type not in IMAGES_A_SHARD:
+        raise InputError(f"device '{place}' is not supported: use cpu or cuda")
     x = inputs.as_images(images)
     y = inputs.as_labels(labels, x)
     defaults: dict[str, dict[str, Any]] = {

@@ -40,7 +40,7 @@ def subject(
         InputError: the model is broken or does not fit images and labels, or a number of draws is below 1.
     """
     inputs.check_weights(model)
-    home = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    home = home_of(model)
     few = x[:8].to(device)
     try:
         with frozen(model.to(device)):
@@ -61,6 +61,11 @@ def subject(
             )
     finally:
         model.to(home)
+
+
+def home_of(model: nn.Module) -> torch.device:
+    """Where the model's first tensor lies; the CPU if it has none."""
+    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
 
 
 def _draws(name: str, given: int | None, default: int) -> int:
