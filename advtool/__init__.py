@@ -18,16 +18,32 @@ if TYPE_CHECKING:
     from advtool.errors import InputError as InputError
     from advtool.evaluation.evaluator import evaluate as evaluate
     from advtool.models import load_checkpoint as load_checkpoint
+    from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
+    from advtool.models.noise import PNIL as PNIL
+    from advtool.models.noise import with_pnil as with_pnil
     from advtool.results import Evaluation as Evaluation
 
 _HOMES = {
+    "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.estimator",
     "InputError": "advtool.errors",
     "evaluate": "advtool.evaluation.evaluator",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
+    "with_perturbation_bias": "advtool.models.bias",
+    "with_pnil": "advtool.models.noise",
 }
-__all__ = ["EOTClassifier", "Evaluation", "InputError", "__version__", "evaluate", "load_checkpoint"]
+__all__ = [
+    "PNIL",
+    "EOTClassifier",
+    "Evaluation",
+    "InputError",
+    "__version__",
+    "evaluate",
+    "load_checkpoint",
+    "with_perturbation_bias",
+    "with_pnil",
+]
 
 
 def __getattr__(name: str) -> Any:

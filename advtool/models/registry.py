@@ -1,12 +1,13 @@
 """The architectures by name. A new one is a file with a class, and a line in ``ARCHITECTURES``."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
 from advtool.checkpoints import Architecture
 from advtool.errors import InputError, near_match
 from advtool.models import cnn, lenet, resnet11
+from advtool.models.noise import with_pnil
 
 
 class Factory(Protocol):
@@ -32,14 +33,17 @@ ARCHITECTURES: dict[str, Entry] = {
 def build(architecture: Architecture) -> nn.Module:
     """A new model on the CPU, its weights drawn from torch's global generator.
 
+    Its one option is ``{"pnil": ["", "conv2"]}``: a PNIL in front of each of these layers, named as in
+    ``named_modules()`` of the model without it. The first is always ``""``, the model itself.
+
     Raises:
-        InputError: the name is unknown, the images are too small for it, or it has no such options.
+        InputError: the name is unknown, the images are too small for it, or an option is unknown or malformed.
     """
     name = architecture.name
     if name not in ARCHITECTURES:
         raise InputError(f"unknown model '{name}'{near_match(name, ARCHITECTURES)}")
-    if architecture.options:
-        raise InputError(f"the model '{name}' has no option '{next(iter(architecture.options))}'")
+    for option in architecture.options.keys() - {"pnil"}:
+        raise InputError(f"the model '{name}' has no option '{option}'")
     factory, smallest = ARCHITECTURES[name]
     _, height, width = architecture.input_shape
     if min(height, width) < smallest:
@@ -47,4 +51,14 @@ def build(architecture: Architecture) -> nn.Module:
             f"images of {height}x{width} pixels are too small for the model '{name}': "
             f"it takes {smallest}x{smallest} or more"
         )
-    return factory(architecture.input_shape, architecture.classes)
+    model = factory(architecture.input_shape, architecture.classes)
+    if "pnil" in architecture.options:
+        return with_pnil(model, architecture.input_shape, at=_pnil_positions(architecture.options["pnil"]))
+    return model
+
+
+def _pnil_positions(value: Any) -> list[str]:
+    """The option as it came from a file, checked."""
+    if isinstance(value, list) and value[:1] == [""] and all(isinstance(name, str) for name in value):
+        return value[1:]
+    raise InputError(f"the option 'pnil' lists layers and begins with '', the model itself; this is {value!r}")

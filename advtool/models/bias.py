@@ -1,0 +1,208 @@
+"""Adversarial perturbation bias: embedding adversarial perturbations into the parameters (Wen & Itti).
+
+A fully connected layer's bias is replaced by a bias that a sign step moves, in one of the paper's two
+structures: naive, the bias ``delta_AP`` itself, or multimodal, ``delta_AP = m_AP W_AP``. One training step::
+
+    loss.backward()
+    optimizer.step()                          # knows everything but perturbation_parameters(model)
+    perturbation_step(model, eps, "descent")  # Algorithm 2
+
+and :func:`collapse` after the training. The names are those of the paper's Algorithms 1 and 2.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils import parametrize
+
+from advtool.errors import InputError, near_match
+from advtool.models.surgery import replaced
+from advtool.perturbation import sign_step
+
+Structure = Literal["naive", "multimodal"]
+Direction = Literal["descent", "ascent"]
+
+INITIAL_SCALE = 0.1
+"""Standard deviation of ``m_AP`` and ``W_AP`` at the start. With both at zero neither would have a gradient."""
+
+
+class PerturbedLinear(nn.Module, ABC):
+    """A fully connected layer with an adversarial perturbation bias.
+
+    Input: (..., inputs). Output: (..., n). ``weight`` is the paper's W, (n, inputs); ``bias`` its
+    ``delta_AP``, (n,), which a model may read as it reads that of an ``nn.Linear``.
+
+    Args:
+        layer: the one to replace; its weight is taken over, not copied.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight = layer.weight
+        self.train(layer.training)
+
+    @property
+    @abstractmethod
+    def bias(self) -> Tensor:
+        """``delta_AP``, (n,)."""
+
+    @property
+    @abstractmethod
+    def perturbation(self) -> nn.Parameter:
+        """What the sign step of Algorithm 2 moves."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Algorithm 1: ``Y = W X + delta_AP``."""
+        return linear(X, self.weight, self.bias)
+
+    def collapsed(self) -> nn.Linear:
+        """An ordinary layer with this weight and the present ``delta_AP`` as its bias."""
+        layer = nn.Linear(self.in_features, self.out_features, device="meta")  # draws no numbers
+        layer.weight, layer.bias = self.weight, nn.Parameter(self.bias.detach().clone())
+        return layer.train(self.training)
+
+
+class NaiveLinear(PerturbedLinear):
+    """The naive structure: ``delta_AP`` itself, which starts from the layer's own bias, or from zero."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__(layer)
+        start = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+        self.delta_AP = nn.Parameter(start.detach().clone())
+
+    @property
+    def bias(self) -> Tensor:
+        return self.delta_AP
+
+    @property
+    def perturbation(self) -> nn.Parameter:
+        return self.delta_AP
+
+
+class MultimodalLinear(PerturbedLinear):
+    """The multimodal structure: ``delta_AP = m_AP W_AP``, drawn anew from torch's global generator.
+
+    Args:
+        layer: the one to replace; its own bias is dropped.
+        memories: h; the bias memories ``m_AP`` are (1, h), the bias weights ``W_AP`` (h, n).
+    """
+
+    def __init__(self, layer: nn.Linear, memories: int) -> None:
+        super().__init__(layer)
+        # Drawn on the CPU, so that a model on a GPU starts from the same numbers.
+        self.m_AP = nn.Parameter((INITIAL_SCALE * torch.randn(1, memories)).to(layer.weight))
+        self.W_AP = nn.Parameter((INITIAL_SCALE * torch.randn(memories, layer.out_features)).to(layer.weight))
+
+    @property
+    def bias(self) -> Tensor:
+        return (self.m_AP @ self.W_AP).squeeze(0)
+
+    @property
+    def perturbation(self) -> nn.Parameter:
+        return self.m_AP
+
+
+def with_perturbation_bias(
+    model: nn.Module, *, bias: Structure, memories: int = 8, layers: Sequence[str] | None = None
+) -> nn.Module:
+    """A copy of ``model`` whose fully connected layers have an adversarial perturbation bias (section 3).
+
+    Args:
+        model: any module that holds ``nn.Linear`` layers; left as it was.
+        bias: ``naive`` keeps the layers' biases as the start, and with them the logits; ``multimodal``
+            replaces them by ``m_AP W_AP``, both drawn from N(0, 0.1²) by torch's global generator.
+        memories: h, the number of bias memories of the multimodal structure.
+        layers: names of the layers as in ``model.named_modules()``; None takes every ``nn.Linear``.
+
+    Raises:
+        InputError: an unknown structure, fewer than one memory, no ``nn.Linear``, or a layer that is not one.
+    """
+    if memories < 1:
+        raise InputError(f"--memories {memories} is too few: a multimodal bias has at least 1 bias memory")
+    structures: dict[str, Callable[[nn.Linear], nn.Module]] = {
+        "naive": NaiveLinear,
+        "multimodal": partial(MultimodalLinear, memories=memories),
+    }
+    if bias not in structures:
+        raise InputError(f"unknown --bias '{bias}'{near_match(bias, structures)}")
+    return replaced(model, dict.fromkeys(_fully_connected(model, bias, layers), structures[bias]))
+
+
+def perturbation_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """``delta_AP`` or ``m_AP`` of each layer, in the model's order: what must be kept from the optimiser.
+
+    Adam divides a gradient by its running size, which leaves nothing of the eps of a sign. W and ``W_AP``
+    have ordinary gradients and are the optimiser's.
+    """
+    return [layer.perturbation for layer in _perturbed(model)]
+
+
+@torch.no_grad()
+def perturbation_step(model: nn.Module, eps: float, direction: Direction = "descent") -> None:
+    """Algorithm 2 for what :func:`perturbation_parameters` lists, from the gradients of ``loss.backward()``.
+
+    ``p <- p - eps sign(g)``, or ``+`` for ascent; g is the gradient summed over the batch (that of a mean has
+    the same sign), and it is spent: ``p.grad`` is None afterwards. A parameter without a gradient stays.
+
+    With ``torch.distributed`` initialised, g is summed over all ranks too, so every rank has to make this
+    call, with as many images as the others. It is right under ``DistributedDataParallel`` as well: the
+    gradients that it left are the same on every rank, and their sum has their sign.
+
+    Args:
+        model: one that :func:`with_perturbation_bias` made, or a wrapper around it.
+        eps: size of the step, in units of the layer's output (``delta_AP``) or of ``m_AP``.
+        direction: ``descent`` lowers the loss, the letter of Algorithm 2; ``ascent`` raises it, as FGSM does.
+    """
+    size = eps if direction == "ascent" else -eps
+    for p in perturbation_parameters(model):
+        p.copy_(sign_step(p, _summed_gradient(p), size))
+        p.grad = None
+
+
+def collapse(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` with ordinary ``nn.Linear`` layers: "keep delta_AP", delete ``m_AP`` and ``W_AP``.
+
+    The end of Algorithm 2. Logits are the same, names and number of the parameters are those of the model that
+    :func:`with_perturbation_bias` was given (a layer that had no bias has one now).
+    """
+    return replaced(model, dict.fromkeys(_perturbed(model), PerturbedLinear.collapsed))
+
+
+def _perturbed(model: nn.Module) -> list[PerturbedLinear]:
+    return [layer for layer in model.modules() if isinstance(layer, PerturbedLinear)]
+
+
+def _summed_gradient(p: nn.Parameter) -> Tensor:
+    """The gradient of ``p`` on all ranks together."""
+    gradient = torch.zeros_like(p) if p.grad is None else p.grad  # a rank that stays away hangs the others
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(gradient)
+    return gradient
+
+
+def _fully_connected(model: nn.Module, bias: Structure, names: Sequence[str] | None) -> list[nn.Linear]:
+    modules = model.named_modules(remove_duplicate=False)
+    known = {name: layer for name, layer in modules if isinstance(layer, nn.Linear)}
+    chosen = list(known) if names is None else names
+    if not chosen:
+        raise InputError(f"--bias {bias}: the model has no fully connected layer (nn.Linear) to give it to")
+    for name in chosen:
+        if name not in known:
+            raise InputError(f"--bias {bias}: no fully connected layer is named '{name}'{near_match(name, known)}")
+        if not _is_ordinary(known[name]):
+            raise InputError(
+                f"--bias {bias}: the layer '{name}' computes its output or its weight in a way of its own "
+                "(such as weight norm): name the other layers with layers=[...]"
+            )
+    return [known[name] for name in chosen]
+
+
+def _is_ordinary(layer: nn.Linear) -> bool:
+    return type(layer).forward is nn.Linear.forward and not parametrize.is_parametrized(layer)

@@ -1,0 +1,187 @@
+"""PNIL, the pixelwise noise injection layer (Schwinn, Raab & Eskofier, section 3.2).
+
+Its input is resampled from a Gaussian whose mean is the input itself, and whose variance is learned for every
+pixel. W, B, Sigma and X are the paper's.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from advtool.errors import InputError, near_match
+from advtool.models.surgery import replaced
+
+INITIAL_W, INITIAL_B = 0.0, -4.0  # a standard deviation of exp(-2) = 0.135 for every pixel
+
+
+class PNIL(nn.Module):
+    """Adds Gaussian noise of learned variance to each pixel, in training and in eval mode alike.
+
+    Input: float (N, ``*shape``), for images in [0, 1]. Output: the same shape, not clipped. The noise is drawn
+    for each pixel of each image from torch's global generator of the input's device, so that
+    ``torch.manual_seed`` repeats it. The gradient reaches W, B and the input (reparameterization).
+
+    Args:
+        shape: of one input, (C, H, W) for images. The parameters W (0 at the start) and B (-4) have it too.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.W = nn.Parameter(torch.full(tuple(shape), INITIAL_W))
+        self.B = nn.Parameter(torch.full(tuple(shape), INITIAL_B))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Equation 3: ``X' = X + N(0, 1) exp(Sigma / 2)``."""
+        # Contiguous, so that the draws do not depend on the layout (channels_last) of the images.
+        N = torch.randn_like(X, memory_format=torch.contiguous_format)
+        return X + N * torch.exp(self.sigma(X) / 2)
+
+    def sigma(self, X: Tensor) -> Tensor:
+        """Equation 2: ``Sigma = X W + B``, pixel by pixel. By equation 3 it is the logarithm of the variance.
+
+        Raises:
+            InputError: the inputs are not of the layer's shape (which broadcasting would hide).
+        """
+        if X.shape[1:] != self.W.shape:
+            raise InputError(f"the PNIL is made for inputs {_sizes(self.W.shape)}, not {_sizes(X.shape[1:])}")
+        return X * self.W + self.B
+
+    def variance(self, X: Tensor) -> Tensor:
+        """``exp(Sigma)``, the variance of every pixel of the output; shape of ``X``."""
+        return torch.exp(self.sigma(X))
+
+    def extra_repr(self) -> str:
+        return _sizes(self.W.shape)
+
+
+def with_pnil(model: nn.Module, input_shape: Sequence[int], *, at: Sequence[str] = ()) -> nn.Module:
+    """A copy of ``model`` behind a PNIL, which may have more of them inside (section 5.2).
+
+    A layer with a PNIL in front becomes ``nn.Sequential(pnil=PNIL, inner=layer)``, the model itself too: the
+    state dict has ``pnil.W``, ``pnil.B``, and the model's own names behind ``inner.``. The paper reports the
+    PNIL in front alone, for several "yielded comparable results".
+
+    Args:
+        model: float (N, C, H, W) -> logits (N, classes); left as it was. The mode, the device and the type
+            of its parameters are the copy's too.
+        input_shape: (C, H, W) of one image.
+        at: names, as in ``model.named_modules()``, of layers with one input that get a PNIL in front as well;
+            the shapes of their inputs are found by running a copy of the model on one black image.
+
+    Raises:
+        InputError: a name is unknown, its layer is not reached or sees inputs of several shapes, or the model
+            does not take such images.
+    """
+    known = dict(model.named_modules(remove_duplicate=False))
+    for name in at:
+        if name not in known:
+            raise InputError(f"--pnil-at '{name}': the model has no such layer{near_match(name, filter(None, known))}")
+    shapes = {model: tuple(input_shape)}
+    if at:
+        shapes |= {known[name]: shape for name, shape in _input_shapes(model, input_shape, at).items()}
+    like = _parameter(model)
+    return replaced(model, {layer: partial(_behind, PNIL(shape).to(like)) for layer, shape in shapes.items()})
+
+
+def input_pnil(model: nn.Module) -> PNIL | None:
+    """The PNIL in front of a whole model that :func:`with_pnil` made; None if there is none."""
+    first = getattr(model, "pnil", None)
+    return first if isinstance(first, PNIL) else None
+
+
+class NoiseLevels(NamedTuple):
+    """Mean standard deviation of the noise, in units of the pixel range [0, 1]."""
+
+    centre: float
+    border: float
+
+
+def noise_levels(layer: PNIL, images: Tensor) -> NoiseLevels:
+    """The mean of ``exp(Sigma / 2)`` over images, channels and pixels, in the centre and in the border.
+
+    The centre is the middle half of the height and of the width, a quarter of the area; the border is the rest.
+
+    Args:
+        layer: in front of images of at least 4x4 pixels.
+        images: float (N, C, H, W) in [0, 1], on the layer's device.
+
+    Raises:
+        InputError: the layer or the images are not of such a shape.
+    """
+    if images.ndim != 4 or min(images.shape[2:]) < 4:
+        raise InputError(f"noise levels are of images of 4x4 pixels or more, not of inputs {_sizes(images.shape[1:])}")
+    with torch.no_grad():
+        deviation = torch.exp(layer.sigma(images) / 2).mean((0, 1))
+    height, width = deviation.shape
+    central = torch.zeros_like(deviation, dtype=torch.bool)
+    central[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
+    return NoiseLevels(deviation[central].mean().item(), deviation[~central].mean().item())
+
+
+class Maps(NamedTuple):
+    """What figures 1 and 3 show of one image: five tensors of its shape, (C, H, W), on the CPU."""
+
+    X: Tensor
+    B: Tensor
+    W: Tensor
+    variance: Tensor
+    Y: Tensor
+
+
+def maps(layer: PNIL, image: Tensor) -> Maps:
+    """Input, parameters, variance ``exp(Sigma)`` and one draw of the output, for one image (C, H, W) in [0, 1].
+
+    Raises:
+        InputError: the image is not of the layer's shape.
+    """
+    X = image[None]
+    with torch.no_grad():
+        shown = (X[0], layer.B, layer.W, layer.variance(X)[0], layer(X)[0])
+    return Maps(*(values.detach().cpu() for values in shown))
+
+
+def _behind(pnil: PNIL, layer: nn.Module) -> nn.Module:
+    noisy = nn.Sequential(OrderedDict(pnil=pnil, inner=layer))
+    noisy.training = layer.training  # train() would overrule the modes of the layers within
+    return noisy
+
+
+def _input_shapes(model: nn.Module, input_shape: Sequence[int], names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The shape of one input of each of these layers, seen while a copy of the model runs on a black image."""
+    calls: dict[str, set[tuple[tuple[int, ...], ...]]] = {name: set() for name in names}
+    probe = copy.deepcopy(model).eval()  # a copy, for batch norm counts what it sees
+    for name in names:
+        probe.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, seen=calls[name]: seen.add(tuple(tuple(x.shape[1:]) for x in inputs))
+        )
+    try:
+        with torch.no_grad():
+            probe(_parameter(model).new_zeros(1, *input_shape))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"the model does not take images {_sizes(input_shape)}: {reason}") from None
+    return {name: _only_shape(name, seen) for name, seen in calls.items()}
+
+
+def _only_shape(name: str, calls: set[tuple[tuple[int, ...], ...]]) -> tuple[int, ...]:
+    match list(calls):
+        case [(shape,)]:
+            return shape
+        case []:
+            raise InputError(f"--pnil-at '{name}': the model does not run this layer")
+        case _:
+            raise InputError(f"--pnil-at '{name}': a PNIL needs a layer with one input, always of the same shape")
+
+
+def _parameter(model: nn.Module) -> Tensor:
+    """Some parameter: new tensors go where it is, and are of its type."""
+    return next(model.parameters(), torch.empty(0))
+
+
+def _sizes(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape))
