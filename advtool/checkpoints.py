@@ -62,7 +62,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         InputError: the folder cannot be made or written to.
     """
     temporary: str | None = None
+    path = path.resolve()  # a link stays a link
     try:
+        if path.exists() and not path.is_file():  # a pipe, or /dev/null: nothing to replace
+            path.write_bytes(content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
@@ -71,6 +75,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise InputError(f"cannot write '{path}': {error.strerror or error}") from None
     finally:
@@ -79,16 +84,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of ``path``, and see before hours of work whether a file can be written there.
+    """See before hours of work whether a file can be written at ``path``, or its folders be made.
 
     Raises:
         InputError: it cannot, or ``path`` is a folder itself.
     """
     if path.is_dir():
         raise InputError(f"--output '{path}' is a folder: name a file in it")
+    nearest = next(folder for folder in path.resolve().parents if folder.exists())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise InputError(f"cannot write --output '{path}': {error.strerror or error}") from None
@@ -116,13 +121,17 @@ def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
 
 
 def newest(folder: Path) -> Path:
-    """The checkpoint under ``folder`` with the latest date in its header; files that are none are passed over.
+    """The checkpoint under ``folder`` with the latest date in its header.
+
+    Files that are none are passed over, and so are partial ones: their training may still be running.
 
     Raises:
         InputError: there is no checkpoint.
     """
     dated = []
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        if path.name.endswith(f".partial{SUFFIX}"):
+            continue
         try:
             dated.append((read_header(path).date, path.stat().st_mtime_ns, path))
         except InputError:
@@ -149,6 +158,14 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
     }
 
 
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
     if not path.is_file():
         raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
@@ -170,7 +187,7 @@ def _refuse_pickles(path: Path) -> None:
         start = file.read(2)
     if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise InputError(
-            f"'{path}' is a pickle (torch.save), and loading one can run any code it holds: refused; "
+            f"'{path}' is a pickle or a zip archive, as torch.save writes them; a pickle can run any code: refused; "
             "advtool reads the safetensors checkpoints that 'advtool train' writes"
         )
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+MOST_LISTED = 20
 
-class InputError(ValueError):
+
+class InputError(Exception):
     """A bad option, file or model. The command line prints the message as it is and exits with 2."""
 
 
@@ -13,4 +15,14 @@ def near_match(name: str, known: Iterable[str]) -> str:
 
     options = sorted(known)
     close = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(options)})"
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    return f" (known: {', '.join(options)})" if len(options) <= MOST_LISTED else ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device ran out of memory: torch's CPU allocator and cuBLAS raise plain RuntimeErrors."""
+    import torch  # noqa: PLC0415 - only when something is wrong
+
+    words = ("allocate memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)

@@ -32,8 +32,12 @@ def global_streams(device: torch.device, seed: int, *place: str | int) -> Iterat
     """
     stream = derive(seed, *place)
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(stream)
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(stream)  # torch.manual_seed would touch every GPU of the machine
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(stream)
         np.random.seed(stream % 2**32)
         random.seed(stream)
         try:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from advtool.data import Split, load
+
 torch.set_num_threads(1)
 
 
@@ -60,6 +62,20 @@ def digits_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "model.safetensors"
     Command(folder)("train", "both", "--epochs", "12", "--eps", "0.1", "--output", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def digits() -> Split:
+    """The training images of digits."""
+    return load("digits", "train")
+
+
+@pytest.fixture
+def tiny() -> Split:
+    """40 random images of 8x8 pixels in three classes."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    return Split("tiny", ("a", "b", "c"), images, torch.arange(40) % 3)
 
 
 @pytest.fixture(scope="session")

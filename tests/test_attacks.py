@@ -218,6 +218,7 @@ def test_one_noisy_misclassification_drops_nothing() -> None:
         (["pgd", "paper", "pgd"], ["pgd", "fgsm", "spsa"]),
         (["pgd(steps=7)", "pgd"], ["pgd(steps=7)", "pgd"]),
         (["art:SquareAttack( max_iter = 5 )"], ["art:SquareAttack(max_iter=5)"]),
+        (["pgd(steps=2, restarts=3)", "pgd(restarts=3,steps=2)"], ["pgd(restarts=3, steps=2)"]),
     ],
 )
 def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str]) -> None:

@@ -112,6 +112,29 @@ def test_output_goes_to_the_file_and_stdout_stays_empty(evaluate: Command) -> No
     assert json.loads((evaluate.folder / "deep" / "answer.json").read_text())["schema"] == "advtool.eval/1"
 
 
+def test_output_writes_through_links_and_into_pipes(evaluate: Command) -> None:
+    target, link, pipe = (evaluate.folder / name for name in ("target.json", "link.json", "pipe"))
+    target.write_text("old")
+    link.symlink_to(target)
+    evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--output", link)
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["schema"] == "advtool.eval/1"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--output", pipe)
+        assert json.loads(reader.communicate()[0])["schema"] == "advtool.eval/1"
+
+
+def test_changed_data_under_the_same_name_is_another_question(evaluate: Command) -> None:
+    path = evaluate.folder / "mine.npz"
+    answers = []
+    for value in (0, 200):
+        images = np.full((10, 28, 28), value, np.uint8)
+        np.savez(path, x_train=images, x_test=images, y_train=np.arange(10), y_test=np.arange(10))
+        answers.append(evaluate("eval", "--dataset", path, "--attack", "fgsm", "--format", "json"))
+    assert all("going on" not in answer.stderr and "complete" not in answer.stderr for answer in answers)
+
+
 def test_fail_under_answers_all_the_same(evaluate: Command) -> None:
     passing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "0")
     failing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "1", check=False)
@@ -163,6 +186,8 @@ BAD_INPUT: list[tuple[tuple[str, ...], str]] = [
     (("--attack", "art:SquareAtack"), "did you mean 'SquareAttack'"),
     (("--eps", "2"), "(0, 1]"),
     (("--eps", "8/0"), "--eps '8/0'"),
+    (("--eps", "1e9999999"), "(0, 1]"),
+    (("--attack", "pgd(steps=3, steps=4)"), "NAME(parameter=value"),
     (("--eps", "0"), "(0, 1]"),
     (("--images", "0"), "--images '0'"),
     (("--pgd-steps", "0"), "--pgd-steps"),

@@ -14,7 +14,7 @@ from advtool.attacks.base import StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier, Randomness
 from advtool.attacks.registry import ATTACKS
 from advtool.errors import InputError
-from advtool.evaluation import batching, probe
+from advtool.evaluation import probe
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.verification import verify
@@ -88,6 +88,30 @@ def test_global_generators_are_put_back() -> None:
     expected = draws()
     evaluating = True
     assert draws() == expected
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_grad_mode_does_not_matter(mode: type[torch.no_grad]) -> None:
+    """Gradient attacks that silently find nothing under no_grad would call every model robust."""
+    x, y = labelled(mlp(SHAPE))
+    expected = advtool.evaluate(mlp(SHAPE), x, y, eps=0.05, attacks=["fgsm", "pgd"])
+    model = mlp(SHAPE)
+    with mode():
+        inside = advtool.evaluate(model, x.clone(), y.clone(), eps=0.05, attacks=["fgsm", "pgd"])
+    assert [attack.robust for attack in inside.attacks] == [attack.robust for attack in expected.attacks]
+    assert expected.attacks[1].robust < expected.clean.correct
+
+
+def test_logits_that_are_not_finite_are_never_right() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            dark = x.flatten(1).mean(1, keepdim=True) < 0.2
+            return torch.cat([torch.where(dark, torch.nan, 1.0), torch.zeros(len(x), 1)], 1)
+
+    x = torch.stack([torch.full(SHAPE, value) for value in (0.9, 0.8, 0.1, 0.3)])
+    result = advtool.evaluate(Broken(), x, torch.zeros(4, dtype=torch.long), eps=0.05, spsa_steps=3)
+    assert result.clean.correct == 3
+    assert result.worst_case.robust == 3
 
 
 def test_next_to_no_eps_changes_nothing() -> None:
@@ -251,9 +275,13 @@ def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPa
     assert result.environment["images_a_pass"] <= 9
     assert "out of memory" in notes[0]
     assert [attack.robust for attack in result.attacks] == [attack.robust for attack in expected.attacks]
-    model.most = 3  # less than the first look at the model takes is too little only below one image
+
+    class Starver(Observer):
+        def start(self, stage: str, images: int) -> None:
+            model.most = 0
+
     with pytest.raises(InputError, match="out of memory with a single image"):
-        batching.halving_on_out_of_memory(lambda: model(x), lambda: 0)
+        advtool.evaluate(model, x, y, eps=0.05, observer=Starver())
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0, torch.nan])
@@ -278,6 +306,11 @@ def test_images_outside_the_range_are_refused(scale: float) -> None:
         ({"eps": 0.0}, "eps"),
         ({"eps": 8.0}, "eps"),
         ({"attacks": []}, "no attack"),
+        ({"eps": "8/255"}, "eps='8/255'"),
+        ({"device": "gpu"}, "device 'gpu' is unknown"),
+        ({"device": "meta"}, "use 'cpu'"),
+        ({"seed": None}, "seed=None"),
+        ({"eot": 2.5}, "eot=2.5"),
         ({"eot": 0}, "eot=0"),
         ({"votes": 0}, "votes=0"),
         ({"spsa_samples": 3}, "even"),

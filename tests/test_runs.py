@@ -63,7 +63,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def test_a_finished_run_answers_without_the_model(tmp_path: Path) -> None:
+def test_a_finished_run_computes_no_shard_again(tmp_path: Path) -> None:
     expected, _ = evaluate(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
     assert evaluate(tmp_path)[0] == expected
@@ -77,8 +77,8 @@ def test_a_finished_run_answers_without_the_model(tmp_path: Path) -> None:
         ({"eps": 0.06}, "eps: there 0.05, here 0.06"),
         ({"seed": 1}, "seed: there 0, here 1"),
         ({"votes": 7}, "votes: there 20, here 7"),
-        ({"pgd_steps": 6}, "attacks: there"),
-        ({"attacks": ["fgsm"]}, "attacks: there"),
+        ({"pgd_steps": 6}, r"attacks\.pgd\.steps: there 5, here 6"),
+        ({"attacks": ["fgsm"]}, r"attacks\.pgd\.restarts: there 1, here null"),
     ],
 )
 def test_a_changed_configuration_is_refused_with_the_difference(
@@ -96,6 +96,14 @@ def test_other_weights_and_other_images_are_refused(tmp_path: Path) -> None:
         advtool.evaluate(mlp(seed=1), x, y, attacks=["fgsm"], run_dir=tmp_path)
     with pytest.raises(InputError, match="images: there"):
         advtool.evaluate(mlp(), x.flip(0), y, attacks=["fgsm"], run_dir=tmp_path)
+
+
+def test_another_attribute_of_a_module_is_another_model(tmp_path: Path) -> None:
+    """The noise's scale is in no state dict, and still decides the answer."""
+    x, y = labelled(mlp(), 20)
+    advtool.evaluate(NoisyInput(mlp(), 0.1), x, y, attacks=["fgsm"], run_dir=tmp_path)
+    with pytest.raises(InputError, match="model: there"):
+        advtool.evaluate(NoisyInput(mlp(), 0.2), x, y, attacks=["fgsm"], run_dir=tmp_path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"sha256": "0", "record": {}}', b"\x00\xff"])
@@ -129,6 +137,9 @@ def test_another_machine_is_noted(tmp_path: Path) -> None:
     manifest = json.loads(path.read_text())
     manifest["environment"]["threads"] = 99
     path.write_text(json.dumps(manifest))
+    result, notes = evaluate(tmp_path)
+    assert not any("threads" in note for note in notes), "nothing was computed here"
+    next((tmp_path / "shards").iterdir()).unlink()
     result, notes = evaluate(tmp_path)
     assert any("begun with threads 99" in note for note in notes)
     assert result["attacks"] == expected["attacks"]
@@ -177,6 +188,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(tmp_path: Path, digits_
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "kept in run" in errors
+    assert errors.endswith("advtool: interrupted\n")
     assert 4 <= len(list(shards.iterdir())) < 9
 
 

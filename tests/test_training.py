@@ -1,95 +1,24 @@
-"""The loop, the examples and the kept epoch, held against independent transcriptions."""
+"""The loop, the loss and the kept epoch, held against independent transcriptions."""
 
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from advtool import checkpoints, models, training
+from advtool import checkpoints, models, seeding, training
 from advtool.checkpoints import Architecture
-from advtool.data import Split, load, to_float, train_validation
+from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
-from advtool.training import EXAMPLES, RECIPES, Figures, Observer, Trained, session
-from advtool.training.examples import fgsm, input_gradient
-from advtool.training.loop import training_loss
-from advtool.training.validation import accuracies, best
+from advtool.training import RECIPES, Collapse, Figures, Observer, Trained, loop, recipe_for, session
+from advtool.training.examples import craft
+from advtool.training.history import Measured
+from advtool.training.loop import Batch, training_loss
+from advtool.training.validation import measure
+from tests.trainings import batch, draws, equal, short
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def digits() -> Split:
-    return load("digits", "train")
-
-
-@pytest.fixture
-def tiny() -> Split:
-    """40 random images of 8x8 pixels in three classes."""
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    return Split("tiny", ("a", "b", "c"), images, torch.arange(40) % 3)
-
-
-def draws() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def batch(shape: tuple[int, ...], classes: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(2)
-    return torch.rand(shape, generator=generator), torch.arange(shape[0]) % classes
-
-
-def short(split: Split, recipe: str = "both", **options: object) -> Trained:
-    return training.train(split, recipe, **({"arch": "cnn", "epochs": 2, "batch_size": 16} | options))
-
-
-def equal(a: Trained, b: Trained) -> bool:
-    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
-    return all(torch.equal(x, y) for x, y in pairs)
-
-
-# Examples
-
-
-def test_fgsm_against_numpy_on_a_linear_model() -> None:
-    x, y = batch((6, 1, 2, 3), classes=4)
-    linear = nn.Linear(6, 4).double()
-    W, b = linear.weight.detach().numpy(), linear.bias.detach().numpy()
-    logits = x.double().numpy().reshape(6, 6) @ W.T + b
-    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    gradient = (softmax - np.eye(4)[y.numpy()]) @ W  # of the cross entropy of a linear model
-    expected = np.clip(x.double().numpy().reshape(6, 6) + 0.2 * np.sign(gradient), 0, 1)
-    model = nn.Sequential(nn.Flatten(), linear)
-    x_adv = fgsm(model, x.double(), y, eps=0.2, generator=draws())
-    np.testing.assert_allclose(x_adv.numpy().reshape(6, 6), expected, rtol=0, atol=1e-15)
-
-
-@pytest.mark.parametrize("kind", sorted(EXAMPLES))
-@pytest.mark.parametrize("mode", [True, False])
-def test_examples_leave_statistics_gradients_and_mode_alone(kind: str, mode: bool) -> None:
-    model = models.build(Architecture(name="resnet11", input_shape=(3, 8, 8), classes=3)).train(mode)
-    x, y = batch((4, 3, 8, 8), classes=3)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    x_adv = EXAMPLES[kind](model, x, y, eps=0.1, generator=draws())
-    assert not x_adv.requires_grad
-    assert not torch.equal(x_adv, x)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert model.training is mode
-    model.train()(x)  # and the next training step counts again
-    assert not torch.equal(model.norm.running_mean, before["norm.running_mean"])
-
-
-def test_gradient_in_training_mode_is_that_of_batch_normalised_training() -> None:
-    model = models.build(Architecture(name="resnet11", input_shape=(3, 8, 8), classes=3)).train()
-    x, y = batch((4, 3, 8, 8), classes=3)
-    given = input_gradient(model, x, y)
-    x.requires_grad_()
-    torch.nn.functional.cross_entropy(model(x), y, reduction="sum").backward()
-    torch.testing.assert_close(given, x.grad)
-    assert not torch.allclose(input_gradient(model.eval(), x, y), given)
 
 
 # The loss
@@ -99,15 +28,17 @@ def test_gradient_in_training_mode_is_that_of_batch_normalised_training() -> Non
 def test_training_loss_weighs_two_cross_entropies(recipe: str, clean_share: float) -> None:
     model = models.build(Architecture(name="cnn", input_shape=(1, 8, 8), classes=3))
     x, y = batch((5, 1, 8, 8), classes=3)
-    x_adv = fgsm(model, x, y, eps=0.1, generator=draws())
+    x_adv = craft(model, x, y, "fgsm", eps=0.1, generator=draws())
 
     def cross_entropy(images: Tensor) -> Tensor:
         logits = model(images)
         return (logits.exp().sum(dim=1).log() - logits[torch.arange(5), y]).mean()
 
     expected = clean_share * cross_entropy(x) + (1 - clean_share) * cross_entropy(x_adv)
-    given = training_loss(model, RECIPES[recipe], x, y, eps=0.1, generator=draws())
+    given = training_loss(model, RECIPES[recipe], Batch(x, y), eps=0.1, generator=draws())
     torch.testing.assert_close(given, expected)
+    beforehand = training_loss(model, RECIPES[recipe], Batch(x, y, fixed=x_adv), eps=0.5, generator=draws())
+    torch.testing.assert_close(beforehand, expected)
 
 
 def test_batch_norm_counts_each_step_once(tiny: Split) -> None:
@@ -119,53 +50,89 @@ def test_batch_norm_counts_each_step_once(tiny: Split) -> None:
 # The kept epoch
 
 
-def figures(*accuracies: tuple[float, float]) -> list[Figures]:
-    return [
-        Figures(epoch=number, loss=1.0, clean=clean, adversarial=adversarial, seconds=1.0)
-        for number, (clean, adversarial) in enumerate(accuracies, start=1)
-    ]
-
-
-def test_best_epoch() -> None:
-    history = figures((0.9, 0.1), (0.7, 0.5), (0.8, 0.5), (0.8, 0.5), (0.9, 0.4))
-    assert best(history, "adversarial").epoch == 4
-    assert best(history[:2], "adversarial").epoch == 2
-    assert best(history, "clean").epoch == 5
-
-
 def test_the_model_handed_back_is_that_of_the_kept_epoch(digits: Split) -> None:
     trained = short(digits, limit=256, epochs=4, batch_size=64)
     metrics = trained.header.metrics
-    validation = train_validation(digits)[1]
-    clean, adversarial = accuracies(trained.model, validation, fgsm, eps=0.3, generator=draws())
-    assert (clean, adversarial) == (metrics["clean_accuracy"], metrics["adversarial_accuracy"])
     kept = metrics["history"][metrics["epoch"] - 1]
-    assert (kept["clean"], kept["adversarial"]) == (clean, adversarial)
-    assert kept["adversarial"] == max(row["adversarial"] for row in metrics["history"])
+    names = {"clean_accuracy": "clean", "one_step_accuracy": "one_step", "pgd_accuracy": "pgd"}
+    assert {name: metrics[name] for name in names} == {name: kept[short_name] for name, short_name in names.items()}
+    measured = measure(
+        trained.model,
+        recipe_for("digits", "both", precision="float32"),
+        train_validation(digits)[1],
+        eps=0.3,
+        generator=seeding.generator(CPU, 0, "validate"),
+    )
+    assert asdict(measured).items() <= (dict.fromkeys(asdict(measured)) | kept).items()
 
 
-def test_validation_accuracies_against_a_plain_count(digits: Split) -> None:
+def test_validation_figures_against_a_plain_count(digits: Split) -> None:
     model = models.build(Architecture(name="cnn", input_shape=digits.shape, classes=10)).eval()
-    some = digits[:777]
-    x, y = to_float(some.images), some.labels
-    x_adv = fgsm(model, x, y, eps=0.1, generator=draws())
-    expected = [(model(images).argmax(1) == y).float().mean().item() for images in (x, x_adv)]
-    assert accuracies(model.train(), some, fgsm, eps=0.1, generator=draws()) == pytest.approx(expected)
+    x, y = to_float(digits.images), digits.labels
+    few = first_images(digits, 500)
+    noise = draws()
+    multi_step = craft(model, to_float(few.images), few.labels, "pgd", eps=0.1, generator=noise, steps=10)
+    one_step = craft(model, x, y, "fgsm", eps=0.1, generator=noise)
+
+    def accuracy(images: Tensor, labels: Tensor) -> float:
+        return (model(images).argmax(1) == labels).float().mean().item()
+
+    measured = measure(
+        model.train(), recipe_for("digits", "both", precision="float32"), digits, eps=0.1, generator=draws(), fixed=x
+    )
+    assert measured.clean == measured.fixed == pytest.approx(accuracy(x, y))
+    assert measured.one_step == pytest.approx(accuracy(one_step, y))
+    assert measured.pgd == pytest.approx(accuracy(multi_step, few.labels))
+    expected = torch.nn.functional.cross_entropy(model(multi_step), few.labels).item()
+    assert measured.adversarial_loss == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_collapse_is_told_once_recorded_and_may_end_the_training(
+    tiny: Split, monkeypatch: pytest.MonkeyPatch, stop: bool
+) -> None:
+    told: list[Collapse] = []
+
+    class Watcher(Observer):
+        def collapsed(self, collapse: Collapse) -> None:
+            told.append(collapse)
+
+    figures = iter([(0.5, 0.6), (0.6, 0.55), (0.9, 0.1), (0.95, 0.0)])
+
+    def fabricated(*args: object, **kwargs: object) -> Measured:
+        one_step, pgd = next(figures)
+        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
+
+    monkeypatch.setattr(loop, "measure", fabricated)
+    metrics = short(tiny, "nfgsm", epochs=4, stop_on_collapse=stop, observer=Watcher()).header.metrics
+    assert [collapse.epoch for collapse in told] == [3]
+    assert metrics["collapse"] == told[0].to_dict()
+    assert len(metrics["history"]) == (3 if stop else 4)
 
 
 # Repeatable
 
 
-@pytest.mark.parametrize("arch", ["cnn", "resnet11"])
-def test_a_seed_repeats_a_run_bit_for_bit_whatever_the_global_stream(tiny: Split, arch: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("both", {"arch": "cnn"}),
+        ("both", {"arch": "resnet11"}),
+        ("nfgsm", {"pnil": True, "pnil_at": ("conv2",), "eot": 2}),
+        ("apb", {"bias": "multimodal", "scenario": "both"}),
+    ],
+)
+def test_a_seed_repeats_a_run_bit_for_bit_whatever_the_global_stream(
+    tiny: Split, recipe: str, options: dict[str, object]
+) -> None:
     torch.manual_seed(1)
-    first = short(tiny, arch=arch)
+    first = short(tiny, recipe, **options)
     torch.manual_seed(2)
     state = torch.random.get_rng_state()
-    second = short(tiny, arch=arch)
+    second = short(tiny, recipe, **options)
     assert equal(first, second)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not equal(first, short(tiny, arch=arch, seed=1))
+    assert not equal(first, short(tiny, recipe, seed=1, **options))
 
 
 def test_limit_takes_training_images_alone_and_fewer_are_among_more(tiny: Split) -> None:
@@ -199,7 +166,9 @@ def test_test_images_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def trained(digits: Split) -> dict[str, Trained]:
-    return {name: training.train(digits, name, arch="cnn", epochs=20) for name in ("clean", "both")}
+    return {
+        name: training.train(digits, name, arch="cnn", epochs=20, precision="float32") for name in ("clean", "both")
+    }
 
 
 def test_digits_are_learnt(trained: dict[str, Trained]) -> None:
@@ -208,7 +177,7 @@ def test_digits_are_learnt(trained: dict[str, Trained]) -> None:
 
 
 def test_adversarial_training_raises_adversarial_accuracy(trained: dict[str, Trained]) -> None:
-    accuracy = {name: run.header.metrics["adversarial_accuracy"] for name, run in trained.items()}
+    accuracy = {name: run.header.metrics["one_step_accuracy"] for name, run in trained.items()}
     assert accuracy["both"] > accuracy["clean"] + 0.1
 
 
@@ -218,13 +187,16 @@ def test_the_card_holds_what_is_needed_to_repeat(trained: dict[str, Trained]) ->
     assert header.threat_model.eps == 0.3
     assert header.recipe == {
         "name": "both",
-        "clean_weight": 0.5,
+        "scenario": "both",
         "examples": "fgsm",
-        "validation": "fgsm",
-        "keep_by": "adversarial",
         "epochs": 20,
         "batch_size": 128,
         "learning_rate": 1e-3,
+        "schedule": "constant",
+        "keep": "pgd",
+        "stop_on_collapse": False,
+        "precision": "float32",
+        "bias": "plain",
         "limit": None,
         "train_images": 1294,
     }
@@ -275,28 +247,3 @@ def test_an_unwritable_output_is_told_before_the_data_are_read(tmp_path: Path) -
     for output, words in ((tmp_path / "file" / "m.safetensors", "cannot write"), (tmp_path, "is a folder")):
         with pytest.raises(InputError, match=words):
             training.train("no such data", "clean", output=output)
-
-
-# Bad input
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"recipe": "bot"}, r"unknown recipe 'bot'.*'both'"),
-        ({"arch": "lennet"}, r"unknown model 'lennet'.*'lenet'"),
-        ({"arch": "lenet"}, r"8x8 pixels are too small.*12x12"),
-        ({"epochs": 0}, r"--epochs 0.*1 or more"),
-        ({"batch_size": 0}, r"--batch-size 0.*1 or more"),
-        ({"learning_rate": 0.0}, r"--learning-rate 0.0.*positive"),
-        ({"learning_rate": float("nan")}, r"--learning-rate nan.*positive"),
-        ({"limit": 0}, r"--limit 0.*1\.\.36"),
-        ({"limit": 37}, r"--limit 37.*1\.\.36"),
-        ({"eps": 0.0}, r"--eps 0.0.*\(0, 1\]"),
-        ({"eps": 8.0}, r"--eps 8.0.*\(0, 1\]"),
-        ({"learning_rate": 1e30}, r"diverged.*epoch \d.*--learning-rate below 1e\+30"),
-    ],
-)
-def test_bad_options_are_named_with_the_right_value(tiny: Split, options: dict[str, object], words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        short(tiny, **options)

@@ -1,8 +1,9 @@
 """Any evasion attack of ART by its class name, in the threat model of the run."""
 
 import inspect
+import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from advtool.attacks.base import StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError, is_out_of_memory, near_match
 from advtool.perturbation import project
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
@@ -39,17 +40,19 @@ class ArtAttack(TensorAttack):
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[y.cpu().numpy()]
         try:
-            with _seeded_random_states():
+            with _seeded_random_states(), redirect_stderr(io.StringIO()):  # nested attacks draw bars unasked
                 found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise InputError(f"art:{self.class_name} fails on this model: {type(error).__name__}: {error}") from error
         report(1, 1, len(x))
         return project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
 
     def parameters(self) -> dict[str, Any]:
-        return dict(self.given)
+        """What was asked for, and the step size that the threat model gave."""
+        chosen = {"eps_step": self._attack.eps_step} if "eps_step" in self._attack.attack_params else {}
+        return chosen | dict(self.given)
 
 
 def art_class(name: str) -> type:

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -107,23 +108,23 @@ class Candidates:
         return places
 
 
-def positive_integer(attack: str, name: str, value: int) -> int:
+def positive_integer(attack: str, name: str, value: Any) -> int:
     """The value, if it is an integer of at least 1.
 
     Raises:
         InputError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InputError(f"{attack}: {name}={value!r} must be an integer of at least 1")
-    return value
+    return int(value)
 
 
-def positive_number(attack: str, name: str, value: float) -> float:
+def positive_number(attack: str, name: str, value: Any) -> float:
     """The value, if it is a finite number above 0.
 
     Raises:
         InputError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise InputError(f"{attack}: {name}={value!r} must be a number above 0")
     return float(value)

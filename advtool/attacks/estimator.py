@@ -41,6 +41,11 @@ def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(logits, labels, reduction="none")
 
 
+def predictions(scores: Tensor) -> Tensor:
+    """The class of the highest score, int64 (N,); -1, which is never right, where a score is NaN or infinite."""
+    return torch.where(scores.isfinite().all(1), scores.argmax(1), -1)
+
+
 def margin(scores: Tensor, labels: Tensor) -> Tensor:
     """Score of the true class minus the best other one, (N,): negative where the image is misclassified.
 
@@ -152,13 +157,17 @@ class EOTClassifier(PyTorchClassifier):
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
         return _log_mean_exp(torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2))
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def _differentiate(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        # whatever mode the caller is in; autograd takes no tensors that were made in inference mode
+        x, y = (tensor.clone() if tensor.is_inference() else tensor for tensor in (x, y))
         gradient, answers = torch.zeros_like(x), []
         for draws in self._draws(x, self.eot):
             copies = len(draws) // len(x)
-            draws = draws.detach().requires_grad_()  # noqa: PLW2901
-            logits = self._forward(draws)
-            gradient += _slope(loss(logits, y.repeat(copies)).sum(), draws).view(copies, *x.shape).sum(0)
+            point = draws.detach().requires_grad_()
+            logits = self._forward(point)
+            gradient += _slope(loss(logits, y.repeat(copies)).sum(), point).view(copies, *x.shape).sum(0)
             self.calls.backward += len(draws)
             answers.append(logits.detach().view(copies, len(x), -1))
         gradient.div_(self.eot).nan_to_num_(nan=0.0)  # a NaN says nothing about the direction
@@ -196,14 +205,16 @@ class _Whole(nn.Module):
 def frozen(model: nn.Module) -> Iterator[nn.Module]:
     """The model in eval mode and without parameter gradients, for a while; left as it was afterwards."""
     modes = [(module, module.training) for module in model.modules()]
-    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    needy = [parameter for parameter in model.parameters() if parameter.requires_grad and not parameter.is_inference()]
     try:
-        yield model.eval().requires_grad_(False)
+        for parameter in needy:
+            parameter.requires_grad_(False)
+        yield model.eval()
     finally:
         for module, training in modes:
             module.training = training
-        for parameter, required in needs:
-            parameter.requires_grad_(required)
+        for parameter in needy:
+            parameter.requires_grad_(True)
 
 
 def like(given: Array, result: Tensor) -> Array:

@@ -15,7 +15,8 @@ class PGD(TensorAttack):
     """Signed gradient steps from a random start inside the ball, projected after each.
 
     Of all the points on its way the one of lowest margin is returned: at no cost, since every gradient needs
-    the forward pass that tells the margin. Images that have fallen are dropped now and then.
+    the forward pass that tells the margin. Images that have fallen are dropped now and then. Of a randomised
+    model only the last points of the starts compete: the luckiest of many noisy margins is no better point.
 
     Args:
         estimator: the model under attack.
@@ -62,7 +63,8 @@ class PGD(TensorAttack):
         x_adv = random_start(x, self.eps, generator)
         for step in range(1, self.steps + 1):
             scores, gradient = self.estimator.scores_and_gradient(x_adv, y)
-            found.update(x_adv, margin(scores, y))
+            if not self.estimator.randomised:
+                found.update(x_adv, margin(scores, y))
             x_adv = project(sign_step(x_adv, gradient, self.step_size), x, self.eps)
             if step % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:

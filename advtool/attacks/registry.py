@@ -91,7 +91,7 @@ def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
     try:
         node = ast.parse(body.strip(), mode="eval").body
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-            return node.func.id, {_key(word): ast.literal_eval(word.value) for word in node.keywords}
+            return node.func.id, _literals(node.keywords)
         if isinstance(node, ast.Name):
             return node.id, {}
     except (SyntaxError, ValueError):
@@ -100,10 +100,12 @@ def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
     raise InputError(f"--attack '{text}': write NAME or NAME(parameter=value, ...), or art:CLASS(...){known}")
 
 
-def _key(word: ast.keyword) -> str:
-    if word.arg is None:
-        raise ValueError("** is not a parameter")
-    return word.arg
+def _literals(words: list[ast.keyword]) -> dict[str, Any]:
+    """Sorted by name, so that one question has one spelling."""
+    names = [word.arg for word in words if word.arg is not None]
+    if len(set(names)) < len(words):
+        raise ValueError("a name twice, or none")
+    return dict(sorted((str(word.arg), ast.literal_eval(word.value)) for word in words))
 
 
 def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from advtool.attacks.estimator import EOTClassifier, margin
 from advtool.errors import InputError
 from advtool.perturbation import project
 
+LEARNING_RATE = 0.01
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
 STEPS_BETWEEN_LOOKS = 5
 
@@ -25,7 +26,8 @@ class SPSA(TensorAttack):
         eps: radius of the ball, a fraction of the pixel range.
         steps: Adam steps.
         samples: forward evaluations a step, half as many antithetic pairs; even.
-        learning_rate: of Adam, a fraction of the pixel range.
+        learning_rate: of Adam, a fraction of the pixel range; by default 0.01, or 2 eps / steps if that is more, so
+            that few steps reach the ball's surface too.
         delta: distance of the sample points, a fraction of the pixel range.
         eot: draws of a randomised model's noise that each evaluation averages over.
     """
@@ -39,7 +41,7 @@ class SPSA(TensorAttack):
         eps: float,
         steps: int = 100,
         samples: int = 128,
-        learning_rate: float = 0.01,
+        learning_rate: float | None = None,
         delta: float = 0.01,
         eot: int = 1,
     ) -> None:
@@ -48,24 +50,24 @@ class SPSA(TensorAttack):
         self.samples = positive_integer("spsa", "samples", samples)
         if samples % 2:
             raise InputError(f"spsa: samples={samples} must be even: they come in antithetic pairs")
-        self.learning_rate = positive_number("spsa", "learning_rate", learning_rate)
+        reaching = max(LEARNING_RATE, 2 * eps / steps)
+        self.learning_rate = positive_number("spsa", "learning_rate", learning_rate or reaching)
         self.delta = positive_number("spsa", "delta", delta)
         self.eot = positive_integer("spsa", "eot", eot)
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
-        found = Candidates(x, droppable=not self.estimator.randomised)
+        randomised = self.estimator.randomised
+        found = Candidates(x, droppable=not randomised)
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
-            nearby, gradient = self._estimate(x_adv, y, generator)
-            if self.estimator.randomised:
-                found.update(x_adv, nearby)  # averages over as many draws as there are samples
+            gradient = self._estimate(x_adv, y, generator)
             mean.lerp_(gradient, 1 - BETA1)
             square.lerp_(gradient.square_(), 1 - BETA2)
             slope = mean / (1 - BETA1**step)
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
-            if not self.estimator.randomised:
-                found.update(x_adv, margin(self.estimator.logits(x_adv), y))
+            if not randomised or step == self.steps:
+                found.update(x_adv, margin(self.estimator.scores(x_adv), y))
             if step % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
@@ -74,15 +76,15 @@ class SPSA(TensorAttack):
                     break
         return found.x
 
-    def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The mean margin (N,) of the sample points around ``x``, and the estimated gradient of the margin."""
-        total, gradient, pairs = torch.zeros(len(x), device=x.device), torch.zeros_like(x), self.samples // 2
+    def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """The estimated gradient of the margin at ``x``, of the same shape."""
+        gradient, pairs = torch.zeros_like(x), self.samples // 2
         for some in torch.arange(pairs).split(max(1, self.estimator.batch_size // (2 * len(x)))):
             signs = _random_signs((len(some), *x.shape[1:]), generator)
-            ahead, behind = self._margins(x, y, signs), self._margins(x, y, -signs)
-            total += (ahead + behind).sum(0)
-            gradient += torch.einsum("pn,pchw->nchw", ahead - behind, signs)
-        return total / self.samples, gradient / (2 * self.delta * pairs)
+            difference = self._margins(x, y, signs) - self._margins(x, y, -signs)
+            difference.nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
+            gradient += torch.einsum("pn,pchw->nchw", difference, signs)
+        return gradient / (2 * self.delta * pairs)
 
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""

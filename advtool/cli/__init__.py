@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from advtool.cli import data, evaluate, show, train
+from advtool.cli import data, evaluate, lr_range, show, train
 from advtool.errors import InputError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("train", epilog=train.EPILOG)(train.train)
+app.command("lr-range")(lr_range.lr_range)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("show")(show.show)
 app.add_typer(data.app, name="data")
@@ -49,7 +50,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0
+        return _complain("interrupted", INTERRUPTED) if code == INTERRUPTED else code  # typer swallows Ctrl-C
     except InputError as error:
         return _complain(str(error), BAD_INPUT)
     except typer.TyperException as error:
@@ -72,5 +74,6 @@ def _run() -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print("advtool: " + " ".join(message.split()), file=sys.stderr)
+    if message:  # a bare `advtool` has shown its help
+        print("advtool: " + " ".join(message.split()), file=sys.stderr)
     return code

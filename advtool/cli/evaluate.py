@@ -155,7 +155,8 @@ def evaluate(
     question = {
         **asked,
         "checkpoint": origin["sha256"],
-        "images": [source, len(split)],
+        "images": provenance.tensors(split.images, split.labels),
+        "device": place.type,
         "code": provenance.code(),
     }
     folder = run_dir or default_folder(RUNS, path.stem, question)

@@ -5,9 +5,12 @@ from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
+
+SECONDS_BETWEEN_LINES = 30.0
 
 
 class EvaluationProgress(Observer):
@@ -20,7 +23,7 @@ class EvaluationProgress(Observer):
     def __init__(self, greeting: str) -> None:
         self._greeting = greeting
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
             TextColumn("{task.completed:.0f}/{task.total:.0f} images, {task.fields[standing]} standing"),
             TimeElapsedColumn(),
@@ -29,7 +32,7 @@ class EvaluationProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
-        self._started = 0.0
+        self._started = self._told = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -48,11 +51,13 @@ class EvaluationProgress(Observer):
             self._greeting = ""
             self._bars.start()
         self._task = self._bars.add_task(stage, total=images, standing=images)
-        self._started = time.monotonic()
+        self._started = self._told = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
-        del stage
         self._bars.update(self._task, completed=done, standing=standing)
+        if self._bars.disable and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            say(f"{stage}: {done:.0f} images done, {standing} standing")
 
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from advtool.cli.options import DataDir
+from advtool.errors import InputError
+
 
 class CardFormat(StrEnum):
     """How the card is written."""
@@ -18,6 +21,15 @@ class CardFormat(StrEnum):
 def show(
     checkpoint: Annotated[Path, typer.Argument(help="A file that 'advtool train' wrote.")],
     output_format: Annotated[CardFormat, typer.Option("--format", help="How to write it.")] = CardFormat.table,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw what a noise layer (--pnil) has learnt, on the data set's first test image (.png, .svg, .pdf).",
+            show_default="no plot",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Print a checkpoint's card: what the model is, how it was trained, what was measured on the way.
 
@@ -30,9 +42,31 @@ def show(
     from advtool.report import card
 
     header = read_header(checkpoint)
+    if plot is not None:
+        _draw_noise(checkpoint, plot, data_dir)
     if output_format is CardFormat.json:
         typer.echo(card.as_json(header))
     else:
         terminal = sys.stdout.isatty()
         console = Console() if terminal else Console(width=80, force_terminal=False, color_system=None)
         console.print(card.as_table(header, checkpoint.name))
+
+
+def _draw_noise(checkpoint: Path, plot: Path, data_dir: Path | None) -> None:
+    import torch
+
+    from advtool import checkpoints, models, seeding
+    from advtool.data import load, to_float
+    from advtool.models.noise import input_pnil, maps
+    from advtool.report import pnil_plot
+
+    header, tensors = checkpoints.read(checkpoint)
+    layer = input_pnil(models.from_checkpoint(header, tensors))
+    if layer is None:
+        raise InputError(
+            f"--plot: the model of '{checkpoint}' has no noise layer; 'advtool train nfgsm --pnil' makes one"
+        )
+    image = to_float(load(header.dataset, "test", data_dir).images[0])
+    with seeding.global_streams(torch.device("cpu"), header.seed, "show"):
+        drawn = maps(layer, image)
+    pnil_plot.draw(plot, **drawn._asdict())

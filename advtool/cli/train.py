@@ -1,44 +1,33 @@
 """``advtool train``: parse, call :func:`advtool.training.train`, say where the checkpoint is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
+from advtool.cli.recipe_options import SETTINGS, Recipe, with_settings
 
 EPILOG = """[bold]Examples[/]
 
 [cyan]advtool train both[/]: LeNet on the digits that come along, in less than a minute
 
-[cyan]advtool train adv --dataset mnist --eps 0.3 --epochs 5 --limit 10000[/]
+[cyan]advtool train apb --bias multimodal --dataset mnist[/]: the first paper's method
 
-[cyan]advtool eval --checkpoint "$(advtool train both --dataset fashion-mnist)"[/]"""
+[cyan]advtool train nfgsm --pnil --dataset mnist[/]: the second paper's method
+
+[cyan]advtool eval --checkpoint "$(advtool train adv --dataset fashion-mnist --epochs 5 --limit 10000)"[/]"""
+
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Train on N images only.", show_default="all")]
 
 
+@with_settings(SETTINGS)
 def train(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="clean|adv|both",
-            help="clean: clean images only. adv: FGSM examples only, made from the current weights. "
-            "both: clean images and FGSM examples, weighed equally.",
-        ),
-    ],
+    recipe: Recipe,
     *,
     dataset: DatasetName = "digits",
-    arch: Annotated[
-        str | None,
-        typer.Option(help="lenet, cnn or resnet11.", show_default="lenet; resnet11 for cifar10"),
-    ] = None,
     eps: Eps = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Passes over the training images.", show_default="60 digits, 30 cifar10, else 10"),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a training step.", show_default="128")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.", show_default="0.001")] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Train on N images only.", show_default="all")] = None,
+    limit: Limit = None,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
@@ -50,33 +39,31 @@ def train(
             show_default="in checkpoints/",
         ),
     ] = None,
+    settings: dict[str, Any],
 ) -> None:
     """Train a classifier and keep its best epoch; the checkpoint's path is printed on stdout.
 
-    The best epoch is that of the highest adversarial accuracy (for [bold]clean[/]: clean
-    accuracy) on a validation set cut from the training images; the test images
+    The best epoch is that of the highest accuracy under PGD ([bold]--keep[/] says otherwise)
+    on a validation set cut from the training images; the test images
     are not touched. After Ctrl-C the best epoch so far stays beside the output,
     as NAME.partial.safetensors.
     """
     from advtool import training
     from advtool.cli.training_progress import TrainingProgress
 
-    chosen = training.recipe_for(dataset, recipe, arch=arch)
+    chosen = training.recipe_for(dataset, recipe, **settings)
     path = output or training.default_output(dataset, chosen.arch, recipe, seed)
     with TrainingProgress() as progress:
         training.train(
             dataset,
             recipe,
-            arch=arch,
             eps=eps,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
             seed=seed,
             device=resolve_device(device),
             limit=limit,
             data_dir=data_dir,
             output=path,
             observer=progress,
+            **settings,
         )
     typer.echo(path)

@@ -11,7 +11,8 @@ from torch import Tensor
 from advtool.checkpoints import Header
 from advtool.cli.progress import STDERR, say
 from advtool.errors import InputError
-from advtool.training import Figures, Observer
+from advtool.report.card import collapse_line
+from advtool.training import Collapse, Figures, Observer
 
 READ_LOSS_EVERY = 0.25  # seconds; each reading makes a GPU wait
 
@@ -30,6 +31,7 @@ class TrainingProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._epochs = 0
+        self._stops = False
         self._loss_read = 0.0
         self._partial: Path | None = None
 
@@ -49,6 +51,7 @@ class TrainingProgress(Observer):
 
     def started(self, header: Header, batches: int) -> None:
         self._epochs = header.recipe["epochs"]
+        self._stops = header.recipe.get("stop_on_collapse", False)
         self._task = self._bar.add_task(
             "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss=float("nan"), accuracies=""
         )
@@ -61,7 +64,9 @@ class TrainingProgress(Observer):
             self._loss_read = time.monotonic()
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        accuracies = f", clean {figures.clean:.1%}, adversarial {figures.adversarial:.1%}"
+        accuracies = f", clean {figures.clean:.1%}, one-step {figures.one_step:.1%}, PGD {figures.pgd:.1%}"
+        if figures.fixed is not None:
+            accuracies += f", fixed {figures.fixed:.1%}"
         self._bar.update(
             self._task, epoch=min(figures.epoch + 1, self._epochs), loss=figures.loss, accuracies=accuracies
         )
@@ -70,5 +75,18 @@ class TrainingProgress(Observer):
             line = f"epoch {figures.epoch}/{self._epochs}: loss {figures.loss:.3f}{accuracies}{best}"
             say(f"{line} ({figures.seconds:.1f} s)")
 
+    def collapsed(self, collapse: Collapse) -> None:
+        end = "training ends here" if self._stops else "--stop-on-collapse would end the training here"
+        say(f"{collapse_line(collapse.to_dict())}; {end}")
+
     def saved(self, path: Path) -> None:
         self._partial = path
+
+    def finished(self, header: Header) -> None:
+        metrics = header.metrics
+        if "fixed_examples_accuracy" in metrics:
+            say(
+                f"validation accuracy of epoch {metrics['epoch']}: "
+                f"{metrics['fixed_examples_accuracy']:.1%} on the fixed examples; "
+                f"white box: {metrics['one_step_accuracy']:.1%} under FGSM, {metrics['pgd_accuracy']:.1%} under PGD"
+            )

@@ -3,11 +3,12 @@
 Other modules import from here, never from the files of this package.
 """
 
-from advtool.data.catalogue import Entry, available, cache_dir, default_eps
+from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps
 from advtool.data.loading import fetch, load
 from advtool.data.split import Split, SplitName, first_images, to_float, train_validation
 
 __all__ = [
+    "KNOWN",
     "Entry",
     "Split",
     "SplitName",

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from advtool.errors import InputError
+from advtool.errors import InputError, is_out_of_memory
 
 CPU_BYTES = 24 * 2**20
 """Activations of one pass on a CPU: about what the caches hold; LeNet at eight times that is 1.6 times slower."""
-CUDA_SHARE = 0.25
-"""Of the free GPU memory; the allocator, convolution workspaces and the attack's own tensors take the rest."""
+CUDA_SHARE = 0.1
+"""Of all of the GPU's memory (what is free changes from run to run); workspaces and the attack's tensors take more."""
 MOST = 65536
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ def images_a_pass(model: nn.Module, image: Tensor) -> int:
         image: one image (1, C, H, W) on its device.
     """
     cuda = image.device.type == "cuda"
-    budget = CUDA_SHARE * torch.cuda.mem_get_info(image.device)[0] if cuda else CPU_BYTES
+    budget = CUDA_SHARE * torch.cuda.get_device_properties(image.device).total_memory if cuda else CPU_BYTES
     return int(min(MOST, max(1, budget // activation_bytes(model, image))))
 
 
@@ -61,14 +61,9 @@ def halving_on_out_of_memory(compute: Callable[[], Result], halve: Callable[[], 
         try:
             return compute()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if halve() < 1:
             raise InputError("out of memory with a single image at a time: use a device with more memory")
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

@@ -11,7 +11,6 @@ from torch import nn
 from advtool.attacks.base import StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import build, parse
-from advtool.errors import InputError
 from advtool.evaluation import inputs, provenance, summary
 from advtool.evaluation.batching import halving_on_out_of_memory
 from advtool.evaluation.observer import Observer
@@ -24,13 +23,15 @@ IMAGES_A_SHARD = {"cpu": 100, "cuda": 1000}
 """Small enough that a kill loses minutes, large enough to fill the device."""
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def evaluate(
     model: nn.Module,
     images: Any,
     labels: Any,
     *,
     eps: float = 8 / 255,
-    attacks: Sequence[str] = ("fgsm", "pgd", "spsa"),
+    attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
     seed: int = 0,
     eot: int | None = None,
     votes: int | None = None,
@@ -38,7 +39,7 @@ def evaluate(
     spsa_steps: int = 100,
     spsa_samples: int = 128,
     device: torch.device | str | None = None,
-    run_dir: Path | None = None,
+    run_dir: Path | str | None = None,
     dataset: DatasetInfo | None = None,
     checkpoint: dict[str, Any] | None = None,
     observer: Observer | None = None,
@@ -73,12 +74,10 @@ def evaluate(
     Raises:
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
-    if not 0 < eps <= 1:
-        raise InputError(f"eps={eps} is outside (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
-    specs, observer = parse(attacks), observer or Observer()
-    place = home_of(model) if device is None else torch.device(device)
-    if place.type not in IMAGES_A_SHARD:
-        raise InputError(f"device '{place}' is not supported: use cpu or cuda")
+    eps = inputs.as_eps(eps)
+    inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
+    specs, observer = parse([attacks] if isinstance(attacks, str) else attacks), observer or Observer()
+    place = home_of(model) if device is None else inputs.as_device(device)
     x = inputs.as_images(images)
     y = inputs.as_labels(labels, x)
     defaults: dict[str, dict[str, Any]] = {
@@ -100,7 +99,7 @@ def evaluate(
             "votes": estimator.votes,
             "images_a_shard": IMAGES_A_SHARD[place.type],
         }
-        run = Run(run_dir, configuration, provenance.environment(estimator))
+        run = Run(None if run_dir is None else Path(run_dir), configuration, provenance.environment(estimator))
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         worker = Worker(estimator, x, y, eps=eps, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
@@ -181,7 +180,8 @@ def _tell(run: Run, shards: int, observer: Observer) -> None:
     """What the user should know of a run that was begun before."""
     if run.finished == shards:
         observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
-    elif run.finished:
+        return
+    if run.finished:
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
     for name in run.damaged:
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")

@@ -1,6 +1,7 @@
 """What a run's numbers come from: code, weights and images by their fingerprints, the machine by name."""
 
 import hashlib
+import inspect
 import platform
 from functools import cache
 from importlib.metadata import version
@@ -14,23 +15,25 @@ from torch import Tensor, nn
 import advtool
 from advtool.attacks.estimator import EOTClassifier
 
+PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
+"""Attributes of these types say how a module computes: a scale, a padding, a number of levels."""
+
 
 @cache
 def code() -> str:
     """The version, and a fingerprint of every source file whose change could change a number."""
     root = Path(advtool.__file__).parent
-    rooms = [
-        *sorted(root.glob("*.py")),
-        *sorted(root.glob("attacks/*.py")),
-        *sorted(root.glob("evaluation/*.py")),
-    ]
-    content = hashlib.sha256(b"".join(path.read_bytes() for path in rooms))
+    rooms = ("*.py", "data/*.py", "models/*.py", "attacks/*.py", "evaluation/*.py")
+    content = hashlib.sha256(b"".join(path.read_bytes() for room in rooms for path in sorted(root.glob(room))))
     return f"{advtool.__version__}+{content.hexdigest()[:8]}"
 
 
 def model(model: nn.Module) -> str:
-    """A fingerprint of the structure as it prints itself, and of all weights and buffers."""
+    """A fingerprint of all weights and buffers, of each module's plain attributes and of its class's source."""
     digest = hashlib.sha256(repr(model).encode())
+    for name, module in model.named_modules():
+        settings = {key: value for key, value in vars(module).items() if isinstance(value, PLAIN) and key != "training"}
+        digest.update(f"{name} {_source(type(module))} {sorted(settings.items())}".encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + str((tensor.dtype, tuple(tensor.shape))).encode() + _bytes(tensor))
     return digest.hexdigest()[:16]
@@ -56,6 +59,13 @@ def environment(estimator: EOTClassifier) -> dict[str, Any]:
         "randomness": estimator.randomness.value,
         "images_a_pass": estimator.batch_size,
     }
+
+
+def _source(cls: type) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):  # typed into an interpreter, or compiled
+        return cls.__qualname__
 
 
 def _bytes(tensor: Tensor) -> bytes:

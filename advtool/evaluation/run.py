@@ -27,6 +27,8 @@ class ShardRecord(BaseModel):
 
     stage: str
     shard: int
+    images_a_pass: int
+    """the batch plan that it was computed with"""
     seconds: float
     model_calls: ModelCalls
     survives: list[bool]
@@ -75,7 +77,8 @@ class Run:
         else:
             _refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
-            self.moved = _differences(found.environment, environment)
+            same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
+            self.moved = _differences(found.environment, same_plan)
             self._read_shards(folder)
 
     @property
@@ -154,8 +157,17 @@ def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]
 
 
 def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    keys = sorted(before.keys() | wanted.keys())
-    return {key: (before.get(key), wanted.get(key)) for key in keys if before.get(key) != wanted.get(key)}
+    """What differs, by its dotted name: ``attacks.pgd.steps``."""
+    there, here = _flat(before), _flat(wanted)
+    keys = sorted(there.keys() | here.keys())
+    return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+    return flat
 
 
 def _checksum(value: Any) -> str:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from advtool import seeding
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
-from advtool.errors import InputError
 from advtool.evaluation import batching, inputs, probe
 
 DRAWS_OF_A_RANDOM_MODEL = 20
@@ -37,7 +36,7 @@ def subject(
         device: where to compute.
 
     Raises:
-        InputError: the model is broken or does not fit images and labels, or a number of draws is below 1.
+        InputError: the model is broken or does not fit images and labels.
     """
     inputs.check_weights(model)
     home = home_of(model)
@@ -53,8 +52,8 @@ def subject(
                 model,
                 input_shape=tuple(x.shape[1:]),
                 classes=classes,
-                eot=_draws("eot", eot, draws),
-                votes=_draws("votes", votes, draws),
+                eot=draws if eot is None else eot,
+                votes=draws if votes is None else votes,
                 batch_size=images_a_pass,
                 randomness=randomness,
                 device=device,
@@ -66,9 +65,3 @@ def subject(
 def home_of(model: nn.Module) -> torch.device:
     """Where the model's first tensor lies; the CPU if it has none."""
     return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
-
-
-def _draws(name: str, given: int | None, default: int) -> int:
-    if given is not None and given < 1:
-        raise InputError(f"{name}={given} is too few: a gradient or a prediction needs at least 1 draw")
-    return default if given is None else given

@@ -36,12 +36,13 @@ def attack_result(name: str, attack: TensorAttack, stage: Stage) -> AttackResult
 
 
 def effective_robustness(attacks: Sequence[AttackResult]) -> EffectiveRobustness:
-    """The lowest robust accuracy, and the attack that reached it (Schwinn et al., Min)."""
-    accuracy, interval, name = min(
+    """The lowest robust accuracy, and the first attack that reached it (Schwinn et al., Min)."""
+    seen_all = [
         (attack.accuracy, attack.interval, attack.name)
         for attack in attacks
         if attack.accuracy is not None and attack.interval is not None
-    )
+    ]
+    accuracy, interval, name = min(seen_all, key=lambda attack: attack[0])
     return EffectiveRobustness(accuracy=accuracy, interval=interval, attack=name)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.estimator import EOTClassifier, margin, predictions
 from advtool.perturbation import CLIP
 
 ROUNDING = 2 * torch.finfo(torch.float32).eps
@@ -19,7 +19,7 @@ class Verdict:
     adversarial: Tensor
     """bool (N,)"""
     prediction: Tensor
-    """int64 (N,)"""
+    """int64 (N,); -1 where the scores are not finite"""
     margin: Tensor
     """float32 (N,); below 0 where misclassified"""
 
@@ -33,7 +33,7 @@ def verify(estimator: EOTClassifier, candidates: Tensor, x: Tensor, y: Tensor, *
     """
     allowed = _is_allowed(candidates, x, eps)
     scores = estimator.scores(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
-    prediction = scores.argmax(1)
+    prediction = predictions(scores)
     return Verdict(allowed & (prediction != y), prediction, margin(scores, y))
 
 

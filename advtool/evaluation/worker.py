@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advtool import seeding
 from advtool.attacks.base import StepReport, TensorAttack
-from advtool.attacks.estimator import CallCounter, EOTClassifier, margin
+from advtool.attacks.estimator import CallCounter, EOTClassifier, margin, predictions
 from advtool.evaluation.run import ShardRecord
 from advtool.evaluation.verification import Verdict, verify
 from advtool.results import ModelCalls
@@ -46,10 +46,11 @@ class Worker:
         started = self._start_counting()
         with self._streams(CLEAN, shard):
             scores = self.estimator.scores(x)
-        prediction = scores.argmax(1)
+        prediction = predictions(scores)
         return ShardRecord(
             stage=CLEAN,
             shard=shard,
+            images_a_pass=self.estimator.batch_size,
             survives=(prediction == y).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margin(scores, y)),
@@ -80,6 +81,7 @@ class Worker:
         return ShardRecord(
             stage=stage,
             shard=shard,
+            images_a_pass=self.estimator.batch_size,
             survives=(alive & ~fallen).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margins),

@@ -1,7 +1,7 @@
 """The card of a checkpoint, as a table and as JSON. A view: what it shows was measured while training."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -43,14 +43,31 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
     yield "date", f"{header.date:%Y-%m-%d %H:%M:%S %Z}"
     yield "versions", _listed(header.versions)
     if "epoch" in metrics:
-        yield "kept epoch", str(metrics["epoch"])
-        yield (
-            "validation",
-            (
-                f"clean {metrics['clean_accuracy']:.1%}, adversarial {metrics['adversarial_accuracy']:.1%} "
-                f"({metrics['validation_images']} images)"
-            ),
-        )
+        yield from _metrics(metrics)
+
+
+def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was measured of the kept epoch, and whether the training collapsed."""
+    yield "kept epoch", str(metrics["epoch"])
+    yield "validation", f"clean {metrics['clean_accuracy']:.1%} ({metrics['validation_images']} images)"
+    one_step, pgd = metrics["one_step_accuracy"], metrics["pgd_accuracy"]
+    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({metrics['pgd_images']} images)"
+    if "fixed_examples_accuracy" in metrics:
+        yield "fixed examples", f"{metrics['fixed_examples_accuracy']:.1%}, made against another model"
+    if "noise_centre" in metrics:
+        centre, border = metrics["noise_centre"], metrics["noise_border"]
+        yield "noise", f"standard deviation {centre:.3f} in the centre, {border:.3f} in the border"
+    if metrics["collapse"] is not None:
+        yield "collapse", collapse_line(metrics["collapse"])
+
+
+def collapse_line(collapse: dict[str, Any]) -> str:
+    """Catastrophic overfitting in one line."""
+    return (
+        f"catastrophic overfitting in epoch {collapse['epoch']}: one-step accuracy "
+        f"{collapse['best_one_step']:.1%} to {collapse['one_step']:.1%}, PGD accuracy "
+        f"{collapse['best_pgd']:.1%} to {collapse['pgd']:.1%} since epoch {collapse['best_epoch']}"
+    )
 
 
 def _listed(values: dict[str, Any]) -> str:
@@ -59,17 +76,31 @@ def _listed(values: dict[str, Any]) -> str:
 
 
 def _history(metrics: dict[str, Any]) -> Table:
+    rows = metrics.get("history", [])
+    columns = [column for column in _COLUMNS if any(column.figure in row for row in rows)]
     table = Table()
-    for heading in ("epoch", "loss", "clean", "adversarial", "seconds"):
-        table.add_column(heading, justify="right")
+    for column in columns:
+        table.add_column(column.heading, justify="right")
     table.add_column()
-    for row in metrics.get("history", []):
-        table.add_row(
-            str(row["epoch"]),
-            f"{row['loss']:.4f}",
-            f"{row['clean']:.1%}",
-            f"{row['adversarial']:.1%}",
-            f"{row['seconds']:.1f}",
-            "kept" if row["epoch"] == metrics["epoch"] else "",
-        )
+    for row in rows:
+        cells = (format(row[column.figure], column.format) for column in columns)
+        table.add_row(*cells, "kept" if row["epoch"] == metrics["epoch"] else "")
     return table
+
+
+class _Column(NamedTuple):
+    heading: str
+    figure: str
+    format: str
+
+
+_COLUMNS = (
+    _Column("epoch", "epoch", "d"),
+    _Column("loss", "loss", ".4f"),
+    _Column("clean", "clean", ".1%"),
+    _Column("one-step", "one_step", ".1%"),
+    _Column("PGD", "pgd", ".1%"),
+    _Column("PGD loss", "adversarial_loss", ".3f"),
+    _Column("fixed", "fixed", ".1%"),
+    _Column("seconds", "seconds", ".1f"),
+)

@@ -1,15 +1,13 @@
 """A PNIL as the second paper draws it: figure 1 for a grey image, figure 3 for a colour image."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from advtool.checkpoints import write_atomically
 from advtool.errors import InputError
+from advtool.report import plots
 
-TYPES = ("png", "svg", "pdf")
 CHANNELS = ("red", "green", "blue")
 PANEL = 2.0  # inches
 
@@ -28,12 +26,8 @@ def draw(path: Path, *, X: Tensor, B: Tensor, W: Tensor, variance: Tensor, Y: Te
     Raises:
         InputError: another suffix or number of channels, no matplotlib, or a file that cannot be written.
     """
-    suffix = path.suffix.removeprefix(".").lower()
-    if suffix not in TYPES:
-        raise InputError(f"--plot '{path}': the name must end in .png, .svg or .pdf")
-    content = io.BytesIO()
-    figure(X=X, B=B, W=W, variance=variance, Y=Y).savefig(content, format=suffix, dpi=150)
-    write_atomically(path, content.getvalue())
+    plots.check(path)
+    plots.save(figure(X=X, B=B, W=W, variance=variance, Y=Y), path)
 
 
 def figure(*, X: Tensor, B: Tensor, W: Tensor, variance: Tensor, Y: Tensor) -> Any:
@@ -47,8 +41,7 @@ def figure(*, X: Tensor, B: Tensor, W: Tensor, variance: Tensor, Y: Tensor) -> A
         raise InputError(f"--plot: images of 1 or 3 channels can be drawn, not of {channels}")
     learned = {"B": B, "W": W, "variance": variance}
     rows = _layout(list(learned), channels)
-    # Not through pyplot: a figure of its own never looks for a display.
-    drawing = _matplotlib_figure()(figsize=(PANEL * len(rows[0]), PANEL * len(rows)), layout="constrained")
+    drawing = plots.new(PANEL * len(rows[0]), PANEL * len(rows))
     panels = drawing.subplot_mosaic(rows)
     _show_image(panels["X"], X, "input X")
     _show_image(panels["Y"], Y, "output Y")
@@ -77,11 +70,3 @@ def _show_map(drawing: Any, panels: list[Any], values: Tensor, name: str) -> Non
         shown = panel.imshow(channel.numpy(), cmap="gray", vmin=low, vmax=high)
         panel.set(title=title, xticks=[], yticks=[])
     drawing.colorbar(shown, ax=panels, location="bottom" if len(panels) == 1 else "right")
-
-
-def _matplotlib_figure() -> Any:
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise InputError("plots need matplotlib: pip install 'advtool[plots]'") from None
-    return Figure

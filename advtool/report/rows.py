@@ -35,7 +35,8 @@ def heading(evaluation: Evaluation) -> str:
     """What was evaluated, on what, against what."""
     model, data, threat = evaluation.checkpoint, evaluation.dataset, evaluation.threat_model
     subject = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
-    draws = f", {evaluation.eot} EOT samples, {evaluation.votes} votes" if evaluation.votes > 1 else ""
+    averaged = max(evaluation.eot, evaluation.votes) > 1
+    draws = f", {evaluation.eot} EOT samples, {evaluation.votes} votes" if averaged else ""
     return (
         f"{subject} on {data.images} {data.split} images of {data.name}, "
         f"{threat.norm} eps {number(threat.eps)}, seed {evaluation.seed}{draws}"

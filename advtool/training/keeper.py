@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
-from advtool import checkpoints
+from advtool import checkpoints, models
 from advtool.checkpoints import Header
+from advtool.models.bias import collapse
+from advtool.training.history import Collapse, Figures, best, find_collapse
 from advtool.training.observer import Observer
-from advtool.training.validation import Figures, best
+from advtool.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -21,39 +23,59 @@ class Trained:
 
 
 class Keeper:
-    """Keeps the best epoch, and with an ``output`` writes it beside it at once, as :func:`partial_path`."""
+    """Keeps the best epoch, and with an ``output`` writes it beside it at once, as :func:`partial_path`.
+
+    Args:
+        header: the card, without what is measured while training.
+        recipe: says which epoch is the best.
+        floor: the PGD accuracy below which epochs tie (:func:`advtool.training.history.floor_of`).
+        output: where the checkpoint goes; None: nowhere.
+        observer: is told of every epoch, and once of a collapse.
+    """
 
     def __init__(
-        self,
-        header: Header,
-        keep_by: Literal["clean", "adversarial"],
-        output: Path | None,
-        observer: Observer,
+        self, header: Header, recipe: Recipe, floor: float, *, output: Path | None, observer: Observer
     ) -> None:
+        self.collapse: Collapse | None = None
         self._header = header
-        self._keep_by = keep_by
+        self._recipe = recipe
+        self._floor = floor
         self._output = output
         self._observer = observer
         self._history: list[Figures] = []
         self._tensors: dict[str, Tensor] = {}
 
     def offer(self, model: nn.Module, figures: Figures) -> None:
-        """Take note of an epoch, and keep the model's weights if it is the best so far."""
-        self._history.append(figures)
-        kept = best(self._history, self._keep_by) is figures
-        if kept:
-            self._tensors = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-            self._save_partial()
-        self._observer.epoch(figures, kept=kept)
+        """Take note of an epoch, and keep the model's weights if it is the best so far.
 
-    def finish(self, model: nn.Module) -> Trained:
-        """Give the model its best weights, and write the checkpoint with the whole history in its card."""
-        model.load_state_dict(self._tensors)
+        Kept is the plain model: a perturbation bias becomes an ordinary one (Wen & Itti, end of Algorithm 2).
+        """
+        self._history.append(figures)
+        kept = self._best() is figures
+        if kept:
+            self._tensors = {name: tensor.cpu() for name, tensor in collapse(model).state_dict().items()}
+        self._observer.epoch(figures, kept=kept)
+        self._look_for_collapse()
+        if kept:
+            self._save_partial()
+
+    def finish(self, device: torch.device | str) -> Trained:
+        """The best epoch's model on ``device``; written as the checkpoint, with the whole history in its card."""
         header = self._card()
         if self._output is not None:
             checkpoints.write(self._output, header, self._tensors)
             partial_path(self._output).unlink(missing_ok=True)
-        return Trained(model.eval(), header)
+        self._observer.finished(header)
+        return Trained(models.from_checkpoint(header, self._tensors).to(device), header)
+
+    def _best(self) -> Figures:
+        return best(self._history, self._recipe.kept_by, self._floor)
+
+    def _look_for_collapse(self) -> None:
+        if self.collapse is None and self._recipe.clean_weight < 1:
+            self.collapse = find_collapse(self._history)
+            if self.collapse is not None:
+                self._observer.collapsed(self.collapse)
 
     def _save_partial(self) -> None:
         if self._output is not None:
@@ -62,13 +84,22 @@ class Keeper:
             self._observer.saved(path)
 
     def _card(self) -> Header:
-        kept = best(self._history, self._keep_by)
+        kept = self._best()
         metrics = self._header.metrics | {
             "epoch": kept.epoch,
             "clean_accuracy": kept.clean,
-            "adversarial_accuracy": kept.adversarial,
+            "one_step_accuracy": kept.one_step,
+            "pgd_accuracy": kept.pgd,
+            "adversarial_loss": kept.adversarial_loss,
+            "collapse": self.collapse and self.collapse.to_dict(),
             "history": [figures.to_dict() for figures in self._history],
         }
+        if_any = {
+            "fixed_examples_accuracy": kept.fixed,
+            "noise_centre": kept.noise_centre,
+            "noise_border": kept.noise_border,
+        }
+        metrics |= {name: value for name, value in if_any.items() if value is not None}
         return self._header.model_copy(update={"date": checkpoints.now(), "metrics": metrics})
 
 

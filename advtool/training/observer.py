@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from advtool.checkpoints import Header
-from advtool.training.validation import Figures
+from advtool.training.history import Collapse, Figures
 
 
 class Observer:
@@ -20,5 +20,11 @@ class Observer:
     def epoch(self, figures: Figures, *, kept: bool) -> None:
         """An epoch is done and validated; ``kept``: it is the best so far."""
 
+    def collapsed(self, collapse: Collapse) -> None:
+        """Catastrophic overfitting showed for the first time, in the epoch that was just told of."""
+
     def saved(self, path: Path) -> None:
         """The best epoch so far lies at ``path``, in case that training does not reach its end."""
+
+    def finished(self, header: Header) -> None:
+        """Training is over: the card with all its metrics, those of the kept epoch first."""

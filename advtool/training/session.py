@@ -1,8 +1,11 @@
 """One training from the images to the checkpoint: defaults, random streams, the card."""
 
+import hashlib
 import os
 import platform
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Unpack
 
 import torch
 from torch import nn
@@ -10,44 +13,41 @@ from torch import nn
 import advtool
 from advtool import checkpoints, models, seeding
 from advtool.checkpoints import Architecture, Header
-from advtool.data import Split, default_eps, first_images, load, train_validation
+from advtool.data import KNOWN, Split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
+from advtool.models.bias import with_perturbation_bias
 from advtool.results import ThreatModel
-from advtool.training import loop
+from advtool.training import loop, precision
+from advtool.training.fixed import FixedExamples, precompute
+from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.observer import Observer
-from advtool.training.recipes import recipe_for
+from advtool.training.recipes import Recipe, Settings, recipe_for
+from advtool.training.validation import pgd_images
 
 
 def train(
     data: Split | str | Path,
     recipe: str,
     *,
-    arch: str | None = None,
     eps: float | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     limit: int | None = None,
     data_dir: Path | None = None,
     output: Path | None = None,
     observer: Observer | None = None,
+    **settings: Unpack[Settings],
 ) -> Trained:
     """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
 
-    Equal arguments give equal weights, bit for bit, on the CPU at one thread count and torch build.
+    Equal arguments give equal weights, bit for bit, on the CPU at one thread count, torch build and precision.
 
     Args:
         data: training images, or what :func:`advtool.data.load` takes. A fixed validation set is carved from
             them; the test images are not read.
         recipe: a name in ``RECIPES``.
-        arch: a name in ``advtool.models.ARCHITECTURES``. None, also below: the recipe's or data set's own.
-        eps: the attacker's radius in linf, a fraction of the pixel range in (0, 1].
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: Adam's.
+        eps: the attacker's radius in linf, a fraction of the pixel range in (0, 1]; None: the data set's own.
         seed: of the initial weights, the order of the images and all noise.
         device: where to train.
         limit: train on that many images only, taken after the validation set; the same ones for every seed.
@@ -55,23 +55,88 @@ def train(
         output: where to write the checkpoint; an existing file is replaced. Until training ends, its best
             epoch so far lies beside it as ``NAME.partial.safetensors``; after an interrupt it stays there.
         observer: is told of every batch and epoch.
+        settings: fields of :class:`Recipe` on top of the recipe's and data set's own.
 
     Raises:
-        InputError: an argument is unknown or out of range, the data cannot be read, the loss diverges, or
-            ``output`` cannot be written.
+        InputError: an argument is unknown, out of range or does not go with the others, the data cannot be
+            read, the loss diverges, or ``output`` cannot be written.
     """
     observer = observer or Observer()
-    name = data.name if isinstance(data, Split) else os.fspath(data)
-    settings = recipe_for(name, recipe, arch=arch, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps))
     if output is not None:
         checkpoints.check_writable(output)
+    prepared = prepare(
+        data, recipe, eps=eps, seed=seed, device=torch.device(device), limit=limit, data_dir=data_dir, **settings
+    )
+    chosen = prepared.recipe
+    floor = floor_of(pgd_images(prepared.validation).labels)
+    keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
+    observer.started(prepared.header, loop.batches_per_epoch(len(prepared.training), chosen.batch_size))
+    for figures in loop.epochs(
+        prepared.model,
+        chosen,
+        prepared.training,
+        prepared.validation,
+        eps=prepared.eps,
+        seed=seed,
+        fixed=prepared.fixed,
+        observer=observer,
+    ):
+        keeper.offer(prepared.model, figures)
+        if keeper.collapse is not None and chosen.stop_on_collapse:
+            break
+    return keeper.finish(device)
+
+
+def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:
+    """``checkpoints/DATASET-ARCH-RECIPE-sSEED.safetensors`` in the current folder."""
+    name = Path(dataset).resolve().name.removesuffix(".npz")
+    return Path("checkpoints") / f"{name}-{arch}-{recipe}-s{seed}{checkpoints.SUFFIX}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a training starts from: a new model, images and fixed examples on one device, and the card."""
+
+    recipe: Recipe
+    header: Header
+    model: nn.Module
+    training: Split
+    validation: Split
+    fixed: FixedExamples | None
+
+    @property
+    def eps(self) -> float:
+        """The attacker's radius, a fraction of the pixel range in (0, 1]."""
+        return self.header.threat_model.eps
+
+
+def prepare(
+    data: Split | str | Path,
+    recipe: str,
+    *,
+    eps: float | None,
+    seed: int,
+    device: torch.device,
+    limit: int | None,
+    data_dir: Path | None,
+    **settings: Unpack[Settings],
+) -> Prepared:
+    """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
+    name = _name(data)
+    chosen = recipe_for(name, recipe, **settings)
+    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps))
     split = data if isinstance(data, Split) else load(name, "train", data_dir)
-    training, validation = _carve(split, limit)
+    training, validation = (part.to(device) for part in _carve(split, limit))
+    architecture = _architecture(chosen, split)
+    model = _initialise(architecture, chosen, seed).to(device)
+    chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
+    fixed = None
+    if chosen.fixed_examples is not None:
+        fixed = precompute(chosen.fixed_examples, training, validation, eps=threat_model.eps, seed=seed)
     header = Header(
-        architecture=Architecture(name=settings.arch, input_shape=split.shape, classes=len(split.classes)),
+        architecture=architecture,
         dataset=name,
-        recipe=settings.to_dict() | {"limit": limit, "train_images": len(training)},
+        recipe=_described(chosen) | {"limit": limit, "train_images": len(training)},
         threat_model=threat_model,
         seed=seed,
         date=checkpoints.now(),
@@ -80,28 +145,30 @@ def train(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        metrics={"validation_images": len(validation)},
+        metrics={"validation_images": len(validation), "pgd_images": len(pgd_images(validation))},
     )
-    model = _initialise(header.architecture, seed).to(device)
-    keeper = Keeper(header, settings.keep_by, output, observer)
-    observer.started(header, loop.batches_per_epoch(len(training), settings.batch_size))
-    for figures in loop.epochs(
-        model,
-        settings,
-        training.to(device),
-        validation.to(device),
-        eps=threat_model.eps,
-        seed=seed,
-        observer=observer,
-    ):
-        keeper.offer(model, figures)
-    return keeper.finish(model)
+    model = model.to(memory_format=precision.layout(model))
+    return Prepared(recipe=chosen, header=header, model=model, training=training, validation=validation, fixed=fixed)
 
 
-def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:
-    """``checkpoints/DATASET-ARCH-RECIPE-sSEED.safetensors`` in the current folder."""
-    name = Path(dataset).resolve().name.removesuffix(".npz")
-    return Path("checkpoints") / f"{name}-{arch}-{recipe}-s{seed}{checkpoints.SUFFIX}"
+def _name(data: Split | str | Path) -> str:
+    """A known name as it is; a path in full, so that ``advtool eval`` finds the data from any folder."""
+    if isinstance(data, Split):
+        return data.name
+    return os.fspath(data) if os.fspath(data) in KNOWN else str(Path(data).resolve())
+
+
+def _architecture(recipe: Recipe, split: Split) -> Architecture:
+    options = {"pnil": ["", *recipe.pnil_at]} if recipe.pnil else {}
+    return Architecture(name=recipe.arch, input_shape=split.shape, classes=len(split.classes), options=options)
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    """The recipe for the card; the checkpoint of its fixed examples is identified by its content too."""
+    if recipe.fixed_examples is None:
+        return recipe.to_dict()
+    digest = hashlib.sha256(recipe.fixed_examples.read_bytes()).hexdigest()
+    return recipe.to_dict() | {"fixed_examples_sha256": digest}
 
 
 def _carve(split: Split, limit: int | None) -> tuple[Split, Split]:
@@ -116,9 +183,12 @@ def _carve(split: Split, limit: int | None) -> tuple[Split, Split]:
     return first_images(training, limit), validation
 
 
-def _initialise(architecture: Architecture, seed: int) -> nn.Module:
+def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
     with seeding.global_streams(torch.device("cpu"), seed, "init"):
-        return models.build(architecture)
+        model = models.build(architecture)
+        if recipe.bias == "plain":
+            return model
+        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories)
 
 
 def _checked_eps(eps: float) -> float:

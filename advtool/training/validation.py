@@ -1,56 +1,110 @@
-"""What is measured after every epoch, on images that training never sees, and which epoch is the best."""
+"""What is measured after every epoch, on images that training never sees."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from advtool.data import Split, to_float
-from advtool.training.examples import Examples
+from advtool.data import Split, first_images, to_float
+from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
+from advtool.training.examples import craft
+from advtool.training.history import Measured
+from advtool.training.precision import autocast
+from advtool.training.recipes import Recipe
 
-BATCH = 500
+BATCH_SIZE = 500
+PGD_IMAGES = 500
+PGD_STEPS = 10
 
+Batch = tuple[Tensor, Tensor]
+"""Images float32 (N, C, H, W) in [0, 1], and labels int64 (N,)."""
 
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """One epoch: number from 1, mean training loss, validation accuracies in [0, 1], wall time in seconds."""
-
-    epoch: int
-    loss: float
-    clean: float
-    adversarial: float
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a checkpoint's card."""
-        return asdict(self)
+Attack = Callable[[Tensor, Tensor], Tensor]
+"""Makes examples of a batch, like its images."""
 
 
-def best(history: Sequence[Figures], keep_by: Literal["clean", "adversarial"]) -> Figures:
-    """The epoch of the highest accuracy ``keep_by``; ties: higher clean accuracy, then the later epoch."""
-    return max(history, key=lambda figures: (getattr(figures, keep_by), figures.clean, figures.epoch))
+def measure(
+    model: nn.Module,
+    recipe: Recipe,
+    split: Split,
+    *,
+    eps: float,
+    generator: torch.Generator,
+    fixed: Tensor | None = None,
+) -> Measured:
+    """The validation figures of a model, measured in eval mode, in which it is left.
 
+    Examples are searched in the recipe's precision, and counted in float32. One-step examples are of the kind
+    that the recipe trains on (FGSM for PGD training); PGD takes 10 steps of 2.5 eps/10, on a fixed 500 images.
 
-def accuracies(
-    model: nn.Module, split: Split, examples: Examples, *, eps: float, generator: torch.Generator
-) -> tuple[float, float]:
-    """Clean accuracy, and accuracy on ``examples`` made in eval mode; fractions in [0, 1].
-
-    ``split`` lies on the model's device. The model is left in eval mode.
+    Args:
+        model: on the device of the split.
+        recipe: how it is trained.
+        split: validation images.
+        eps: radius of the examples, a fraction of the pixel range in (0, 1].
+        generator: of the examples' noise; the same state makes the figures of two epochs comparable.
+        fixed: examples of all the split's images made from another model, float32 (N, C, H, W) in [0, 1].
     """
     model.eval()
-    correct = torch.zeros(2, dtype=torch.int64, device=split.labels.device)
-    for images, y in zip(split.images.split(BATCH), split.labels.split(BATCH), strict=True):
-        x = to_float(images)
-        x_adv = examples(model, x, y, eps=eps, generator=generator)
-        correct += torch.stack([_correct(model, x, y), _correct(model, x_adv, y)])
-    clean, adversarial = (correct / len(split)).tolist()
-    return clean, adversarial
+
+    def attack(kind: str, **settings: Any) -> Attack:
+        def make(x: Tensor, y: Tensor) -> Tensor:
+            with autocast(recipe.precision, x.device):
+                return craft(model, x, y, kind, eps=eps, generator=generator, **settings)
+
+        return make
+
+    few = pgd_images(split)
+    pgd, adversarial_loss = accuracy_and_loss(model, _batches(few, attack("pgd", steps=PGD_STEPS)))
+    one_step, settings = _one_step(recipe)
+    noise = _noise(model, few)
+    return Measured(
+        clean=accuracy_and_loss(model, _batches(split))[0],
+        one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
+        pgd=pgd,
+        adversarial_loss=adversarial_loss,
+        fixed=None if fixed is None else accuracy_and_loss(model, _cut(fixed, split.labels))[0],
+        noise_centre=noise and noise.centre,
+        noise_border=noise and noise.border,
+    )
+
+
+def pgd_images(split: Split) -> Split:
+    """The fixed part of a validation split on which PGD is run, 500 images at most, on the split's device."""
+    return first_images(split, PGD_IMAGES)
 
 
 @torch.no_grad()
-def _correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    logits: Tensor = model(x)
-    return (logits.argmax(dim=1) == y).sum()
+def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
+    """Accuracy in [0, 1] and mean cross entropy in nats, both of all images of at least one batch."""
+    counts = torch.stack([_count(model(x), y) for x, y in batches])
+    images, correct, loss = counts.sum(dim=0).tolist()
+    return correct / images, loss / images
+
+
+def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
+    """The kind of one-step examples and its settings: those trained on, for it is on them that a model overfits."""
+    return ("fgsm", {}) if recipe.examples == "pgd" else (recipe.examples, recipe.example_settings)
+
+
+def _noise(model: nn.Module, split: Split) -> NoiseLevels | None:
+    layer = input_pnil(model)
+    return None if layer is None else noise_levels(layer, to_float(split.images))
+
+
+def _count(logits: Tensor, y: Tensor) -> Tensor:
+    """float64 (3,): images, right answers, summed loss; left on the device, for which nobody waits."""
+    correct = (logits.argmax(dim=1) == y).sum()
+    return torch.stack([torch.ones_like(y).sum(), correct, cross_entropy(logits, y, reduction="sum")]).double()
+
+
+def _batches(split: Split, attack: Attack | None = None) -> Iterator[Batch]:
+    for images, y in _cut(split.images, split.labels):
+        x = to_float(images)
+        yield (x if attack is None else attack(x, y)), y
+
+
+def _cut(images: Tensor, labels: Tensor) -> Iterator[Batch]:
+    return zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)

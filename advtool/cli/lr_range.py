@@ -1,0 +1,74 @@
+"""``advtool lr-range``: which learning rates suit a recipe?"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
+from advtool.cli.recipe_options import SETTINGS, Recipe, with_settings
+from advtool.cli.train import Limit
+
+# What is about the course of a whole training means nothing here.
+OTHER_SETTINGS = SETTINGS.keys() - {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
+
+
+class RangeFormat(StrEnum):
+    """How the bounds are written."""
+
+    table = "table"
+    json = "json"
+
+
+@with_settings(name for name in SETTINGS if name in OTHER_SETTINGS)
+def lr_range(
+    recipe: Recipe,
+    *,
+    dataset: DatasetName = "digits",
+    eps: Eps = None,
+    limit: Limit = None,
+    lowest: Annotated[float, typer.Option("--from", help="Learning rate of the first batch.")] = 1e-6,
+    highest: Annotated[float, typer.Option("--to", help="Learning rate of the last batch.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="Batches, the rate growing by the same factor each.")] = 300,
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+    data_dir: DataDir = None,
+    output_format: Annotated[
+        RangeFormat, typer.Option("--format", help="How to write the bounds.")
+    ] = RangeFormat.table,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the curve (.png, .svg or .pdf).", show_default="no plot"),
+    ] = None,
+    settings: dict[str, Any],
+) -> None:
+    """Propose the bounds of a cyclic learning rate, from a range test (Smith 2017).
+
+    A new model is trained for some hundred batches while the learning rate grows. The lower
+    bound is where a tenth of the loss's descent is done, the upper where nine tenths are. Give them to
+    [bold]advtool train[/] as --base-learning-rate and --learning-rate.
+    """
+    from advtool import training
+    from advtool.report import lr_range as report
+    from advtool.report import plots
+
+    if plot is not None:
+        plots.check(plot)
+    result = training.lr_range(
+        dataset,
+        recipe,
+        eps=eps,
+        seed=seed,
+        device=resolve_device(device),
+        limit=limit,
+        data_dir=data_dir,
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        **settings,
+    )
+    document = result.to_dict()
+    if plot is not None:
+        report.draw(plot, document)
+    typer.echo(report.as_json(document) if output_format is RangeFormat.json else report.as_text(document))

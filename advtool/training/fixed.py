@@ -1,0 +1,51 @@
+"""Examples made once, from another model, as "fixed and precomputed" in section 4 of Wen & Itti suggests."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from advtool import checkpoints, models, seeding
+from advtool.data import Split, to_float
+from advtool.errors import InputError
+from advtool.training.examples import craft
+
+BATCH_SIZE = 500
+
+
+class FixedExamples(NamedTuple):
+    """FGSM examples of all training and of all validation images, float32 (N, C, H, W) in [0, 1]."""
+
+    training: Tensor
+    validation: Tensor
+
+
+def precompute(checkpoint: Path, training: Split, validation: Split, *, eps: float, seed: int) -> FixedExamples:
+    """Examples of both splits, on their device, against the model of ``checkpoint`` in eval mode.
+
+    ``eps``, in (0, 1], is that of the training, whatever the other model was trained for.
+
+    Raises:
+        InputError: the checkpoint cannot be read, or takes other images or classes than these.
+    """
+    architecture = checkpoints.read_header(checkpoint).architecture
+    try:
+        models.check_images(architecture, training.shape)
+    except InputError as error:
+        raise InputError(f"--fixed-examples '{checkpoint}': {error}") from None
+    if architecture.classes < len(training.classes):
+        raise InputError(
+            f"--fixed-examples '{checkpoint}': its model knows {architecture.classes} classes, "
+            f"'{training.name}' has {len(training.classes)}"
+        )
+    device = training.images.device
+    model = models.load_checkpoint(checkpoint).to(device)
+    with seeding.global_streams(device, seed, "fixed examples"):
+        generator = seeding.generator(device, seed, "fixed examples")
+        return FixedExamples(*(_examples(model, split, eps, generator) for split in (training, validation)))
+
+
+def _examples(model: nn.Module, split: Split, eps: float, generator: torch.Generator) -> Tensor:
+    batches = zip(split.images.split(BATCH_SIZE), split.labels.split(BATCH_SIZE), strict=True)
+    return torch.cat([craft(model, to_float(images), y, "fgsm", eps=eps, generator=generator) for images, y in batches])

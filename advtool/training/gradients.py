@@ -1,0 +1,43 @@
+"""The gradient that examples climb: of the summed cross entropy with respect to the images."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> Tensor:
+    """``sum_{i=1..L} dL(F(x), y)/dx``: the sum in Algorithm 1 of Schwinn et al., L = ``eot`` passes.
+
+    L is the cross entropy summed over the batch; ``y`` is int64 (N,). The passes differ only if the model is
+    randomised. Like ``x``: float32 (N, C, H, W). The model stays in its mode (train or eval): batch norm in
+    training mode normalises by the batch, as it does in the training step, but its running statistics stay as
+    they were; so do the gradients of the parameters.
+    """
+    x = x.detach().requires_grad_()
+    with torch.enable_grad(), frozen_statistics(model):
+        passes = (torch.autograd.grad(cross_entropy(model(x), y, reduction="sum"), x)[0] for _ in range(eot))
+        total = next(passes)
+        for gradient in passes:
+            total += gradient
+    return total
+
+
+@contextmanager
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """No normalisation layer in training mode updates its running statistics."""
+    tracking = [
+        module for module in model.modules() if module.training and getattr(module, "track_running_stats", False)
+    ]
+    _track(tracking, on=False)
+    try:
+        yield
+    finally:
+        _track(tracking, on=True)
+
+
+def _track(modules: Iterable[nn.Module], *, on: bool) -> None:
+    for module in modules:
+        setattr(module, "track_running_stats", on)  # noqa: B010 - nn.Module does not declare it

@@ -1,0 +1,151 @@
+"""The learning-rate range test (Smith 2017, section 3.3): one short training with an ever larger learning rate."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, count, islice, takewhile
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Unpack
+
+import torch
+
+from advtool import seeding
+from advtool.data import Split
+from advtool.errors import InputError
+from advtool.training import loop
+from advtool.training.recipes import Settings
+from advtool.training.schedule import Updates, exponential
+from advtool.training.session import Prepared, prepare
+
+LOWEST, HIGHEST = 1e-6, 1.0
+STEPS = 300
+LEARNT, LEARNT_ENOUGH = 0.1, 0.9
+"""The shares of the loss's whole descent at which the two bounds lie."""
+DIVERGED = 4.0
+"""The test ends where the loss is that many times the first one, or NaN."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeTest:
+    """The curve of a range test, and the two bounds that it proposes.
+
+    Attributes:
+        rates: the learning rate of every step, rising by the same factor.
+        losses: the training loss of each step, before its update.
+        smoothed: its mean over the steps nearby.
+        base_learning_rate: the lower bound, at which learning sets in.
+        learning_rate: the upper bound, at which it is almost done, before the loss gets ragged and rises.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    base_learning_rate: float
+    learning_rate: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document ``advtool.lr-range/1``: the fields, all of JSON's types."""
+        return {"schema": "advtool.lr-range/1", **asdict(self)}
+
+
+def lr_range(
+    data: Split | str | Path,
+    recipe: str,
+    *,
+    eps: float | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    limit: int | None = None,
+    data_dir: Path | None = None,
+    lowest: float = LOWEST,
+    highest: float = HIGHEST,
+    steps: int = STEPS,
+    **settings: Unpack[Settings],
+) -> RangeTest:
+    """Train a new model for some hundred batches, the learning rate rising from ``lowest`` to ``highest``.
+
+    The other arguments are those of :func:`advtool.training.train`. The test ends early once the loss is NaN
+    or four times what it was at first.
+
+    Raises:
+        InputError: as for :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
+            does not fall anywhere, so that no bound can be read from it.
+    """
+    if not 0 < lowest < highest < float("inf"):
+        raise InputError(f"--from {lowest:g} --to {highest:g}: these must be positive numbers, the first the lower")
+    if steps < 20:
+        raise InputError(f"--steps {steps}: it must be 20 or more, to smooth the loss over some of them")
+    prepared = prepare(
+        data, recipe, eps=eps, seed=seed, device=torch.device(device), limit=limit, data_dir=data_dir, **settings
+    )
+    rates, losses = _sweep(prepared, seed, lowest, highest, steps)
+    return propose(rates, losses)
+
+
+def propose(rates: list[float], losses: list[float]) -> RangeTest:
+    """Read the two bounds from a curve of rising ``rates`` and the ``losses`` at them, 20 or more of each.
+
+    The loss is averaged over a window of a twentieth of the curve on either side. Of its descent, from the first
+    value to the lowest, the lower bound is the rate at which a tenth is done, the upper the one at which nine
+    tenths are: Smith's "accuracy starts to increase" and "slows".
+
+    Raises:
+        InputError: the smoothed loss does not fall below 95 % of what it is at first.
+    """
+    smoothed = _smooth(losses)
+    start, lowest = smoothed[0], min(smoothed)
+    if not lowest < 0.95 * start:
+        raise InputError(
+            f"the loss does not fall between learning rates {rates[0]:g} and {rates[-1]:g}: "
+            "widen --from and --to, or give more --steps"
+        )
+
+    def reached(share: float) -> float:
+        return next(
+            rate for rate, loss in zip(rates, smoothed, strict=True) if loss <= start - share * (start - lowest)
+        )
+
+    return RangeTest(
+        rates=rates,
+        losses=losses,
+        smoothed=smoothed,
+        base_learning_rate=reached(LEARNT),
+        learning_rate=reached(LEARNT_ENOUGH),
+    )
+
+
+def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: int) -> tuple[list[float], list[float]]:
+    """The rates, and the losses as far as they stay within bounds."""
+    device = prepared.training.images.device
+    updates = Updates(prepared.model, prepared.recipe, partial(exponential, low=lowest, high=highest, steps=steps))
+    with seeding.global_streams(device, seed, "lr-range"):
+        training = loop.train_on(
+            islice(_endless(prepared, seed), steps),
+            prepared.model,
+            prepared.recipe,
+            updates,
+            eps=prepared.eps,
+            generator=seeding.generator(device, seed, "lr-range"),
+        )
+        losses = list(_until_diverged(loss.item() for loss, _ in training))
+    factor = (highest / lowest) ** (1 / (steps - 1))
+    return [lowest * factor**step for step in range(len(losses))], losses
+
+
+def _endless(prepared: Prepared, seed: int) -> Iterator[loop.Batch]:
+    on_training = prepared.fixed and prepared.fixed.training
+    size = prepared.recipe.batch_size
+    return chain.from_iterable(loop.batches(prepared.training, size, seed, epoch, on_training) for epoch in count(1))
+
+
+def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
+    first = next(losses)
+    return chain([first], takewhile(lambda loss: loss < DIVERGED * first, losses))
+
+
+def _smooth(losses: list[float]) -> list[float]:
+    """The mean over a window around each step, cut off at both ends."""
+    half = max(1, len(losses) // 20)
+    windows = (losses[max(0, step - half) : step + half + 1] for step in range(len(losses)))
+    return [fmean(window) for window in windows]
