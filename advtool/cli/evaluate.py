@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from advtool.cli.options import DataDir, Device, DeviceName, Eps, Seed, resolve_device
+from advtool.cli.options import DataDir, Device, DeviceName, Seed, parse_eps, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 EPILOG = """
 [bold]Examples[/bold]
 
-  advtool eval                                         the newest checkpoint, fgsm + pgd + spsa
+The newest checkpoint under fgsm, pgd and spsa:  [cyan]advtool eval[/cyan]
 
-  advtool eval --checkpoint model.safetensors --attack pgd --images all
+Stronger, and on all test images:
+[cyan]advtool eval --attack "pgd(steps=100, restarts=5)" --images all[/cyan]
 
-  advtool eval --attack "pgd(steps=100, restarts=5)" --attack "art:SquareAttack(max_iter=500)"
+An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
 
-  advtool eval --format json | jq .effective_robustness.accuracy
+In a pipeline:  [cyan]advtool eval --format json | jq .worst_case.accuracy[/cyan]
 
-  advtool eval --fail-under 0.4 --format markdown      for CI: exit code 1 if too weak
+In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 """
 
 
@@ -65,8 +66,8 @@ def evaluate(
         typer.Option(
             "--attack",
             metavar="NAME",
-            help="fgsm, pgd, spsa, the suite 'paper' (these three), or any attack of ART: "
-            "'art:SquareAttack(max_iter=500)'. Repeat for more.",
+            help="fgsm, pgd, spsa, the suite 'paper' (these three), or any attack of ART by its class, art:CLASS. "
+            "Parameters go in brackets. Repeat for more.",
             show_default="paper",
         ),
     ] = None,
@@ -83,19 +84,33 @@ def evaluate(
             help="The first N of a fixed permutation of the test set.",
         ),
     ] = "1000",  # type: ignore[assignment]  # typer parses defaults too
-    eps: Eps = None,
+    eps: Annotated[
+        float | None,
+        typer.Option(
+            "--eps",
+            parser=parse_eps,
+            metavar="E",
+            help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+            show_default="the checkpoint's",
+        ),
+    ] = None,
     eot: Annotated[
         int | None,
-        typer.Option("--eot", min=1, help="Draws a gradient averages over.", show_default="1; random models 20"),
+        typer.Option(
+            "--eot", min=1, metavar="N", help="Draws a gradient averages over.", show_default="1; random models 20"
+        ),
     ] = None,
     votes: Annotated[
         int | None,
-        typer.Option("--votes", min=1, help="Draws a prediction averages over.", show_default="1; random models 20"),
+        typer.Option(
+            "--votes", min=1, metavar="N", help="Draws a prediction averages over.", show_default="1; random models 20"
+        ),
     ] = None,
-    pgd_steps: Annotated[int, typer.Option("--pgd-steps", min=1, help="Gradient steps of PGD.")] = 50,
-    spsa_steps: Annotated[int, typer.Option("--spsa-steps", min=1, help="Steps of SPSA.")] = 100,
+    pgd_steps: Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")] = 50,
+    spsa_steps: Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")] = 100,
     spsa_samples: Annotated[
-        int, typer.Option("--spsa-samples", min=2, help="Forward evaluations a step of SPSA, an even number.")
+        int,
+        typer.Option("--spsa-samples", min=2, metavar="N", help="Forward evaluations a step of SPSA, an even number."),
     ] = 128,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
@@ -121,9 +136,10 @@ def evaluate(
 ) -> None:
     """Tell how robust a model really is.
 
-    Every image is attacked with each attack; what is found counts only after it was verified with fresh noise.
-    The effective robustness (Min) is the lowest accuracy over the attacks; the worst case is the share of
-    images that survive them all.
+    Every image is attacked with each attack, and what is found counts only
+    after it was verified with fresh noise. The effective robustness (Min) is
+    the lowest accuracy over the attacks; the worst case is the share of images
+    that survive them all.
     """
     from advtool import checkpoints, data, models
     from advtool.cli.evaluation_progress import EvaluationProgress
@@ -138,8 +154,12 @@ def evaluate(
     path = checkpoint or checkpoints.newest(CHECKPOINTS)
     header = checkpoints.read_header(path)
     model = models.load_checkpoint(path)
-    source = dataset or header.dataset
-    split = data.first_images(data.load(source, "test", data_dir), None if images == ALL else images)
+    try:
+        test = data.load(dataset or header.dataset, "test", data_dir)
+    except InputError as error:
+        hint = "" if dataset else " (the checkpoint's data set; --dataset names another)"
+        raise InputError(f"{error}{hint}") from None
+    split = data.first_images(test, None if images == ALL else images)
     models.check_images(header.architecture, split.shape)
     asked: dict[str, Any] = {
         "eps": header.threat_model.eps if eps is None else eps,

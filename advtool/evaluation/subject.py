@@ -42,7 +42,7 @@ def subject(
     home = home_of(model)
     few = x[:8].to(device)
     try:
-        with frozen(model.to(device)):
+        with frozen(model.to(device)), exact_arithmetic(device):
             with seeding.global_streams(device, seed, "probe"):
                 classes = inputs.count_classes(model, few, y)
                 randomness = probe.randomness(model, few)
@@ -60,6 +60,16 @@ def subject(
             )
     finally:
         model.to(home)
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """float32 that is float32 and repeatable: on a GPU, cuDNN would take TF32 and any algorithm of the moment."""
+    if device.type == "cuda":
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    else:
+        yield
 
 
 def home_of(model: nn.Module) -> torch.device:

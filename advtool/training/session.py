@@ -125,7 +125,7 @@ def prepare(
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
     threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps))
-    split = data if isinstance(data, Split) else load(name, "train", data_dir)
+    split = data if isinstance(data, Split) else load(data, "train", data_dir)
     training, validation = (part.to(device) for part in _carve(split, limit))
     architecture = _architecture(chosen, split)
     model = _initialise(architecture, chosen, seed).to(device)
