@@ -96,21 +96,17 @@ def evaluate(
     ] = None,
     eot: Annotated[
         int | None,
-        typer.Option(
-            "--eot", min=1, metavar="N", help="Draws a gradient averages over.", show_default="1; random models 20"
-        ),
+        typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
     ] = None,
     votes: Annotated[
         int | None,
-        typer.Option(
-            "--votes", min=1, metavar="N", help="Draws a prediction averages over.", show_default="1; random models 20"
-        ),
+        typer.Option("--votes", min=1, metavar="N", help="Draws of a prediction.", show_default="1; random models 20"),
     ] = None,
     pgd_steps: Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")] = 50,
     spsa_steps: Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")] = 100,
     spsa_samples: Annotated[
         int,
-        typer.Option("--spsa-samples", min=2, metavar="N", help="Forward evaluations a step of SPSA, an even number."),
+        typer.Option("--spsa-samples", min=2, metavar="N", help="Evaluations a step of SPSA, even."),
     ] = 128,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
