@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from advtool.cli.options import DataDir, Device, DeviceName, Seed, parse_eps, resolve_device
+from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
 
@@ -84,16 +84,7 @@ def evaluate(
             help="The first N of a fixed permutation of the test set.",
         ),
     ] = "1000",  # type: ignore[assignment]  # typer parses defaults too
-    eps: Annotated[
-        float | None,
-        typer.Option(
-            "--eps",
-            parser=parse_eps,
-            metavar="E",
-            help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
-            show_default="the checkpoint's",
-        ),
-    ] = None,
+    eps: Annotated[float | None, eps_option("the checkpoint's")] = None,
     eot: Annotated[
         int | None,
         typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,16 +65,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-Eps = Annotated[
-    float | None,
-    typer.Option(
+def eps_option(default: str) -> Any:
+    """The option ``--eps``; ``default`` says in words where its value comes from when it is left out."""
+    return typer.Option(
         "--eps",
         parser=parse_eps,
         metavar="E",
         help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
-        show_default="by data set",
-    ),
-]
+        show_default=default,
+    )
+
+
+Eps = Annotated[float | None, eps_option("by data set")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random stream.")]
 Device = Annotated[DeviceName, typer.Option("--device", help="Where to compute.")]
 DataDir = Annotated[
