@@ -33,8 +33,8 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
     architecture, threat_model, metrics = header.architecture, header.threat_model, header.metrics
     channels, height, width = architecture.input_shape
     yield "model", f"{architecture.name}, {channels}x{height}x{width} images, {architecture.classes} classes"
-    if architecture.options:
-        yield "options", _listed(architecture.options)
+    if places := architecture.options.get("pnil"):
+        yield "PNIL", ", ".join(f"before {name}" if name else "before the model" for name in places)
     yield "data set", header.dataset
     yield "recipe", _listed(header.recipe)
     low, high = threat_model.clip
