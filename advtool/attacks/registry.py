@@ -41,10 +41,6 @@ class AttackSpec:
             return self.name
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
-    def with_defaults(self, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The parameters, on top of a run's defaults for this attack."""
-        return {**defaults, **self.parameters}
-
 
 def parse(texts: Iterable[str]) -> list[AttackSpec]:
     """Attacks and suites as they are written on the command line, each attack once, in order.
@@ -68,7 +64,7 @@ def build(spec: AttackSpec, estimator: EOTClassifier, *, eps: float, defaults: M
     Raises:
         InputError: a parameter is out of range.
     """
-    parameters = spec.with_defaults(defaults)
+    parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(estimator, spec.name.removeprefix(ART), parameters, eps=eps)
     return ATTACKS[spec.name](estimator, eps=eps, **parameters)

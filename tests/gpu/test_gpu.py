@@ -29,7 +29,7 @@ def model() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def test_images() -> tuple[Tensor, Tensor]:
+def digits_test() -> tuple[Tensor, Tensor]:
     split = load("digits", "test")
     return to_float(split.images), split.labels
 
@@ -46,8 +46,8 @@ def test_training_on_the_gpu_reaches_what_the_cpu_reaches() -> None:
     assert gpu["clean_accuracy"] == pytest.approx(cpu["clean_accuracy"], abs=0.05)
 
 
-def test_gradients_and_scores_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
-    x, y = test_images
+def test_gradients_and_scores_agree(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    x, y = digits_test
     with frozen(model):
         scores, gradient = estimator(model, torch.device("cpu")).scores_and_gradient(x, y)
         scores_there, gradient_there = estimator(model, CUDA).scores_and_gradient(x.to(CUDA), y.to(CUDA))
@@ -55,16 +55,16 @@ def test_gradients_and_scores_agree(model: nn.Module, test_images: tuple[Tensor,
     torch.testing.assert_close(gradient_there.cpu(), gradient, atol=2e-2, rtol=5e-2)
 
 
-def test_evaluations_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
-    x, y = test_images
+def test_evaluations_agree(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    x, y = digits_test
     cpu, gpu = (advtool.evaluate(model, x, y, eps=0.1, spsa_steps=30, device=device) for device in ("cpu", CUDA))
     assert abs(cpu.clean.correct - gpu.clean.correct) <= 1
     for ours, theirs in zip(cpu.attacks, gpu.attacks, strict=True):
         assert abs(ours.accuracy - theirs.accuracy) <= 0.02, ours.name
 
 
-def test_a_random_models_votes_and_eot_agree(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
-    x, y = test_images
+def test_a_random_models_votes_and_eot_agree(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    x, y = digits_test
     noisy = NoisyInput(model, 0.1)
     cpu, gpu = (
         advtool.evaluate(noisy, x, y, eps=0.1, attacks=["pgd"], pgd_steps=10, device=device) for device in ("cpu", CUDA)
@@ -73,8 +73,8 @@ def test_a_random_models_votes_and_eot_agree(model: nn.Module, test_images: tupl
     assert low <= gpu.attacks[0].accuracy <= high
 
 
-def test_the_verifier_runs_where_the_model_is(model: nn.Module, test_images: tuple[Tensor, Tensor]) -> None:
-    x, y = (tensor.to(CUDA) for tensor in test_images)
+def test_the_verifier_runs_where_the_model_is(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    x, y = (tensor.to(CUDA) for tensor in digits_test)
     with frozen(model):
         verdict = verify(estimator(model, CUDA), x, x, y, eps=0.1)
     assert verdict.adversarial.device.type == "cuda"
@@ -91,10 +91,10 @@ def test_the_verifier_runs_where_the_model_is(model: nn.Module, test_images: tup
 )
 @pytest.mark.parametrize("randomness", [Randomness.none, Randomness.each_image])
 def test_no_step_makes_the_host_wait(
-    attack: object, randomness: Randomness, model: nn.Module, test_images: tuple[Tensor, Tensor]
+    attack: object, randomness: Randomness, model: nn.Module, digits_test: tuple[Tensor, Tensor]
 ) -> None:
     """Fewer steps than lie between two looks at who has fallen: what remains are the steps alone."""
-    x, y = (tensor[:50].to(CUDA) for tensor in test_images)
+    x, y = (tensor[:50].to(CUDA) for tensor in digits_test)
     random = randomness is not Randomness.none
     subject = NoisyInput(model, 0.1) if random else model
     draws = 3 if random else 1
