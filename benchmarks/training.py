@@ -3,7 +3,8 @@
     python benchmarks/training.py --images 10000 --repeats 5
 
 Every method trains one epoch in turn, again and again, so that a busy machine slows all of them alike; the
-figures are medians. ART's fast-is-better-than-free trainer gets the same model, images and batch size.
+figures are medians. ART's fast-is-better-than-free trainer gets the same model, images and batch size: once as the
+model is, with our strided convolution, and once with torch's own, which is the same network.
 """
 
 import os
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.data import Split, to_float
+from advtool.models.strided import StridedConv2d
+from advtool.models.surgery import replaced
 from advtool.training import loop
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.session import prepare
@@ -101,9 +104,21 @@ class Opaque(nn.Module):
         return logits
 
 
-def art_epoch(split: Split, arch: str, batch_size: int, device: str, count: int) -> Epoch:
+def in_torch_layers(model: nn.Module) -> nn.Module:
+    """The same network with ``nn.Conv2d`` where ours has its faster strided convolution."""
+
+    def plain(layer: StridedConv2d) -> nn.Conv2d:
+        conv = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
+        conv.load_state_dict(layer.state_dict())
+        return conv
+
+    return replaced(model, {layer: plain for layer in model.modules() if isinstance(layer, StridedConv2d)})
+
+
+def art_epoch(split: Split, arch: str, batch_size: int, device: str, count: int, *, plain: bool = False) -> Epoch:
     """One epoch of ART's trainer for the same model, the same number of images and the same batch size."""
-    model = Opaque(models.build(Architecture(name=arch, input_shape=SHAPES[arch], classes=10)))
+    ours = models.build(Architecture(name=arch, input_shape=SHAPES[arch], classes=10))
+    model = Opaque(in_torch_layers(ours) if plain else ours)
     classifier = PyTorchClassifier(
         model,
         loss=nn.CrossEntropyLoss(),
@@ -162,6 +177,8 @@ def main() -> None:
         epochs = {name: our_epoch(*place, *METHODS[name]) for name in METHODS if name in wanted}
         if "art" in wanted:
             epochs["ART's FBF"] = art_epoch(*place, arguments.images)
+            if arch == "cnn":
+                epochs["ART's FBF, torch's layers"] = art_epoch(*place, arguments.images, plain=True)
         report(arch, seconds(epochs, arguments.repeats))
 
 

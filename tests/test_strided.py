@@ -39,3 +39,5 @@ def test_bfloat16_goes_the_ordinary_way() -> None:
     assert y.dtype == torch.bfloat16
     y.float().sum().backward()
     assert x.grad is not None
+    layer.bfloat16()(x.bfloat16()).sum().backward()
+    assert layer.weight.grad is not None

@@ -17,7 +17,7 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
     they were; so do the gradients of the parameters.
     """
     x = x.detach().requires_grad_()
-    with torch.enable_grad(), frozen_statistics(model):
+    with torch.enable_grad(), frozen_statistics(model), frozen_parameters(model):
         passes = (torch.autograd.grad(cross_entropy(model(x), y, reduction="sum"), x)[0] for _ in range(eot))
         total = next(passes)
         for gradient in passes:
@@ -36,6 +36,19 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         _track(tracking, on=True)
+
+
+@contextmanager
+def frozen_parameters(model: nn.Module) -> Iterator[None]:
+    """No parameter asks for a gradient: a custom autograd function computes all that are asked for, wanted or not."""
+    needy = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in needy:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in needy:
+            parameter.requires_grad_(True)
 
 
 def _track(modules: Iterable[nn.Module], *, on: bool) -> None:
