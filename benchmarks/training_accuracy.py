@@ -68,7 +68,7 @@ def accuracies(model: nn.Module, dataset: str, eps: float, images: int) -> tuple
     """Clean and PGD-50 accuracy on the first test images, fractions."""
     split = first_images(load(dataset, "test"), images)
     result = evaluate(model, to_float(split.images), split.labels, eps=eps, attacks="pgd")
-    return result.clean.accuracy, result.effective_robustness.accuracy
+    return result.clean.accuracy, result.worst_case.accuracy
 
 
 def main() -> None:
