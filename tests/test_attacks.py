@@ -193,11 +193,11 @@ def test_margin_is_negative_exactly_where_the_prediction_is_wrong() -> None:
 def test_candidates_keep_the_lowest_score_and_drop_the_fallen() -> None:
     x = torch.zeros(4, 1, 1, 1)
     found = Candidates(x, droppable=True)
-    found.update(x + 0.1, torch.tensor([1.0, -1.0, 2.0, torch.nan]))
-    found.update(x + 0.2, torch.tensor([0.5, -0.5, 3.0, torch.nan]))
+    found.update(x + 0.1, torch.tensor([1.0, -1.0, 2.0, torch.nan]), 1)
+    found.update(x + 0.2, torch.tensor([0.5, -0.5, 3.0, torch.nan]), 2)
     torch.testing.assert_close(found.x.flatten(), torch.tensor([0.2, 0.1, 0.1, 0.0]))
     assert found.drop_fallen().tolist() == [0, 2, 3]
-    found.update(x[:3] + 0.3, torch.tensor([-1.0, 9.0, 1.0]))
+    found.update(x[:3] + 0.3, torch.tensor([-1.0, 9.0, 1.0]), 3)
     torch.testing.assert_close(found.x.flatten(), torch.tensor([0.3, 0.1, 0.1, 0.3]))
     assert found.drop_fallen(at_least=0.5) is None
     assert found.drop_fallen(at_least=0.25).tolist() == [1, 2]
@@ -206,7 +206,7 @@ def test_candidates_keep_the_lowest_score_and_drop_the_fallen() -> None:
 
 def test_one_noisy_misclassification_drops_nothing() -> None:
     found = Candidates(torch.zeros(2, 1, 1, 1), droppable=False)
-    found.update(torch.ones(2, 1, 1, 1), torch.tensor([-1.0, -1.0]))
+    found.update(torch.ones(2, 1, 1, 1), torch.tensor([-1.0, -1.0]), 1)
     assert found.drop_fallen() is None
     assert len(found.rows) == 2
 

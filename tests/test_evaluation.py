@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier, Randomness
 from advtool.attacks.registry import ATTACKS
 from advtool.errors import InputError
@@ -61,9 +61,10 @@ def test_another_seed_gives_other_examples(monkeypatch: pytest.MonkeyPatch) -> N
     found: list[Tensor] = []
 
     class Recorder(ATTACKS["pgd"]):  # type: ignore[misc,name-defined]
-        def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
-            found.append(super().search(x, y, generator, report))
-            return found[-1]
+        def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+            result = super().search(x, y, generator, report)
+            found.append(result.x)
+            return result
 
     monkeypatch.setitem(ATTACKS, "pgd", Recorder)
     model = mlp(SHAPE)
@@ -146,10 +147,10 @@ def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatc
         class Breaker(TensorAttack):
             one_step = True
 
-            def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+            def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
                 found = x.clone()
                 found[rows] -= 0.1
-                return found
+                return Found.at_once(found, step=1, queries=1)
 
         return Breaker
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier
 from advtool.errors import InputError, is_out_of_memory, near_match
 from advtool.perturbation import project
@@ -36,8 +36,9 @@ class ArtAttack(TensorAttack):
         self.class_name, self.given = class_name, given
         self._attack = _construct(art_class(class_name), class_name, estimator, eps, given)
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
+        before = self.estimator.calls.forward
         one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[y.cpu().numpy()]
         try:
             with _seeded_random_states(), redirect_stderr(io.StringIO()):  # nested attacks draw bars unasked
@@ -47,7 +48,9 @@ class ArtAttack(TensorAttack):
                 raise
             raise InputError(f"art:{self.class_name} fails on this model: {type(error).__name__}: {error}") from error
         report(1, 1, len(x))
-        return project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
+        spent = (self.estimator.calls.forward - before) // len(x)  # ART tells no image's own
+        candidates = project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
+        return Found.at_once(candidates, step=1, queries=spent)
 
     def parameters(self) -> dict[str, Any]:
         """What was asked for, and the step size that the threat model gave."""

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -12,6 +13,25 @@ from torch import Tensor
 
 from advtool.attacks.estimator import Array, EOTClassifier, like
 from advtool.errors import InputError
+
+
+@dataclass
+class Found:
+    """What a search found for N images, and what it spent on each."""
+
+    x: Tensor
+    """candidates, float32 (N, C, H, W)"""
+    step: Tensor
+    """the step at which the candidate was met, int64 (N,); 0 is the start"""
+    queries: Tensor
+    """passes through the model for this image, int64 (N,), EOT draws included"""
+
+    @classmethod
+    def at_once(cls, x: Tensor, *, step: int, queries: int) -> "Found":
+        """Candidates that were all found at one step and cost the same."""
+        counts = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        return cls(x, counts + step, counts + queries)
+
 
 StepReport = Callable[[int, int, int], None]
 """Called as ``report(steps done, steps in all, images standing)`` now and then while an attack searches."""
@@ -26,17 +46,24 @@ class TensorAttack(EvasionAttack):
 
     A subclass names its parameters in ``attack_params`` and writes :meth:`search`. What it finds counts only
     after the verifier has seen it, so a search may be cheap, lucky or stop early.
+
+    Args:
+        estimator: the model under attack.
+        eps: radius of the ball, a fraction of the pixel range.
+        eot: draws of a randomised model's noise that each gradient, or each evaluation of an attack without
+            gradients, averages over; None takes the estimator's.
     """
 
     one_step: ClassVar[bool] = False
     _estimator_requirements = (EOTClassifier,)
 
-    def __init__(self, estimator: EOTClassifier, *, eps: float) -> None:
+    def __init__(self, estimator: EOTClassifier, *, eps: float, eot: int | None = None) -> None:
         super().__init__(estimator=estimator)
         self.eps = eps
+        self.eot = positive_integer(type(self).__name__.lower(), "eot", estimator.eot if eot is None else eot)
 
     @abstractmethod
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         """Adversarial candidates for images ``x`` (N, C, H, W) and class indices ``y`` (N,) on the device."""
 
     def generate(
@@ -64,14 +91,14 @@ class TensorAttack(EvasionAttack):
         indices = (labels.argmax(1) if labels.ndim == 2 else labels).long()
         if generator is None:
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
-        return like(x, self.search(images, indices, generator, report))
+        return like(x, self.search(images, indices, generator, report).x)
 
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""
         return {name: getattr(self, name) for name in self.attack_params if name != "eps"}
 
 
-class Candidates:
+class Candidates(Found):
     """The images under attack: for each the candidate of lowest score so far, and which still stand.
 
     ``rows`` are the images that the search still works on, indices (M,) into the N it began with. An image has
@@ -85,17 +112,23 @@ class Candidates:
     """
 
     def __init__(self, x: Tensor, *, droppable: bool) -> None:
-        self.x = x.clone()
+        counts = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        super().__init__(x.clone(), counts, counts.clone())
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.rows = torch.arange(len(x), device=x.device)
         self._droppable = droppable
 
-    def update(self, x: Tensor, score: Tensor) -> None:
+    def update(self, x: Tensor, score: Tensor, step: int) -> None:
         """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
         best = self.score[self.rows]
         better = score < best
         self.score[self.rows] = torch.where(better, score, best)
+        self.step[self.rows] = torch.where(better, step, self.step[self.rows])
         self.x[self.rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[self.rows])
+
+    def spend(self, queries: int) -> None:
+        """Note that many passes through the model for each image that the search works on."""
+        self.queries[self.rows] += queries
 
     def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
         """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go."""

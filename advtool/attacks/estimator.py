@@ -17,7 +17,7 @@ from advtool.perturbation import CLIP
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, classes) and labels (N,) to the loss of each image (N,)."""
+"""Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""
 
 
 class Randomness(StrEnum):
@@ -124,13 +124,18 @@ class EOTClassifier(PyTorchClassifier):
         with torch.no_grad():
             return torch.cat([self._vote(part) for part in x.split(self._images_a_pass(self.votes))])
 
-    def scores_and_gradient(self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy) -> tuple[Tensor, Tensor]:
+    def scores_and_gradient(
+        self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, both over the same ``eot`` draws.
 
         The gradient of an image does not depend on the others: losses are summed over the batch, not averaged.
+        ``y`` (N, ...) is what the ``loss`` takes beside the logits, the labels for most; ``eot`` is the estimator's
+        when left out.
         """
-        size = self._images_a_pass(self.eot)
-        parts = [self._differentiate(xs, ys, loss) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+        draws = self.eot if eot is None else eot
+        size = self._images_a_pass(draws)
+        parts = [self._differentiate(xs, ys, loss, draws) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
         scores, gradients = zip(*parts, strict=True)
         return torch.cat(scores), torch.cat(gradients)
 
@@ -159,27 +164,27 @@ class EOTClassifier(PyTorchClassifier):
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def _differentiate(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    def _differentiate(self, x: Tensor, y: Tensor, loss: Loss, eot: int) -> tuple[Tensor, Tensor]:
         # whatever mode the caller is in; autograd takes no tensors that were made in inference mode
         x, y = (tensor.clone() if tensor.is_inference() else tensor for tensor in (x, y))
         gradient, answers = torch.zeros_like(x), []
-        for draws in self._draws(x, self.eot):
+        for draws in self._draws(x, eot):
             copies = len(draws) // len(x)
             point = draws.detach().requires_grad_()
             logits = self._forward(point)
-            gradient += _slope(loss(logits, y.repeat(copies)).sum(), point).view(copies, *x.shape).sum(0)
+            gradient += _slope(loss(logits, _repeat(y, copies)).sum(), point).view(copies, *x.shape).sum(0)
             self.calls.backward += len(draws)
             answers.append(logits.detach().view(copies, len(x), -1))
-        gradient.div_(self.eot).nan_to_num_(nan=0.0)  # a NaN says nothing about the direction
+        gradient.div_(eot).nan_to_num_(nan=0.0)  # a NaN says nothing about the direction
         logits_of_draws = torch.cat(answers)
-        return (logits_of_draws[0] if self.eot == 1 else _log_mean_exp(logits_of_draws.log_softmax(2))), gradient
+        return (logits_of_draws[0] if eot == 1 else _log_mean_exp(logits_of_draws.log_softmax(2))), gradient
 
     def _draws(self, x: Tensor, draws: int) -> Iterator[Tensor]:
         """Copies of the batch for ``draws`` draws, as many together as fit into a pass."""
         together = 1 if self.randomness is Randomness.each_call else max(1, self.batch_size // len(x))
         while draws > 0:
             copies = min(draws, together)
-            yield x if copies == 1 else x.repeat(copies, *[1] * (x.ndim - 1))
+            yield x if copies == 1 else _repeat(x, copies)
             draws -= copies
 
     def _images_a_pass(self, draws: int) -> int:
@@ -220,6 +225,10 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
 def like(given: Array, result: Tensor) -> Array:
     """``result`` as the type of ``given``: a tensor, or a float32 array."""
     return result if isinstance(given, Tensor) else result.cpu().numpy().astype(np.float32)
+
+
+def _repeat(values: Tensor, copies: int) -> Tensor:
+    return values.repeat(copies, *[1] * (values.ndim - 1))
 
 
 def _slope(value: Tensor, x: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.estimator import EOTClassifier, Loss, margin, per_image_cross_entropy
 from advtool.perturbation import project, random_start, sign_step
 
 STEPS_BETWEEN_LOOKS = 5
@@ -24,9 +24,12 @@ class PGD(TensorAttack):
         steps: gradient steps a start.
         step_size: default 2 eps / steps, so that every point of the ball is within reach (Schwinn et al., 4.3).
         restarts: random starts; a later one attacks only the images that still stand.
+        eot: draws that a gradient averages over; None takes the run's.
     """
 
-    attack_params = ["eps", "steps", "step_size", "restarts"]
+    attack_params = ["eps", "steps", "step_size", "restarts", "eot"]
+    loss: Loss = staticmethod(per_image_cross_entropy)
+    """What the gradient is of: logits (M, classes) and labels (M,) to (M,)."""
 
     def __init__(
         self,
@@ -36,19 +39,31 @@ class PGD(TensorAttack):
         steps: int = 50,
         step_size: float | None = None,
         restarts: int = 1,
+        eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps)
+        super().__init__(estimator, eps=eps, eot=eot)
         self.steps = positive_integer("pgd", "steps", steps)
         self.step_size = positive_number("pgd", "step_size", 2 * eps / steps if step_size is None else step_size)
         self.restarts = positive_integer("pgd", "restarts", restarts)
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+    def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Scores (N, classes) at ``x``, and the direction (N, C, H, W) whose signs the steps follow."""
+        del generator
+        answer: tuple[Tensor, Tensor] = self.estimator.scores_and_gradient(x, y, self.loss, eot=self.eot)
+        return answer
+
+    @property
+    def queries_a_step(self) -> int:
+        """Passes through the model for an image and a step."""
+        return self.eot
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         found = Candidates(x, droppable=not self.estimator.randomised)
         for restart in range(self.restarts):
             found.drop_fallen(at_least=0)
             if len(found.rows):
                 self._climb(x[found.rows], y[found.rows], found, generator, report, restart)
-        return found.x
+        return found
 
     def _climb(
         self,
@@ -61,15 +76,18 @@ class PGD(TensorAttack):
     ) -> None:
         """One start: ``steps`` steps for the standing images ``x`` (M, C, H, W)."""
         x_adv = random_start(x, self.eps, generator)
-        for step in range(1, self.steps + 1):
-            scores, gradient = self.estimator.scores_and_gradient(x_adv, y)
+        before = restart * self.steps
+        for step in range(self.steps):
+            scores, gradient = self.slope(x_adv, y, generator)
+            found.spend(self.queries_a_step)
             if not self.estimator.randomised:
-                found.update(x_adv, margin(scores, y))
+                found.update(x_adv, margin(scores, y), before + step)
             x_adv = project(sign_step(x_adv, gradient, self.step_size), x, self.eps)
-            if step % STEPS_BETWEEN_LOOKS == 0:
+            if (step + 1) % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv = x[kept], y[kept], x_adv[kept]
-                report(restart * self.steps + step, self.restarts * self.steps, len(x))
+                report(before + step + 1, self.restarts * self.steps, len(x))
                 if len(x) == 0:
                     return
-        found.update(x_adv, margin(self.estimator.scores(x_adv), y))
+        found.spend(1)
+        found.update(x_adv, margin(self.estimator.scores(x_adv), y), before + self.steps)

@@ -2,29 +2,70 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from advtool.attacks.apgd import APGD
+from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack, art_class
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.fgsm import FGSM
+from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_margin import MarginPGD
+from advtool.attacks.pgd_smooth import SmoothPGD
+from advtool.attacks.pgd_straight import StraightThroughPGD
+from advtool.attacks.pgd_temperature import TemperedPGD
 from advtool.attacks.spsa import SPSA
+from advtool.attacks.square import Square
+from advtool.attacks.transfer import Transfer
 from advtool.errors import InputError, near_match
 
 ATTACKS: dict[str, type[TensorAttack]] = {
     "fgsm": FGSM,
     "pgd": PGD,
+    "pgd-margin": MarginPGD,
+    "pgd-temperature": TemperedPGD,
+    "pgd-smooth": SmoothPGD,
+    "pgd-straight": StraightThroughPGD,
+    "apgd": APGD,
+    "apgd-targeted": TargetedAPGD,
+    "square": Square,
     "spsa": SPSA,
+    "noise": Noise,
+    "transfer": Transfer,
 }
 
-SUITES: dict[str, tuple[str, ...]] = {
-    "paper": ("fgsm", "pgd", "spsa"),
+
+class Scope(StrEnum):
+    """Which images an attack sees."""
+
+    every = "every image"
+    diagnosed = "survivors, and the images of the diagnostics"
+    survivors = "survivors"
+
+
+SHORT_SPSA = "spsa(delta=0.05, samples=64, steps=50)"
+"""A wider delta than the papers' sees over steps and noise; after all others, a short search is enough."""
+
+SUITES: dict[str, dict[str, Scope]] = {
+    "paper": dict.fromkeys(("fgsm", "pgd", "spsa"), Scope.every),
+    "audit": dict.fromkeys(("fgsm", "pgd"), Scope.every)
+    | dict.fromkeys(
+        ("noise", "pgd-margin", "pgd-temperature", "pgd-straight", "pgd-smooth", "square", "transfer"), Scope.diagnosed
+    )
+    | dict.fromkeys(("apgd", "apgd(loss='dlr')", "apgd-targeted", "pgd(restarts=5)", SHORT_SPSA), Scope.survivors),
 }
+"""Suites by name: their attacks, in order, with what each sees. ``transfer`` is left out if there is no surrogate."""
 
 ART = "art:"
+NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
+OURS_TO_GIVE = {"estimator", "eps", "surrogate"}
+"""Arguments of attacks that the run gives."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +74,7 @@ class AttackSpec:
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = Scope.every
 
     @property
     def label(self) -> str:
@@ -42,23 +84,38 @@ class AttackSpec:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
 
-def parse(texts: Iterable[str]) -> list[AttackSpec]:
-    """Attacks and suites as they are written on the command line, each attack once, in order.
+def parse(texts: Iterable[str], *, surrogate: bool = False) -> list[AttackSpec]:
+    """Attacks and suites as they are written on the command line, each attack once.
+
+    In order, but those that see every image first: the rest of a cascade sees what they leave. ``surrogate``
+    tells whether there is a model to transfer from.
 
     Raises:
         InputError: an unknown name (the nearest is named), unknown parameter or bad spelling.
     """
     specs: dict[str, AttackSpec] = {}
     for text in texts:
-        for name in SUITES.get(text, (text,)):
-            spec = _parse_one(name)
-            specs.setdefault(spec.label, spec)
+        for name, scope in SUITES.get(text, {text: Scope.every}).items():
+            spec = _parse_one(name, scope)
+            if text not in SUITES and spec.name == "transfer" and not surrogate:
+                raise InputError("--attack transfer: it needs a model to transfer from: --surrogate CHECKPOINT")
+            if spec.name == "transfer" and not surrogate:
+                continue
+            if spec.label not in specs or spec.scope is Scope.every:
+                specs[spec.label] = spec
     if not specs:
         raise InputError(f"no attack given: name at least one of {', '.join([*ATTACKS, *SUITES])} or art:CLASS")
-    return list(specs.values())
+    return sorted(specs.values(), key=lambda spec: spec.scope is not Scope.every)
 
 
-def build(spec: AttackSpec, estimator: EOTClassifier, *, eps: float, defaults: Mapping[str, Any]) -> TensorAttack:
+def build(
+    spec: AttackSpec,
+    estimator: EOTClassifier,
+    *,
+    eps: float,
+    defaults: Mapping[str, Any],
+    surrogate: EOTClassifier | None = None,
+) -> TensorAttack:
     """The attack of ``spec`` on ``estimator``; ``defaults`` are the run's for this attack.
 
     Raises:
@@ -67,10 +124,12 @@ def build(spec: AttackSpec, estimator: EOTClassifier, *, eps: float, defaults: M
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(estimator, spec.name.removeprefix(ART), parameters, eps=eps)
+    if spec.name == "transfer":
+        parameters["surrogate"] = surrogate
     return ATTACKS[spec.name](estimator, eps=eps, **parameters)
 
 
-def _parse_one(text: str) -> AttackSpec:
+def _parse_one(text: str, scope: Scope) -> AttackSpec:
     prefix, body = (ART, text.removeprefix(ART)) if text.startswith(ART) else ("", text)
     name, parameters = _parse_call(text, body)
     if prefix:
@@ -79,17 +138,16 @@ def _parse_one(text: str) -> AttackSpec:
         raise InputError(f"--attack '{text}': no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
     else:
         _check_parameters(text, ATTACKS[name], parameters)
-    return AttackSpec(prefix + name, parameters)
+    return AttackSpec(prefix + name, parameters, scope)
 
 
 def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
     """``name`` or ``name(key=literal, ...)``; nothing is executed."""
+    name, bracket, rest = body.strip().partition("(")
     try:
-        node = ast.parse(body.strip(), mode="eval").body
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-            return node.func.id, _literals(node.keywords)
-        if isinstance(node, ast.Name):
-            return node.id, {}
+        call = ast.parse(f"attack({rest}" if bracket else "attack()", mode="eval").body
+        if NAME.fullmatch(name) and isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args:
+            return name, _literals(call.keywords)
     except (SyntaxError, ValueError):
         pass
     known = near_match(body, [*ATTACKS, *SUITES])
@@ -105,7 +163,7 @@ def _literals(words: list[ast.keyword]) -> dict[str, Any]:
 
 
 def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[str, Any]) -> None:
-    accepted = set(inspect.signature(cls).parameters) - {"estimator", "eps"}
+    accepted = inspect.signature(cls).parameters.keys() - OURS_TO_GIVE
     for key in parameters:
         if key == "eps":
             raise InputError(f"--attack '{text}': eps comes from the threat model, use --eps")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
 from advtool.attacks.estimator import EOTClassifier, margin
 from advtool.errors import InputError
 from advtool.perturbation import project
@@ -45,7 +45,7 @@ class SPSA(TensorAttack):
         delta: float = 0.01,
         eot: int = 1,
     ) -> None:
-        super().__init__(estimator, eps=eps)
+        super().__init__(estimator, eps=eps, eot=eot)
         self.steps = positive_integer("spsa", "steps", steps)
         self.samples = positive_integer("spsa", "samples", samples)
         if samples % 2:
@@ -53,28 +53,28 @@ class SPSA(TensorAttack):
         reaching = max(LEARNING_RATE, 2 * eps / steps)
         self.learning_rate = positive_number("spsa", "learning_rate", learning_rate or reaching)
         self.delta = positive_number("spsa", "delta", delta)
-        self.eot = positive_integer("spsa", "eot", eot)
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Tensor:
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         randomised = self.estimator.randomised
         found = Candidates(x, droppable=not randomised)
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
+            found.spend(self.samples * self.eot)
             mean.lerp_(gradient, 1 - BETA1)
             square.lerp_(gradient.square_(), 1 - BETA2)
             slope = mean / (1 - BETA1**step)
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
             if not randomised or step == self.steps:
-                found.update(x_adv, margin(self.estimator.scores(x_adv), y))
+                found.update(x_adv, margin(self.estimator.scores(x_adv), y), step)
             if step % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
                 report(step, self.steps, len(x))
                 if len(x) == 0:
                     break
-        return found.x
+        return found
 
     def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """The estimated gradient of the margin at ``x``, of the same shape."""

@@ -1,20 +1,26 @@
 """The evaluator: a run over a set of images, stage by stage and shard by shard."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from advtool.attacks.base import StepReport, TensorAttack
+from advtool import seeding
+from advtool.attacks.base import StepReport
 from advtool.attacks.estimator import EOTClassifier
-from advtool.attacks.registry import build, parse
-from advtool.evaluation import inputs, provenance, summary
+from advtool.attacks.registry import ATTACKS, parse
+from advtool.evaluation import inputs, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory
+from advtool.evaluation.conclusion import conclude
+from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run, ShardRecord
+from advtool.evaluation.stages import DIAGNOSED, Stage, plan
 from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.worker import CLEAN, Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
@@ -39,6 +45,7 @@ def evaluate(
     spsa_steps: int = 100,
     spsa_samples: int = 128,
     device: torch.device | str | None = None,
+    surrogate: nn.Module | None = None,
     run_dir: Path | str | None = None,
     dataset: DatasetInfo | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -54,7 +61,7 @@ def evaluate(
         images: float (N, C, H, W) in [0, 1], array or tensor.
         labels: class indices (N,).
         eps: radius of the L-infinity ball, a fraction of the pixel range, in (0, 1].
-        attacks: names, suites (``paper``) or any attack of ART, e.g. ``art:SquareAttack(max_iter=500)``.
+        attacks: names, suites (``paper``, ``audit``) or any attack of ART, e.g. ``art:SquareAttack(max_iter=500)``.
         seed: of every random stream of the run.
         eot: draws that a gradient averages over; default 1, or 20 for a model found to be random. SPSA uses it
             only when it is given.
@@ -63,6 +70,7 @@ def evaluate(
         spsa_steps: Adam steps of SPSA.
         spsa_samples: forward evaluations a step of SPSA; half as many antithetic pairs.
         device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
+        surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
         dataset: what the images are, for the result.
         checkpoint: where the model comes from, for the result.
@@ -76,24 +84,28 @@ def evaluate(
     """
     eps = inputs.as_eps(eps)
     inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
-    specs, observer = parse([attacks] if isinstance(attacks, str) else attacks), observer or Observer()
+    observer = observer or Observer()
+    specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=surrogate is not None)
     place = home_of(model) if device is None else inputs.as_device(device)
     x = inputs.as_images(images)
     y = inputs.as_labels(labels, x)
-    defaults: dict[str, dict[str, Any]] = {
-        "pgd": {"steps": pgd_steps},
-        "spsa": {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1},
-    }
     data = dataset or DatasetInfo(name="given", split="given", images=len(x))
-    with subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place) as estimator:
-        stages = {spec.label: build(spec, estimator, eps=eps, defaults=defaults.get(spec.name, {})) for spec in specs}
+    train_mode = any(module.training for module in model.modules())
+    defaults = _defaults(pgd_steps, {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1})
+    with ExitStack() as stack:
+        estimator = stack.enter_context(subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place))
+        other = None
+        if surrogate is not None:
+            other = stack.enter_context(subject(surrogate, x, y, eot=eot, votes=None, seed=seed, device=place))
+        stages = plan(specs, estimator, eps=eps, defaults=defaults, surrogate=other)
         configuration = {
             "code": provenance.code(),
             "model": provenance.model(model),
+            "surrogate": None if surrogate is None else provenance.model(surrogate),
             "images": provenance.tensors(x, y),
             "dataset": data.model_dump(),
             "eps": eps,
-            "attacks": {label: attack.parameters() for label, attack in stages.items()},
+            "attacks": {stage.label: stage.attack.parameters() for stage in stages},
             "seed": seed,
             "eot": estimator.eot,
             "votes": estimator.votes,
@@ -101,10 +113,12 @@ def evaluate(
         }
         run = Run(None if run_dir is None else Path(run_dir), configuration, provenance.environment(estimator))
         estimator.batch_size = run.manifest.environment["images_a_pass"]
-        worker = Worker(estimator, x, y, eps=eps, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
+        ask = partial(_inspect, estimator, model, x[:DIAGNOSED], y[:DIAGNOSED], seed, train_mode=train_mode)
+        facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
+        worker = Worker(estimator, x, y, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
         records = _compute(run, worker, stages, observer)
-    results = [summary.attack_result(name, attack, records[name]) for name, attack in stages.items()]
+        answer = conclude(stages, records, x, eps=eps, estimator=estimator, inspection=facts)
     evaluation = Evaluation(
         checkpoint=checkpoint,
         dataset=data,
@@ -112,29 +126,49 @@ def evaluate(
         seed=seed,
         eot=estimator.eot,
         votes=estimator.votes,
-        clean=summary.clean_accuracy(records[CLEAN]),
-        attacks=results,
-        effective_robustness=summary.effective_robustness(results),
-        worst_case=summary.worst_case(records),
-        warnings=[],
+        **answer,
         environment=run.manifest.environment,
     )
     run.put_result(evaluation)
     return evaluation
 
 
-def _compute(
-    run: Run, worker: Worker, attacks: Mapping[str, TensorAttack], observer: Observer
-) -> dict[str, list[ShardRecord]]:
-    """The records of the clean stage and of each attack, by name."""
-    records = {CLEAN: _stage(run, worker, observer, 0, CLEAN, lambda shard, _: worker.classify(shard))}
-    for position, (name, attack) in enumerate(attacks.items(), start=1):
+def _defaults(pgd_steps: int, spsa: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The parameters of attacks that the run has options for."""
+    return {name: {"steps": pgd_steps} for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa}
 
-        def compute(shard: int, report: StepReport, name: str = name, attack: TensorAttack = attack) -> ShardRecord:
-            return worker.attack(attack, name, shard, records[CLEAN][shard].survives, report)
 
-        records[name] = _stage(run, worker, observer, position, name, compute)
+def _inspect(
+    estimator: EOTClassifier, model: nn.Module, x: Tensor, y: Tensor, seed: int, *, train_mode: bool
+) -> Inspection:
+    device = estimator.device
+    with seeding.global_streams(device, seed, "inspect"):
+        return inspect(estimator, model, x.to(device), y.to(device), train_mode=train_mode)
+
+
+def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> dict[str, list[ShardRecord]]:
+    """The records of the clean stage and of each other, by label."""
+    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: worker.classify(shard))
+    records = {CLEAN: clean}
+    standing = [list(record.survives) for record in clean]
+    firsts = list(accumulate(worker.sizes, initial=0))
+    for position, stage in enumerate(stages, start=1):
+        asked = [
+            stage.asks_for(first, record.survives, stands)
+            for first, record, stands in zip(firsts, clean, standing, strict=False)
+        ]
+        compute = partial(_attack, worker, stage, asked)
+        records[stage.label] = _stage(run, worker, observer, position, stage.label, compute)
+        if stage.probed_eps is None:
+            standing = [
+                [before and after for before, after in zip(stood, record.survives, strict=True)]
+                for stood, record in zip(standing, records[stage.label], strict=True)
+            ]
     return records
+
+
+def _attack(worker: Worker, stage: Stage, asked: list[list[bool]], shard: int, report: StepReport) -> ShardRecord:
+    return worker.attack(stage.attack, stage.label, shard, asked[shard], report)
 
 
 def _stage(

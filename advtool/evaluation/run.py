@@ -37,6 +37,10 @@ class ShardRecord(BaseModel):
     """of the image, or of the attack's candidate for it"""
     margin: list[float | None]
     """the same's score of the true class minus the best other; None where the attack had nothing to do"""
+    step: list[int | None]
+    """of the search, at which the candidate was met; None where the attack had nothing to do"""
+    queries: list[int]
+    """passes through the model for the image in the search; 0 where the attack had nothing to do"""
     example_correct: list[bool] | None = None
     """one-step attacks: the candidate, made for every image, is classified right"""
 

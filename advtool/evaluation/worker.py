@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from advtool import seeding
-from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import CallCounter, EOTClassifier, margin, predictions
 from advtool.evaluation.run import ShardRecord
 from advtool.evaluation.verification import Verdict, verify
@@ -24,15 +24,12 @@ class Worker:
         estimator: the model under test.
         x: all images of the run, float32 (N, C, H, W) in [0, 1], on the CPU.
         y: their labels, int64 (N,).
-        eps: radius of the ball.
         seed: of the run.
         images_a_shard: images of a shard; the last one may be smaller.
     """
 
-    def __init__(
-        self, estimator: EOTClassifier, x: Tensor, y: Tensor, *, eps: float, seed: int, images_a_shard: int
-    ) -> None:
-        self.estimator, self.eps, self.seed = estimator, eps, seed
+    def __init__(self, estimator: EOTClassifier, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
+        self.estimator, self.seed = estimator, seed
         self._shards = list(zip(x.split(images_a_shard), y.split(images_a_shard), strict=True))
 
     @property
@@ -54,37 +51,39 @@ class Worker:
             survives=(prediction == y).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margin(scores, y)),
+            step=[None] * len(x),
+            queries=[0] * len(x),
             seconds=_since(started),
             model_calls=self._calls(),
         )
 
     def attack(
-        self, attack: TensorAttack, stage: str, shard: int, standing: list[bool], report: StepReport
+        self, attack: TensorAttack, stage: str, shard: int, asked: list[bool], report: StepReport
     ) -> ShardRecord:
-        """An attack on the standing images, its candidates verified with noise that the search never saw.
+        """An attack on the images asked for, its candidates verified with noise that the search never saw.
 
         One-step attacks work on every image, so that the final examples of all can be classified too.
         """
         x, y = self._load(shard)
-        alive = torch.tensor(standing, device=x.device)
-        rows = torch.arange(len(x), device=x.device) if attack.one_step else alive.nonzero().squeeze(1)
+        wanted = torch.tensor(asked, device=x.device)
+        rows = torch.arange(len(x), device=x.device) if attack.one_step else wanted.nonzero().squeeze(1)
         started = self._start_counting()
-        fallen, prediction = torch.zeros_like(alive), y.clone()
+        fallen, prediction = torch.zeros_like(wanted), y.clone()
         margins = torch.full((len(x),), math.nan, device=x.device)
+        steps, queries = torch.full_like(y, -1), torch.zeros_like(y)
         if len(rows):
-            verdict = self._search_and_verify(attack, stage, shard, x[rows], y[rows], report)
-            fallen[rows], prediction[rows], margins[rows] = (
-                verdict.adversarial,
-                verdict.prediction,
-                verdict.margin,
-            )
+            found, verdict = self._search_and_verify(attack, stage, shard, x[rows], y[rows], report)
+            fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
+            steps[rows], queries[rows] = found.step, found.queries
         return ShardRecord(
             stage=stage,
             shard=shard,
             images_a_pass=self.estimator.batch_size,
-            survives=(alive & ~fallen).tolist(),
+            survives=(wanted & ~fallen).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margins),
+            step=[None if step < 0 else step for step in steps.tolist()],
+            queries=queries.tolist(),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             seconds=_since(started),
             model_calls=self._calls(),
@@ -92,12 +91,12 @@ class Worker:
 
     def _search_and_verify(
         self, attack: TensorAttack, stage: str, shard: int, x: Tensor, y: Tensor, report: StepReport
-    ) -> Verdict:
+    ) -> tuple[Found, Verdict]:
         stream = seeding.generator(x.device, self.seed, stage, shard, "attack")
         with self._streams(stage, shard, "search"):
-            candidates = attack.generate(x, y, generator=stream, report=report)
+            found = attack.search(x, y, stream, report)
         with self._streams(stage, shard, "verify"):
-            return verify(self.estimator, candidates, x, y, eps=self.eps)
+            return found, verify(self.estimator, found.x, x, y, eps=attack.eps)
 
     def _load(self, shard: int) -> tuple[Tensor, Tensor]:
         x, y = self._shards[shard]

@@ -6,7 +6,7 @@ import io
 from advtool.report.rows import rows
 from advtool.results import Evaluation
 
-COLUMNS = ("kind", "name", "accuracy", "low", "high", "images", "seconds")
+COLUMNS = ("kind", "name", "accuracy", "low", "high", "images", "seconds", "left")
 
 
 def render(evaluation: Evaluation) -> str:
@@ -16,5 +16,5 @@ def render(evaluation: Evaluation) -> str:
     writer.writerow(COLUMNS)
     for row in rows(evaluation):
         low, high = row.interval or (None, None)
-        writer.writerow((row.kind, row.name, row.accuracy, low, high, row.images, row.seconds))
+        writer.writerow((row.kind, row.name, row.accuracy, low, high, row.images, row.seconds, row.left))
     return text.getvalue()

@@ -1,6 +1,6 @@
 """An evaluation as a Markdown table, to paste into a page."""
 
-from advtool.report.rows import duration, heading, notes, percent, rows, span
+from advtool.report.rows import accuracy, duration, heading, notes, rows, span
 from advtool.results import Evaluation
 
 
@@ -12,7 +12,7 @@ def render(evaluation: Evaluation) -> str:
         "| attack | accuracy | 95 % interval | images | time |",
         "|---|---:|---:|---:|---:|",
         *(
-            f"| {row.name} | {percent(row.accuracy)} | {span(row.interval)} | {row.images} | {duration(row.seconds)} |"
+            f"| {row.name} | {accuracy(row)} | {span(row.interval)} | {row.images} | {duration(row.seconds)} |"
             for row in rows(evaluation)
         ),
     ]

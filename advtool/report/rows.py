@@ -17,6 +17,8 @@ class Row:
     interval: Interval | None
     images: int
     seconds: float | None = None
+    left: int | None = None
+    """of an attack that saw survivors only: how many it left"""
 
 
 def rows(evaluation: Evaluation) -> Iterator[Row]:
@@ -25,7 +27,8 @@ def rows(evaluation: Evaluation) -> Iterator[Row]:
     lowest = evaluation.effective_robustness
     yield Row("clean", "clean", clean.accuracy, clean.interval, clean.total)
     for attack in evaluation.attacks:
-        yield Row("attack", attack.name, attack.accuracy, attack.interval, attack.total, attack.seconds)
+        seen = attack.total if attack.survivors_in is None else attack.survivors_in
+        yield Row("attack", attack.name, attack.accuracy, attack.interval, seen, attack.seconds, attack.survivors_out)
     if lowest is not None:
         yield Row("minimum", f"Min ({lowest.attack})", lowest.accuracy, lowest.interval, clean.total)
     yield Row("worst case", "worst case", worst.accuracy, worst.interval, worst.total)
@@ -53,6 +56,11 @@ def notes(evaluation: Evaluation) -> Iterator[str]:
             )
     for finding in evaluation.warnings:
         yield f"{finding.kind} [{finding.code}]: {finding.message}"
+
+
+def accuracy(row: Row) -> str:
+    """``33.1 %``; of an attack that saw survivors only, how many of them it left."""
+    return percent(row.accuracy) if row.left is None else f"{row.left} left"
 
 
 def percent(fraction: float | None) -> str:

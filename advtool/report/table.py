@@ -4,7 +4,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from advtool.report.rows import Row, duration, heading, notes, percent, rows, span
+from advtool.report.rows import Row, accuracy, duration, heading, notes, rows, span
 from advtool.results import Evaluation
 
 WIDTH = 80
@@ -38,7 +38,7 @@ def _cells(row: Row) -> list[Text]:
         Text(cell)
         for cell in (
             row.name,
-            percent(row.accuracy),
+            accuracy(row),
             span(row.interval),
             str(row.images),
             duration(row.seconds),

@@ -1,0 +1,199 @@
+"""APGD, PGD with a step size and a momentum that look after themselves (Croce and Hein 2020, Algorithm 1)."""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.estimator import EOTClassifier, Loss, margin, per_image_cross_entropy
+from advtool.errors import InputError, near_match
+from advtool.perturbation import project, random_start
+
+MOMENTUM = 0.75
+RISING = 0.75
+"""A checkpoint halves the step size if the loss rose in less than this share of the steps since the last one."""
+STEPS_BETWEEN_LOOKS = 5
+
+
+def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
+    """``-(z_y - max_{i != y} z_i) / (z_1 - z_3)``, (N,), z_1 >= z_2 >= ... (Croce and Hein 2020, equation 6).
+
+    Free of the scale and the offset of the logits. Of fewer than three classes it is the margin alone.
+    """
+    lead = margin(logits, labels)
+    if logits.shape[1] < 3:
+        return -lead
+    top = logits.topk(3, dim=1).values
+    return -lead / (top[:, 0] - top[:, 2] + 1e-12)
+
+
+LOSSES: dict[str, Loss] = {"ce": per_image_cross_entropy, "dlr": difference_of_logits_ratio}
+
+
+class APGD(TensorAttack):
+    """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising.
+
+    Args:
+        estimator: the model under attack.
+        eps: radius of the ball, a fraction of the pixel range.
+        loss: ``ce``, cross entropy, or ``dlr``, the difference of logits ratio.
+        steps: gradient steps a start.
+        restarts: random starts; a later one attacks only the images that still stand.
+        eot: draws that a gradient averages over; None takes the run's.
+    """
+
+    attack_params = ["eps", "loss", "steps", "restarts", "eot"]
+
+    def __init__(
+        self,
+        estimator: EOTClassifier,
+        *,
+        eps: float,
+        loss: str = "ce",
+        steps: int = 100,
+        restarts: int = 1,
+        eot: int | None = None,
+    ) -> None:
+        super().__init__(estimator, eps=eps, eot=eot)
+        if loss not in LOSSES:
+            raise InputError(f"apgd: no loss '{loss}'{near_match(loss, LOSSES)}")
+        self.loss = loss
+        self.steps = positive_integer("apgd", "steps", steps)
+        self.restarts = positive_integer("apgd", "restarts", restarts)
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+        found = Candidates(x, droppable=not self.estimator.randomised)
+        for restart in range(self.restarts):
+            found.drop_fallen(at_least=0)
+            if len(found.rows):
+                self.climb(x, y, y, LOSSES[self.loss], found, generator, report, (restart, self.restarts))
+        return found
+
+    def climb(
+        self,
+        x: Tensor,
+        y: Tensor,
+        goal: Tensor,
+        loss: Loss,
+        found: Candidates,
+        generator: torch.Generator,
+        report: StepReport,
+        part: tuple[int, int],
+    ) -> None:
+        """One start for the standing rows of all images ``x`` (N, C, H, W), labels ``y`` (N,).
+
+        ``loss`` is given the logits and ``goal``, (N,) or (N, ...); ``part`` is (which start, of how many).
+        """
+        rows = found.rows
+        at = _Climb.start(random_start(x[rows], self.eps, generator), x[rows], y[rows], goal[rows], self.eps)
+        looks = checkpoints(self.steps)
+        since = 0
+        for step in range(self.steps + 1):
+            value, scores, gradient = self._evaluate(at.x_adv, at.goal, loss)
+            found.spend(self.eot)
+            if not self.estimator.randomised:
+                found.update(at.x_adv, margin(scores, at.y), part[0] * self.steps + step)
+            at.note(value, gradient)
+            if step in looks:
+                at.look(step - since)
+                since = step
+            at.move(self.eps, first=step == 0)
+            if step % STEPS_BETWEEN_LOOKS == 0 and step:
+                if (kept := found.drop_fallen()) is not None:
+                    at = at.keep(kept)
+                report(part[0] * self.steps + step, part[1] * self.steps, len(at.y))
+                if len(at.y) == 0:
+                    return
+        if self.estimator.randomised:
+            found.update(at.best, margin(self.estimator.scores(at.best), at.y), (part[0] + 1) * self.steps)
+
+    def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+        scores, gradient = self.estimator.scores_and_gradient(x, goal, loss, eot=self.eot)
+        return loss(scores, goal), scores, gradient
+
+
+@dataclass
+class _Climb:
+    """Where a start stands, for M images; every field has M rows. Names as in Algorithm 1."""
+
+    x: Tensor
+    y: Tensor
+    goal: Tensor
+    x_adv: Tensor
+    x_before: Tensor
+    gradient: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_loss: Tensor
+    loss: Tensor
+    step_size: Tensor
+    rises: Tensor
+    best_at_look: Tensor
+    halved_at_look: Tensor
+
+    @classmethod
+    def start(cls, x_adv: Tensor, x: Tensor, y: Tensor, goal: Tensor, eps: float) -> "_Climb":
+        low = torch.full((len(x),), -math.inf, device=x.device)
+        return cls(
+            x=x,
+            y=y,
+            goal=goal,
+            x_adv=x_adv,
+            x_before=x_adv.clone(),
+            gradient=torch.zeros_like(x),
+            best=x_adv.clone(),
+            best_gradient=torch.zeros_like(x),
+            best_loss=low,
+            loss=low.clone(),
+            step_size=torch.full_like(low, 2 * eps),
+            rises=torch.zeros_like(low),
+            best_at_look=low.clone(),
+            halved_at_look=torch.ones_like(low, dtype=torch.bool),
+        )
+
+    def note(self, loss: Tensor, gradient: Tensor) -> None:
+        """The loss and the gradient at ``x_adv``."""
+        self.rises += loss > self.loss
+        self.loss, self.gradient = loss, gradient
+        better = loss > self.best_loss
+        self.best_loss = torch.where(better, loss, self.best_loss)
+        self.best = torch.where(_rows(better), self.x_adv, self.best)
+        self.best_gradient = torch.where(_rows(better), gradient, self.best_gradient)
+
+    def look(self, steps: int) -> None:
+        """A checkpoint, ``steps`` after the last: conditions 1 and 2 of section 3.1, and the step size they give."""
+        stalled = self.rises < RISING * steps
+        stuck = ~self.halved_at_look & (self.best_at_look >= self.best_loss)
+        halve = stalled | stuck
+        self.step_size = torch.where(halve, self.step_size / 2, self.step_size)
+        self.x_adv = torch.where(_rows(halve), self.best, self.x_adv)
+        self.gradient = torch.where(_rows(halve), self.best_gradient, self.gradient)
+        self.halved_at_look, self.best_at_look = halve, self.best_loss
+        self.rises = torch.zeros_like(self.rises)
+
+    def move(self, eps: float, *, first: bool) -> None:
+        """``z = P(x + eta sign(g))``, then ``P(x + 0.75 (z - x) + 0.25 (x - x_before))``."""
+        z = project(self.x_adv + _rows(self.step_size) * self.gradient.sign(), self.x, eps)
+        a = 1.0 if first else MOMENTUM
+        ahead = self.x_adv + a * (z - self.x_adv) + (1 - a) * (self.x_adv - self.x_before)
+        self.x_before, self.x_adv = self.x_adv, project(ahead, self.x, eps)
+
+    def keep(self, places: Tensor) -> "_Climb":
+        """The images at ``places`` (K,) alone."""
+        return _Climb(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
+
+
+def checkpoints(steps: int) -> set[int]:
+    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0, 0.22, then gaps that shrink by 0.03."""
+    p, gap, found = 0.22, 0.22, set[int]()
+    while p <= 1:
+        found.add(math.ceil(p * steps))
+        gap = max(gap - 0.03, 0.06)
+        p += gap
+    return found
+
+
+def _rows(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

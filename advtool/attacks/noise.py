@@ -1,0 +1,37 @@
+"""Random noise, no attack at all: what falls to it needed no adversary."""
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.perturbation import CLIP, random_start, sign_step
+
+
+class Noise(TensorAttack):
+    """The worst of a few random points: uniform ones of the ball, and corners of it in turn.
+
+    Args:
+        estimator: the model under attack.
+        eps: radius of the ball, a fraction of the pixel range.
+        samples: points tried for each image.
+        eot: draws that each margin averages over; None takes the run's.
+    """
+
+    attack_params = ["eps", "samples", "eot"]
+
+    def __init__(self, estimator: EOTClassifier, *, eps: float, samples: int = 10, eot: int | None = None) -> None:
+        super().__init__(estimator, eps=eps, eot=eot)
+        self.samples = positive_integer("noise", "samples", samples)
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+        found = Candidates(x, droppable=False)
+        for sample in range(self.samples):
+            point = random_start(x, self.eps, generator)
+            if sample % 2:
+                point = sign_step(x, point - x, self.eps).clamp_(*CLIP)
+            draws = [margin(self.estimator.logits(point), y) for _ in range(self.eot)]
+            found.spend(self.eot)
+            found.update(point, torch.stack(draws).mean(0), sample)
+            report(sample + 1, self.samples, len(x))
+        return found

@@ -1,0 +1,58 @@
+"""PGD along a gradient averaged over noised inputs: it sees past a loss surface that is rough at small scales."""
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import positive_integer, positive_number
+from advtool.attacks.estimator import EOTClassifier
+from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_temperature import tempered_cross_entropy
+
+
+class SmoothPGD(PGD):
+    """:class:`PGD` whose gradient is the mean over ``samples`` copies of the input with Gaussian noise.
+
+    It is the gradient of the loss convolved with the Gaussian. The noised copies may leave the clip range.
+
+    Args:
+        estimator: the model under attack.
+        eps: radius of the ball, a fraction of the pixel range.
+        steps: gradient steps a start.
+        step_size: default 2 eps / steps.
+        restarts: random starts; a later one attacks only the images that still stand.
+        eot: draws of a randomised model's noise for each copy; None takes the run's.
+        samples: copies a step.
+        deviation: of the noise, a fraction of the pixel range; default eps / 3, at most 0.1.
+    """
+
+    attack_params = [*PGD.attack_params, "samples", "deviation"]
+    loss = staticmethod(tempered_cross_entropy)
+
+    def __init__(
+        self,
+        estimator: EOTClassifier,
+        *,
+        eps: float,
+        steps: int = 50,
+        step_size: float | None = None,
+        restarts: int = 1,
+        eot: int | None = None,
+        samples: int = 20,
+        deviation: float | None = None,
+    ) -> None:
+        super().__init__(estimator, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
+        self.samples = positive_integer("pgd-smooth", "samples", samples)
+        self.deviation = positive_number(
+            "pgd-smooth", "deviation", min(eps / 3, 0.1) if deviation is None else deviation
+        )
+
+    def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        gradient = torch.zeros_like(x)
+        for _ in range(self.samples):
+            noise = torch.randn(x.shape, generator=generator, device=x.device).mul_(self.deviation)
+            gradient += super().slope(x + noise, y, generator)[1]
+        return self.estimator.scores(x), gradient
+
+    @property
+    def queries_a_step(self) -> int:
+        return self.samples * self.eot + int(self.estimator.votes)

@@ -1,0 +1,49 @@
+"""PGD straight through rounding: what has no useful gradient is taken for the identity on the way back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_temperature import tempered_cross_entropy
+
+FLAT = ("round", "floor", "ceil", "trunc", "fix", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "relu6")
+"""Functions of torch that follow their input by and large, and whose gradient is zero here and there or everywhere."""
+
+
+class StraightThroughPGD(PGD):
+    """:class:`PGD` with the backward pass of Athalye et al. 2018 (BPDA) for rounding and clamping.
+
+    While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
+    identity's gradient backward, wherever in the model they are called. See :class:`PGD` for the arguments.
+    """
+
+    loss = staticmethod(tempered_cross_entropy)
+
+    def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        with _StraightThrough():
+            return super().slope(x, y, generator)
+
+
+class _StraightThrough(TorchFunctionMode):
+    """Within it, a call of a function in ``FLAT`` has the gradient 1 with respect to its first argument."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        value = func(*args, **(kwargs or {}))
+        given = args[0] if args else None
+        if func not in _FUNCTIONS or not isinstance(given, Tensor) or not given.requires_grad:
+            return value
+        return given + (value - given).detach()
+
+
+_FUNCTIONS = {
+    function
+    for home in (torch, Tensor, torch.nn.functional)
+    for name in FLAT
+    if (function := getattr(home, name, None)) is not None
+}

@@ -1,0 +1,51 @@
+"""Transfer: what breaks a surrogate, tried on the model; a defence that hides its gradients hides them from itself."""
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.pgd_temperature import tempered_cross_entropy
+from advtool.perturbation import project, random_start, sign_step
+
+STEPS_BETWEEN_TRIES = 5
+
+
+class Transfer(TensorAttack):
+    """PGD on the surrogate to its last step; of the points on the way the worst for the model is returned.
+
+    Args:
+        estimator: the model under attack; only asked for its scores.
+        eps: radius of the ball, a fraction of the pixel range.
+        surrogate: the model whose gradients are followed, with the same input shape and classes.
+        steps: gradient steps of 2 eps / steps.
+        eot: draws that each margin, and each gradient of the surrogate, averages over; None takes the run's.
+    """
+
+    attack_params = ["eps", "steps", "eot"]
+
+    def __init__(
+        self,
+        estimator: EOTClassifier,
+        *,
+        eps: float,
+        surrogate: EOTClassifier,
+        steps: int = 50,
+        eot: int | None = None,
+    ) -> None:
+        super().__init__(estimator, eps=eps, eot=eot)
+        self.surrogate = surrogate
+        self.steps = positive_integer("transfer", "steps", steps)
+
+    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+        found = Candidates(x, droppable=False)
+        x_adv = random_start(x, self.eps, generator)
+        for step in range(1, self.steps + 1):
+            _, gradient = self.surrogate.scores_and_gradient(x_adv, y, tempered_cross_entropy)
+            x_adv = project(sign_step(x_adv, gradient, 2 * self.eps / self.steps), x, self.eps)
+            if step % STEPS_BETWEEN_TRIES == 0 or step == self.steps:
+                draws = [margin(self.estimator.logits(x_adv), y) for _ in range(self.eot)]
+                found.spend(self.eot)
+                found.update(x_adv, torch.stack(draws).mean(0), step)
+                report(step, self.steps, len(x))
+        return found

@@ -1,0 +1,294 @@
+"""What a sceptic should know before believing the numbers: from outcomes and facts to findings.
+
+A rule takes the :class:`Evidence` and yields findings. Codes of kind ``masking`` say that the gradient misleads;
+they need a drop of at least 5 points whose paired 95 % interval begins at 3 points or more (a plainly robust
+model's accuracy differs by a point or two from attack to attack). Smaller but real drops are ``strength`` notes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from advtool.attacks.estimator import Randomness
+from advtool.evaluation.inspection import Inspection
+from advtool.evaluation.statistics import PairedDifference, paired_difference, wilson_interval
+from advtool.results import Finding
+
+DROP, LEAST = 0.05, 0.03
+"""A masking code's smallest drop, and the smallest lower end of its paired interval."""
+FAR = 0.10
+"""How far the worst case lies below PGD when the search must have been hard."""
+
+Outcome = Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run found on the images of its diagnostics; all outcomes are in the order of the images."""
+
+    clean: Outcome
+    robust: Mapping[str, Outcome]
+    """by label, of the attacks that saw every one of these images"""
+    names: Mapping[str, str]
+    """the attack's name for each label"""
+    on_examples: Mapping[str, Outcome]
+    """by label, of one-step attacks: the example made for the image is classified right"""
+    by_eps: Mapping[float, Outcome]
+    """robust under PGD at the radii of the probes, and at the run's own"""
+    worst_case: Outcome
+    in_cascade: bool
+    inspection: Inspection
+    randomness: Randomness
+    eot: int
+    votes: int
+    span: tuple[float, float]
+    """the smallest and the largest pixel value of the run"""
+    classes: int
+
+    def of(self, *names: str) -> Iterator[tuple[str, Outcome]]:
+        """Labels and outcomes of attacks of these names."""
+        return ((label, outcome) for label, outcome in self.robust.items() if self.names[label] in names)
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Every finding, masking first."""
+    found = [finding for rule in RULES for finding in rule(evidence)]
+    return sorted(found, key=lambda finding: ("masking", "strength", "setup").index(finding.kind))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """An attack that should not beat PGD on cross entropy, and what it means if it does."""
+
+    code: str
+    names: tuple[str, ...]
+    meaning: str
+
+
+CONTESTS = (
+    Contest(
+        "gradient-free-beats-gradient",
+        ("square", "spsa"),
+        "an attack that never looks at a gradient breaks more images than PGD does, so the gradient misleads",
+    ),
+    Contest(
+        "margin-beats-cross-entropy",
+        ("pgd-margin",),
+        "the same PGD on the margin breaks more images than on cross entropy, so cross entropy's gradient is lost",
+    ),
+    Contest(
+        "temperature-beats-cross-entropy",
+        ("pgd-temperature",),
+        "dividing the logits by a temperature makes PGD stronger, so their scale hides the gradient",
+    ),
+    Contest(
+        "smoothing-beats-plain-gradient",
+        ("pgd-smooth",),
+        "a gradient averaged over noised inputs breaks more images, so the loss is rough and its gradient local",
+    ),
+    Contest(
+        "straight-through-beats-plain-gradient",
+        ("pgd-straight",),
+        "stepping over rounding or clamping breaks more images, so these only hide the gradient",
+    ),
+    Contest(
+        "one-step-beats-many-step",
+        ("fgsm",),
+        "a single step breaks more images than many small ones, so the small ones are led astray",
+    ),
+    Contest(
+        "noise-beats-gradient",
+        ("noise",),
+        "random noise breaks more images than PGD does, so the gradient is worse than none",
+    ),
+    Contest(
+        "transfer-beats-white-box",
+        ("transfer",),
+        "examples made for another model break more images than PGD on this one, so its own gradient misleads",
+    ),
+)
+
+
+def contests(evidence: Evidence) -> Iterator[Finding]:
+    """PGD on cross entropy against every attack that has no business being stronger."""
+    baseline = min(evidence.of("pgd"), key=lambda attack: sum(attack[1]), default=None)
+    if baseline is None:
+        return
+    for contest in CONTESTS:
+        rival = min(evidence.of(*contest.names), key=lambda attack: sum(attack[1]), default=None)
+        if rival is not None:
+            yield from _judge(contest, baseline, rival, evidence.inspection)
+
+
+def _judge(
+    contest: Contest, baseline: tuple[str, Outcome], rival: tuple[str, Outcome], inspection: Inspection
+) -> Iterator[Finding]:
+    drop = paired_difference(baseline[1], rival[1])
+    figures = f"{_percent(baseline[1])} under {baseline[0]}, {_percent(rival[1])} under {rival[0]}"
+    if _is_masking(drop):
+        evidence = (
+            f"{100 * inspection.saturated:.0f} % of softmax outputs are exactly 1, "
+            f"{100 * inspection.vanishing:.0f} % of input gradients are zero"
+        )
+        yield _finding(
+            contest.code,
+            "masking",
+            f"{contest.meaning}: {figures} ({evidence})",
+            drop,
+            saturated=inspection.saturated,
+            vanishing=inspection.vanishing,
+        )
+    elif drop.interval[0] > 0:
+        message = f"{rival[0]} is stronger here than {baseline[0]}, by less than a trick would show: {figures}"
+        yield _finding(contest.code, "strength", message, drop)
+
+
+def label_leaking(evidence: Evidence) -> Iterator[Finding]:
+    """One-step examples that are easier than the images themselves carry the label in their signs."""
+    for label, correct in evidence.on_examples.items():
+        rise = paired_difference(correct, evidence.clean)
+        if _is_masking(rise):
+            yield _finding(
+                "label-leaking",
+                "masking",
+                f"images attacked by {label} are classified better ({_percent(correct)}) than untouched ones "
+                f"({_percent(evidence.clean)}): the model reads the label off the attack",
+                rise,
+            )
+
+
+def noise(evidence: Evidence) -> Iterator[Finding]:
+    """Noise that breaks images says that no adversary is needed."""
+    for label, robust in evidence.of("noise"):
+        drop = paired_difference(evidence.clean, robust)
+        if _is_masking(drop):
+            yield _finding(
+                "noise-breaks-it",
+                "setup",
+                f"no adversary needed: random noise of size eps takes the accuracy from {_percent(evidence.clean)} to "
+                f"{_percent(robust)} ({label})",
+                drop,
+            )
+
+
+def far_below(evidence: Evidence) -> Iterator[Finding]:
+    """A worst case far below PGD's figure: the loss surface is such that plain PGD gets stuck."""
+    for label, robust in evidence.of("pgd") if evidence.in_cascade else ():
+        drop = paired_difference(robust, evidence.worst_case)
+        figures = f"{_percent(robust)} under {label}, {_percent(evidence.worst_case)} survive all attacks"
+        if drop.difference >= FAR and _is_masking(drop):
+            message = f"plain PGD gets stuck far above what a patient search reaches: {figures}"
+            yield _finding("search-far-below-pgd", "masking", message, drop)
+        elif drop.difference >= 0.01:
+            message = f"quote the worst case, not PGD's figure: {figures}"
+            yield _finding("worst-case-below-pgd", "strength", message, drop)
+
+
+def over_eps(evidence: Evidence) -> Iterator[Finding]:
+    """Accuracy must fall as eps grows, and must be gone where every pixel can be made grey."""
+    radii = sorted(evidence.by_eps)
+    for smaller, larger in pairwise(radii):
+        rise = paired_difference(evidence.by_eps[larger], evidence.by_eps[smaller])
+        if _is_masking(rise):
+            yield _finding(
+                "accuracy-rises-with-eps",
+                "masking",
+                f"PGD leaves {_percent(evidence.by_eps[smaller])} at eps {smaller:g} and "
+                f"{_percent(evidence.by_eps[larger])} at {larger:g}: with more room it must break more",
+                rise,
+            )
+    left = evidence.by_eps.get(0.5)
+    guessing = sum(evidence.clean) < 2 / evidence.classes * len(evidence.clean)
+    if left is None or guessing or sum(left) < DROP * len(left):
+        return
+    if wilson_interval(sum(left), len(left))[0] >= LEAST:
+        message = f"at eps 0.5 every pixel can be made grey, and still PGD leaves {_percent(left)}: it does not attack"
+        figures: dict[str, Any] = {"accuracy": sum(left) / len(left)}
+        yield Finding(code="survives-half-the-range", kind="masking", message=message, **figures)
+
+
+def setup(evidence: Evidence) -> Iterator[Finding]:
+    """What about the model or the images makes the numbers mean something else."""
+    facts, low, high = evidence.inspection, *evidence.span
+    clean = sum(evidence.clean) / len(evidence.clean)
+    random = evidence.randomness is not Randomness.none
+    draws = f"{evidence.eot} EOT draws a gradient and {evidence.votes} votes a prediction"
+    statements = {
+        "random-model": (random, f"two identical calls of the model differ: {draws} are averaged"),
+        "too-few-draws": (
+            random and min(evidence.eot, evidence.votes) == 1,
+            f"the model is random and was asked with {draws}: a single draw counts luck; leave out --eot and --votes",
+        ),
+        "noise-once-a-call": (
+            evidence.randomness is Randomness.each_call,
+            "the model draws its noise once a call, the same for all images of a batch: its draws take a call each",
+        ),
+        "batch-dependent": (
+            facts.batch_dependent,
+            "the answer for an image depends on its place in the batch or on the other images: no image has one answer",
+        ),
+        "probabilities": (
+            facts.probabilities,
+            "the outputs look like probabilities, not logits: a softmax in the model flattens every loss; remove it",
+        ),
+        "gradient-in-forward": (
+            facts.differentiates,
+            "the model computes gradients inside its forward pass: attacks see a moving target; add an adaptive attack",
+        ),
+        "no-gradient": (
+            facts.no_gradient,
+            "autograd finds no way from the outputs to the input (no_grad, detach, arg max or NumPy inside?): only "
+            "attacks without gradients count here",
+        ),
+        "ends-ignored": (
+            facts.ends_ignored,
+            "pixels near the ends of the clip range have no gradient (the model clamps its input?): gradient attacks "
+            "cannot move them; trust attacks without gradients and pgd-straight",
+        ),
+        "train-mode": (facts.train_mode, "the model was in train mode; it was evaluated in eval mode"),
+        "narrow-images": (
+            high - low < 0.5,
+            f"the images use [{low:.3g}, {high:.3g}] of the clip range [0, 1]: were they scaled twice?",
+        ),
+        "low-clean-accuracy": (
+            clean < 2 / evidence.classes,
+            f"only {100 * clean:.1f} % are right without an attack: do labels and preprocessing fit this model?",
+        ),
+    }
+    for code, (holds, message) in statements.items():
+        if holds:
+            yield Finding(code=code, kind="setup", message=message)
+
+
+RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    contests,
+    far_below,
+    over_eps,
+    label_leaking,
+    noise,
+    setup,
+)
+
+
+def _is_masking(drop: PairedDifference) -> bool:
+    return drop.difference >= DROP and drop.interval[0] >= LEAST
+
+
+def _finding(
+    code: str,
+    kind: Literal["masking", "strength", "setup"],
+    message: str,
+    drop: PairedDifference,
+    **figures: Any,
+) -> Finding:
+    figures |= {
+        "drop": round(drop.difference, 4),
+        "interval": [round(end, 4) for end in drop.interval],
+        "images": drop.n,
+    }
+    return Finding(code=code, kind=kind, message=message, **figures)
+
+
+def _percent(outcome: Outcome) -> str:
+    return f"{100 * sum(outcome) / len(outcome):.1f} %"

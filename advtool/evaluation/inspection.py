@@ -1,0 +1,103 @@
+"""What a model is like, found out by asking it: the facts behind the diagnostics' warnings."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advtool.attacks.estimator import EOTClassifier
+from advtool.attacks.pgd_margin import negative_margin
+
+ROUNDING = 1e-3
+"""Share of the largest logit by which answers may differ because a batch of another shape sums in another order."""
+NEAR = 0.02
+"""A pixel so close to an end of the clip range counts as lying there."""
+VANISHING = 1e-12
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Facts about a model, on up to 200 images. Shares are fractions in [0, 1]."""
+
+    train_mode: bool
+    """it was handed over with modules in train mode"""
+    batch_dependent: bool
+    """the answer for an image depends on its place in the batch, or on the other images"""
+    probabilities: bool
+    """its outputs are not below 0 and sum to 1"""
+    differentiates: bool
+    """it computes a gradient inside its forward pass"""
+    no_gradient: bool
+    """its outputs hang on nothing that autograd could follow back to the input"""
+    ends_ignored: bool
+    """pixels at the ends of the clip range have no gradient, and would have one further inside"""
+    saturated: float
+    """share of images whose largest softmax output is exactly 1 in float32"""
+    vanishing: float
+    """share of images whose gradient of the cross entropy is zero everywhere"""
+
+
+def inspect(estimator: EOTClassifier, model: nn.Module, x: Tensor, y: Tensor, *, train_mode: bool) -> Inspection:
+    """Ask the model; it is in eval mode, on the device of ``x`` (N, C, H, W) and ``y`` (N,).
+
+    The caller seeds the global generators.
+    """
+    few = x[:8]
+    with _watch_for_autograd() as seen, torch.enable_grad():
+        answer = model(few.clone().requires_grad_())
+    logits = estimator.logits(x)
+    _, gradient = estimator.scores_and_gradient(x, y, eot=1)
+    return Inspection(
+        train_mode=train_mode,
+        batch_dependent=not estimator.randomised and _depends_on_the_batch(model, few),
+        probabilities=bool((logits.amin() >= 0) & ((logits.sum(1) - 1).abs().max() < 1e-4)),
+        differentiates=bool(seen),
+        no_gradient=not answer.requires_grad,
+        ends_ignored=_ignores_the_ends(estimator, x, y),
+        saturated=_share(logits.softmax(1).amax(1) == 1),
+        vanishing=_share(gradient.abs().flatten(1).amax(1) < VANISHING),
+    )
+
+
+@contextmanager
+def _watch_for_autograd() -> Iterator[list[str]]:
+    """The names of autograd's entrances as they are called by Python code, however they were imported."""
+    entrances = {torch.autograd.grad.__code__, torch.autograd.backward.__code__}
+    seen: list[str] = []
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code in entrances:
+            seen.append(frame.f_code.co_name)
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield seen
+    finally:
+        sys.setprofile(before)
+
+
+def _depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
+    with torch.no_grad():
+        together, shifted, alone = model(few), model(few.roll(1, 0)).roll(-1, 0), model(few[:1])
+    allowed = ROUNDING * together.abs().max().clamp_min(1e-6)
+    return bool((together - shifted).abs().max() > allowed or (together[:1] - alone).abs().max() > allowed)
+
+
+def _ignores_the_ends(estimator: EOTClassifier, x: Tensor, y: Tensor) -> bool:
+    """Nearly every pixel at an end of the range is without gradient, and most are not once they are moved inside."""
+    at_end = (x < NEAR) | (x > 1 - NEAR)
+    if not bool(at_end.any()):
+        return False
+    inside = 0.25 + 0.5 * x
+    dead, alive = (estimator.scores_and_gradient(at, y, negative_margin, eot=1)[1][at_end] == 0 for at in (x, inside))
+    return _share(dead) > 0.99 and _share(alive) < 0.5
+
+
+def _share(of: Tensor) -> float:
+    return float(of.float().mean())
