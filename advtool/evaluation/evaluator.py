@@ -14,9 +14,10 @@ from advtool import seeding
 from advtool.attacks.base import StepReport
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import ATTACKS, parse
-from advtool.evaluation import inputs, provenance
+from advtool.evaluation import inputs, per_image, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory
 from advtool.evaluation.conclusion import conclude
+from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run, ShardRecord
@@ -24,6 +25,9 @@ from advtool.evaluation.stages import DIAGNOSED, Stage, plan
 from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.worker import CLEAN, Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
+
+Work = tuple[ShardRecord, Examples | None]
+"""A shard's record, and the adversarial examples that an attack found there."""
 
 IMAGES_A_SHARD = {"cpu": 100, "cuda": 1000}
 """Small enough that a kill loses minutes, large enough to fill the device."""
@@ -47,6 +51,7 @@ def evaluate(
     device: torch.device | str | None = None,
     surrogate: nn.Module | None = None,
     run_dir: Path | str | None = None,
+    save_adversarial: bool = False,
     dataset: DatasetInfo | None = None,
     checkpoint: dict[str, Any] | None = None,
     observer: Observer | None = None,
@@ -72,6 +77,7 @@ def evaluate(
         device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
         surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
+        save_adversarial: keep the verified examples there too, in its folder ``adversarial``.
         dataset: what the images are, for the result.
         checkpoint: where the model comes from, for the result.
         observer: hears of the progress.
@@ -111,7 +117,12 @@ def evaluate(
             "votes": estimator.votes,
             "images_a_shard": IMAGES_A_SHARD[place.type],
         }
-        run = Run(None if run_dir is None else Path(run_dir), configuration, provenance.environment(estimator))
+        run = Run(
+            None if run_dir is None else Path(run_dir),
+            configuration,
+            provenance.environment(estimator),
+            keep_examples=save_adversarial,
+        )
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         ask = partial(_inspect, estimator, model, x[:DIAGNOSED], y[:DIAGNOSED], seed, train_mode=train_mode)
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
@@ -129,6 +140,7 @@ def evaluate(
         **answer,
         environment=run.manifest.environment,
     )
+    run.put_images(per_image.lines(records, y))
     run.put_result(evaluation)
     return evaluation
 
@@ -148,7 +160,7 @@ def _inspect(
 
 def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> dict[str, list[ShardRecord]]:
     """The records of the clean stage and of each other, by label."""
-    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: worker.classify(shard))
+    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: (worker.classify(shard), None))
     records = {CLEAN: clean}
     standing = [list(record.survives) for record in clean]
     firsts = list(accumulate(worker.sizes, initial=0))
@@ -167,7 +179,7 @@ def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observ
     return records
 
 
-def _attack(worker: Worker, stage: Stage, asked: list[list[bool]], shard: int, report: StepReport) -> ShardRecord:
+def _attack(worker: Worker, stage: Stage, asked: list[list[bool]], shard: int, report: StepReport) -> Work:
     return worker.attack(stage.attack, stage.label, shard, asked[shard], report)
 
 
@@ -177,7 +189,7 @@ def _stage(
     observer: Observer,
     position: int,
     name: str,
-    compute: Callable[[int, StepReport], ShardRecord],
+    compute: Callable[[int, StepReport], Work],
 ) -> list[ShardRecord]:
     """Every shard of one stage: those that are finished as they are, the others computed and kept."""
     records: list[ShardRecord] = []
@@ -193,8 +205,8 @@ def _stage(
         record = run.get(position, shard)
         if record is None:
             halve = partial(_halve, run, worker.estimator, observer)
-            record = halving_on_out_of_memory(partial(compute, shard, report), halve)
-            run.put(position, record)
+            record, found = halving_on_out_of_memory(partial(compute, shard, report), halve)
+            run.put(position, record, found)
         records.append(record)
         done, standing = done + size, standing + sum(record.survives)
         observer.advance(name, done, standing)

@@ -4,20 +4,27 @@
 
     RUN/manifest.json             what was asked for, where it was computed, images a pass
     RUN/shards/1-fgsm-0000.json   one stage (0 is clean) on one slice of the images, with a checksum
-    RUN/result.json               the answer, once every shard is there
+    RUN/adversarial/1-fgsm-0000.safetensors    its verified adversarial examples, if they are kept
+    RUN/images.jsonl              a line an image, once every shard is there
+    RUN/result.json               the answer, likewise
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from advtool.checkpoints import now, write_atomically
+from advtool.checkpoints import SUFFIX, now, write_atomically
 from advtool.errors import InputError
+from advtool.evaluation import examples
+from advtool.evaluation.examples import Examples
 from advtool.results import Evaluation, ModelCalls
+
+EXAMPLES = "adversarial"
 
 
 class ShardRecord(BaseModel):
@@ -63,13 +70,23 @@ class Run:
         folder: where it lives; None keeps it in memory alone.
         configuration: everything that the numbers depend on but the machine; plain JSON data.
         environment: the machine, versions and batch plan; plain JSON data.
+        keep_examples: the verified adversarial examples are kept too; an attack's shard without them is not finished.
 
     Raises:
         InputError: the folder holds a run of another configuration, or something else, or cannot be written.
     """
 
-    def __init__(self, folder: Path | None, configuration: dict[str, Any], environment: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path | None,
+        configuration: dict[str, Any],
+        environment: dict[str, Any],
+        *,
+        keep_examples: bool = False,
+    ) -> None:
+        if keep_examples and folder is None:
+            raise InputError("adversarial examples are kept in the run's folder: name one")
+        self.folder, self.keep_examples = folder, keep_examples
         self.damaged: list[str] = []
         self.moved: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
@@ -94,14 +111,23 @@ class Run:
         """The finished shard of the stage at ``position``, if it is there."""
         return self._shards.get((position, shard))
 
-    def put(self, position: int, record: ShardRecord) -> None:
-        """Keep a finished shard: on disk it is whole or absent."""
+    def put(self, position: int, record: ShardRecord, found: Examples | None = None) -> None:
+        """Keep a finished shard, what it ``found`` first: on disk it is whole or absent."""
         self._shards[position, record.shard] = record
+        if self.folder is None:
+            return
+        name = f"{position}-{_slug(record.stage)}-{record.shard:04d}"
+        if self.keep_examples and found is not None:
+            examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
+        content = record.model_dump(mode="json")
+        document = {"sha256": _checksum(content), "record": content}
+        write_atomically(self.folder / "shards" / f"{name}.json", (json.dumps(document) + "\n").encode())
+
+    def put_images(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Keep a line of JSON for each image."""
         if self.folder is not None:
-            content = record.model_dump(mode="json")
-            document = {"sha256": _checksum(content), "record": content}
-            path = self.folder / "shards" / f"{position}-{_slug(record.stage)}-{record.shard:04d}.json"
-            write_atomically(path, (json.dumps(document) + "\n").encode())
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            write_atomically(self.folder / "images.jsonl", text.encode())
 
     def set_images_a_pass(self, count: int) -> None:
         """Note a batch that was halved: later shards, in this process or the next, use the same."""
@@ -128,7 +154,10 @@ class Run:
             except (ValueError, KeyError, TypeError, OSError):
                 self.damaged.append(path.name)
                 continue
-            self._shards[int(path.name.split("-")[0]), record.shard] = record
+            position = int(path.name.split("-")[0])
+            kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
+            if position == 0 or not self.keep_examples or kept.exists():
+                self._shards[position, record.shard] = record
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:

@@ -10,6 +10,7 @@ from torch import Tensor
 from advtool import seeding
 from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import CallCounter, EOTClassifier, margin, predictions
+from advtool.evaluation.examples import Examples
 from advtool.evaluation.run import ShardRecord
 from advtool.evaluation.verification import Verdict, verify
 from advtool.results import ModelCalls
@@ -59,10 +60,11 @@ class Worker:
 
     def attack(
         self, attack: TensorAttack, stage: str, shard: int, asked: list[bool], report: StepReport
-    ) -> ShardRecord:
+    ) -> tuple[ShardRecord, Examples]:
         """An attack on the images asked for, its candidates verified with noise that the search never saw.
 
-        One-step attacks work on every image, so that the final examples of all can be classified too.
+        One-step attacks work on every image, so that the final examples of all can be classified too. Beside the
+        record come the verified adversarial examples.
         """
         x, y = self._load(shard)
         wanted = torch.tensor(asked, device=x.device)
@@ -70,12 +72,14 @@ class Worker:
         started = self._start_counting()
         fallen, prediction = torch.zeros_like(wanted), y.clone()
         margins = torch.full((len(x),), math.nan, device=x.device)
-        steps, queries = torch.full_like(y, -1), torch.zeros_like(y)
+        steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
         if len(rows):
             found, verdict = self._search_and_verify(attack, stage, shard, x[rows], y[rows], report)
             fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
-            steps[rows], queries[rows] = found.step, found.queries
-        return ShardRecord(
+            steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
+        broken = (wanted & fallen).nonzero().squeeze(1)
+        examples = Examples(broken + self._first(shard), y[broken], x[broken], candidates[broken])
+        record = ShardRecord(
             stage=stage,
             shard=shard,
             images_a_pass=self.estimator.batch_size,
@@ -88,6 +92,7 @@ class Worker:
             seconds=_since(started),
             model_calls=self._calls(),
         )
+        return record, examples
 
     def _search_and_verify(
         self, attack: TensorAttack, stage: str, shard: int, x: Tensor, y: Tensor, report: StepReport
@@ -97,6 +102,9 @@ class Worker:
             found = attack.search(x, y, stream, report)
         with self._streams(stage, shard, "verify"):
             return found, verify(self.estimator, found.x, x, y, eps=attack.eps)
+
+    def _first(self, shard: int) -> int:
+        return sum(self.sizes[:shard])
 
     def _load(self, shard: int) -> tuple[Tensor, Tensor]:
         x, y = self._shards[shard]

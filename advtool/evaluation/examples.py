@@ -1,0 +1,46 @@
+"""Verified adversarial examples on disk: one safetensors file for a stage and shard, beside the run's other files."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from advtool.checkpoints import write_atomically
+from advtool.errors import InputError
+
+
+class Examples(NamedTuple):
+    """K adversarial examples of a shard, with what they were made from."""
+
+    places: Tensor
+    """int64 (K,): of each image in the run"""
+    labels: Tensor
+    """int64 (K,)"""
+    originals: Tensor
+    """float32 (K, C, H, W) in the clip range"""
+    images: Tensor
+    """float32 (K, C, H, W): the examples, bit for bit as they were verified"""
+
+
+def write(path: Path, examples: Examples) -> None:
+    """Put them at ``path``: whole, or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in examples._asdict().items()}
+    write_atomically(path, save(tensors))
+
+
+def read(path: Path) -> Examples:
+    """What :func:`write` put there.
+
+    Raises:
+        InputError: the file is damaged, or holds something else.
+    """
+    try:
+        return Examples(**load(path.read_bytes()))
+    except (SafetensorError, OSError, TypeError) as error:
+        raise InputError(f"'{path}' holds no adversarial examples of a run: {error}") from None
