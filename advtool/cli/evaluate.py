@@ -1,21 +1,25 @@
 """``advtool eval``: how robust is this checkpoint?"""
 
-from __future__ import annotations
-
-import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from advtool.cli.answer import Format, FormatName, Output, answer
 from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
-from advtool.errors import InputError
-
-if TYPE_CHECKING:
-    from advtool.results import Evaluation
+from advtool.cli.subject_options import (
+    CheckpointFile,
+    Eot,
+    Images,
+    PgdSteps,
+    RunDir,
+    SpsaSamples,
+    SpsaSteps,
+    TestSet,
+    Votes,
+    attack_option,
+    open_subject,
+)
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -33,89 +37,23 @@ In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 """
 
 
-class Format(StrEnum):
-    """How the answer is written."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
-
-
-def parse_images(text: str) -> int:
-    """A count of images; ``all`` is 0."""
-    if text == "all":
-        return ALL
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--images '{text}': write a number of at least 1, or 'all'")
-    return int(text)
-
-
-ALL = 0
-CHECKPOINTS = Path("checkpoints")
-RUNS = Path("runs")
-
-
 def evaluate(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="The model.", show_default="newest under checkpoints/"),
-    ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--attack",
-            metavar="NAME",
-            help="fgsm, pgd, spsa, the suite 'paper' (these three), or any attack of ART by its class, art:CLASS. "
-            "Parameters go in brackets. Repeat for more.",
-            show_default="paper",
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", metavar="NAME|PATH", help="Images to test on.", show_default="the checkpoint's"),
-    ] = None,
-    images: Annotated[
-        int,
-        typer.Option(
-            "--images",
-            parser=parse_images,
-            metavar="N|all",
-            help="The first N of a fixed permutation of the test set.",
-        ),
-    ] = "1000",  # type: ignore[assignment]  # typer parses defaults too
+    checkpoint: CheckpointFile = None,
+    attack: Annotated[list[str] | None, attack_option("paper")] = None,
+    dataset: TestSet = None,
+    images: Images = "1000",  # type: ignore[assignment]  # typer parses defaults too
     eps: Annotated[float | None, eps_option("the checkpoint's")] = None,
-    eot: Annotated[
-        int | None,
-        typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
-    ] = None,
-    votes: Annotated[
-        int | None,
-        typer.Option("--votes", min=1, metavar="N", help="Draws of a prediction.", show_default="1; random models 20"),
-    ] = None,
-    pgd_steps: Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")] = 50,
-    spsa_steps: Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")] = 100,
-    spsa_samples: Annotated[
-        int,
-        typer.Option("--spsa-samples", min=2, metavar="N", help="Evaluations a step of SPSA, even."),
-    ] = 128,
+    eot: Eot = None,
+    votes: Votes = None,
+    pgd_steps: PgdSteps = 50,
+    spsa_steps: SpsaSteps = 100,
+    spsa_samples: SpsaSamples = 128,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
-    format: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.table,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="FILE", help="Write the answer there.", show_default="stdout"),
-    ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--run-dir",
-            metavar="DIR",
-            help="Folder of the run: finished parts are kept there, and the same command goes on from them.",
-            show_default="one under runs/ for each question",
-        ),
-    ] = None,
+    format: FormatName = Format.table,
+    output: Output = None,
+    run_dir: RunDir = None,
     fail_under: Annotated[
         float | None,
         typer.Option("--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the worst case is below X."),
@@ -128,28 +66,18 @@ def evaluate(
     the lowest accuracy over the attacks; the worst case is the share of images
     that survive them all.
     """
-    from advtool import checkpoints, data, models
+    from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.evaluation import provenance
     from advtool.evaluation.evaluator import evaluate as run_evaluation
-    from advtool.evaluation.run import default_folder
-    from advtool.results import DatasetInfo
+    from advtool.report import FORMATS
+    from advtool.report.table import renderable
 
     if output is not None:
         checkpoints.check_writable(output)
     place = resolve_device(device)
-    path = checkpoint or checkpoints.newest(CHECKPOINTS)
-    header = checkpoints.read_header(path)
-    model = models.load_checkpoint(path)
-    try:
-        test = data.load(dataset or header.dataset, "test", data_dir)
-    except InputError as error:
-        hint = "" if dataset else " (the checkpoint's data set; --dataset names another)"
-        raise InputError(f"{error}{hint}") from None
-    split = data.first_images(test, None if images == ALL else images)
-    models.check_images(header.architecture, split.shape)
+    subject = open_subject(checkpoint, dataset, images, data_dir)
     asked: dict[str, Any] = {
-        "eps": header.threat_model.eps if eps is None else eps,
+        "eps": subject.header.threat_model.eps if eps is None else eps,
         "attacks": attack or ["paper"],
         "seed": seed,
         "eot": eot,
@@ -158,46 +86,10 @@ def evaluate(
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
     }
-    origin = checkpoints.describe(path, header)
-    question = {
-        **asked,
-        "checkpoint": origin["sha256"],
-        "images": provenance.tensors(split.images, split.labels),
-        "device": place.type,
-        "code": provenance.code(),
-    }
-    folder = run_dir or default_folder(RUNS, path.stem, question)
-    try:
-        with EvaluationProgress(f"evaluating {'' if checkpoint else 'the newest checkpoint, '}{path}") as progress:
-            result = run_evaluation(
-                model,
-                data.to_float(split.images),
-                split.labels,
-                **asked,
-                device=place,
-                run_dir=folder,
-                dataset=DatasetInfo(name=split.name, split="test", images=len(split)),
-                checkpoint=origin,
-                observer=progress,
-            )
-    except KeyboardInterrupt:
-        say(f"what was finished is kept in {folder}: the same command goes on from there")
-        raise
-    _answer(result, format, output)
+    folder = run_dir or subject.run_folder(asked, place)
+    with EvaluationProgress(f"evaluating {subject.title}", folder) as progress:
+        result = run_evaluation(**subject.arguments(), **asked, device=place, run_dir=folder, observer=progress)
+    answer(result, format, output, formats=FORMATS, renderable=renderable)
     if fail_under is not None and result.worst_case.accuracy < fail_under:
         say(f"the worst case, {result.worst_case.accuracy:.4f}, is below --fail-under {fail_under:g}")
         raise typer.Exit(1)
-
-
-def _answer(result: Evaluation, format: Format, output: Path | None) -> None:
-    from advtool import checkpoints
-    from advtool.report import FORMATS
-    from advtool.report.table import renderable
-
-    if output is not None:
-        checkpoints.write_atomically(output, FORMATS[format](result).encode())
-        say(f"written to {output}")
-    elif format is Format.table and sys.stdout.isatty():
-        Console(highlight=False).print(renderable(result))
-    else:
-        typer.echo(FORMATS[format](result), nl=False)
