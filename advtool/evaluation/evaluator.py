@@ -100,6 +100,7 @@ def evaluate(
             "images_a_shard": IMAGES_A_SHARD[place.type],
         }
         run = Run(None if run_dir is None else Path(run_dir), configuration, provenance.environment(estimator))
+        run.put_image_ids(provenance.image_ids(x, y))
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         worker = Worker(estimator, x, y, eps=eps, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
