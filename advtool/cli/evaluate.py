@@ -1,6 +1,8 @@
 """``advtool eval``: how robust is this checkpoint?"""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +10,7 @@ from advtool.cli.answer import Format, FormatName, Output, answer
 from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
+    RUNS,
     CheckpointFile,
     Eot,
     Images,
@@ -15,11 +18,17 @@ from advtool.cli.subject_options import (
     RunDir,
     SpsaSamples,
     SpsaSteps,
+    Subject,
     TestSet,
     Votes,
     attack_option,
     open_subject,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -30,6 +39,8 @@ Stronger, and on all test images:
 [cyan]advtool eval --attack "pgd(steps=100, restarts=5)" --images all[/cyan]
 
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
+
+How much the seed matters:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
 
 In a pipeline:  [cyan]advtool eval --format json | jq .worst_case.accuracy[/cyan]
 
@@ -49,6 +60,12 @@ def evaluate(
     spsa_steps: SpsaSteps = 100,
     spsa_samples: SpsaSamples = 128,
     seed: Seed = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", min=1, metavar="N", help="Repeat with N seeds from --seed on, each a run; tell the spread."
+        ),
+    ] = 1,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
     format: FormatName = Format.table,
@@ -56,7 +73,9 @@ def evaluate(
     run_dir: RunDir = None,
     fail_under: Annotated[
         float | None,
-        typer.Option("--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the worst case is below X."),
+        typer.Option(
+            "--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the (lowest) worst case is below X."
+        ),
     ] = None,
 ) -> None:
     """Tell how robust a model really is.
@@ -69,27 +88,47 @@ def evaluate(
     from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation.evaluator import evaluate as run_evaluation
-    from advtool.report import FORMATS
-    from advtool.report.table import renderable
+    from advtool.evaluation.seeds import evaluate_seeds
+    from advtool.report import FORMATS, SEEDS_FORMATS, table
+    from advtool.report import seeds as seeds_report
 
     if output is not None:
         checkpoints.check_writable(output)
     place = resolve_device(device)
     subject = open_subject(checkpoint, dataset, images, data_dir)
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "eps": subject.header.threat_model.eps if eps is None else eps,
         "attacks": attack or ["paper"],
-        "seed": seed,
         "eot": eot,
         "votes": votes,
         "pgd_steps": pgd_steps,
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
     }
-    folder = run_dir or subject.run_folder(asked, place)
-    with EvaluationProgress(f"evaluating {subject.title}", folder) as progress:
-        result = run_evaluation(**subject.arguments(), **asked, device=place, run_dir=folder, observer=progress)
-    answer(result, format, output, formats=FORMATS, renderable=renderable)
-    if fail_under is not None and result.worst_case.accuracy < fail_under:
-        say(f"the worst case, {result.worst_case.accuracy:.4f}, is below --fail-under {fail_under:g}")
+    runs = _run_folders(range(seed, seed + seeds), run_dir, subject, settings, place)
+    kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
+    with EvaluationProgress(f"evaluating {subject.title}", kept_in) as progress:
+        arguments = {**subject.arguments(), **settings, "device": place, "observer": progress}
+        if seeds == 1:
+            result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
+        else:
+            repeated = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
+    if seeds == 1:
+        answer(result, format, output, formats=FORMATS, renderable=table.renderable)
+        lowest = result.worst_case.accuracy
+    else:
+        answer(repeated, format, output, formats=SEEDS_FORMATS, renderable=seeds_report.renderable)
+        lowest = repeated.summary.worst_case.lowest
+    if fail_under is not None and lowest < fail_under:
+        judged = "worst case" if seeds == 1 else "lowest worst case"
+        say(f"the {judged}, {lowest:.4f}, is below --fail-under {fail_under:g}")
         raise typer.Exit(1)
+
+
+def _run_folders(
+    seeds: range, run_dir: Path | None, subject: Subject, settings: dict[str, Any], device: torch.device
+) -> dict[int, Path]:
+    """Where the run of each seed lives."""
+    if run_dir is None:
+        return {seed: subject.run_folder({**settings, "seed": seed}, device) for seed in seeds}
+    return {seed: run_dir / f"seed-{seed}" if len(seeds) > 1 else run_dir for seed in seeds}
