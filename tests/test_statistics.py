@@ -46,7 +46,7 @@ def test_newcombes_interval_covers_the_truth() -> None:
     for truth in ((0.5, 0.15, 0.1, 0.25), (0.1, 0.5, 0.2, 0.2), (0.7, 0.1, 0.1, 0.1), (0.05, 0.05, 0.85, 0.05)):
         chances = stats.multinomial(size, truth).pmf(np.array(tables))
         covered = [low <= truth[1] - truth[2] <= high for low, high in bounds]
-        assert 0.94 < chances @ covered < 0.99, truth
+        assert 0.93 < chances @ covered < 0.985, truth  # without phi 0.90 to 0.99, with its sign turned 0.73
 
 
 @given(st.tuples(*[st.integers(0, 60)] * 4).filter(lambda table: sum(table) > 0))
