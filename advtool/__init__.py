@@ -16,7 +16,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from advtool.attacks.estimator import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
+    from advtool.evaluation.comparison import compare as compare
     from advtool.evaluation.evaluator import evaluate as evaluate
+    from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
     from advtool.models import load_checkpoint as load_checkpoint
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
@@ -27,7 +29,9 @@ _HOMES = {
     "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.estimator",
     "InputError": "advtool.errors",
+    "compare": "advtool.evaluation.comparison",
     "evaluate": "advtool.evaluation.evaluator",
+    "evaluate_seeds": "advtool.evaluation.seeds",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
     "with_perturbation_bias": "advtool.models.bias",
@@ -39,7 +43,9 @@ __all__ = [
     "Evaluation",
     "InputError",
     "__version__",
+    "compare",
     "evaluate",
+    "evaluate_seeds",
     "load_checkpoint",
     "with_perturbation_bias",
     "with_pnil",

@@ -1,6 +1,8 @@
 """The progress of an evaluation on stderr: images done, images standing, time left."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -9,19 +11,23 @@ from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
+from advtool.report.rows import duration
 
 SECONDS_BETWEEN_LINES = 30.0
+LEAST_SECONDS = 1.0
+"""A point of a sweep that took less was finished before: nothing can be foretold from it."""
 
 
 class EvaluationProgress(Observer):
     """A bar a stage on a terminal, a line a stage elsewhere.
 
     Args:
-        greeting: said when the first stage begins, so that a refused input stays alone in its line.
+        greeting: said when the first run begins, so that a refused input stays alone in its line.
+        folder: of the run, named after Ctrl-C.
     """
 
-    def __init__(self, greeting: str) -> None:
-        self._greeting = greeting
+    def __init__(self, greeting: str, folder: Path) -> None:
+        self._unsaid, self._folder = [greeting], folder
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
@@ -32,7 +38,7 @@ class EvaluationProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
-        self._started = self._told = 0.0
+        self._started = self._told = self._point_started = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -41,15 +47,22 @@ class EvaluationProgress(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        if isinstance(error, KeyboardInterrupt):
+            say(f"what was finished is kept in {self._folder}: the same command goes on from there")
+
+    def point(self, name: str, number: int, costs: Sequence[float]) -> None:
+        for task in self._bars.task_ids:
+            self._bars.remove_task(task)
+        self._unsaid.append(f"point {number + 1} of {len(costs)}: {name}{self._time_left(number, costs)}")
+        self._point_started = time.monotonic()
 
     def note(self, message: str) -> None:
+        self._speak()
         say(message)
 
     def start(self, stage: str, images: int) -> None:
-        if self._greeting:
-            say(self._greeting)
-            self._greeting = ""
-            self._bars.start()
+        self._speak()
+        self._bars.start()
         self._task = self._bars.add_task(stage, total=images, standing=images)
         self._started = self._told = time.monotonic()
 
@@ -62,3 +75,15 @@ class EvaluationProgress(Observer):
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:
             say(f"{stage}: {standing} images standing ({time.monotonic() - self._started:.1f} s)")
+
+    def _speak(self) -> None:
+        for line in self._unsaid:
+            say(line)
+        self._unsaid.clear()
+
+    def _time_left(self, number: int, costs: Sequence[float]) -> str:
+        """For all points that are left, from what the last one took."""
+        seconds = time.monotonic() - self._point_started
+        if number == 0 or seconds < LEAST_SECONDS:
+            return ""
+        return f", about {duration(seconds / costs[number - 1] * sum(costs[number:]))} left"

@@ -123,6 +123,7 @@ def evaluate(
             provenance.environment(estimator),
             keep_examples=save_adversarial,
         )
+        run.put_image_ids(provenance.image_ids(x, y))
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         ask = partial(_inspect, estimator, model, x[:DIAGNOSED], y[:DIAGNOSED], seed, train_mode=train_mode)
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))

@@ -1,8 +1,13 @@
 """How a run tells what it is doing, to whoever wants to draw it."""
 
+from collections.abc import Sequence
+
 
 class Observer:
     """Hears of a run's progress and does nothing; the command line draws bars in its place."""
+
+    def point(self, name: str, number: int, costs: Sequence[float]) -> None:
+        """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``; ``costs`` of all points are relative."""
 
     def note(self, message: str) -> None:
         """Something the user should know: a resumed run, a halved batch."""

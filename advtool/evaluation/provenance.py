@@ -44,6 +44,16 @@ def tensors(*values: Tensor) -> str:
     return hashlib.sha256(b"".join(map(_bytes, values))).hexdigest()[:16]
 
 
+def image_ids(x: Tensor, y: Tensor) -> list[str]:
+    """A fingerprint of each image with its label.
+
+    Args:
+        x: images (N, C, H, W).
+        y: labels (N,).
+    """
+    return [tensors(image, label) for image, label in zip(x, y, strict=True)]
+
+
 def environment(estimator: EOTClassifier) -> dict[str, Any]:
     """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
     device = estimator.device

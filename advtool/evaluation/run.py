@@ -4,6 +4,7 @@
 
     RUN/manifest.json             what was asked for, where it was computed, images a pass
     RUN/shards/1-fgsm-0000.json   one stage (0 is clean) on one slice of the images, with a checksum
+    RUN/image_ids.json            a fingerprint of each image with its label, in their order
     RUN/adversarial/1-fgsm-0000.safetensors    its verified adversarial examples, if they are kept
     RUN/images.jsonl              a line an image, once every shard is there
     RUN/result.json               the answer, likewise
@@ -25,6 +26,7 @@ from advtool.evaluation.examples import Examples
 from advtool.results import Evaluation, ModelCalls
 
 EXAMPLES = "adversarial"
+IMAGE_IDS = "image_ids.json"
 
 
 class ShardRecord(BaseModel):
@@ -99,7 +101,7 @@ class Run:
             _refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
             same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
-            self.moved = _differences(found.environment, same_plan)
+            self.moved = differences(found.environment, same_plan)
             self._read_shards(folder)
 
     @property
@@ -138,6 +140,11 @@ class Run:
         """Keep the answer beside the shards."""
         if self.folder is not None:
             write_atomically(self.folder / "result.json", (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+
+    def put_image_ids(self, ids: list[str]) -> None:
+        """Name each image, so that a run on the first N of them can be recognised."""
+        if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
+            write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids) + "\n").encode())
 
     def _write_manifest(self) -> None:
         if self.folder is not None:
@@ -178,18 +185,18 @@ def _read_manifest(folder: Path) -> Manifest | None:
 
 
 def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:
-    differences = [
+    changes = [
         f"{key}: there {json.dumps(there)}, here {json.dumps(here)}"
-        for key, (there, here) in _differences(before, wanted).items()
+        for key, (there, here) in differences(before, wanted).items()
     ]
-    if differences:
+    if changes:
         raise InputError(
-            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(differences)}): "
+            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "
             "name another folder, or ask for the same"
         )
 
 
-def _differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What differs, by its dotted name: ``attacks.pgd.steps``."""
     there, here = _flat(before), _flat(wanted)
     keys = sorted(there.keys() | here.keys())

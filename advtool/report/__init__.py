@@ -1,8 +1,9 @@
-"""Views of a result: nothing is computed here, only shown. A new format is a file and a line in ``FORMATS``."""
+"""Views of results: nothing is computed here, only shown. A new format is a file and a line in ``FORMATS``."""
 
 from collections.abc import Callable
 
-from advtool.report import csv, json, markdown, table
+from advtool.multirun import Comparison, SeedsEvaluation
+from advtool.report import comparison, csv, json, markdown, seeds, table
 from advtool.results import Evaluation
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
@@ -12,4 +13,18 @@ FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "markdown": markdown.render,
 }
 
-__all__ = ["FORMATS"]
+COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "table": comparison.as_text,
+    "json": json.render,
+    "csv": comparison.as_csv,
+    "markdown": comparison.as_markdown,
+}
+
+SEEDS_FORMATS: dict[str, Callable[[SeedsEvaluation], str]] = {
+    "table": seeds.as_text,
+    "json": json.render,
+    "csv": seeds.as_csv,
+    "markdown": seeds.as_markdown,
+}
+
+__all__ = ["COMPARISON_FORMATS", "FORMATS", "SEEDS_FORMATS"]

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from advtool.report.rows import rows
 from advtool.results import Evaluation
@@ -11,10 +13,19 @@ COLUMNS = ("kind", "name", "accuracy", "low", "high", "images", "seconds", "left
 
 def render(evaluation: Evaluation) -> str:
     """Accuracies are fractions; ``low`` and ``high`` bound the 95 % interval; what does not apply is empty."""
+    return lines(
+        COLUMNS,
+        (
+            (row.kind, row.name, row.accuracy, *(row.interval or (None, None)), row.images, row.seconds, row.left)
+            for row in rows(evaluation)
+        ),
+    )
+
+
+def lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The header and the rows; None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows(evaluation):
-        low, high = row.interval or (None, None)
-        writer.writerow((row.kind, row.name, row.accuracy, low, high, row.images, row.seconds, row.left))
+    writer.writerow(columns)
+    writer.writerows(rows)
     return text.getvalue()

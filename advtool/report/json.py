@@ -1,10 +1,16 @@
-"""An evaluation as one JSON document (``advtool.eval/1``)."""
+"""A result as one JSON document."""
 
 import json
+from typing import Any, Protocol
 
-from advtool.results import Evaluation
+
+class Document(Protocol):
+    """A result that is one JSON document, such as ``advtool.eval/1``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain Python data."""
 
 
-def render(evaluation: Evaluation) -> str:
+def render(result: Document) -> str:
     """The document, indented."""
-    return json.dumps(evaluation.to_dict(), indent=2, allow_nan=False) + "\n"
+    return json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n"

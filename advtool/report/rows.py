@@ -1,17 +1,20 @@
 """The lines that every view of an evaluation has in common, and how its figures are written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from advtool.multirun import ComparedRun
 from advtool.results import Evaluation, Interval
+
+Kind = Literal["clean", "attack", "minimum", "worst case"]
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of a report; what does not apply is None."""
 
-    kind: Literal["clean", "attack", "minimum", "worst case"]
+    kind: Kind
     name: str
     accuracy: float | None
     interval: Interval | None
@@ -34,16 +37,24 @@ def rows(evaluation: Evaluation) -> Iterator[Row]:
     yield Row("worst case", "worst case", worst.accuracy, worst.interval, worst.total)
 
 
-def heading(evaluation: Evaluation) -> str:
-    """What was evaluated, on what, against what."""
-    model, data, threat = evaluation.checkpoint, evaluation.dataset, evaluation.threat_model
-    subject = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
-    averaged = max(evaluation.eot, evaluation.votes) > 1
-    draws = f", {evaluation.eot} EOT samples, {evaluation.votes} votes" if averaged else ""
-    return (
-        f"{subject} on {data.images} {data.split} images of {data.name}, "
-        f"{threat.norm} eps {number(threat.eps)}, seed {evaluation.seed}{draws}"
-    )
+def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
+    """What was evaluated, on what, against what; ``seeds`` are given where there are several."""
+    averaged = max(run.eot, run.votes) > 1
+    draws = f", {run.eot} EOT samples, {run.votes} votes" if averaged else ""
+    seed = _several(seeds) if seeds else f"seed {run.seed}"
+    return f"{subject(run)}, {run.threat_model.norm} eps {number(run.threat_model.eps)}, {seed}{draws}"
+
+
+def subject(run: Evaluation | ComparedRun) -> str:
+    """Which model, on which images."""
+    model, data = run.checkpoint, run.dataset
+    name = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
+    return f"{name} on {data.images} {data.split} images of {data.name}"
+
+
+def _several(seeds: Sequence[int]) -> str:
+    gapless = list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
+    return f"seeds {seeds[0]} to {seeds[-1]}" if gapless else f"seeds {', '.join(map(str, seeds))}"
 
 
 def notes(evaluation: Evaluation) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""``advtool compare``: is one run's model more robust than the other's, or was it luck?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.progress import say
+
+EPILOG = """
+[bold]Examples[/bold]
+
+Two models, same images and attacks:
+[cyan]advtool eval --checkpoint a.safetensors --run-dir runs/a[/cyan]
+[cyan]advtool eval --checkpoint b.safetensors --run-dir runs/b[/cyan]
+[cyan]advtool compare runs/a runs/b[/cyan]
+
+In a pipeline:  [cyan]advtool compare runs/a runs/b --format json | jq .worst_case.p_value[/cyan]
+"""
+
+
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the run to hold against it.")],
+    format: FormatName = Format.table,
+    output: Output = None,
+) -> None:
+    """Compare two runs image by image: each difference with its interval and a paired test.
+
+    Both must have seen the same images, or one of them the first of the
+    other's. Of the attacks those count that both made. Differences are A minus B.
+    """
+    from advtool import checkpoints
+    from advtool.evaluation.comparison import compare as compare_runs
+    from advtool.report import COMPARISON_FORMATS, comparison
+
+    if output is not None:
+        checkpoints.check_writable(output)
+    result = compare_runs(run_a, run_b)
+    answer(result, format, output, formats=COMPARISON_FORMATS, renderable=comparison.renderable)
+    if format is Format.csv and result.notes:  # the other formats hold the notes
+        say("; ".join(result.notes))

@@ -1,0 +1,99 @@
+"""Finished runs: the answer and what became of each image, read without writing anything."""
+
+import json
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from advtool.errors import InputError
+from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
+from advtool.evaluation.worker import CLEAN
+from advtool.results import Evaluation
+
+GO_ON = "the 'advtool eval' command that began it goes on with it"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose every shard is there. All vectors are in the order of its images."""
+
+    folder: Path
+    manifest: Manifest
+    result: Evaluation
+    clean: list[bool]
+    """classified right"""
+    survives: dict[str, list[bool]]
+    """by attack, in the order in which they ran: classified right, and not fallen to it"""
+    image_ids: list[str] | None
+    """a fingerprint of each image with its label; None in runs of versions that wrote none"""
+
+    @property
+    def full(self) -> list[str]:
+        """The attacks that saw every image: in a cascade later ones see survivors only."""
+        return [attack.name for attack in self.result.attacks if attack.accuracy is not None]
+
+    @property
+    def worst_case(self) -> list[bool]:
+        """Which images survive every attack."""
+        return [all(each) for each in zip(self.clean, *self.survives.values(), strict=True)]
+
+
+def read_finished(folder: Path | str) -> FinishedRun:
+    """Read a run that is complete.
+
+    Args:
+        folder: of the run, as ``advtool eval`` or ``advtool.evaluate(run_dir=...)`` wrote it.
+
+    Raises:
+        InputError: there is no run, it is not finished, or a file of it is damaged.
+    """
+    folder = Path(folder)
+    manifest, result = _read_answer(folder)
+    run = Run(folder, manifest.configuration, manifest.environment)
+    if run.damaged:
+        raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
+    shards = ceil(result.clean.total / manifest.configuration["images_a_shard"])
+    stages = {
+        name: _survivors(run, position, name, shards)
+        for position, name in enumerate([CLEAN, *(attack.name for attack in result.attacks)])
+    }
+    return FinishedRun(folder, manifest, result, stages.pop(CLEAN), stages, _read_image_ids(folder))
+
+
+def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
+    manifest, result = folder / "manifest.json", folder / "result.json"
+    if not manifest.is_file():
+        what = "holds no run" if folder.is_dir() else "is no folder"
+        raise InputError(f"'{folder}' {what}: name a folder that 'advtool eval' wrote, under runs/ or at its --run-dir")
+    if not result.is_file():
+        raise InputError(f"run '{folder}' is not finished: {GO_ON}")
+    try:
+        return (
+            Manifest.model_validate_json(manifest.read_bytes()),
+            Evaluation.model_validate_json(result.read_bytes()),
+        )
+    except ValidationError as error:
+        raise InputError(f"run '{folder}': its {_title(error)} is damaged, or of another version of advtool") from None
+
+
+def _title(error: ValidationError) -> str:
+    return "manifest.json" if error.title == "Manifest" else "result.json"
+
+
+def _survivors(run: Run, position: int, name: str, shards: int) -> list[bool]:
+    survives: list[bool] = []
+    for shard in range(shards):
+        record = run.get(position, shard)
+        if record is None or record.stage != name:
+            raise InputError(f"run '{run.folder}': shard {shard} of '{name}' is missing; {GO_ON}")
+        survives += record.survives
+    return survives
+
+
+def _read_image_ids(folder: Path) -> list[str] | None:
+    try:
+        return list(json.loads((folder / IMAGE_IDS).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
