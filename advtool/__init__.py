@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from advtool.attacks.estimator import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
     from advtool.evaluation.evaluator import evaluate as evaluate
+    from advtool.evaluation.sweep import sweep_eot as sweep_eot
+    from advtool.evaluation.sweep import sweep_eps as sweep_eps
     from advtool.models import load_checkpoint as load_checkpoint
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
@@ -28,6 +30,8 @@ _HOMES = {
     "EOTClassifier": "advtool.attacks.estimator",
     "InputError": "advtool.errors",
     "evaluate": "advtool.evaluation.evaluator",
+    "sweep_eot": "advtool.evaluation.sweep",
+    "sweep_eps": "advtool.evaluation.sweep",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
     "with_perturbation_bias": "advtool.models.bias",
@@ -41,6 +45,8 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_checkpoint",
+    "sweep_eot",
+    "sweep_eps",
     "with_perturbation_bias",
     "with_pnil",
 ]

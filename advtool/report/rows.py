@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from advtool.results import Evaluation, Interval
+from advtool.results import Evaluation, Interval, Sweep
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,17 @@ def rows(evaluation: Evaluation) -> Iterator[Row]:
 
 def heading(evaluation: Evaluation) -> str:
     """What was evaluated, on what, against what."""
-    model, data, threat = evaluation.checkpoint, evaluation.dataset, evaluation.threat_model
-    subject = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
+    threat = evaluation.threat_model
     averaged = max(evaluation.eot, evaluation.votes) > 1
     draws = f", {evaluation.eot} EOT samples, {evaluation.votes} votes" if averaged else ""
-    return (
-        f"{subject} on {data.images} {data.split} images of {data.name}, "
-        f"{threat.norm} eps {number(threat.eps)}, seed {evaluation.seed}{draws}"
-    )
+    return f"{subject(evaluation)}, {threat.norm} eps {number(threat.eps)}, seed {evaluation.seed}{draws}"
+
+
+def subject(result: Evaluation | Sweep) -> str:
+    """Which model, on which images."""
+    model, data = result.checkpoint, result.dataset
+    name = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
+    return f"{name} on {data.images} {data.split} images of {data.name}"
 
 
 def notes(evaluation: Evaluation) -> Iterator[str]:
@@ -76,6 +79,7 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """``0.3``; a whole number of 255ths as ``8/255``."""
+    """``0.3``; what is longer and a whole number of 255ths as ``8/255``."""
     levels = value * 255
-    return f"{round(levels)}/255" if abs(levels - round(levels)) < 1e-9 and value < 1 else f"{value:g}"
+    whole = abs(levels - round(levels)) < 1e-9
+    return f"{round(levels)}/255" if whole and float(f"{value:.4g}") != value else f"{value:g}"
