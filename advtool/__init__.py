@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from advtool.evaluation.comparison import compare as compare
     from advtool.evaluation.evaluator import evaluate as evaluate
     from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
+    from advtool.evaluation.sweep import sweep_eot as sweep_eot
+    from advtool.evaluation.sweep import sweep_eps as sweep_eps
     from advtool.models import load_checkpoint as load_checkpoint
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
@@ -32,6 +34,8 @@ _HOMES = {
     "compare": "advtool.evaluation.comparison",
     "evaluate": "advtool.evaluation.evaluator",
     "evaluate_seeds": "advtool.evaluation.seeds",
+    "sweep_eot": "advtool.evaluation.sweep",
+    "sweep_eps": "advtool.evaluation.sweep",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
     "with_perturbation_bias": "advtool.models.bias",
@@ -47,6 +51,8 @@ __all__ = [
     "evaluate",
     "evaluate_seeds",
     "load_checkpoint",
+    "sweep_eot",
+    "sweep_eps",
     "with_perturbation_bias",
     "with_pnil",
 ]

@@ -1,7 +1,7 @@
-"""The result of an evaluation as typed data: what the evaluator returns and every report is a view of.
+"""Results as typed data: what an evaluation or a sweep returns and every report is a view of.
 
-The JSON document is ``advtool.eval/1``. Accuracies are fractions in [0, 1]; intervals are 95 % Wilson
-intervals; ``total`` is the number of images evaluated, the misclassified ones included.
+The JSON documents are ``advtool.eval/1`` and ``advtool.sweep/1``. Accuracies are fractions in [0, 1]; their
+intervals are 95 % Wilson intervals; ``total`` is the number of images evaluated, the misclassified ones included.
 """
 
 from typing import Any, Literal
@@ -118,3 +118,95 @@ class Evaluation(_Record):
     def to_dict(self) -> dict[str, Any]:
         """The document as plain Python data, ready for :func:`json.dumps`."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+class PairedChange(_Record):
+    """How the accuracy changes between two points of a sweep, on the same images."""
+
+    start: int | float
+    end: int | float
+    difference: float
+    """accuracy at ``end`` minus accuracy at ``start``"""
+    interval: Interval
+    """of the difference, 95 % (Newcombe 1998, method 10)"""
+
+
+class SweepPoint(_Record):
+    """Robust accuracy at one value of what is swept; what an attack cost is left out where none ran."""
+
+    value: int | float
+    """eps, or EOT samples"""
+    robust: int
+    total: int
+    accuracy: float
+    interval: Interval
+    accuracy_on_examples: float | None = None
+    seconds: float | None = None
+    model_calls: ModelCalls | None = None
+    parameters: dict[str, Any] | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_does_not_apply(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
+
+
+class EpsCurve(_Record):
+    """Robust accuracy under one attack against eps."""
+
+    name: str
+    points: list[SweepPoint]
+    rise: PairedChange | None
+    """the clearest rise from a smaller eps to a larger one, if noise does not explain it"""
+
+
+class EotCurve(_Record):
+    """Robust accuracy under one attack against the EOT samples of its gradient."""
+
+    name: str
+    points: list[SweepPoint]
+    falls: list[PairedChange]
+    """for each point but the last the change to the larger one that is lowest by its interval"""
+    tolerance: float
+    """an accuracy has stopped falling where it falls by less than this"""
+    enough: int | None
+    """the proposed EOT samples; None if the accuracy is not shown to have stopped falling"""
+
+
+class _Sweep(_Record):
+    schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
+    over: Literal["eps", "eot"]
+    checkpoint: dict[str, Any] | None
+    dataset: DatasetInfo
+    norm: Literal["linf"]
+    clip: tuple[float, float]
+    seed: int
+    votes: int
+    clean: CleanAccuracy
+    worst_case: list[SweepPoint]
+    """images that survive every attack at that value, image by image"""
+    warnings: list[Finding]
+    """of the evaluations, each with the ``value`` where it was found"""
+    environment: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain Python data, ready for :func:`json.dumps`."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class EpsSweep(_Sweep):
+    """Accuracy against the radius of the ball; every point has the same draws and votes."""
+
+    over: Literal["eps"] = "eps"
+    eot: int
+    curves: list[EpsCurve]
+
+
+class EotSweep(_Sweep):
+    """Accuracy against the EOT samples of a gradient; every point has the same eps and votes."""
+
+    over: Literal["eot"] = "eot"
+    eps: float
+    curves: list[EotCurve]
+
+
+Sweep = EpsSweep | EotSweep

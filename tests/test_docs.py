@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -37,12 +38,23 @@ def test_every_command_of_the_docs_is_one(page: Path, line: str) -> None:
     assert command.make_context("advtool", words).params
 
 
-def test_the_python_of_the_evaluation_page_runs(tmp_path: Path, digits_checkpoint: Path) -> None:
-    (code,) = PYTHON.findall((ROOT / "docs" / "evaluation.md").read_text())
-    code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(digits_checkpoint)))
-    result: dict[str, object] = {}
-    exec(compile(code, "docs/evaluation.md", "exec"), result)
-    assert 0 <= result["result"].effective_robustness.accuracy <= result["result"].clean.accuracy
+def run_python(page: str, checkpoint: Path) -> Any:
+    """What the page's Python calls its result."""
+    (code,) = PYTHON.findall((ROOT / "docs" / page).read_text())
+    code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(checkpoint)))
+    names: dict[str, Any] = {}
+    exec(compile(code, f"docs/{page}", "exec"), names)
+    return names["result"]
+
+
+def test_the_python_of_the_evaluation_page_runs(digits_checkpoint: Path) -> None:
+    result = run_python("evaluation.md", digits_checkpoint)
+    assert 0 <= result.effective_robustness.accuracy <= result.clean.accuracy
+
+
+def test_the_python_of_the_curves_page_runs(digits_checkpoint: Path) -> None:
+    result = run_python("curves.md", digits_checkpoint)
+    assert [curve.name for curve in result.curves] == ["fgsm", "pgd"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -30,11 +30,12 @@ def problem(classes: int, seed: int, count: int = 400) -> tuple[Linear, Tensor, 
     return model, x[decided], y[decided], (slack > 0)[decided]
 
 
-def closed_form_slack(model: Linear, x: Tensor, y: Tensor) -> Tensor:
+def closed_form_slack(model: Linear, x: Tensor, y: Tensor, eps: float = EPS) -> Tensor:
+    """By how much each image (N,) resists every perturbation of the ball; below 0 it falls."""
     weight, bias = model.weight.detach().double(), model.bias.detach().double()
     difference = weight[y][:, None] - weight  # (N, classes, D)
     margin = torch.einsum("nkd,nd->nk", difference, x.flatten(1).double()) + bias[y][:, None] - bias
-    slack = margin - EPS * difference.abs().sum(2)
+    slack = margin - eps * difference.abs().sum(2)
     slack[torch.arange(len(y)), y] = torch.inf
     return slack.amin(1)
 

@@ -167,6 +167,15 @@ class Run:
                 self._shards[position, record.shard] = record
 
 
+def read_survivors(folder: Path) -> dict[str, list[bool]]:
+    """For each stage of the finished run in ``folder`` and each of its images: did it survive?"""
+    survives: dict[str, list[bool]] = {}
+    for path in sorted((folder / "shards").glob("[0-9]*-*-[0-9]*.json")):
+        record = ShardRecord.model_validate(json.loads(path.read_text())["record"])
+        survives.setdefault(record.stage, []).extend(record.survives)
+    return survives
+
+
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
     """The folder of a run that was given none: the same question finds the same folder, another one its own."""
     return root / f"{name}-{_checksum(asked)[:8]}"

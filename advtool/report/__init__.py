@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from advtool.multirun import Comparison, SeedsEvaluation
-from advtool.report import comparison, csv, json, markdown, seeds, table
-from advtool.results import Evaluation
+from advtool.report import comparison, csv, json, markdown, seeds, sweep, table
+from advtool.results import Evaluation, Sweep
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "table": table.render,
@@ -27,4 +27,11 @@ SEEDS_FORMATS: dict[str, Callable[[SeedsEvaluation], str]] = {
     "markdown": seeds.as_markdown,
 }
 
-__all__ = ["COMPARISON_FORMATS", "FORMATS", "SEEDS_FORMATS"]
+SWEEP_FORMATS: dict[str, Callable[[Sweep], str]] = {
+    "table": sweep.as_text,
+    "json": json.render,
+    "csv": sweep.as_csv,
+    "markdown": sweep.as_markdown,
+}
+
+__all__ = ["COMPARISON_FORMATS", "FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]

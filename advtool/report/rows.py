@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from advtool.multirun import ComparedRun
-from advtool.results import Evaluation, Interval
+from advtool.results import Evaluation, Interval, Sweep
 
 Kind = Literal["clean", "attack", "minimum", "worst case"]
 
@@ -45,7 +45,7 @@ def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
     return f"{subject(run)}, {run.threat_model.norm} eps {number(run.threat_model.eps)}, {seed}{draws}"
 
 
-def subject(run: Evaluation | ComparedRun) -> str:
+def subject(run: Evaluation | ComparedRun | Sweep) -> str:
     """Which model, on which images."""
     model, data = run.checkpoint, run.dataset
     name = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
@@ -95,6 +95,7 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """``0.3``; a whole number of 255ths as ``8/255``."""
+    """``0.3``; what is longer and a whole number of 255ths as ``8/255``."""
     levels = value * 255
-    return f"{round(levels)}/255" if abs(levels - round(levels)) < 1e-9 and value < 1 else f"{value:g}"
+    whole = abs(levels - round(levels)) < 1e-9
+    return f"{round(levels)}/255" if whole and float(f"{value:.4g}") != value else f"{value:g}"

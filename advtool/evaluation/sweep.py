@@ -1,0 +1,320 @@
+"""Sweeps: one question at several eps, or with several EOT samples, and a curve for each attack."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from advtool.attacks.base import positive_integer
+from advtool.errors import InputError
+from advtool.evaluation import inputs
+from advtool.evaluation.evaluator import evaluate
+from advtool.evaluation.observer import Observer
+from advtool.evaluation.run import read_survivors
+from advtool.evaluation.statistics import paired_difference
+from advtool.evaluation.subject import home_of, subject
+from advtool.results import (
+    AttackResult,
+    CleanAccuracy,
+    EotCurve,
+    EotSweep,
+    EpsCurve,
+    EpsSweep,
+    Evaluation,
+    Finding,
+    PairedChange,
+    SweepPoint,
+)
+
+EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
+"""From one draw to the hundred that Schwinn et al. (5.1) call more than sufficient."""
+TOLERANCE = 0.03
+"""An accuracy that falls by less has stopped falling."""
+LEAST_RISE = 0.01
+"""A rise is told if its lower bound is above this: among many pairs, some would rise by chance."""
+
+
+def sweep_eps(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    eps: Sequence[float],
+    attacks: str | Sequence[str] = ("fgsm", "pgd"),
+    run_dir: Path | str | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> EpsSweep:
+    """Robust accuracy against the radius of the ball (Wen & Itti, figure 3a; Schwinn et al., figure 5).
+
+    Each eps is an evaluation and a run of its own. At eps 0 nothing is attacked: the accuracy is the clean one.
+
+    Args:
+        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
+        images: float (N, C, H, W) in [0, 1], array or tensor.
+        labels: class indices (N,).
+        eps: radii in [0, 1], at least one above 0, in any order; see :func:`eps_grid`.
+        attacks: as for :func:`advtool.evaluate`.
+        run_dir: folder that keeps a run ``eps-E`` for each eps, from which the same call goes on, also with
+            more radii; None keeps nothing.
+        observer: hears of the progress.
+        settings: every other argument of :func:`advtool.evaluate`: seed, eot, votes, pgd_steps, device, ...
+
+    Returns:
+        The curves, in ascending order of eps.
+
+    Raises:
+        InputError: anything of the above is not as it must be; the message says what would be right.
+    """
+    radii = sorted({0.0 if radius == 0 else inputs.as_eps(radius) for radius in eps})
+    attacked = [radius for radius in radii if radius > 0]
+    if not attacked:
+        raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
+    costs = [1.0] * len(attacked)
+    settings = {"attacks": attacks, **settings}
+    runs = _runs("eps", attacked, costs, (model, images, labels), settings, run_dir, observer or Observer())
+    first = runs[0].evaluation
+    at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
+    return EpsSweep(
+        **_common(first),
+        worst_case=at_zero + _worst_case(runs),
+        warnings=_warnings(runs),
+        eot=first.eot,
+        curves=[_eps_curve(name, runs, at_zero) for name in _names(first)],
+    )
+
+
+def sweep_eot(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    draws: Sequence[int] = EOT_DRAWS,
+    eps: float = 8 / 255,
+    attacks: str | Sequence[str] = ("pgd",),
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    run_dir: Path | str | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> EotSweep:
+    """Robust accuracy against the EOT samples of a gradient (Schwinn et al., figure 4), and how many are enough.
+
+    The votes of a prediction are the same everywhere. The rule of ``enough``: from the largest count downwards, a
+    count stays acceptable while for every larger one the paired 95 % interval of the fall of the accuracy stays
+    under ``TOLERANCE``; the smallest count reached is enough. The largest count itself is never proposed, since
+    nothing is known beyond it.
+
+    Args:
+        model: as for :func:`sweep_eps`; a random one.
+        images: float (N, C, H, W) in [0, 1], array or tensor.
+        labels: class indices (N,).
+        draws: counts of EOT samples, at least two, in any order.
+        eps: radius of the L-infinity ball, in (0, 1].
+        attacks: as for :func:`advtool.evaluate`.
+        seed: of every random stream.
+        device: where to compute; None stays where the model is.
+        run_dir: folder that keeps a run ``eot-N`` for each count, from which the same call goes on, also with
+            more counts; None keeps nothing.
+        observer: hears of the progress.
+        settings: every other argument of :func:`advtool.evaluate`: votes, pgd_steps, dataset, ...
+
+    Returns:
+        The curves, in ascending order of the counts.
+
+    Raises:
+        InputError: anything of the above is not as it must be, or the model is deterministic.
+    """
+    counts = sorted({positive_integer("sweep eot", "draws", count) for count in draws})
+    if len(counts) < 2:
+        raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
+    _refuse_deterministic(model, images, labels, seed=seed, device=device)
+    settings = {"eps": eps, "attacks": attacks, "seed": seed, "device": device, **settings}
+    runs = _runs("eot", counts, counts, (model, images, labels), settings, run_dir, observer or Observer())
+    first = runs[0].evaluation
+    return EotSweep(
+        **_common(first),
+        worst_case=_worst_case(runs),
+        warnings=_warnings(runs),
+        eps=first.threat_model.eps,
+        curves=[_eot_curve(name, runs) for name in _names(first)],
+    )
+
+
+def eps_grid(eps: float) -> list[float]:
+    """Nine radii from 0 to twice ``eps``, at most 1, evenly spaced."""
+    top = min(1.0, 2 * eps)
+    return [round(top * step / 8, 12) for step in range(9)]
+
+
+def clearest_rise(survives: Mapping[float, Sequence[bool]]) -> PairedChange | None:
+    """The rise of the accuracy from a smaller value to a larger one that noise explains least.
+
+    Args:
+        survives: for each value, ascending, whether each of the same N images survives.
+
+    Returns:
+        The pair of the highest lower bound, or None if that is not above ``LEAST_RISE``.
+    """
+    changes = [_change(survives, start, end) for start, end in combinations(survives, 2)]
+    clearest = max(changes, key=lambda change: change.interval[0], default=None)
+    return clearest if clearest is not None and clearest.interval[0] > LEAST_RISE else None
+
+
+def deepest_falls(survives: Mapping[int, Sequence[bool]]) -> list[PairedChange]:
+    """For each value but the last, the change to the larger value whose interval reaches lowest.
+
+    Args:
+        survives: for each value, ascending, whether each of the same N images survives.
+    """
+    values = list(survives)
+    return [
+        min((_change(survives, start, end) for end in values[place:]), key=lambda change: change.interval[0])
+        for place, start in enumerate(values[:-1], start=1)
+    ]
+
+
+def enough_draws(falls: Sequence[PairedChange]) -> int | None:
+    """The smallest count from which upwards no fall can reach ``TOLERANCE``; None if there is none.
+
+    Going down from the largest count and stopping at the first failure tests in a fixed order, so no correction
+    for the many comparisons is due.
+    """
+    enough = None
+    for fall in reversed(falls):
+        if fall.interval[0] <= -TOLERANCE:
+            break
+        enough = int(fall.start)
+    return enough
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The evaluation at one value, and which images survived each of its stages."""
+
+    value: float
+    evaluation: Evaluation
+    survives: Mapping[str, Sequence[bool]]
+
+    def attack(self, name: str) -> AttackResult:
+        return next(attack for attack in self.evaluation.attacks if attack.name == name)
+
+
+def _runs(
+    over: Literal["eps", "eot"],
+    values: Sequence[float],
+    costs: Sequence[float],
+    subject_and_images: tuple[nn.Module, Any, Any],
+    settings: dict[str, Any],
+    run_dir: Path | str | None,
+    observer: Observer,
+) -> list[_Run]:
+    """The evaluation of each value, in a run of its own."""
+    runs = []
+    with _folder(over, run_dir) as folder:
+        for number, value in enumerate(values):
+            observer.point(f"{over} {value:g}", number, costs)
+            place = folder / f"{over}-{value!r}"
+            asked = {**settings, over: value, "run_dir": place, "observer": observer}
+            evaluation = evaluate(*subject_and_images, **asked)
+            runs.append(_Run(value, evaluation, read_survivors(place)))
+    return runs
+
+
+@contextmanager
+def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
+    """Where the runs go: the user's folder, if it holds nothing else, or one for the time being."""
+    if run_dir is None:
+        with tempfile.TemporaryDirectory(prefix="advtool-") as made:
+            yield Path(made)
+        return
+    folder = Path(run_dir)
+    if folder.exists():
+        strangers = [folder] if not folder.is_dir() else [p for p in folder.iterdir() if f"{over}-" not in p.name]
+        if strangers:
+            raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
+    yield folder
+
+
+def _refuse_deterministic(
+    model: nn.Module, images: Any, labels: Any, *, seed: int, device: torch.device | str | None
+) -> None:
+    x = inputs.as_images(images)
+    y = inputs.as_labels(labels, x)
+    place = home_of(model) if device is None else inputs.as_device(device)
+    with subject(model, x, y, eot=None, votes=None, seed=seed, device=place) as estimator:
+        randomised = estimator.randomised
+    if not randomised:
+        raise InputError(
+            "the model is deterministic, all draws of its gradient are equal: 1 EOT sample is enough, and there is "
+            "nothing to sweep ('advtool sweep eps' sweeps over eps)"
+        )
+
+
+def _common(evaluation: Evaluation) -> dict[str, Any]:
+    """What all evaluations of a sweep share; the clean pass draws the same noise in each."""
+    return {
+        "checkpoint": evaluation.checkpoint,
+        "dataset": evaluation.dataset,
+        "norm": evaluation.threat_model.norm,
+        "clip": evaluation.threat_model.clip,
+        "seed": evaluation.seed,
+        "votes": evaluation.votes,
+        "clean": evaluation.clean,
+        "environment": evaluation.environment,
+    }
+
+
+def _names(evaluation: Evaluation) -> list[str]:
+    """The attacks that saw every image: of others there is no accuracy to draw."""
+    return [attack.name for attack in evaluation.attacks if attack.accuracy is not None]
+
+
+def _eps_curve(name: str, runs: Sequence[_Run], at_zero: list[SweepPoint]) -> EpsCurve:
+    points = [_attack_point(run, name) for run in runs]
+    survives = {run.value: run.survives[name] for run in runs}
+    if points[0].accuracy_on_examples is not None:  # at eps 0 the examples are the images
+        at_zero = [point.model_copy(update={"accuracy_on_examples": point.accuracy}) for point in at_zero]
+    return EpsCurve(name=name, points=at_zero + points, rise=clearest_rise(survives))
+
+
+def _eot_curve(name: str, runs: Sequence[_Run]) -> EotCurve:
+    falls = deepest_falls({int(run.value): run.survives[name] for run in runs})
+    return EotCurve(
+        name=name,
+        points=[_attack_point(run, name) for run in runs],
+        falls=falls,
+        tolerance=TOLERANCE,
+        enough=enough_draws(falls),
+    )
+
+
+def _attack_point(run: _Run, name: str) -> SweepPoint:
+    fields = set(SweepPoint.model_fields) - {"value"}
+    return SweepPoint(value=run.value, **run.attack(name).model_dump(include=fields))
+
+
+def _point_at_zero(clean: CleanAccuracy) -> SweepPoint:
+    return SweepPoint(
+        value=0.0, robust=clean.correct, total=clean.total, accuracy=clean.accuracy, interval=clean.interval
+    )
+
+
+def _worst_case(runs: Sequence[_Run]) -> list[SweepPoint]:
+    return [SweepPoint(value=run.value, **run.evaluation.worst_case.model_dump()) for run in runs]
+
+
+def _warnings(runs: Sequence[_Run]) -> list[Finding]:
+    """What each evaluation warns of, and at which value."""
+    return [finding.model_copy(update={"value": run.value}) for run in runs for finding in run.evaluation.warnings]
+
+
+def _change(survives: Mapping[Any, Sequence[bool]], start: float, end: float) -> PairedChange:
+    change = paired_difference(survives[end], survives[start])
+    return PairedChange(start=start, end=end, difference=change.difference, interval=change.interval)

@@ -1,0 +1,49 @@
+"""A sweep as a plot: accuracy over eps or over EOT samples, its 95 % interval as a band."""
+
+from pathlib import Path
+from typing import Any
+
+from advtool.report import plots
+from advtool.report.sweep import AXES, WORST_CASE, curves, heading
+from advtool.results import Sweep
+
+
+def draw(path: Path, sweep: Sweep) -> None:
+    """Write the plot to ``path``, whose suffix (png, svg, pdf) says the type of the file; it is replaced.
+
+    Raises:
+        InputError: another suffix, no matplotlib, or a file that cannot be written.
+    """
+    plots.save(figure(sweep), path)
+
+
+def figure(sweep: Sweep) -> Any:
+    """The plot as a matplotlib ``Figure``: a line for each attack, one for the worst case.
+
+    Raises:
+        InputError: no matplotlib.
+    """
+    drawing = plots.new(6.4, 4.4)
+    axes = drawing.subplots()
+    for curve in curves(sweep):
+        values = [point.value for point in curve.points]
+        low, high = zip(*(point.interval for point in curve.points), strict=True)
+        style = {"color": "black", "linestyle": "--"} if curve.name == WORST_CASE else {}
+        (line,) = axes.plot(
+            values, [point.accuracy for point in curve.points], marker="o", markersize=3, label=curve.name, **style
+        )
+        axes.fill_between(values, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.axhline(sweep.clean.accuracy, color="0.6", linestyle=":", label="clean")
+    if sweep.over == "eot":
+        _count_axis(axes, [point.value for point in sweep.worst_case])
+    axes.set(xlabel=AXES[sweep.over], ylabel="robust accuracy", ylim=(-0.02, 1.02))
+    axes.set_title(heading(sweep), fontsize="small", wrap=True)
+    axes.legend()
+    return drawing
+
+
+def _count_axis(axes: Any, counts: list[float]) -> None:
+    """Logarithmic, since the first draws change most; marked at the counts themselves."""
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xticks([], minor=True)
