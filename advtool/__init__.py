@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from advtool.errors import InputError as InputError
     from advtool.evaluation.comparison import compare as compare
     from advtool.evaluation.evaluator import evaluate as evaluate
+    from advtool.evaluation.score import score as score
     from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
     from advtool.evaluation.sweep import sweep_eot as sweep_eot
     from advtool.evaluation.sweep import sweep_eps as sweep_eps
@@ -33,6 +34,7 @@ _HOMES = {
     "InputError": "advtool.errors",
     "compare": "advtool.evaluation.comparison",
     "evaluate": "advtool.evaluation.evaluator",
+    "score": "advtool.evaluation.score",
     "evaluate_seeds": "advtool.evaluation.seeds",
     "sweep_eot": "advtool.evaluation.sweep",
     "sweep_eps": "advtool.evaluation.sweep",
@@ -51,6 +53,7 @@ __all__ = [
     "evaluate",
     "evaluate_seeds",
     "load_checkpoint",
+    "score",
     "sweep_eot",
     "sweep_eps",
     "with_perturbation_bias",

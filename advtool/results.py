@@ -98,6 +98,37 @@ class Finding(_Record):
     message: str
 
 
+class RescoredAttack(_Record):
+    """The saved examples of one attack, classified again."""
+
+    name: str
+    examples: int
+    fooling: int
+    """of them: in the ball, in the clip range and misclassified"""
+    share: float | None
+    interval: Interval | None
+
+
+class Score(_Record):
+    """A run's saved adversarial examples on the same or another model. ``to_dict`` is the JSON document."""
+
+    schema_name: Literal["advtool.score/1"] = Field(default="advtool.score/1", alias="schema")
+    run: str
+    checkpoint: dict[str, Any] | None
+    same_model: bool
+    """it is the model that the run was made with"""
+    agrees: bool | None
+    """every example fools again; None for another model, or one that is random"""
+    threat_model: ThreatModel
+    seed: int
+    votes: int
+    attacks: list[RescoredAttack]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain Python data, ready for :func:`json.dumps`."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
 class Evaluation(_Record):
     """One run's answer. ``to_dict`` is the JSON document of the command line."""
 

@@ -247,7 +247,18 @@ def test_an_unwritable_folder_is_told_before_anything_is_computed(evaluate: Comm
 
 @pytest.mark.parametrize(
     "command",
-    [(), ("train",), ("eval",), ("compare",), ("show",), ("data",), ("data", "list"), ("sweep",), ("sweep", "eot")],
+    [
+        (),
+        ("train",),
+        ("eval",),
+        ("compare",),
+        ("score",),
+        ("show",),
+        ("data",),
+        ("data", "list"),
+        ("sweep",),
+        ("sweep", "eot"),
+    ],
 )
 def test_help_has_examples_or_words_and_needs_no_torch(command: tuple[str, ...], advtool_command: Command) -> None:
     code = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,8 +27,6 @@ from advtool.cli.subject_options import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
 EPILOG = """
@@ -37,6 +36,8 @@ The newest checkpoint under fgsm, pgd and spsa:  [cyan]advtool eval[/cyan]
 
 Stronger, and on all test images:
 [cyan]advtool eval --attack "pgd(steps=100, restarts=5)" --images all[/cyan]
+
+A sceptic's question, and what the model hides:  [cyan]advtool eval --attack audit[/cyan]
 
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
 
@@ -66,6 +67,19 @@ def evaluate(
             "--seeds", min=1, metavar="N", help="Repeat with N seeds from --seed on, each a run; tell the spread."
         ),
     ] = 1,
+    surrogate: Annotated[
+        Path | None,
+        typer.Option(
+            "--surrogate",
+            metavar="FILE",
+            help="A checkpoint whose adversarial examples are tried on the model: attack 'transfer', also in 'audit'.",
+            show_default="none",
+        ),
+    ] = None,
+    save_adversarial: Annotated[
+        bool,
+        typer.Option("--save-adversarial", help="Keep the verified examples in the run's folder, for 'advtool score'."),
+    ] = False,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
     format: FormatName = Format.table,
@@ -87,6 +101,7 @@ def evaluate(
     """
     from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
+    from advtool.evaluation import provenance
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.evaluation.seeds import evaluate_seeds
     from advtool.report import FORMATS, SEEDS_FORMATS, table
@@ -105,10 +120,19 @@ def evaluate(
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
     }
-    runs = _run_folders(range(seed, seed + seeds), run_dir, subject, settings, place)
+    other = None if surrogate is None else subject.surrogate(surrogate)
+    question = settings | {"surrogate": None if other is None else provenance.model(other)}
+    runs = _run_folders(range(seed, seed + seeds), run_dir, subject, question, place)
     kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
     with EvaluationProgress(f"evaluating {subject.title}", kept_in) as progress:
-        arguments = {**subject.arguments(), **settings, "device": place, "observer": progress}
+        arguments = {
+            **subject.arguments(),
+            **settings,
+            "surrogate": other,
+            "save_adversarial": save_adversarial,
+            "device": place,
+            "observer": progress,
+        }
         if seeds == 1:
             result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
         else:

@@ -36,8 +36,9 @@ def attack_option(default: str) -> Any:
     return typer.Option(
         "--attack",
         metavar="NAME",
-        help="fgsm, pgd, spsa, the suite 'paper' (these three), or any attack of ART by its class, art:CLASS. "
-        "Parameters go in brackets. Repeat for more.",
+        help="fgsm, pgd, spsa, the suite 'paper' (these three) or 'audit' (a cascade of all), another of ours "
+        "(pgd-margin, apgd, square, ...), or any attack of ART by its class, art:CLASS. Parameters go in brackets. "
+        "Repeat for more.",
         show_default=default,
     )
 
@@ -109,6 +110,22 @@ class Subject:
             "dataset": DatasetInfo(name=self.split.name, split="test", images=len(self.split)),
             "checkpoint": self.origin,
         }
+
+    def surrogate(self, path: Path) -> nn.Module:
+        """The model of another checkpoint for the same images and classes.
+
+        Raises:
+            InputError: it is broken, or made for other images or classes.
+        """
+        from advtool import checkpoints, models
+
+        theirs, ours = checkpoints.read_header(path).architecture, self.header.architecture
+        if (theirs.input_shape, theirs.classes) != (ours.input_shape, ours.classes):
+            raise InputError(
+                f"--surrogate '{path}' takes images {theirs.input_shape} of {theirs.classes} classes, the model "
+                f"{ours.input_shape} of {ours.classes}: name one that was trained for the same task"
+            )
+        return models.load_checkpoint(path)
 
     def run_folder(self, asked: dict[str, Any], device: torch.device, purpose: str = "") -> Path:
         """Where a run lives that was given no folder: the same question finds the same one.

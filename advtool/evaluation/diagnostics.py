@@ -59,11 +59,12 @@ def findings(evidence: Evidence) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Contest:
-    """An attack that should not beat PGD on cross entropy, and what it means if it does."""
+    """An attack that should not beat another, and what it means if it does."""
 
     code: str
     names: tuple[str, ...]
     meaning: str
+    baseline: str = "pgd"
 
 
 CONTESTS = (
@@ -86,11 +87,13 @@ CONTESTS = (
         "smoothing-beats-plain-gradient",
         ("pgd-smooth",),
         "a gradient averaged over noised inputs breaks more images, so the loss is rough and its gradient local",
+        baseline="pgd-temperature",  # whose loss it shares
     ),
     Contest(
         "straight-through-beats-plain-gradient",
         ("pgd-straight",),
         "stepping over rounding or clamping breaks more images, so these only hide the gradient",
+        baseline="pgd-temperature",
     ),
     Contest(
         "one-step-beats-many-step",
@@ -111,13 +114,13 @@ CONTESTS = (
 
 
 def contests(evidence: Evidence) -> Iterator[Finding]:
-    """PGD on cross entropy against every attack that has no business being stronger."""
-    baseline = min(evidence.of("pgd"), key=lambda attack: sum(attack[1]), default=None)
-    if baseline is None:
-        return
+    """PGD against every attack that has no business being stronger."""
     for contest in CONTESTS:
-        rival = min(evidence.of(*contest.names), key=lambda attack: sum(attack[1]), default=None)
-        if rival is not None:
+        baseline, rival = (
+            min(evidence.of(*names), key=lambda attack: sum(attack[1]), default=None)
+            for names in ((contest.baseline,), contest.names)
+        )
+        if baseline is not None and rival is not None:
             yield from _judge(contest, baseline, rival, evidence.inspection)
 
 
@@ -210,55 +213,67 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
 
 def setup(evidence: Evidence) -> Iterator[Finding]:
     """What about the model or the images makes the numbers mean something else."""
-    facts, low, high = evidence.inspection, *evidence.span
+    yield from of_model(evidence.inspection, evidence.randomness, evidence.eot, evidence.votes)
+    low, high = evidence.span
     clean = sum(evidence.clean) / len(evidence.clean)
-    random = evidence.randomness is not Randomness.none
-    draws = f"{evidence.eot} EOT draws a gradient and {evidence.votes} votes a prediction"
-    statements = {
-        "random-model": (random, f"two identical calls of the model differ: {draws} are averaged"),
-        "too-few-draws": (
-            random and min(evidence.eot, evidence.votes) == 1,
-            f"the model is random and was asked with {draws}: a single draw counts luck; leave out --eot and --votes",
-        ),
-        "noise-once-a-call": (
-            evidence.randomness is Randomness.each_call,
-            "the model draws its noise once a call, the same for all images of a batch: its draws take a call each",
-        ),
-        "batch-dependent": (
-            facts.batch_dependent,
-            "the answer for an image depends on its place in the batch or on the other images: no image has one answer",
-        ),
-        "probabilities": (
-            facts.probabilities,
-            "the outputs look like probabilities, not logits: a softmax in the model flattens every loss; remove it",
-        ),
-        "gradient-in-forward": (
-            facts.differentiates,
-            "the model computes gradients inside its forward pass: attacks see a moving target; add an adaptive attack",
-        ),
-        "no-gradient": (
-            facts.no_gradient,
-            "autograd finds no way from the outputs to the input (no_grad, detach, arg max or NumPy inside?): only "
-            "attacks without gradients count here",
-        ),
-        "ends-ignored": (
-            facts.ends_ignored,
-            "pixels near the ends of the clip range have no gradient (the model clamps its input?): gradient attacks "
-            "cannot move them; trust attacks without gradients and pgd-straight",
-        ),
-        "train-mode": (facts.train_mode, "the model was in train mode; it was evaluated in eval mode"),
-        "narrow-images": (
-            high - low < 0.5,
-            f"the images use [{low:.3g}, {high:.3g}] of the clip range [0, 1]: were they scaled twice?",
-        ),
-        "low-clean-accuracy": (
-            clean < 2 / evidence.classes,
-            f"only {100 * clean:.1f} % are right without an attack: do labels and preprocessing fit this model?",
-        ),
-    }
-    for code, (holds, message) in statements.items():
-        if holds:
-            yield Finding(code=code, kind="setup", message=message)
+    yield from _those_that_hold(
+        {
+            "narrow-images": (
+                high - low < 0.5,
+                f"the images use [{low:.3g}, {high:.3g}] of the clip range [0, 1]: were they scaled twice?",
+            ),
+            "low-clean-accuracy": (
+                clean < 2 / evidence.classes,
+                f"only {100 * clean:.1f} % are right without an attack: do labels and preprocessing fit this model?",
+            ),
+        }
+    )
+
+
+def of_model(facts: Inspection, randomness: Randomness, eot: int, votes: int) -> Iterator[Finding]:
+    """What is known of a model before it is attacked."""
+    random = randomness is not Randomness.none
+    draws = f"{eot} EOT draws a gradient and {votes} votes a prediction"
+    yield from _those_that_hold(
+        {
+            "random-model": (random, f"the model is random, two identical calls differ: {draws} are averaged"),
+            "too-few-draws": (
+                random and min(eot, votes) == 1,
+                f"a random model was asked with {draws}: a single draw counts luck; leave out --eot and --votes",
+            ),
+            "noise-once-a-call": (
+                randomness is Randomness.each_call,
+                "the model draws its noise once a call, the same for all images of a batch: each draw takes a call",
+            ),
+            "batch-dependent": (
+                facts.batch_dependent,
+                "the answer for an image varies with its place in the batch or with the other images",
+            ),
+            "probabilities": (
+                facts.probabilities,
+                "the outputs look like probabilities, not logits: a softmax in the model flattens losses; remove it",
+            ),
+            "gradient-in-forward": (
+                facts.differentiates,
+                "the model computes gradients in its forward pass: attacks see a moving target; add an adaptive attack",
+            ),
+            "no-gradient": (
+                facts.no_gradient,
+                "autograd finds no way from the outputs to the input (no_grad, detach, arg max or NumPy inside?): only "
+                "attacks without gradients count here",
+            ),
+            "ends-ignored": (
+                facts.ends_ignored,
+                "pixels near the ends of the clip range have no gradient (is the input clamped?): gradient attacks "
+                "cannot move them; trust attacks without gradients and pgd-straight",
+            ),
+            "train-mode": (facts.train_mode, "the model was in train mode; it was evaluated in eval mode"),
+        }
+    )
+
+
+def _those_that_hold(statements: Mapping[str, tuple[bool, str]]) -> Iterator[Finding]:
+    return (Finding(code=code, kind="setup", message=message) for code, (holds, message) in statements.items() if holds)
 
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (

@@ -17,6 +17,7 @@ from advtool.attacks.registry import ATTACKS, parse
 from advtool.evaluation import inputs, per_image, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory
 from advtool.evaluation.conclusion import conclude
+from advtool.evaluation.diagnostics import of_model
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
@@ -129,6 +130,8 @@ def evaluate(
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
         worker = Worker(estimator, x, y, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
+        for finding in of_model(facts, estimator.randomness, estimator.eot, estimator.votes):
+            observer.note(finding.message)
         records = _compute(run, worker, stages, observer)
         answer = conclude(stages, records, x, eps=eps, estimator=estimator, inspection=facts)
     evaluation = Evaluation(

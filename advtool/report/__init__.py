@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from advtool.multirun import Comparison, SeedsEvaluation
-from advtool.report import comparison, csv, json, markdown, seeds, sweep, table
-from advtool.results import Evaluation, Sweep
+from advtool.report import comparison, csv, json, markdown, score, seeds, sweep, table
+from advtool.results import Evaluation, Score, Sweep
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "table": table.render,
@@ -18,6 +18,13 @@ COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
     "json": json.render,
     "csv": comparison.as_csv,
     "markdown": comparison.as_markdown,
+}
+
+SCORE_FORMATS: dict[str, Callable[[Score], str]] = {
+    "table": score.as_text,
+    "json": json.render,
+    "csv": score.as_csv,
+    "markdown": score.as_markdown,
 }
 
 SEEDS_FORMATS: dict[str, Callable[[SeedsEvaluation], str]] = {
@@ -34,4 +41,4 @@ SWEEP_FORMATS: dict[str, Callable[[Sweep], str]] = {
     "markdown": sweep.as_markdown,
 }
 
-__all__ = ["COMPARISON_FORMATS", "FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]
+__all__ = ["COMPARISON_FORMATS", "FORMATS", "SCORE_FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]

@@ -1,0 +1,103 @@
+"""A run's saved adversarial examples, classified again: by the same model, or by another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from advtool import seeding
+from advtool.attacks.estimator import EOTClassifier
+from advtool.errors import InputError
+from advtool.evaluation import examples, provenance
+from advtool.evaluation.examples import Examples
+from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.inputs import as_device, check_counts
+from advtool.evaluation.run import EXAMPLES
+from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.subject import home_of, subject
+from advtool.evaluation.verification import verify
+from advtool.results import RescoredAttack, Score
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def score(
+    run: Path | str,
+    model: nn.Module,
+    *,
+    seed: int = 1,
+    votes: int | None = None,
+    device: torch.device | str | None = None,
+    checkpoint: dict[str, Any] | None = None,
+) -> Score:
+    """How many of a run's verified examples fool ``model``, in float32 and with noise of its own.
+
+    Args:
+        run: the folder of a finished run that kept its examples (``save_adversarial``).
+        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes); the run's own, or any for the same images.
+        seed: of the model's noise; another than the run's gives fresh draws.
+        votes: draws of a prediction; None takes 1, or 20 for a random model.
+        device: where to compute; None where the model is.
+        checkpoint: where the model comes from, for the result.
+
+    Raises:
+        InputError: the run is not finished or kept no examples, or the model does not fit them.
+    """
+    check_counts(seed=(seed, 0), votes=(votes, 1))
+    finished = read_finished(run)
+    saved = _read_examples(finished)
+    place = home_of(model) if device is None else as_device(device)
+    some = next((part for parts in saved.values() for part in parts if len(part.places)), None)
+    same = provenance.model(model) == finished.manifest.configuration["model"]
+    if some is None:
+        attacks, drawn, random = [_counted(name, 0, 0) for name in saved], votes or 1, False
+    else:
+        with subject(model, some.originals, some.labels, eot=1, votes=votes, seed=seed, device=place) as estimator:
+            eps = finished.result.threat_model.eps
+            attacks = [_rescore(estimator, name, parts, eps, seed) for name, parts in saved.items()]
+            drawn, random = estimator.votes, estimator.randomised
+    return Score(
+        run=str(run),
+        checkpoint=checkpoint,
+        same_model=same,
+        agrees=all(each.fooling == each.examples for each in attacks) if same and not random else None,
+        threat_model=finished.result.threat_model,
+        seed=seed,
+        votes=drawn,
+        attacks=attacks,
+    )
+
+
+def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
+    """Of each attack by name, a part for each shard."""
+    folder = finished.folder / EXAMPLES
+    if not folder.is_dir():
+        raise InputError(
+            f"run '{finished.folder}' kept no adversarial examples: 'advtool eval --save-adversarial' does"
+        )
+    return {
+        attack.name: [examples.read(path) for path in sorted(folder.glob(f"{position}-*"))]
+        for position, attack in enumerate(finished.result.attacks, start=1)
+    }
+
+
+def _rescore(estimator: EOTClassifier, name: str, parts: Sequence[Examples], eps: float, seed: int) -> RescoredAttack:
+    fooling = 0
+    for number, part in enumerate(parts):
+        if len(part.places):
+            x_adv, x, y = (tensor.to(estimator.device) for tensor in (part.images, part.originals, part.labels))
+            with seeding.global_streams(estimator.device, seed, "score", name, number):
+                fooling += int(verify(estimator, x_adv, x, y, eps=eps).adversarial.sum())
+    return _counted(name, sum(len(part.places) for part in parts), fooling)
+
+
+def _counted(name: str, count: int, fooling: int) -> RescoredAttack:
+    return RescoredAttack(
+        name=name,
+        examples=count,
+        fooling=fooling,
+        share=fooling / count if count else None,
+        interval=wilson_interval(fooling, count) if count else None,
+    )
