@@ -10,7 +10,7 @@ from advtool.attacks.registry import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import Evidence, findings
 from advtool.evaluation.inspection import Inspection
-from advtool.evaluation.stages import DIAGNOSED, Stage
+from advtool.evaluation.stages import DIAGNOSED, Stage, worth_diagnosing
 from advtool.evaluation.summary import Records, on_examples, survivors
 from advtool.evaluation.worker import CLEAN
 from advtool.results import AttackResult
@@ -37,18 +37,22 @@ def conclude(
     """
     standing = survivors(records[CLEAN])
     results: list[AttackResult] = []
+    diagnosed = True
     for stage in stages:
         if stage.probed_eps is not None:
             continue
         results.append(summary.attack_result(stage, records[stage.label], standing))
         robust = survivors(records[stage.label])
         standing = [stands and survives for stands, survives in zip(standing, robust, strict=True)]
+        if stage.scope is Scope.every:
+            diagnosed = worth_diagnosing(standing)
+    evidence = _evidence(stages, records, standing, x, eps, estimator, inspection, diagnosed=diagnosed)
     return {
         "clean": summary.clean_accuracy(records[CLEAN]),
         "attacks": results,
         "effective_robustness": summary.effective_robustness(results),
         "worst_case": summary.worst_case(standing),
-        "warnings": findings(_evidence(stages, records, standing, x, eps, estimator, inspection)),
+        "warnings": findings(evidence),
     }
 
 
@@ -60,13 +64,16 @@ def _evidence(
     eps: float,
     estimator: EOTClassifier,
     inspection: Inspection,
+    *,
+    diagnosed: bool,
 ) -> Evidence:
     in_cascade = any(stage.scope is not Scope.every for stage in stages)
     seen = slice(0, DIAGNOSED if in_cascade else len(standing))
     low, high = x.aminmax()
-    attacks = [stage for stage in stages if stage.probed_eps is None and stage.scope is not Scope.survivors]
+    asked = [stage for stage in stages if stage.scope is Scope.every or (stage.scope is Scope.diagnosed and diagnosed)]
+    attacks = [stage for stage in asked if stage.probed_eps is None]
     robust = {stage.label: survivors(records[stage.label])[seen] for stage in attacks}
-    by_eps = {stage.probed_eps: survivors(records[stage.label])[seen] for stage in stages if stage.probed_eps}
+    by_eps = {stage.probed_eps: survivors(records[stage.label])[seen] for stage in asked if stage.probed_eps}
     examples = {stage.label: on_examples(records[stage.label])[seen] for stage in attacks}
     return Evidence(
         clean=survivors(records[CLEAN])[seen],

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from advtool.attacks.estimator import Randomness
 from advtool.evaluation.inspection import Inspection
+from advtool.evaluation.stages import DROP
 from advtool.evaluation.statistics import PairedDifference, paired_difference, wilson_interval
 from advtool.results import Finding
 
-DROP, LEAST = 0.05, 0.03
-"""A masking code's smallest drop, and the smallest lower end of its paired interval."""
+LEAST = 0.03
+"""The smallest lower end of the paired interval of a masking code's drop."""
 FAR = 0.10
 """How far the worst case lies below PGD when the search must have been hard."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.attacks.base import StepReport
 from advtool.attacks.estimator import EOTClassifier
-from advtool.attacks.registry import ATTACKS, parse
+from advtool.attacks.registry import ATTACKS, Scope, parse
 from advtool.evaluation import inputs, per_image, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory
 from advtool.evaluation.conclusion import conclude
@@ -22,7 +22,7 @@ from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run, ShardRecord
-from advtool.evaluation.stages import DIAGNOSED, Stage, plan
+from advtool.evaluation.stages import DIAGNOSED, Stage, plan, worth_diagnosing
 from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.worker import CLEAN, Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
@@ -168,9 +168,10 @@ def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observ
     records = {CLEAN: clean}
     standing = [list(record.survives) for record in clean]
     firsts = list(accumulate(worker.sizes, initial=0))
+    diagnose = True
     for position, stage in enumerate(stages, start=1):
         asked = [
-            stage.asks_for(first, record.survives, stands)
+            stage.asks_for(first, record.survives, stands, diagnose=diagnose)
             for first, record, stands in zip(firsts, clean, standing, strict=False)
         ]
         compute = partial(_attack, worker, stage, asked)
@@ -180,6 +181,8 @@ def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observ
                 [before and after for before, after in zip(stood, record.survives, strict=True)]
                 for stood, record in zip(standing, records[stage.label], strict=True)
             ]
+        if stage.scope is Scope.every:
+            diagnose = worth_diagnosing(list(chain.from_iterable(standing)))
     return records
 
 

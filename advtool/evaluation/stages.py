@@ -9,6 +9,8 @@ from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, Scope, build
 
+DROP = 0.05
+"""The smallest drop of accuracy between two attacks that a masking code is raised for."""
 DIAGNOSED = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
 
@@ -23,22 +25,33 @@ class Stage:
     scope: Scope
     probed_eps: float | None = None
 
-    def asks_for(self, first: int, clean: Sequence[bool], standing: Sequence[bool]) -> list[bool]:
+    def asks_for(self, first: int, clean: Sequence[bool], standing: Sequence[bool], *, diagnose: bool) -> list[bool]:
         """Which images of a shard to attack.
 
         Args:
             first: the shard's first image, its place in the run.
             clean: the image is classified right.
             standing: it has survived every stage before, too.
+            diagnose: whether the diagnostics run at all.
         """
         if self.scope is Scope.every:
             return list(clean)
-        diagnosed = [first + place < DIAGNOSED for place in range(len(clean))]
+        diagnosed = [diagnose and first + place < DIAGNOSED for place in range(len(clean))]
         if self.probed_eps is not None:
             return [right and chosen for right, chosen in zip(clean, diagnosed, strict=True)]
         if self.scope is Scope.survivors:
             return list(standing)
         return [stands or (right and chosen) for stands, right, chosen in zip(standing, clean, diagnosed, strict=True)]
+
+
+def worth_diagnosing(survives: Sequence[bool]) -> bool:
+    """Whether the attacks on every image left enough of the first images to ask what hides them.
+
+    ``survives`` tells, in the order of the run, which images survived them all. Where fewer than the smallest
+    drop of a masking code are left, no attack can be that much stronger.
+    """
+    few = survives[:DIAGNOSED]
+    return sum(few) >= DROP * len(few)
 
 
 def plan(
