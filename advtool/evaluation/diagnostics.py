@@ -36,6 +36,8 @@ class Evidence:
     """by label, of one-step attacks: the example made for the image is classified right"""
     by_eps: Mapping[float, Outcome]
     """robust under PGD at the radii of the probes, and at the run's own"""
+    most_of_a_class: int
+    """images classified right of the class that has most of them"""
     worst_case: Outcome
     in_cascade: bool
     inspection: Inspection
@@ -198,13 +200,19 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
                 f"{_percent(evidence.by_eps[larger])} at {larger:g}: with more room it must break more",
                 rise,
             )
-    left = evidence.by_eps.get(0.5)
-    guessing = sum(evidence.clean) < 2 / evidence.classes * len(evidence.clean)
-    if left is None or guessing or sum(left) < DROP * len(left):
-        return
-    if wilson_interval(sum(left), len(left))[0] >= LEAST:
-        message = f"at eps 0.5 every pixel can be made grey, and still PGD leaves {_percent(left)}: it does not attack"
-        figures: dict[str, Any] = {"accuracy": sum(left) / len(left)}
+    if 0.5 in evidence.by_eps:
+        yield from _half_the_range(evidence.by_eps[0.5], evidence.most_of_a_class)
+
+
+def _half_the_range(left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
+    """The grey image is in every ball and has one class, so no more images than one class has can survive."""
+    accuracy, possible = sum(left) / len(left), most_of_a_class / len(left)
+    if accuracy - possible >= DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
+        message = (
+            f"at eps 0.5 every image can be made the same grey, so {100 * possible:.1f} % (one class) could survive, "
+            f"and PGD leaves {_percent(left)}: it does not attack"
+        )
+        figures: dict[str, Any] = {"accuracy": accuracy, "possible": possible}
         yield Finding(code="survives-half-the-range", kind="masking", message=message, **figures)
 
 
@@ -252,7 +260,7 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
             f"the images use [{low:.3g}, {high:.3g}] of the clip range [0, 1]: were they scaled twice?",
         ),
         "low-clean-accuracy": (
-            clean < 2 / evidence.classes,
+            clean < min(2 / evidence.classes, 1 / evidence.classes + 0.1),
             f"only {100 * clean:.1f} % are right without an attack: do labels and preprocessing fit this model?",
         ),
     }
