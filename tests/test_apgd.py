@@ -202,9 +202,7 @@ def test_apgd_is_as_strong_as_arts(ours: str, theirs: str) -> None:
     model, x, y = trained()
     steps, eps = 30, 0.1
     result = advtool.evaluate(model, x, y, eps=eps, attacks=[f"apgd(loss={ours!r}, steps={steps})"])
-    classifier = PyTorchClassifier(
-        model, nn.CrossEntropyLoss(), SHAPE, 10, clip_values=(0.0, 1.0), device_type="cpu"
-    )
+    classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), SHAPE, 10, clip_values=(0.0, 1.0), device_type="cpu")
     np.random.seed(0)
     attack = AutoProjectedGradientDescent(
         classifier, eps=eps, eps_step=2 * eps, max_iter=steps, nb_random_init=1, batch_size=300,

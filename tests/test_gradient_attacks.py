@@ -78,7 +78,9 @@ def robust_behind_rounding(model: Linear, x: Tensor, y: Tensor) -> Tensor:
 def test_rounding_stops_the_gradient_alone() -> None:
     model, x, y, _ = problem(classes=2, seed=0, count=200)
     truth = int(robust_behind_rounding(model, x, y).sum())
-    result = advtool.evaluate(Rounded(model).eval(), x, y, eps=EPS, attacks=["pgd", "pgd-straight", "square(queries=600)"])
+    result = advtool.evaluate(
+        Rounded(model).eval(), x, y, eps=EPS, attacks=["pgd", "pgd-straight", "square(queries=600)"]
+    )
     pgd, straight, square = (attack.robust for attack in result.attacks)
     assert abs(straight - truth) <= 1
     assert truth - 1 <= square <= truth + 0.02 * len(x)
@@ -212,7 +214,9 @@ def test_other_functions_are_left_alone() -> None:
 
 
 def test_an_infinite_value_is_clamped_as_ever() -> None:
-    values, slope = slope_through(lambda t: (t / 0).clamp(-5, 5), torch.tensor([[-2.0, 3.0, 1.0, -1.0]]).view(1, 1, 2, 2))
+    values, slope = slope_through(
+        lambda t: (t / 0).clamp(-5, 5), torch.tensor([[-2.0, 3.0, 1.0, -1.0]]).view(1, 1, 2, 2)
+    )
     assert values.tolist() == [[-5, 5, 5, -5]]
     assert slope.isfinite().all()
 

@@ -39,7 +39,9 @@ def test_a_smaller_budget_runs_through_the_same_schedule() -> None:
     ]
 
 
-@pytest.mark.parametrize(("height", "width", "side"), [(5, 5, 1), (5, 5, 3), (5, 5, 5), (2, 7, 2), (6, 3, 1), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(5, 5, 1), (5, 5, 3), (5, 5, 5), (2, 7, 2), (6, 3, 1), (1, 1, 1)]
+)
 def test_windows_are_squares_of_the_image_and_reach_all_of_it(height: int, width: int, side: int) -> None:
     windows = _windows(torch.zeros(3000, 2, height, width), side, torch.Generator().manual_seed(0))
     assert windows.shape == (3000, 1, height, width)
