@@ -10,7 +10,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.apgd import APGD, LOSSES, checkpoints, difference_of_logits_ratio
+from advtool.attacks.apgd import APGD, checkpoints, difference_of_logits_ratio
 from advtool.attacks.apgd_targeted import TargetedAPGD, targeted_difference_of_logits_ratio
 from advtool.attacks.base import no_report
 from advtool.attacks.estimator import EOTClassifier, Randomness

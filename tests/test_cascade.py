@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_survivors_chain_and_later_attacks_have_no_accuracy() -> None:
         assert not attack.keys() & {"accuracy", "robust", "interval", "accuracy_on_examples"}
         assert attack["survivors_out"] <= attack["survivors_in"]
     assert later[0]["survivors_in"] <= min(attack["robust"] for attack in every)
-    for before, after in zip(later, later[1:], strict=False):
+    for before, after in pairwise(later):
         assert after["survivors_in"] == before["survivors_out"]
     assert later[-1]["survivors_out"] == result["worst_case"]["robust"] < later[0]["survivors_in"]
     assert all(attack["total"] == IMAGES for attack in result["attacks"])
@@ -178,7 +179,7 @@ def test_a_folder_is_refused_to_the_same_attacks_in_another_order_or_on_other_im
 ) -> None:
     """Its shards are numbered by stage: they would be taken for those of another attack."""
     audit(tmp_path, attacks=first, images=20)
-    with pytest.raises(InputError, match="another configuration .*stages"):
+    with pytest.raises(InputError, match=r"another configuration .*stages"):
         audit(tmp_path, attacks=second, images=20)
 
 

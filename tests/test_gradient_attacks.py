@@ -235,7 +235,7 @@ def test_from_itself_an_attack_transfers_as_well_as_pgd() -> None:
 
 
 def test_transfer_needs_no_gradient_of_the_model_and_a_surrogate_that_is_like_it() -> None:
-    model, x, y, robust = problem(classes=2, seed=1)
+    model, x, y, _ = problem(classes=2, seed=1)
     stranger, *_ = problem(classes=2, seed=5)
     behind = Rounded(model).eval()
     own = advtool.evaluate(behind, x, y, eps=EPS, attacks=["transfer"], surrogate=model).attacks[0]

@@ -190,7 +190,7 @@ class _Climb:
 
 
 def checkpoints(steps: int) -> set[int]:
-    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0.22, then gaps that shrink by 0.03 to 0.06."""
+    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
     p, gap, found = 22, 22, set[int]()  # hundredths: 0.57 * 100 is no 57 in floating point
     while p <= 100:
         found.add(-(-p * steps // 100))
