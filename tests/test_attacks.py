@@ -1,5 +1,8 @@
 """Laws that hold for every attack, and agreement with ART's own code."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advtool.attacks.base import Candidates
+from advtool.attacks.base import Candidates, Found, TensorAttack, no_report
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen, margin
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, build, parse
-from advtool.attacks.spsa import SPSA
+from advtool.attacks.registry import ATTACKS, AttackSpec, build, parse
 from advtool.errors import InputError
 from tests.models import Linear, NoisyInput, mlp
 
@@ -30,37 +32,182 @@ def images(count: int = 12, seed: int = 0) -> Tensor:
     return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(seed))
 
 
-ATTACKS = {
-    "fgsm": lambda target, eps: FGSM(target, eps=eps),
-    "pgd": lambda target, eps: PGD(target, eps=eps, steps=6, restarts=2),
-    "pgd with long steps": lambda target, eps: PGD(target, eps=eps, steps=3, step_size=3 * eps),
-    "spsa": lambda target, eps: SPSA(target, eps=eps, steps=6, samples=8),
-    "art": lambda target, eps: build(AttackSpec("art:DeepFool", {"max_iter": 5}), target, eps=eps, defaults={}),
-}
+TEXTS = (
+    "fgsm",
+    "pgd(restarts=2, steps=6)",
+    "pgd(step_size=0.7, steps=3)",
+    "pgd-margin(steps=6)",
+    "pgd-temperature(steps=6)",
+    "pgd-smooth(samples=3, steps=6)",
+    "pgd-straight(steps=6)",
+    "apgd(restarts=2, steps=6)",
+    "apgd(loss='dlr', steps=6)",
+    "apgd-targeted(steps=6, targets=2)",
+    "square(queries=30)",
+    "spsa(samples=8, steps=6)",
+    "noise(samples=5)",
+    "transfer(steps=7)",
+)
+"""Every attack of ours, short."""
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-@settings(max_examples=25, deadline=None)
+def attack(
+    text: str, target: EOTClassifier, eps: float, *, surrogate: EOTClassifier | None = None, **more: object
+) -> TensorAttack:
+    """The attack as it is written; ``transfer`` comes from a network of other weights if none is given."""
+    (spec,) = parse([text], surrogate=True)
+    other = surrogate or estimator(mlp(SHAPE, seed=7))
+    return build(AttackSpec(spec.name, {**spec.parameters, **more}), target, eps=eps, defaults={}, surrogate=other)
+
+
+def search(attack: TensorAttack, x: Tensor, y: Tensor) -> Found:
+    return attack.search(x, y, torch.Generator().manual_seed(0), no_report)
+
+
+def test_every_attack_is_held_to_the_laws_below() -> None:
+    assert {parse([text], surrogate=True)[0].name for text in TEXTS} == ATTACKS.keys()
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "art:DeepFool(max_iter=5)"])
+@settings(max_examples=20, deadline=None)
 @given(
     eps=st.floats(1e-4, 1.0),
     seed=st.integers(0, 2**31),
     count=st.integers(1, 9),
-    randomised=st.booleans(),
+    batch_size=st.sampled_from([1, 4, 1000]),
+    randomness=st.sampled_from(list(Randomness)),
 )
 def test_examples_lie_in_the_ball_and_in_the_clip_range(
-    name: str, eps: float, seed: int, count: int, randomised: bool
+    text: str, eps: float, seed: int, count: int, batch_size: int, randomness: Randomness
 ) -> None:
-    model = NoisyInput(mlp(SHAPE, seed=seed % 5), 0.1) if randomised else mlp(SHAPE, seed=seed % 5)
-    target = estimator(model, randomness=Randomness.each_image if randomised else Randomness.none, eot=2, votes=2)
+    once_a_call = randomness is Randomness.each_call
+    plain = mlp(SHAPE, seed=seed % 5)
+    model = plain if randomness is Randomness.none else NoisyInput(plain, 0.1, once_a_call=once_a_call)
+    target = estimator(model, randomness=randomness, eot=2, votes=2, batch_size=batch_size)
     x = images(count, seed).mul(1.5).sub(0.25).clamp(0, 1)  # many pixels on the edge of the range
     y = torch.randint(0, 4, (count,), generator=torch.Generator().manual_seed(seed))
-    found = ATTACKS[name](target, eps).generate(x, y)
+    found = attack(text, target, eps).generate(x, y)
     assert found.shape == x.shape
     assert found.dtype == torch.float32
     assert found.isfinite().all()
     assert (found.double() - x.double()).abs().max() <= eps + 2.4e-7
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+class Recorder(nn.Module):
+    """Keeps what passes through the model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.passes: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes.append(x.detach().clone())
+        return self.model(x)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("randomised", [False, True])
+def test_queries_are_the_passes_through_the_model(text: str, randomised: bool) -> None:
+    """Of all images together, fallen ones that were dropped included; more draws cost more."""
+    plain, spent = mlp(SHAPE), {}
+    x = images(30)
+    y = plain(x).argmax(1)
+    for eot in (1, 3) if randomised else (1,):
+        recorder = Recorder(NoisyInput(plain, 0.1) if randomised else plain)
+        target = estimator(
+            recorder,
+            randomness=Randomness.each_image if randomised else Randomness.none,
+            votes=5 if randomised else 1,
+            batch_size=50,
+        )
+        found = search(attack(text, target, 0.1, eot=eot), x, y)
+        spent[eot] = sum(map(len, recorder.passes))
+        assert int(found.queries.sum()) == spent[eot] == target.calls.forward
+        assert (found.queries >= 1).all()
+    assert not randomised or spent[3] > 1.5 * spent[1]
+
+
+STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
+    "pgd(restarts=2, steps=3)": lambda k: k // 4 * 3 + k % 4,
+    "pgd-margin(steps=4)": lambda k: k,
+    "pgd-temperature(steps=4)": lambda k: k,
+    "pgd-straight(steps=4)": lambda k: k,
+    "pgd-smooth(samples=2, steps=4)": lambda k: k // 3,  # two noised copies, then the point itself
+    "apgd(restarts=2, steps=6)": lambda k: k // 7 * 6 + k % 7,
+    "apgd-targeted(steps=4, targets=2)": lambda k: (k - 1) // 5 * 4 + (k - 1) % 5,  # the first pass finds the targets
+    "square(queries=9)": lambda k: k,
+    "spsa(samples=2, steps=3)": lambda k: k // 3 + 1,  # two sample points, then the step
+    "noise(samples=4)": lambda k: k,
+    "transfer(steps=12)": lambda k: (5, 10, 12)[k],
+}
+
+
+@pytest.mark.parametrize("text", STEP_OF_A_PASS)
+def test_step_tells_when_the_candidate_was_met(text: str) -> None:
+    """No image falls at so small an eps, so that every pass holds them all."""
+    recorder = Recorder(mlp(SHAPE))
+    x = images(8)
+    y = recorder(x).argmax(1)
+    recorder.passes.clear()
+    found = search(attack(text, estimator(recorder), 1e-3), x, y)
+    assert (found.step >= 0).all()
+    for image, candidate, step in zip(range(8), found.x, found.step.tolist(), strict=True):
+        met = [k for k, batch in enumerate(recorder.passes) if torch.equal(batch[image], candidate)]
+        assert step in map(STEP_OF_A_PASS[text], met), (image, step, met)
+
+
+def test_one_step_is_the_first() -> None:
+    found = search(attack("fgsm", estimator(), 0.1), images(), torch.arange(12) % 4)
+    assert (found.step == 1).all()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_pixel_and_two_or_three_classes_are_enough(text: str, classes: int) -> None:
+    """A single image of one grey pixel, 0.05 from the border of its class, in reach of eps 0.1."""
+    weight = torch.tensor([[1.0], [0.0], [0.0]])[:classes]
+    model = Linear(weight, torch.tensor([-0.5, 0.0, -9.0])[:classes])
+    target = EOTClassifier(model.requires_grad_(False), input_shape=(1, 1, 1), classes=classes)
+    x, y = torch.full((1, 1, 1, 1), 0.55), torch.tensor([0])
+    found = search(attack(text, target, 0.1, surrogate=target), x, y)
+    assert target.scores(found.x).argmax(1) != y
+    assert (found.x - x).abs().max() <= 0.1 + 2.4e-7
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("shape", [(3, 2, 5), (1, 5, 2), (2, 1, 6)])
+def test_images_need_not_be_square_nor_grey(text: str, shape: tuple[int, int, int]) -> None:
+    target = EOTClassifier(mlp(shape, 3).requires_grad_(False), input_shape=shape, classes=3)
+    x = torch.rand(7, *shape, generator=torch.Generator().manual_seed(0))
+    y = target.scores(x).argmax(1)
+    found = search(attack(text, target, 0.5, surrogate=target), x, y)
+    assert found.x.shape == x.shape
+    assert (found.x - x).abs().max() <= 0.5 + 2.4e-7
+    assert bool((target.scores(found.x).argmax(1) != y).any()), "eps 0.5 breaks something"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_scores_that_are_not_finite_lead_no_attack_astray(text: str, value: float) -> None:
+    """Where the image is dark the model has no answer; what comes back is allowed and finite all the same."""
+
+    class Hole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = mlp(SHAPE)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = self.model(x)
+            dark = x.flatten(1).mean(1, keepdim=True) < 0.5
+            return torch.where(dark, value * logits.abs(), logits)
+
+    x = images(16)
+    found = search(attack(text, estimator(Hole()), 0.2), x, torch.arange(16) % 4)
+    assert found.x.isfinite().all()
+    assert (found.x - x).abs().max() <= 0.2 + 2.4e-7
 
 
 def test_an_attack_returns_the_type_it_was_given() -> None:

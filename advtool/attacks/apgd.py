@@ -107,6 +107,7 @@ class APGD(TensorAttack):
                 if len(at.y) == 0:
                     return
         if self.estimator.randomised:
+            found.spend(self.estimator.votes)
             found.update(at.best, margin(self.estimator.scores(at.best), at.y), (part[0] + 1) * self.steps)
 
     def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,7 +147,7 @@ class _Climb:
             best=x_adv.clone(),
             best_gradient=torch.zeros_like(x),
             best_loss=low,
-            loss=low.clone(),
+            loss=torch.full_like(low, math.inf),  # so that the start is no rise
             step_size=torch.full_like(low, 2 * eps),
             rises=torch.zeros_like(low),
             best_at_look=low.clone(),
@@ -163,7 +164,10 @@ class _Climb:
         self.best_gradient = torch.where(_rows(better), gradient, self.best_gradient)
 
     def look(self, steps: int) -> None:
-        """A checkpoint, ``steps`` after the last: conditions 1 and 2 of section 3.1, and the step size they give."""
+        """A checkpoint, ``steps`` after the last: conditions 1 and 2 of section 3.1, and the step size they give.
+
+        Condition 2 holds from the second checkpoint on, as in the authors' code.
+        """
         stalled = self.rises < RISING * steps
         stuck = ~self.halved_at_look & (self.best_at_look >= self.best_loss)
         halve = stalled | stuck
@@ -186,11 +190,11 @@ class _Climb:
 
 
 def checkpoints(steps: int) -> set[int]:
-    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0, 0.22, then gaps that shrink by 0.03."""
-    p, gap, found = 0.22, 0.22, set[int]()
-    while p <= 1:
-        found.add(math.ceil(p * steps))
-        gap = max(gap - 0.03, 0.06)
+    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
+    p, gap, found = 22, 22, set[int]()  # hundredths: 0.57 * 100 is no 57 in floating point
+    while p <= 100:
+        found.add(-(-p * steps // 100))
+        gap = max(gap - 3, 6)
         p += gap
     return found
 

@@ -44,6 +44,7 @@ class TargetedAPGD(TensorAttack):
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         found = Candidates(x, droppable=not self.estimator.randomised)
+        found.spend(self.estimator.votes)
         others = self.estimator.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
         for place in range(self.targets):
             found.drop_fallen(at_least=0)

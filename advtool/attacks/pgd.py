@@ -89,5 +89,5 @@ class PGD(TensorAttack):
                 report(before + step + 1, self.restarts * self.steps, len(x))
                 if len(x) == 0:
                     return
-        found.spend(1)
+        found.spend(self.estimator.votes)
         found.update(x_adv, margin(self.estimator.scores(x_adv), y), before + self.steps)

@@ -51,17 +51,22 @@ class _StraightThrough(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        value = func(*args, **(kwargs or {}))
-        given = args[0] if args else None
+        named = kwargs or {}
+        given = args[0] if args else named.get("input")
         if func not in _FUNCTIONS or not isinstance(given, Tensor) or not given.requires_grad:
-            return value
+            return func(*args, **named)
         self.calls += 1
-        return given + (value - given).detach()
+        before = given.clone()  # what works in place overwrites it
+        value = func(*args, **named)
+        nought = (before - before.detach()).nan_to_num(nan=0.0)  # where it is infinite the difference is NaN
+        straight = value.detach() + nought
+        return given.copy_(straight) if value is given else straight
 
 
 _FUNCTIONS = {
     function
     for home in (torch, Tensor, torch.nn.functional)
     for name in FLAT
-    if (function := getattr(home, name, None)) is not None
+    for spelling in (name, f"{name}_")
+    if (function := getattr(home, spelling, None)) is not None
 }

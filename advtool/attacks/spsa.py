@@ -67,6 +67,7 @@ class SPSA(TensorAttack):
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
             if not randomised or step == self.steps:
+                found.spend(self.estimator.votes)
                 found.update(x_adv, margin(self.estimator.scores(x_adv), y), step)
             if step % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
 from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.errors import InputError
 from advtool.perturbation import CLIP
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -35,6 +36,8 @@ class Square(TensorAttack):
         super().__init__(estimator, eps=eps, eot=eot)
         self.queries = positive_integer("square", "queries", queries)
         self.area = positive_number("square", "area", area)
+        if self.area > 1:
+            raise InputError(f"square: area={area!r} must be at most 1: it is a share of the image")
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         found = Candidates(x, droppable=not self.estimator.randomised)

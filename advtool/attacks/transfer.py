@@ -19,7 +19,8 @@ class Transfer(TensorAttack):
         eps: radius of the ball, a fraction of the pixel range.
         surrogate: the model whose gradients are followed, with the same input shape and classes.
         steps: gradient steps of 2 eps / steps.
-        eot: draws that each margin, and each gradient of the surrogate, averages over; None takes the run's.
+        eot: draws that each margin averages over; None takes the run's. A random surrogate's gradients average
+            over its own.
     """
 
     attack_params = ["eps", "steps", "eot"]

@@ -1,5 +1,6 @@
 """From the records of a whole run to its answer and its findings."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,6 +82,7 @@ def _evidence(
         names={stage.label: stage.name for stage in attacks},
         on_examples={label: correct for label, correct in examples.items() if correct},
         by_eps=by_eps | ({eps: robust["pgd"]} if by_eps and "pgd" in robust else {}),
+        most_of_a_class=_most_of_a_class(records[CLEAN], seen),
         worst_case=standing[seen],
         in_cascade=in_cascade,
         inspection=inspection,
@@ -90,3 +92,10 @@ def _evidence(
         span=(float(low), float(high)),
         classes=estimator.nb_classes,
     )
+
+
+def _most_of_a_class(clean: Records, seen: slice) -> int:
+    """Images classified right of the class that has most of them; there a prediction is the label."""
+    predictions = [prediction for record in clean for prediction in record.prediction][seen]
+    right = zip(predictions, survivors(clean)[seen], strict=True)
+    return max(Counter(prediction for prediction, correct in right if correct).values(), default=0)

@@ -113,6 +113,7 @@ def evaluate(
             "dataset": data.model_dump(),
             "eps": eps,
             "attacks": {stage.label: stage.attack.parameters() for stage in stages},
+            "stages": [f"{stage.label} on {stage.scope}" for stage in stages],
             "seed": seed,
             "eot": estimator.eot,
             "votes": estimator.votes,

@@ -95,8 +95,10 @@ def _ignores_the_ends(estimator: EOTClassifier, x: Tensor, y: Tensor) -> bool:
     if not bool(at_end.any()):
         return False
     inside = 0.25 + 0.5 * x
-    dead, alive = (estimator.scores_and_gradient(at, y, negative_margin, eot=1)[1][at_end] == 0 for at in (x, inside))
-    return _share(dead) > 0.99 and _share(alive) < 0.5
+    dead, dead_inside = (
+        estimator.scores_and_gradient(at, y, negative_margin, eot=1)[1][at_end] == 0 for at in (x, inside)
+    )
+    return _share(dead) > 0.99 and _share(dead_inside) < 0.5
 
 
 def _share(of: Tensor) -> float:

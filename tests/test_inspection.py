@@ -1,0 +1,226 @@
+"""Every fact about a model, on a tiny model of which it alone is true."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import grad
+
+import advtool
+from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.evaluation.inspection import Inspection, inspect
+from tests.models import NoisyInput, mlp
+from tests.test_gradient_attacks import Scaled
+
+SHAPE = (1, 4, 4)
+PLAIN = Inspection(
+    train_mode=False,
+    batch_dependent=False,
+    probabilities=False,
+    differentiates=False,
+    no_gradient=False,
+    ends_ignored=False,
+    saturated=0.0,
+    vanishing=0.0,
+)
+
+
+class Around(nn.Module):
+    """``mlp`` with something before it and something after it."""
+
+    def __init__(
+        self, before: Callable[[Tensor], Tensor] = lambda x: x, after: Callable[[Tensor], Tensor] = lambda z: z
+    ) -> None:
+        super().__init__()
+        self.model, self.before, self.after = mlp(SHAPE), before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.model(self.before(x)))
+
+
+class Ascending(nn.Module):
+    """Takes a gradient step of its own on the input before it answers."""
+
+    def __init__(self, differentiate: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.model, self.differentiate = mlp(SHAPE), differentiate
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            point = x.detach().requires_grad_()
+            slope = self.differentiate(self.model(point).logsumexp(1).sum(), point)
+        return self.model(x - 0.01 * slope.detach())
+
+
+def by_backward(value: Tensor, point: Tensor) -> Tensor:
+    value.backward()
+    assert point.grad is not None
+    return point.grad
+
+
+def by_functional_backward(value: Tensor, point: Tensor) -> Tensor:
+    torch.autograd.backward([value])
+    assert point.grad is not None
+    return point.grad
+
+
+class Batch(nn.Module):
+    """Normalises by the batch, in eval mode too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = mlp(SHAPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x - x.mean(0))
+
+
+class Place(nn.Module):
+    """Answers for the first image of a batch otherwise than for the same image in another place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = mlp(SHAPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) + torch.arange(len(x)).view(-1, 1) * torch.eye(4)[0]
+
+
+def images(count: int = 40) -> Tensor:
+    """With every fifth pixel at an end of the clip range."""
+    x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
+    x.view(-1)[::10], x.view(-1)[5::10] = 0, 1
+    return x
+
+
+def facts(model: nn.Module, *, randomness: Randomness = Randomness.none, count: int = 40) -> Inspection:
+    x = images(count)
+    target = EOTClassifier(model, input_shape=SHAPE, classes=4, randomness=randomness, batch_size=16)
+    with frozen(model):
+        return inspect(target, model, x, torch.arange(count) % 4, train_mode=False)
+
+
+@pytest.mark.parametrize("count", [1, 8, 40])
+def test_nothing_is_true_of_a_plain_model(count: int) -> None:
+    assert facts(mlp(SHAPE), count=count) == PLAIN
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, bool]]] = {
+    "softmax": (lambda: Around(after=lambda z: z.softmax(1)), {"probabilities": True}),
+    "log of softmax": (lambda: Around(after=lambda z: z.log_softmax(1)), {}),
+    "logits of a positive kind": (lambda: Around(after=nn.functional.softplus), {}),
+    "grad": (lambda: Ascending(lambda value, point: torch.autograd.grad(value, point)[0]), {"differentiates": True}),
+    "grad by its name": (lambda: Ascending(lambda value, point: grad(value, point)[0]), {"differentiates": True}),
+    "backward": (lambda: Ascending(by_backward), {"differentiates": True}),
+    "functional backward": (lambda: Ascending(by_functional_backward), {"differentiates": True}),
+    "batch": (Batch, {"batch_dependent": True}),
+    "place": (Place, {"batch_dependent": True}),
+    "clamped": (lambda: Around(before=lambda x: x.clamp(0.1, 0.9)), {"ends_ignored": True}),
+    "float64 inside": (lambda: Around(before=lambda x: x.double().float()), {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fact_is_found_where_it_is_true_and_no_other(name: str) -> None:
+    build, true = MODELS[name]
+    assert facts(build()) == Inspection(**{**vars(PLAIN), **true})
+
+
+def test_a_clamp_to_the_range_itself_counts_if_torch_gives_it_no_gradient_at_its_ends() -> None:
+    """It is 1 in some versions of torch and 0 in others."""
+    end = torch.zeros(1, requires_grad=True)
+    (slope,) = torch.autograd.grad(end.clamp(0, 1), end)
+    assert facts(Around(before=lambda x: x.clamp(0, 1))).ends_ignored == (slope.item() == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("output detached", lambda: Around(after=lambda z: z.detach())),
+        ("input detached", lambda: Around(before=lambda x: x.detach())),
+        ("by NumPy", lambda: Around(before=lambda x: torch.from_numpy(x.detach().numpy().copy()))),
+        ("arg max", lambda: Around(after=lambda z: torch.eye(4)[z.argmax(1)])),
+    ],
+)
+def test_a_cut_graph_has_no_gradient_anywhere(name: str, model: Callable[[], nn.Module]) -> None:
+    found = facts(model())
+    assert found.no_gradient
+    assert found.vanishing == 1
+    assert not found.ends_ignored
+
+
+def test_rounding_has_a_graph_but_no_gradient() -> None:
+    found = facts(Around(before=lambda x: (15 * x).round() / 15))
+    assert found == Inspection(**{**vars(PLAIN), "vanishing": 1.0})
+
+
+def test_large_logits_saturate_the_softmax() -> None:
+    found = facts(Scaled(mlp(SHAPE), 10_000))
+    assert found.saturated == 1
+    assert found == Inspection(**{**vars(PLAIN), "saturated": found.saturated, "vanishing": found.vanishing})
+    assert 0 < found.vanishing < 1, "of wrong images cross entropy has a gradient all the same"
+
+
+def test_shares_are_of_images() -> None:
+    """The 10 brightest of 40 images have logits far apart."""
+
+    class Bright(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            level = x.flatten(1).mean(1, keepdim=True)
+            scale = torch.where(level >= images().flatten(1).mean(1).sort().values[30], 500.0, 1.0)
+            return scale * level * torch.tensor([4.0, 3.0, 2.0, 1.0])
+
+    assert facts(Bright()).saturated == 0.25
+
+
+def test_noise_is_not_taken_for_a_dependence_on_the_batch() -> None:
+    found = facts(NoisyInput(mlp(SHAPE), 0.3), randomness=Randomness.each_image)
+    assert found == PLAIN
+
+
+def test_images_without_pixels_at_the_ends_ignore_none() -> None:
+    x = torch.full((8, *SHAPE), 0.5)
+    model = Around(before=lambda x: x.clamp(0.1, 0.9)).requires_grad_(False)
+    target = EOTClassifier(model, input_shape=SHAPE, classes=4)
+    assert not inspect(target, model, x, torch.arange(8) % 4, train_mode=False).ends_ignored
+
+
+def test_a_profiler_that_was_there_is_there_again() -> None:
+    def profiler(*_: object) -> None:
+        """Does nothing."""
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        facts(mlp(SHAPE))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("softmax", "probabilities"), ("backward", "gradient-in-forward"), ("clamped", "ends-ignored")]
+)
+def test_what_is_found_is_told_and_the_model_is_left_as_it_was(name: str, code: str) -> None:
+    model = MODELS[name][0]().eval()
+    x = images()
+    y = model(x).argmax(1)
+    model.zero_grad(set_to_none=True)
+    result = advtool.evaluate(model, x, y, eps=0.1, attacks=["fgsm"])
+    assert [finding.code for finding in result.warnings if finding.kind == "setup"] == [code]
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+
+
+def test_train_mode_is_told_and_kept() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), mlp(SHAPE)).eval()
+    x = images()
+    y = model(x).argmax(1)
+    assert advtool.evaluate(model, x, y, eps=0.1, attacks=["fgsm"]).warnings == []
+    model[0].train()
+    result = advtool.evaluate(model, x, y, eps=0.1, attacks=["fgsm"])
+    assert [finding.code for finding in result.warnings] == ["train-mode"]
+    assert result.clean.accuracy == 1, "evaluated in eval mode"
+    assert model[0].training
+    assert not model[1].training
