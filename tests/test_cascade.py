@@ -219,7 +219,7 @@ def test_a_random_model_is_audited_with_its_draws() -> None:
 
 def test_the_real_suite_conforms_to_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert [name for name, scope in SUITES["audit"].items() if scope is Scope.every] == ["fgsm", "pgd"]
+    assert [name for name, scope in SUITES["audit"].items() if scope is Scope.every] == ["fgsm", "pgd", "noise"]
     result = audit(images=12, pgd_steps=3, surrogate=mlp(seed=1))
     check_document(json.loads(json.dumps(result, allow_nan=False)))
     assert {attack["name"] for attack in result["attacks"]} == {spec.label for spec in parse(["audit"], surrogate=True)}
