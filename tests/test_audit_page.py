@@ -1,0 +1,59 @@
+"""The audit's warnings fire where they should: the page's models, and two trained ones that hide their gradients."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import advtool
+from advtool.attacks.registry import ATTACKS, SUITES
+from advtool.data import first_images, load, to_float
+
+ROOT = Path(__file__).parent.parent
+SECTION = re.compile(r"^### (\S+)$(?:(?!^###).)*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)
+TEXT = (ROOT / "docs" / "audit.md").read_text()
+EXAMPLES = SECTION.findall(TEXT)
+
+
+@pytest.fixture(scope="module")
+def names(digits_checkpoint: Path) -> dict[str, Any]:
+    """What the page's first Python defines, and its examples so far: later ones use the models of earlier ones."""
+    setup = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    exec(setup.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(digits_checkpoint))), names)
+    return names
+
+
+def test_the_page_explains_every_code() -> None:
+    source = (ROOT / "advtool" / "evaluation" / "diagnostics.py").read_text()
+    codes = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source)) - ATTACKS.keys()
+    assert codes | {"probabilities"} == {code for code, _ in EXAMPLES}
+
+
+def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    light = {"square": "square(queries=200)", "apgd-targeted": "apgd-targeted(steps=10)"}
+    suite = {light.get(name, name): scope for name, scope in SUITES["audit"].items() if not name.startswith("spsa")}
+    monkeypatch.setitem(SUITES, "audit", suite)
+    for code, example in EXAMPLES:
+        exec(example, names)
+        assert code in names["found"], f"{code}: only {names['found']}"
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "code", "above"),
+    [
+        ("mnist-lenet-apb-ascent", "margin-beats-cross-entropy", 0.7),
+        ("mnist-cnn-rfgsm", "search-far-below-pgd", 0.1),
+    ],
+)
+def test_models_that_hide_their_gradients_are_found_out(
+    checkpoint: str, code: str, above: float, data_dir: Path
+) -> None:
+    """The first paper's figure (high FGSM accuracy), and one-step training at MNIST eps 0.3."""
+    model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / f"{checkpoint}.safetensors")
+    split = first_images(load("mnist", "test", data_dir), 100)
+    result = advtool.evaluate(model, to_float(split.images), split.labels, eps=0.3, attacks="audit")
+    pgd = next(attack.accuracy for attack in result.attacks if attack.name == "pgd")
+    assert pgd - result.worst_case.accuracy >= above
+    assert code in {warning.code for warning in result.warnings if warning.kind == "masking"}
