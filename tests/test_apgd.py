@@ -100,7 +100,7 @@ def test_checkpoints_follow_the_recurrence(steps: int) -> None:
 
 
 class Scripted(nn.Module):
-    """A loss that rises in most steps and now and then falls far, whatever the image: both conditions decide.
+    """A loss that rises and falls as it likes, wherever the images go: seldom and far, or often and a little.
 
     Its gradient is another one in every call.
     """
@@ -108,8 +108,9 @@ class Scripted(nn.Module):
     def __init__(self, images: int, calls: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        falls = torch.rand(calls, images, generator=generator) < 0.1
-        steps = torch.where(falls, -1.0, torch.rand(calls, images, generator=generator) / 10)
+        often = torch.linspace(0.05, 0.45, images)
+        falls = torch.rand(calls, images, generator=generator) < often
+        steps = torch.where(falls, -0.09 / often, 0.25) * torch.rand(calls, images, generator=generator)
         self.height, self.called = steps.cumsum(0), 0
         self.slopes = torch.randn(calls, images, math.prod(SHAPE), generator=generator) * 1e-4
 

@@ -142,6 +142,7 @@ STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
     "spsa(samples=2, steps=3)": lambda k: k // 3 + 1,  # two sample points, then the step
     "noise(samples=4)": lambda k: k,
     "transfer(steps=12)": lambda k: (5, 10, 12)[k],
+    "transfer(steps=3)": lambda k: k + 3,
 }
 
 

@@ -15,6 +15,7 @@ from advtool.evaluation.stages import DIAGNOSED, probed
 from advtool.evaluation.statistics import wilson_interval
 from tests.models import NoisyInput, mlp
 from tests.test_evaluation import labelled, without_times
+from tests.test_gradient_attacks import Scaled
 
 SHORT: dict[str, Scope] = {
     "fgsm": Scope.every,
@@ -131,6 +132,15 @@ def test_probes_at_other_radii_say_nothing_of_the_worst_case(tmp_path: Path) -> 
     assert left[0.5] == 0 < result["worst_case"]["robust"]
     assert left[EPS / 2] > left[2 * EPS]
     assert not [attack for attack in result["attacks"] if "at eps" in attack["name"]]
+
+
+def test_findings_compare_the_first_200_images_that_all_diagnosed_attacks_saw() -> None:
+    model = Scaled(mlp()).eval()
+    x, y = labelled(model, IMAGES)
+    result = advtool.evaluate(model, x, y, eps=EPS, attacks="audit", pgd_steps=6)
+    masking = [finding for finding in result.warnings if finding.kind == "masking"]
+    assert "margin-beats-cross-entropy" in {finding.code for finding in masking}
+    assert {finding.images for finding in masking if "drop" in finding.model_extra} == {200}
 
 
 @pytest.mark.parametrize(
