@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from advtool import checkpoints, models
+from advtool.cli import main
 from tests.conftest import Command
 from tests.test_evaluation import without_times
 
@@ -170,13 +171,22 @@ def test_attacks_of_art_run_by_name_and_pass_the_verifier(evaluate: Command) -> 
         assert attack["robust"] < document["clean"]["correct"], attack["name"]
 
 
-def test_bad_input_ends_with_2_and_one_line(evaluate: Command) -> None:
-    """Each through the real command: what is wrong is named, and what would be right."""
+def test_bad_input_ends_with_2_and_one_line(
+    evaluate: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong is named, and what would be right: two by the real command, all by its entrance."""
     folder = evaluate.folder
     for name, content in broken_checkpoints(folder).items():
         (folder / name).write_bytes(content)
+    for arguments, words in (BAD_INPUT[0], BAD_INPUT[-1]):
+        assert words in evaluate.refused("eval", *arguments)
+    monkeypatch.chdir(folder)
     for arguments, words in BAD_INPUT:
-        line = evaluate.refused("eval", *arguments)
+        monkeypatch.setattr(sys, "argv", ["advtool", "eval", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, line = capsys.readouterr()
+        assert (left.value.code, out, len(line.splitlines())) == (2, "", 1), (arguments, line)
         assert words in line, (arguments, line)
 
 

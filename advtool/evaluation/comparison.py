@@ -11,7 +11,7 @@ from advtool.evaluation.run import differences
 from advtool.evaluation.statistics import mcnemar_exact, paired_difference
 from advtool.multirun import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
 
-NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks")
+NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
 """What two runs are expected to differ in, or what is said in other words."""
 
 
