@@ -229,7 +229,7 @@ def test_targets_are_the_likeliest_other_classes() -> None:
 
 def test_there_are_no_more_targets_than_other_classes() -> None:
     target = EOTClassifier(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
-    assert TargetedAPGD(target, eps=0.1).parameters() == {"steps": 100, "targets": 2, "eot": 1}
+    assert TargetedAPGD(target, eps=0.1).parameters() == {"steps": 100, "targets": 2, "finalists": None, "eot": 1}
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
     "pgd-margin(steps=4)": lambda k: k,
     "pgd-temperature(steps=4)": lambda k: k,
     "pgd-straight(steps=4)": lambda k: k,
-    "pgd-smooth(samples=2, steps=4)": lambda k: k // 3,  # two noised copies, then the point itself
+    "pgd-smooth(samples=2, steps=4)": lambda k: k // 2,  # the noised copies, then the point itself
     "apgd(restarts=2, steps=6)": lambda k: k // 7 * 6 + k % 7,
     "apgd-targeted(steps=4, targets=2)": lambda k: (k - 1) // 5 * 4 + (k - 1) % 5,  # the first pass finds the targets
     "square(queries=9)": lambda k: k,
@@ -338,9 +338,17 @@ def test_margin_is_negative_exactly_where_the_prediction_is_wrong() -> None:
     torch.testing.assert_close(margin(scores, torch.tensor([0, 0])), torch.tensor([-1.0, 1.0]))
 
 
+def always(answer: int) -> nn.Module:
+    """A model that gives every image of one pixel the class ``answer`` of two."""
+    return Linear(torch.zeros(2, 1), torch.eye(2)[answer])
+
+
+LABELS = torch.zeros(4, dtype=torch.long)
+
+
 def test_candidates_keep_the_lowest_score_and_drop_the_fallen() -> None:
     x = torch.zeros(4, 1, 1, 1)
-    found = Candidates(x, droppable=True)
+    found = Candidates(x, LABELS, estimator(always(1)))
     found.update(x + 0.1, torch.tensor([1.0, -1.0, 2.0, torch.nan]), 1)
     found.update(x + 0.2, torch.tensor([0.5, -0.5, 3.0, torch.nan]), 2)
     torch.testing.assert_close(found.x.flatten(), torch.tensor([0.2, 0.1, 0.1, 0.0]))
@@ -352,8 +360,33 @@ def test_candidates_keep_the_lowest_score_and_drop_the_fallen() -> None:
     assert found.rows.tolist() == [2, 3]
 
 
+def test_what_fell_by_the_search_forms_rounding_alone_is_not_dropped() -> None:
+    found = Candidates(torch.zeros(4, 1, 1, 1), LABELS, estimator(always(0)))
+    found.update(torch.ones(4, 1, 1, 1), torch.tensor([-1.0, -1.0, 1.0, -1.0]), 1)
+    assert found.drop_fallen().tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(found.score, torch.ones(4))
+    assert found.queries.tolist() == [1, 1, 0, 1]
+
+
+def test_searches_side_by_side_leave_the_best_of_each_image() -> None:
+    """Two searches of three images fill a pass of six; the third search sees the image that still stands."""
+    target = estimator(Linear(torch.tensor([[0.0], [1.0]]), torch.tensor([4.5, 0.0])), batch_size=6)  # falls above 4.5
+    found = Candidates(torch.zeros(3, 1, 1, 1), LABELS[:3], target)
+    rounds = []
+    for first, beside, images in found.rounds(3, queries=1):
+        rounds.append((first, images.tolist()))
+        beside.spend(5)
+        points = torch.arange(1.0, len(images) + 1)
+        beside.update(points.view(-1, 1, 1, 1), 4.5 - points, first + 7)
+    assert rounds == [(0, [0, 1, 2, 0, 1, 2]), (2, [0])]
+    assert found.x.flatten().tolist() == [4.0, 5.0, 6.0], "the second search went further with each"
+    assert found.step.tolist() == [7, 7, 7]
+    assert found.queries.tolist() == [15, 11, 11], "five a search, and one to confirm the fall"
+
+
 def test_one_noisy_misclassification_drops_nothing() -> None:
-    found = Candidates(torch.zeros(2, 1, 1, 1), droppable=False)
+    random = estimator(always(1), randomness=Randomness.each_call)
+    found = Candidates(torch.zeros(2, 1, 1, 1), LABELS[:2], random)
     found.update(torch.ones(2, 1, 1, 1), torch.tensor([-1.0, -1.0]), 1)
     assert found.drop_fallen() is None
     assert len(found.rows) == 2

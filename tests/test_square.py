@@ -43,7 +43,7 @@ def test_a_smaller_budget_runs_through_the_same_schedule() -> None:
     ("height", "width", "side"), [(5, 5, 1), (5, 5, 3), (5, 5, 5), (2, 7, 2), (6, 3, 1), (1, 1, 1)]
 )
 def test_windows_are_squares_of_the_image_and_reach_all_of_it(height: int, width: int, side: int) -> None:
-    windows = _windows(torch.zeros(3000, 2, height, width), side, torch.Generator().manual_seed(0))
+    windows = _windows((1, 3000), height, width, side, torch.Generator().manual_seed(0)).squeeze(0)
     assert windows.shape == (3000, 1, height, width)
     assert (windows.sum((1, 2, 3)) == side * side).all()
     rows, columns = windows.amax(3).squeeze(1), windows.amax(2).squeeze(1)

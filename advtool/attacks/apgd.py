@@ -63,12 +63,15 @@ class APGD(TensorAttack):
         self.steps = positive_integer("apgd", "steps", steps)
         self.restarts = positive_integer("apgd", "restarts", restarts)
 
+    @property
+    def most_queries(self) -> int:
+        return self.restarts * self.steps * self.eot
+
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, droppable=not self.estimator.randomised)
-        for restart in range(self.restarts):
-            found.drop_fallen(at_least=0)
-            if len(found.rows):
-                self.climb(x, y, y, LOSSES[self.loss], found, generator, report, (restart, self.restarts))
+        found = Candidates(x, y, self.estimator)
+        for first, beside, images in found.rounds(self.restarts, self.eot):
+            part = (first, self.restarts)
+            self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
         return found
 
     def climb(
@@ -82,12 +85,11 @@ class APGD(TensorAttack):
         report: StepReport,
         part: tuple[int, int],
     ) -> None:
-        """One start for the standing rows of all images ``x`` (N, C, H, W), labels ``y`` (N,).
+        """One start for the images ``x`` (M, C, H, W), labels ``y`` (M,), all of them standing in ``found``.
 
-        ``loss`` is given the logits and ``goal``, (N,) or (N, ...); ``part`` is (which start, of how many).
+        ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
         """
-        rows = found.rows
-        at = _Climb.start(random_start(x[rows], self.eps, generator), x[rows], y[rows], goal[rows], self.eps)
+        at = _Climb.start(random_start(x, self.eps, generator), x, y, goal, self.eps)
         looks = checkpoints(self.steps)
         since = 0
         for step in range(self.steps + 1):

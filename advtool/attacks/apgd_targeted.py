@@ -29,27 +29,61 @@ class TargetedAPGD(TensorAttack):
         eps: radius of the ball, a fraction of the pixel range.
         steps: gradient steps for each target.
         targets: classes tried, the likeliest first; at most all others.
+        finalists: of these, the classes that get all the steps, for each image those which a fifth of the steps
+            brings nearest; None takes every one.
         eot: draws that a gradient averages over; None takes the run's.
     """
 
-    attack_params = ["eps", "steps", "targets", "eot"]
+    attack_params = ["eps", "steps", "targets", "finalists", "eot"]
 
     def __init__(
-        self, estimator: EOTClassifier, *, eps: float, steps: int = 100, targets: int = 9, eot: int | None = None
+        self,
+        estimator: EOTClassifier,
+        *,
+        eps: float,
+        steps: int = 100,
+        targets: int = 9,
+        finalists: int | None = None,
+        eot: int | None = None,
     ) -> None:
         super().__init__(estimator, eps=eps, eot=eot)
         self.steps = positive_integer("apgd-targeted", "steps", steps)
         self.targets = min(positive_integer("apgd-targeted", "targets", targets), estimator.nb_classes - 1)
-        self._apgd = APGD(estimator, eps=eps, steps=self.steps, eot=self.eot)
+        self.finalists = None if finalists is None else positive_integer("apgd-targeted", "finalists", finalists)
+
+    @property
+    def most_queries(self) -> int:
+        return int(self.targets * self.steps * self.eot)
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, droppable=not self.estimator.randomised)
+        found = Candidates(x, y, self.estimator)
         found.spend(self.estimator.votes)
         others = self.estimator.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
-        for place in range(self.targets):
-            found.drop_fallen(at_least=0)
-            if len(found.rows):
-                goal = torch.stack((y, others[:, place]), 1)
-                part = (place, self.targets)
-                self._apgd.climb(x, y, goal, targeted_difference_of_logits_ratio, found, generator, report, part)
+        others = others[:, : self.targets]
+        if self.finalists is not None and self.finalists < self.targets:
+            scores = self._climb(max(1, self.steps // 5), x, y, others, found, generator, report)
+            others = others.gather(1, scores.argsort(1))[:, : self.finalists]
+        self._climb(self.steps, x, y, others, found, generator, report)
         return found
+
+    def _climb(
+        self,
+        steps: int,
+        x: Tensor,
+        y: Tensor,
+        others: Tensor,
+        found: Candidates,
+        generator: torch.Generator,
+        report: StepReport,
+    ) -> Tensor:
+        """A start towards each of the classes ``others`` (N, T); the lowest margin met on each way, (N, T)."""
+        apgd = APGD(self.estimator, eps=self.eps, steps=steps, eot=self.eot)
+        scores = torch.full(others.shape, torch.inf, device=x.device)
+        count = others.shape[1]
+        for first, beside, images in found.rounds(count, self.eot):
+            place = first + torch.arange(len(images), device=x.device) // len(found.rows)
+            goal = torch.stack((y[images], others[images, place]), 1)
+            loss = targeted_difference_of_logits_ratio
+            apgd.climb(x[images], y[images], goal, loss, beside, generator, report, (first, count))
+            scores[images, place] = beside.score
+        return scores

@@ -18,6 +18,10 @@ from advtool.perturbation import project
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
 
 
+UNKNOWN_QUERIES = 50_000
+"""What an attack of ART asks is its own affair: counted as one of the dearest."""
+
+
 class ArtAttack(TensorAttack):
     """Runs an attack of ART on our estimator; what leaves the ball is projected back, and then verified.
 
@@ -35,6 +39,10 @@ class ArtAttack(TensorAttack):
         super().__init__(estimator, eps=eps)
         self.class_name, self.given = class_name, given
         self._attack = _construct(art_class(class_name), class_name, estimator, eps, given)
+
+    @property
+    def most_queries(self) -> int:
+        return UNKNOWN_QUERIES
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds

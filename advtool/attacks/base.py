@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from advtool.attacks.estimator import Array, EOTClassifier, like
+from advtool.attacks.estimator import Array, EOTClassifier, like, margin
 from advtool.errors import InputError
 
 
@@ -93,6 +93,21 @@ class TensorAttack(EvasionAttack):
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
         return like(x, self.search(images, indices, generator, report).x)
 
+    @property
+    def most_queries(self) -> int:
+        """Passes through the model for an image that nothing breaks, about."""
+        return self.eot
+
+    def is_moot(self, x: Tensor, y: Tensor) -> bool:
+        """Whether this model makes it another attack of ours, told by a few images; a cascade leaves it out then."""
+        del x, y
+        return False
+
+    def noisy_margins(self, x: Tensor, y: Tensor) -> Tensor:
+        """Margins (N,) by the search form, each the mean of ``eot`` draws."""
+        draws = [margin(self.estimator.search_logits(x), y) for _ in range(self.eot)]
+        return draws[0] if self.eot == 1 else torch.stack(draws).mean(0)
+
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""
         return {name: getattr(self, name) for name in self.attack_params if name != "eps"}
@@ -108,17 +123,18 @@ class Candidates(Found):
 
     Args:
         x: images (N, C, H, W).
-        droppable: False for a randomised model, of which one noisy score below 0 proves nothing.
+        y: their labels (N,).
+        estimator: the model under attack. Of a randomised one nothing is dropped: a noisy score below 0 proves nothing.
     """
 
-    def __init__(self, x: Tensor, *, droppable: bool) -> None:
+    def __init__(self, x: Tensor, y: Tensor, estimator: EOTClassifier) -> None:
         counts = torch.zeros(len(x), dtype=torch.long, device=x.device)
         super().__init__(x.clone(), counts, counts.clone())
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.rows = torch.arange(len(x), device=x.device)
-        self._droppable = droppable
+        self._y, self._estimator = y, estimator
 
-    def update(self, x: Tensor, score: Tensor, step: int) -> None:
+    def update(self, x: Tensor, score: Tensor, step: int | Tensor) -> None:
         """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
         best = self.score[self.rows]
         better = score < best
@@ -131,14 +147,58 @@ class Candidates(Found):
         self.queries[self.rows] += queries
 
     def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
-        """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go."""
-        if not self._droppable:
+        """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go.
+
+        None goes that fell in the search form's rounding alone: the model itself is asked first.
+        """
+        if self._estimator.randomised:
             return None
-        places = (~(self.score[self.rows] < 0)).nonzero().squeeze(1)
-        if len(places) > (1 - at_least) * len(self.rows):
+        fallen = self.score[self.rows] < 0
+        if int(fallen.sum()) < at_least * len(self.rows):
             return None
+        self._confirm(self.rows[fallen])
+        return self.keep(~(self.score[self.rows] < 0))
+
+    def keep(self, wanted: Tensor) -> Tensor:
+        """Go on with the ``wanted`` (M,) of ``rows`` alone; their places (K,)."""
+        places = wanted.nonzero().squeeze(1)
         self.rows = self.rows[places]
         return places
+
+    def rounds(self, count: int, queries: int) -> Iterator[tuple[int, "Candidates", Tensor]]:
+        """``count`` searches of each standing image, as many side by side as fill a pass through the model.
+
+        Yields the number of the first search of a round, the candidates for the round to fill, and the image of each,
+        indices (K M,) into the N images: all M standing ones for the first search, then again for the next. A later
+        round sees the images that stand by then.
+
+        Args:
+            count: searches.
+            queries: passes through the model that a search asks for an image at once.
+        """
+        first = 0
+        self.drop_fallen(at_least=0)
+        while first < count and len(self.rows):
+            room = self._estimator.batch_size // (queries * len(self.rows))
+            copies = min(count - first, max(1, room))
+            images = self.rows.repeat(copies)
+            beside = Candidates(self.x[images], self._y[images], self._estimator)
+            yield first, beside, images
+            self._take_best(beside, copies)
+            self.drop_fallen(at_least=0)
+            first += copies
+
+    def _take_best(self, beside: "Candidates", copies: int) -> None:
+        score, copy = beside.score.view(copies, -1).min(0)
+        place = copy * len(self.rows) + torch.arange(len(self.rows), device=copy.device)
+        self.queries[self.rows] += beside.queries.view(copies, -1).sum(0)
+        self.update(beside.x[place], score, beside.step[place])
+
+    def _confirm(self, rows: Tensor) -> None:
+        """The scores of ``rows`` (M,) by the model itself."""
+        if len(rows):
+            self.score[rows] = margin(self._estimator.scores(self.x[rows]), self._y[rows])
+            self.queries[rows] += 1
 
 
 def positive_integer(attack: str, name: str, value: Any) -> int:

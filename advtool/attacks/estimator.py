@@ -64,10 +64,13 @@ class EOTClassifier(PyTorchClassifier):
     mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
     go through the model in one batch, or one by one for a model that draws once a call. Both return the type
     they were given: NumPy for ART's own attacks, tensors that stay on the device for ours. No parameter
-    gradient is filled.
+    gradient is filled. Predictions come from the model itself, gradients and what a search asks in passing
+    from its search form.
 
     Args:
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
+        search_form: the same function up to rounding, and faster (:mod:`advtool.attacks.search_form`); None is
+            the model.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws a gradient averages over.
@@ -83,6 +86,7 @@ class EOTClassifier(PyTorchClassifier):
         self,
         model: nn.Module,
         *,
+        search_form: nn.Module | None = None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -105,6 +109,7 @@ class EOTClassifier(PyTorchClassifier):
         )
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness = randomness
+        self.search_form = search_form or model
         self.calls = CallCounter()
 
     @property
@@ -113,9 +118,14 @@ class EOTClassifier(PyTorchClassifier):
         return self.randomness is not Randomness.none
 
     def logits(self, x: Tensor) -> Tensor:
-        """One draw of the logits, (N, classes), for images on the device (N, C, H, W)."""
+        """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""
         with torch.no_grad():
             return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
+
+    def search_logits(self, x: Tensor) -> Tensor:
+        """:meth:`logits` by the search form."""
+        with torch.no_grad():
+            return torch.cat([self._search(part) for part in x.split(self.batch_size)])
 
     def scores(self, x: Tensor) -> Tensor:
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
@@ -127,7 +137,7 @@ class EOTClassifier(PyTorchClassifier):
     def scores_and_gradient(
         self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, both over the same ``eot`` draws.
+        """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, by the search form and ``eot`` draws.
 
         The gradient of an image does not depend on the others: losses are summed over the batch, not averaged.
         ``y`` (N, ...) is what the ``loss`` takes beside the logits, the labels for most; ``eot`` is the estimator's
@@ -158,6 +168,10 @@ class EOTClassifier(PyTorchClassifier):
         self.calls.forward += len(x)
         return self._model(x)[-1].float()  # type: ignore[no-any-return]
 
+    def _search(self, x: Tensor) -> Tensor:
+        self.calls.forward += len(x)
+        return self.search_form(x).float()  # type: ignore[no-any-return]
+
     def _vote(self, x: Tensor) -> Tensor:
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
         return _log_mean_exp(torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2))
@@ -171,7 +185,7 @@ class EOTClassifier(PyTorchClassifier):
         for draws in self._draws(x, eot):
             copies = len(draws) // len(x)
             point = draws.detach().requires_grad_()
-            logits = self._forward(point)
+            logits = self._search(point)
             gradient += _slope(loss(logits, _repeat(y, copies)).sum(), point).view(copies, *x.shape).sum(0)
             self.calls.backward += len(draws)
             answers.append(logits.detach().view(copies, len(x), -1))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.estimator import EOTClassifier
 from advtool.perturbation import CLIP, random_start, sign_step
 
 
@@ -24,14 +24,17 @@ class Noise(TensorAttack):
         super().__init__(estimator, eps=eps, eot=eot)
         self.samples = positive_integer("noise", "samples", samples)
 
+    @property
+    def most_queries(self) -> int:
+        return self.samples * self.eot
+
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, droppable=False)
+        found = Candidates(x, y, self.estimator)
         for sample in range(self.samples):
             point = random_start(x, self.eps, generator)
             if sample % 2:
                 point = sign_step(x, point - x, self.eps).clamp_(*CLIP)
-            draws = [margin(self.estimator.logits(point), y) for _ in range(self.eot)]
             found.spend(self.eot)
-            found.update(point, torch.stack(draws).mean(0), sample)
+            found.update(point, self.noisy_margins(point, y), sample)
             report(sample + 1, self.samples, len(x))
         return found

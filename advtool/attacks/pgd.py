@@ -57,12 +57,14 @@ class PGD(TensorAttack):
         """Passes through the model for an image and a step."""
         return self.eot
 
+    @property
+    def most_queries(self) -> int:
+        return self.restarts * self.steps * self.queries_a_step
+
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, droppable=not self.estimator.randomised)
-        for restart in range(self.restarts):
-            found.drop_fallen(at_least=0)
-            if len(found.rows):
-                self._climb(x[found.rows], y[found.rows], found, generator, report, restart)
+        found = Candidates(x, y, self.estimator)
+        for first, beside, images in found.rounds(self.restarts, self.queries_a_step):
+            self._climb(x[images], y[images], beside, generator, report, first)
         return found
 
     def _climb(

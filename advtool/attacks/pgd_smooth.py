@@ -48,9 +48,13 @@ class SmoothPGD(PGD):
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(x)
-        for _ in range(self.samples):
-            noise = torch.randn(x.shape, generator=generator, device=x.device).mul_(self.deviation)
-            gradient += super().slope(x + noise, y, generator)[1]
+        together = max(1, self.estimator.batch_size // (len(x) * self.eot))
+        for copies in torch.ones(self.samples, dtype=torch.long).split(together):
+            shape = (len(copies) * len(x), *x.shape[1:])
+            noise = torch.randn(shape, generator=generator, device=x.device).mul_(self.deviation)
+            points, labels = x.repeat(len(copies), 1, 1, 1), y.repeat(len(copies))
+            slopes = super().slope(points.add_(noise), labels, generator)[1]
+            gradient += slopes.view(len(copies), *x.shape).sum(0)
         return self.estimator.scores(x), gradient
 
     @property

@@ -23,6 +23,12 @@ class StraightThroughPGD(PGD):
 
     loss = staticmethod(tempered_cross_entropy)
 
+    def is_moot(self, x: Tensor, y: Tensor) -> bool:
+        """Whether the model calls none of the functions for these images: then this is PGD with a temperature."""
+        with _StraightThrough() as straight:
+            self.estimator.scores_and_gradient(x, y, self.loss, eot=1)
+        return not straight.met
+
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         with _StraightThrough():
             return super().slope(x, y, generator)
@@ -31,6 +37,11 @@ class StraightThroughPGD(PGD):
 class _StraightThrough(TorchFunctionMode):
     """Within it, a call of a function in ``FLAT`` has the gradient 1 with respect to its first argument."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = False
+        """whether there was such a call"""
+
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -38,6 +49,7 @@ class _StraightThrough(TorchFunctionMode):
         given = args[0] if args else named.get("input")
         if func not in _FUNCTIONS or not isinstance(given, Tensor) or not given.requires_grad:
             return func(*args, **named)
+        self.met = True
         before = given.clone()  # what works in place overwrites it
         value = func(*args, **named)
         nought = (before - before.detach()).nan_to_num(nan=0.0)  # where it is infinite the difference is NaN

@@ -53,17 +53,19 @@ SHORT_SMOOTH = "pgd-smooth(samples=10, steps=20)"
 """A fifth of its default cost, and on masked models within a point or two of its strength."""
 SHORT_SPSA = "spsa(delta=0.05, samples=64, steps=20)"
 """A wider delta than the papers' sees over steps and noise; after all others, a short search is enough."""
-LONG_SQUARE = "square(queries=5000)"
+TARGETED = "apgd-targeted(finalists=3)"
+SHORT_SQUARE = "square(patience=3, together=4)"
+LONG_SQUARE = "square(patience=3, queries=5000, together=8)"
 """As many queries as AutoAttack's; on a model that hides its gradients it took four points more than all others."""
 
 SUITES: dict[str, dict[str, Scope]] = {
     "paper": dict.fromkeys(("fgsm", "pgd", "spsa"), Scope.every),
     "audit": dict.fromkeys(("fgsm", "pgd", "noise"), Scope.every)
     | dict.fromkeys(
-        ("pgd-margin", "pgd-temperature", "pgd-straight", SHORT_SMOOTH, "square", "transfer"), Scope.diagnosed
+        ("pgd-margin", "pgd-temperature", "pgd-straight", SHORT_SMOOTH, SHORT_SQUARE, "transfer"), Scope.diagnosed
     )
     | dict.fromkeys(
-        ("apgd", "apgd(loss='dlr')", "apgd-targeted", "pgd(restarts=3)", SHORT_SPSA, LONG_SQUARE), Scope.survivors
+        ("apgd", "apgd(loss='dlr')", TARGETED, "pgd(restarts=3)", SHORT_SPSA, LONG_SQUARE), Scope.survivors
     ),
 }
 """Suites by name: their attacks, in order, with what each sees. ``transfer`` is left out if there is no surrogate."""

@@ -54,9 +54,13 @@ class SPSA(TensorAttack):
         self.learning_rate = positive_number("spsa", "learning_rate", learning_rate or reaching)
         self.delta = positive_number("spsa", "delta", delta)
 
+    @property
+    def most_queries(self) -> int:
+        return self.steps * self.samples * self.eot
+
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         randomised = self.estimator.randomised
-        found = Candidates(x, droppable=not randomised)
+        found = Candidates(x, y, self.estimator)
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
@@ -91,8 +95,7 @@ class SPSA(TensorAttack):
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
         points = (x + self.delta * directions[:, None]).clamp_(0, 1).flatten(0, 1)
         labels = y.repeat(len(directions))
-        draws = [margin(self.estimator.logits(points), labels) for _ in range(self.eot)]
-        return torch.stack(draws).mean(0).view(len(directions), len(x))
+        return self.noisy_margins(points, labels).view(len(directions), len(x))
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

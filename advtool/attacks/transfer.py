@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.perturbation import project, random_start, sign_step
 
@@ -38,15 +38,18 @@ class Transfer(TensorAttack):
         self.surrogate = surrogate
         self.steps = positive_integer("transfer", "steps", steps)
 
+    @property
+    def most_queries(self) -> int:
+        return self.steps * self.eot
+
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, droppable=False)
+        found = Candidates(x, y, self.estimator)
         x_adv = random_start(x, self.eps, generator)
         for step in range(1, self.steps + 1):
             _, gradient = self.surrogate.scores_and_gradient(x_adv, y, tempered_cross_entropy)
             x_adv = project(sign_step(x_adv, gradient, 2 * self.eps / self.steps), x, self.eps)
             if step % STEPS_BETWEEN_TRIES == 0 or step == self.steps:
-                draws = [margin(self.estimator.logits(x_adv), y) for _ in range(self.eot)]
                 found.spend(self.eot)
-                found.update(x_adv, torch.stack(draws).mean(0), step)
+                found.update(x_adv, self.noisy_margins(x_adv, y), step)
                 report(step, self.steps, len(x))
         return found

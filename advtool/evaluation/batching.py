@@ -1,11 +1,12 @@
 """How many images go through the model at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from advtool.attacks.base import TensorAttack
 from advtool.errors import InputError, is_out_of_memory
 
 CPU_BYTES = 24 * 2**20
@@ -13,6 +14,12 @@ CPU_BYTES = 24 * 2**20
 CUDA_SHARE = 0.1
 """Of all of the GPU's memory (what is free changes from run to run); workspaces and the attack's tensors take more."""
 MOST = 65536
+PASSES_A_SHARD = 10_000
+"""Full passes through the model that a shard's dearest attack takes, about: minutes, which is what a kill loses."""
+IMAGES_A_SHARD = {"cpu": 500, "cuda": 4000}
+"""At most: enough to fill a pass when most of them have fallen."""
+A_PASS = {"cpu": CPU_BYTES, "cuda": 4 * 2**30}
+"""Bytes, for the size of shards alone: it must not depend on the GPU that a run is taken up on."""
 
 Result = TypeVar("Result")
 
@@ -27,6 +34,13 @@ def images_a_pass(model: nn.Module, image: Tensor) -> int:
     cuda = image.device.type == "cuda"
     budget = CUDA_SHARE * torch.cuda.get_device_properties(image.device).total_memory if cuda else CPU_BYTES
     return int(min(MOST, max(1, budget // activation_bytes(model, image))))
+
+
+def shard_size(attacks: Sequence[TensorAttack], model: nn.Module, image: Tensor) -> int:
+    """Images of a shard of a run with these attacks; ``image`` is one image (1, C, H, W) on the model's device."""
+    place = image.device.type
+    passes = PASSES_A_SHARD * A_PASS[place] // activation_bytes(model, image)
+    return max(1, min(IMAGES_A_SHARD[place], passes // max(attack.most_queries for attack in attacks)))
 
 
 def activation_bytes(model: nn.Module, image: Tensor) -> int:

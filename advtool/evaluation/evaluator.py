@@ -15,7 +15,7 @@ from advtool.attacks.base import StepReport
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import ATTACKS, Scope, parse
 from advtool.evaluation import inputs, per_image, provenance
-from advtool.evaluation.batching import halving_on_out_of_memory
+from advtool.evaluation.batching import halving_on_out_of_memory, shard_size
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnostics import of_model
 from advtool.evaluation.examples import Examples
@@ -29,9 +29,6 @@ from advtool.results import DatasetInfo, Evaluation, ThreatModel
 
 Work = tuple[ShardRecord, Examples | None]
 """A shard's record, and the adversarial examples that an attack found there."""
-
-IMAGES_A_SHARD = {"cpu": 100, "cuda": 1000}
-"""Small enough that a kill loses minutes, large enough to fill the device."""
 
 
 @torch.inference_mode(False)
@@ -104,7 +101,10 @@ def evaluate(
         other = None
         if surrogate is not None:
             other = stack.enter_context(subject(surrogate, x, y, eot=eot, votes=None, seed=seed, device=place))
-        stages = plan(specs, estimator, eps=eps, defaults=defaults, surrogate=other)
+        few = x[:8].to(place), y[:8].to(place)
+        with seeding.global_streams(place, seed, "plan"):
+            stages = plan(specs, estimator, eps=eps, defaults=defaults, surrogate=other, few=few)
+            images_a_shard = shard_size([stage.attack for stage in stages], model, few[0][:1])
         configuration = {
             "code": provenance.code(),
             "model": provenance.model(model),
@@ -117,7 +117,7 @@ def evaluate(
             "seed": seed,
             "eot": estimator.eot,
             "votes": estimator.votes,
-            "images_a_shard": IMAGES_A_SHARD[place.type],
+            "images_a_shard": images_a_shard,
         }
         run = Run(
             None if run_dir is None else Path(run_dir),
@@ -129,7 +129,7 @@ def evaluate(
         estimator.batch_size = run.manifest.environment["images_a_pass"]
         ask = partial(_inspect, estimator, model, x[:DIAGNOSED], y[:DIAGNOSED], seed, train_mode=train_mode)
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
-        worker = Worker(estimator, x, y, seed=seed, images_a_shard=IMAGES_A_SHARD[place.type])
+        worker = Worker(estimator, x, y, seed=seed, images_a_shard=images_a_shard)
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
         for finding in of_model(facts, estimator.randomness, estimator.eot, estimator.votes):
             observer.note(finding.message)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd import PGD
@@ -61,6 +63,7 @@ def plan(
     eps: float,
     defaults: Mapping[str, Mapping[str, Any]],
     surrogate: EOTClassifier | None,
+    few: tuple[Tensor, Tensor],
 ) -> list[Stage]:
     """The stages after the clean one: the attacks, and for a cascade the probes of its diagnostics.
 
@@ -70,6 +73,7 @@ def plan(
         eps: radius of the ball.
         defaults: the run's parameters for attacks, by the attack's name.
         surrogate: the model to transfer from, if there is one.
+        few: images and labels to ask by whether an attack of a cascade is moot.
 
     Raises:
         InputError: a parameter is out of range.
@@ -83,6 +87,7 @@ def plan(
         )
         for spec in specs
     ]
+    stages = [stage for stage in stages if stage.scope is Scope.every or not stage.attack.is_moot(*few)]
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
             Stage(

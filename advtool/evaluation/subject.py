@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 from advtool import seeding
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.attacks.search_form import search_form
 from advtool.evaluation import batching, inputs, probe
+from advtool.memory import freed_memory_kept
+from advtool.precision import Precision, resolve
 
 DRAWS_OF_A_RANDOM_MODEL = 20
 
@@ -23,6 +26,7 @@ def subject(
     votes: int | None,
     seed: int,
     device: torch.device,
+    precision: Precision = "auto",
 ) -> Iterator[EOTClassifier]:
     """The model as an estimator, on ``device`` and in eval mode, with as many draws as its randomness asks for.
 
@@ -34,6 +38,7 @@ def subject(
         votes: draws of a prediction; the same.
         seed: of the run.
         device: where to compute.
+        precision: of the search; auto is bfloat16 where the device gains from it. The verifier's is float32.
 
     Raises:
         InputError: the model is broken or does not fit images and labels.
@@ -42,14 +47,16 @@ def subject(
     home = home_of(model)
     few = x[:8].to(device)
     try:
-        with frozen(model.to(device)), exact_arithmetic(device):
+        with frozen(model.to(device)), exact_arithmetic(device), freed_memory_kept():
             with seeding.global_streams(device, seed, "probe"):
                 classes = inputs.count_classes(model, few, y)
                 randomness = probe.randomness(model, few)
                 images_a_pass = batching.images_a_pass(model, few[:1])
+            chosen = resolve(precision, model, device)
             draws = 1 if randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
             yield EOTClassifier(
                 model,
+                search_form=search_form(model, few, chosen),
                 input_shape=tuple(x.shape[1:]),
                 classes=classes,
                 eot=draws if eot is None else eot,

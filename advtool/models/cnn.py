@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from advtool.models.strided import StridedConv2d
+from advtool.convolution import QuickConv2d
 
 SMALLEST = 4
 
@@ -20,9 +20,9 @@ class CNN(nn.Sequential):
         channels, height, width = input_shape
         super().__init__(
             OrderedDict(
-                conv1=StridedConv2d(channels, 16),
+                conv1=QuickConv2d(channels, 16, 4, stride=2, padding=1),
                 relu1=nn.ReLU(),
-                conv2=StridedConv2d(16, 32),
+                conv2=QuickConv2d(16, 32, 4, stride=2, padding=1),
                 relu2=nn.ReLU(),
                 flatten=nn.Flatten(),
                 linear=nn.Linear(32 * (height // 4) * (width // 4), classes),

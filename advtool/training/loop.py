@@ -13,11 +13,11 @@ from torch.nn.functional import cross_entropy
 from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.errors import InputError
+from advtool.precision import autocast
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures
 from advtool.training.observer import Observer
-from advtool.training.precision import autocast
 from advtool.training.recipes import Recipe
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.validation import measure

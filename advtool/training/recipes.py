@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from advtool.errors import InputError, near_match
+from advtool.precision import Precision
 
 Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
 Keep = Literal["pgd", "loss", "one-step", "clean"]
-Precision = Literal["auto", "float32", "bfloat16"]
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 

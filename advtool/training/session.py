@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 import advtool
-from advtool import checkpoints, models, seeding
+from advtool import checkpoints, models, precision, seeding
 from advtool.checkpoints import Architecture, Header
 from advtool.data import KNOWN, Split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
 from advtool.results import ThreatModel
-from advtool.training import loop, precision
+from advtool.training import loop
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained

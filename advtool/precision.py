@@ -1,9 +1,11 @@
-"""In which precision, and in which memory layout, a model is trained: as the device gains from it."""
+"""In which precision and memory layout a model computes, where rounding does no harm: as the device gains from it."""
+
+from typing import Literal
 
 import torch
 from torch import nn
 
-from advtool.training.recipes import Precision
+Precision = Literal["auto", "float32", "bfloat16"]
 
 WIDE = 64
 """A convolution of that many filters keeps a matrix unit busy. Below it the casts cost more than they save."""

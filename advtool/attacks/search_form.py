@@ -1,0 +1,70 @@
+"""The form of a model in which attacks search it: the same function up to rounding, computed faster.
+
+What a search finds is verified with the model itself, so speed is all that is asked of this form.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from advtool import seeding
+from advtool.convolution import QuickConv2d
+from advtool.precision import Precision, autocast, layout
+
+CLOSE = 1e-3
+"""Share of the largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
+
+
+def search_form(model: nn.Module, images: Tensor, precision: Precision = "float32") -> nn.Module:
+    """A copy of ``model`` with quick convolutions, in the layout and precision that are fastest on the device.
+
+    A model that cannot be copied, does not run so, or then computes something else is returned as it is.
+
+    Args:
+        model: in eval mode, parameters frozen; left as it was.
+        images: a few images (N, C, H, W) on its device, to compare the two on.
+        precision: float32 or bfloat16.
+    """
+    try:
+        quick = _Arranged(copy.deepcopy(model))
+        if not _agree(model, quick, images):
+            return model
+        quick.precision = precision
+        return quick if bool(quick(images).isfinite().all()) else model
+    except Exception:  # whatever a user's model does when it is copied or given another memory layout
+        return model
+
+
+class _Arranged(nn.Module):
+    """The model in its fastest memory layout, its plain convolutions become quick ones."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.layout = layout(model)
+        self.inner = model.to(memory_format=self.layout)
+        self.precision: Precision = "float32"
+        for module in model.modules():
+            if type(module) is nn.Conv2d:
+                module.__class__ = QuickConv2d
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=self.layout)
+        if self.precision == "float32":
+            return self.inner(x)  # type: ignore[no-any-return]
+        with autocast(self.precision, x.device):
+            return self.inner(x)  # type: ignore[no-any-return]
+
+
+def _agree(model: nn.Module, other: nn.Module, images: Tensor) -> bool:
+    """Whether the two give the same logits and gradients of their sum, under the same draws of torch's generators."""
+    answers = [_logits_and_gradient(each, images) for each in (model, other)]
+    return all((b - a).abs().max() <= CLOSE * a.abs().max() for a, b in zip(*answers, strict=True))
+
+
+def _logits_and_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    x = images.detach().clone().requires_grad_()
+    with seeding.global_streams(x.device, 0, "search form"):
+        logits = model(x)
+        gradient = torch.autograd.grad(logits.logsumexp(1).sum(), x)[0] if logits.requires_grad else torch.zeros_like(x)
+    return logits.detach(), gradient

@@ -1,0 +1,106 @@
+"""The form in which attacks search a model: the same function, and never the one that decides."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import advtool
+from advtool.attacks.search_form import search_form
+from advtool.convolution import QuickConv2d
+from advtool.models.noise import with_pnil
+from tests.models import NoisyInput, mlp
+
+SHAPE = (1, 12, 12)
+
+
+def network(width: int = 8) -> nn.Sequential:
+    torch.manual_seed(0)
+    return (
+        nn.Sequential(
+            nn.Conv2d(1, width, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(width * 9, 4),
+        )
+        .eval()
+        .requires_grad_(False)
+    )
+
+
+def images(count: int = 6) -> Tensor:
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_logits_and_gradients_are_the_models_and_the_model_is_left_alone(width: int) -> None:
+    model, x = network(width), images()
+    form = search_form(model, x)
+    assert form is not model
+    assert any(type(module) is QuickConv2d for module in form.modules())
+    assert not any(type(module) is QuickConv2d for module in model.modules())
+    answers = []
+    for each in (form, model):
+        leaf = x.clone().requires_grad_()
+        logits = each(leaf)
+        answers.append((logits, torch.autograd.grad(logits.square().sum(), leaf)[0]))
+    torch.testing.assert_close(answers[0], answers[1])
+
+
+class Uncopiable(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :4]
+
+    def __deepcopy__(self, memo: object) -> nn.Module:
+        raise TypeError("no")
+
+
+class ContiguousOnly(nn.Module):
+    """``view`` refuses an image whose channels lie last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(x).view(len(x), -1)[:, :4]
+
+
+@pytest.mark.parametrize("make", [Uncopiable, ContiguousOnly])
+def test_a_model_that_has_no_such_form_is_searched_as_it_is(make: Callable[[], nn.Module]) -> None:
+    model = make().eval().requires_grad_(False)
+    assert search_form(model, images()) is model
+
+
+@pytest.mark.parametrize("make", [lambda: NoisyInput(network(), 0.3), lambda: with_pnil(network(), SHAPE)])
+def test_a_random_model_draws_the_same_noise(make: Callable[[], nn.Module]) -> None:
+    model, x = make().eval().requires_grad_(False), images()
+    form = search_form(model, x)
+    assert form is not model
+    torch.manual_seed(3)
+    given = form(x)
+    torch.manual_seed(3)
+    torch.testing.assert_close(given, model(x))
+
+
+def test_bfloat16_rounds_and_returns_what_autocast_does() -> None:
+    model, x = network(), images()
+    logits = search_form(model, x, "bfloat16")(x)
+    assert not torch.equal(logits.float(), model(x))
+    torch.testing.assert_close(logits.float(), model(x), rtol=0.05, atol=0.05)
+
+
+def test_what_only_the_search_form_misclassifies_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that is always wrong breaks no image: the model itself decides."""
+    model = mlp(SHAPE)
+    wrong = copy.deepcopy(model)
+    wrong[-1].weight.data.neg_()
+    monkeypatch.setattr("advtool.evaluation.subject.search_form", lambda *_: wrong)
+    x = images(20)
+    y = model(x).argmax(1)
+    result = advtool.evaluate(model, x, y, eps=1e-4, attacks=["pgd", "apgd", "square(queries=20)", "spsa(steps=3)"])
+    assert result.worst_case.robust == 20
