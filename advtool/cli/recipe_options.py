@@ -89,6 +89,15 @@ SETTINGS: dict[str, Any] = {
         int | None,
         typer.Option(rich_help_panel=BIAS, help="Bias memories h of a multimodal bias.", show_default="8"),
     ],
+    "bias_layers": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER",
+            rich_help_panel=BIAS,
+            help="Give it to this layer alone, e.g. linear3 of lenet. Repeats.",
+            show_default="every fully connected layer",
+        ),
+    ],
     "apb_eps": Annotated[
         float | None,
         typer.Option(rich_help_panel=BIAS, help="Step of the bias or its memories a batch.", show_default="0.03"),

@@ -124,7 +124,7 @@ def prepare(
     """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
-    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps))
+    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
     split = data if isinstance(data, Split) else load(data, "train", data_dir)
     training, validation = (part.to(device) for part in _carve(split, limit))
     architecture = _architecture(chosen, split)
@@ -188,10 +188,16 @@ def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Mod
         model = models.build(architecture)
         if recipe.bias == "plain":
             return model
-        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories)
+        layers = recipe.bias_layers or None
+        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
 
 
-def _checked_eps(eps: float) -> float:
+def _checked_eps(eps: float, recipe: Recipe) -> float:
     if not 0 < eps <= 1:
         raise InputError(f"--eps {eps}: it must lie in (0, 1], a fraction of the pixel range")
+    if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
+        raise InputError(
+            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}], for its random step takes "
+            "what it leaves of eps"
+        )
     return eps
