@@ -100,14 +100,25 @@ def test_adam_never_moves_a_perturbation_and_its_step_is_eps(bias: str, directio
 def test_the_bounds_lie_where_the_descent_begins_and_ends() -> None:
     rates = [10 ** (-6 + 6 * step / 299) for step in range(300)]
     losses = [2.3 - 2.0 * min(1, max(0, (step - 100) / 100)) if step < 250 else 3.0 for step in range(300)]
-    result = propose(rates, losses)
+    result = propose(rates, losses, "cyclic")
     assert result.base_learning_rate == pytest.approx(rates[110], rel=0.1)
     assert result.learning_rate == pytest.approx(rates[190], rel=0.1)
 
 
 def test_a_loss_that_never_falls_gives_no_bounds() -> None:
     with pytest.raises(InputError, match="does not fall"):
-        propose([1e-6 * 1.1**step for step in range(50)], [2.3] * 50)
+        propose([1e-6 * 1.1**step for step in range(50)], [2.3] * 50, "cyclic")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"), [("clean", ["--learning-rate"]), ("nfgsm", ["--base-learning-rate", "--learning-rate"])]
+)
+def test_the_options_proposed_are_those_that_the_recipe_takes(tiny: Split, recipe: str, options: list[str]) -> None:
+    tested = training.lr_range(tiny, recipe, arch="cnn", batch_size=16, lowest=1e-4, steps=60)
+    proposed = dict(line.split() for line in report.as_text(tested.to_dict()).splitlines())
+    assert list(proposed) == options
+    asked = {option.removeprefix("--").replace("-", "_"): float(value) for option, value in proposed.items()}
+    assert training.recipe_for("tiny", recipe, **asked)
 
 
 def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> None:

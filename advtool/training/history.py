@@ -83,6 +83,12 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
     return max(history, key=rank)
 
 
+def decided_by_floor(kept: Figures, keep: Keep, floor: float) -> bool:
+    """Whether all epochs tied, none above ``floor`` by the accuracy asked for, so that ``kept`` won by another one."""
+    accuracy = {"pgd": kept.pgd, "one-step": kept.one_step}.get(keep)
+    return accuracy is not None and accuracy <= floor
+
+
 def floor_of(labels: Tensor) -> float:
     """The share p of the most frequent class among ``labels``, int64 (N,), and two standard errors above it.
 

@@ -14,6 +14,7 @@ Bias = Literal["plain", "naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
 Keep = Literal["pgd", "loss", "one-step", "clean"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["constant", "cyclic"]
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 
@@ -95,7 +96,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     base_learning_rate: float = 0.0
-    schedule: Literal["constant", "cyclic"]
+    schedule: Schedule
     keep: Keep | None = None
     stop_on_collapse: bool = False
     precision: Precision = "auto"

@@ -42,6 +42,9 @@ def train(
     """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
 
     Equal arguments give equal weights, bit for bit, on the CPU at one thread count, torch build and precision.
+    The epoch is kept by clean accuracy where only clean images train, else by PGD accuracy (``keep`` chooses).
+    Epochs whose accuracy on examples does not exceed what guessing reaches tie, and one-step, then clean accuracy
+    decide (:func:`advtool.training.history.best`).
 
     Args:
         data: training images, or what :func:`advtool.data.load` takes. A fixed validation set is carved from
