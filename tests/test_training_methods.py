@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from advtool import checkpoints, models
 from advtool.checkpoints import Architecture
-from advtool.data import Split, to_float, train_validation
+from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
-from advtool.training import loop, precision
+from advtool.training import loop, precision, recipe_for
 from advtool.training.examples import craft
 from advtool.training.history import Measured
-from advtool.training.validation import measure
+from advtool.training.validation import measure, pgd_images
 from tests.trainings import draws, equal, short
 
 
@@ -74,11 +74,29 @@ def test_fixed_examples_of_another_shape_are_refused(tiny: Split, digits: Split,
         short(digits, "adv", fixed_examples=source)
 
 
+def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Split) -> None:
+    few = first_images(digits, 100)
+    architecture = Architecture(name="cnn", input_shape=digits.shape, classes=10, options={"pnil": [""]})
+    model = models.build(architecture).eval()
+    recipe = recipe_for("digits", "nfgsm", pnil=True, precision="float32")
+    torch.manual_seed(3)
+    measured = measure(model, recipe, few, eps=0.1, generator=draws())
+    torch.manual_seed(3)
+    seen = pgd_images(few)
+    x, y = to_float(seen.images), seen.labels
+    x_adv = craft(model, x, y, "pgd", eps=0.1, generator=draws(), steps=10, eot=5)
+    mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
+    assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item())
+    assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item())
+
+
 def test_noise_layers_come_back_and_their_levels_are_in_the_card(tiny: Split, tmp_path: Path) -> None:
     output = tmp_path / "m.safetensors"
     trained = short(tiny, "nfgsm", pnil=True, pnil_at=("conv2",), output=output)
     assert trained.header.architecture.options == {"pnil": ["", "conv2"]}
     assert 0.05 < trained.header.metrics["noise_border"] < 0.3
+    assert trained.header.metrics["pgd_draws"] == 5
+    assert short(tiny, "nfgsm", epochs=1).header.metrics["pgd_draws"] == 1
     model = models.load_checkpoint(output)
     x = torch.rand(3, 1, 8, 8)
     assert not torch.equal(model(x), model(x))

@@ -59,7 +59,9 @@ def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     yield "validation", f"clean {metrics['clean_accuracy']:.1%} ({metrics['validation_images']} images)"
     one_step, pgd = metrics["one_step_accuracy"], metrics["pgd_accuracy"]
-    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({metrics['pgd_images']} images)"
+    draws = metrics.get("pgd_draws", 1)
+    pgd_on = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
+    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({pgd_on})"
     if "fixed_examples_accuracy" in metrics:
         yield "fixed examples", f"{metrics['fixed_examples_accuracy']:.1%}, made against another model"
     if "noise_centre" in metrics:

@@ -23,7 +23,7 @@ from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe, Settings, recipe_for
-from advtool.training.validation import pgd_images
+from advtool.training.validation import draws_of, pgd_images
 
 
 def train(
@@ -148,7 +148,11 @@ def prepare(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        metrics={"validation_images": len(validation), "pgd_images": len(pgd_images(validation))},
+        metrics={
+            "validation_images": len(validation),
+            "pgd_images": len(pgd_images(validation)),
+            "pgd_draws": draws_of(chosen),
+        },
     )
     model = model.to(memory_format=precision.layout(model))
     return Prepared(recipe=chosen, header=header, model=model, training=training, validation=validation, fixed=fixed)
