@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from advtool.evaluation.sweep import sweep_eot as sweep_eot
     from advtool.evaluation.sweep import sweep_eps as sweep_eps
     from advtool.models import load_checkpoint as load_checkpoint
+    from advtool.models.bias import collapse as collapse
+    from advtool.models.bias import perturbation_parameters as perturbation_parameters
+    from advtool.models.bias import perturbation_step as perturbation_step
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
     from advtool.models.noise import with_pnil as with_pnil
@@ -40,6 +43,9 @@ _HOMES = {
     "sweep_eps": "advtool.evaluation.sweep",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
+    "collapse": "advtool.models.bias",
+    "perturbation_parameters": "advtool.models.bias",
+    "perturbation_step": "advtool.models.bias",
     "with_perturbation_bias": "advtool.models.bias",
     "with_pnil": "advtool.models.noise",
 }
@@ -49,10 +55,13 @@ __all__ = [
     "Evaluation",
     "InputError",
     "__version__",
+    "collapse",
     "compare",
     "evaluate",
     "evaluate_seeds",
     "load_checkpoint",
+    "perturbation_parameters",
+    "perturbation_step",
     "score",
     "sweep_eot",
     "sweep_eps",

@@ -3,6 +3,8 @@
 import copy
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import spectral_norm as old_spectral_norm
+from torch.nn.utils import weight_norm as old_weight_norm
 from torch.nn.utils.parametrizations import weight_norm
 
 import advtool
@@ -228,6 +232,18 @@ def test_memories_and_bias_weights_are_drawn_from_a_normal_of_deviation_a_tenth(
     assert torch.equal(again.W_AP, layer.W_AP)
 
 
+@pytest.mark.parametrize("own_bias", [True, False])
+@pytest.mark.parametrize("bias", STRUCTURES)
+def test_a_frozen_layer_stays_frozen(bias: Structure, own_bias: bool) -> None:
+    model = nn.Sequential(nn.Linear(3, 3, bias=own_bias).requires_grad_(False), nn.Linear(3, 2))
+    perturbed = with_perturbation_bias(model, bias=bias)
+    frozen = {name: p.detach().clone() for name, p in perturbed[0].named_parameters()}
+    perturbed(torch.rand(4, 3)).sum().backward()
+    perturbation_step(perturbed, 0.5)
+    assert all(torch.equal(p, frozen[name]) and not p.requires_grad for name, p in perturbed[0].named_parameters())
+    assert [p.requires_grad for p in collapse(perturbed).parameters()] == [False, False, True, True]
+
+
 def test_only_the_named_layers_are_replaced() -> None:
     model = with_perturbation_bias(lenet(), bias="multimodal", layers=["linear3"])
     assert type(model.linear2) is nn.Linear
@@ -286,6 +302,18 @@ def test_collapsing_leaves_the_trained_model_as_it_was() -> None:
 # Refusals
 
 
+def normed(norm: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # deprecated, and met in many models still
+        return nn.Sequential(norm(nn.Linear(2, 2)))
+
+
+def hooked(register: str) -> nn.Module:
+    model = nn.Sequential(nn.Linear(2, 2))
+    getattr(model[0], register)(lambda *_: None)
+    return model
+
+
 class Doubled(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * super().forward(x)
@@ -297,11 +325,18 @@ class Doubled(nn.Linear):
         (nn.Conv2d(1, 1, 1), {"bias": "naive"}, r"--bias naive: the model has no fully connected layer"),
         (mlp(), {"bias": "multimodal", "memories": 0}, r"--memories 0 is too few"),
         (mlp(), {"bias": "multymodal"}, r"--bias 'multymodal'.*did you mean 'multimodal'"),
-        (lenet(), {"bias": "naive", "layers": ["liner2"]}, r"named 'liner2' \(did you mean 'linear2'\?\)"),
-        (lenet(), {"bias": "naive", "layers": ["conv1"]}, r"named 'conv1'"),
+        (lenet(), {"bias": "naive", "layers": ["liner2"]}, r"--bias-layers 'liner2'.*\(did you mean 'linear2'\?\)"),
+        (lenet(), {"bias": "naive", "layers": ["conv1"]}, r"--bias-layers 'conv1': the model has no fully"),
         (lenet(), {"bias": "naive", "layers": []}, r"no fully connected layer"),
         (nn.Sequential(weight_norm(nn.Linear(2, 2))), {"bias": "naive"}, r"layer '0' .* weight norm"),
         (nn.Sequential(Doubled(2, 2)), {"bias": "naive", "layers": ["0"]}, r"layer '0' computes its output"),
+        (normed(old_weight_norm), {"bias": "naive"}, r"layer '0' .* weight norm"),
+        (normed(old_spectral_norm), {"bias": "multimodal"}, r"layer '0' .* its weight"),
+        *(
+            (hooked(f"register_{kind}"), {"bias": "naive"}, r"layer '0' .* a hook")
+            for kind in ("forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook")
+        ),
+        (nn.Sequential(nn.LazyLinear(2)), {"bias": "naive"}, r"layer '0' is not initialised yet: run the model once"),
     ],
 )
 def test_what_cannot_be_done_is_refused(model: nn.Module, options: dict[str, object], message: str) -> None:
@@ -309,8 +344,27 @@ def test_what_cannot_be_done_is_refused(model: nn.Module, options: dict[str, obj
         with_perturbation_bias(model, **options)
 
 
-def test_the_package_exports_it() -> None:
-    assert advtool.with_perturbation_bias is with_perturbation_bias
+@pytest.mark.parametrize(
+    ("eps", "direction", "message"),
+    [
+        (-1.0, "descent", r"eps -1.0 .* positive"),
+        (float("nan"), "ascent", r"eps nan .* positive"),
+        (0.1, "upwards", r"unknown direction 'upwards' \(known: ascent, descent\)"),
+    ],
+)
+def test_a_step_that_is_none_is_refused_and_moves_nothing(eps: float, direction: Direction, message: str) -> None:
+    model = with_perturbation_bias(mlp(), bias="naive")
+    model(torch.rand(2, 1, 4, 4)).sum().backward()
+    before = [p.detach().clone() for p in perturbation_parameters(model)]
+    with pytest.raises(InputError, match=message):
+        perturbation_step(model, eps, direction)
+    assert all(map(torch.equal, before, perturbation_parameters(model)))
+
+
+def test_the_package_exports_what_a_training_needs() -> None:
+    here = (with_perturbation_bias, perturbation_parameters, perturbation_step, collapse)
+    assert tuple(getattr(advtool, function.__name__) for function in here) == here
+    assert {function.__name__ for function in here} <= set(advtool.__all__)
 
 
 # Two processes. Rank by rank the signs of the gradients differ: (+, -) and (-, +); those of their sum are (+, +).

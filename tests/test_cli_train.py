@@ -1,5 +1,6 @@
 """``advtool train`` and ``advtool show`` through the real command."""
 
+import io
 import json
 import os
 import pickle
@@ -9,14 +10,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
+from rich.console import Console
 
 from advtool import checkpoints, training
+from advtool.checkpoints import Header
 from advtool.cli import main
-from advtool.cli.recipe_options import SETTINGS
-from advtool.training import Settings
+from advtool.cli.recipe_options import SETTINGS, SUMMARIES
+from advtool.cli.training_progress import TrainingProgress
+from advtool.data import Split
+from advtool.report import card
+from advtool.training import RECIPES, Settings, loop, session
+from advtool.training.history import Measured
+from tests.trainings import short
 
 QUICK = ("--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu")
 
@@ -100,7 +109,10 @@ def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         ("train clean --pnil", "--pnil does not go with the recipe 'clean'"),
         ("train apb --memories 4", "--memories does not go with bias naive"),
         ("train apb --fixed-examples x.safetensors", "--fixed-examples does not go with scenario clean"),
-        ("train nfgsm --pnil-at conv1", "only with --pnil"),
+        ("train nfgsm --pnil-at conv1", "--pnil-at needs --pnil"),
+        ("train apb --bias-layers linear1 --bias-layers linear9", "--bias-layers 'linear9'"),
+        ("train nfgsm --bias-layers linear1", "--bias-layers does not go with the recipe 'nfgsm'"),
+        ("train rfgsm --step-size 5", "--step-size 5.0: it must lie in (0, 1]"),
         ("train nfgsm --pnil --pnil-at conv9", "--pnil-at 'conv9'"),
         ("train rfgsm --step-size 1/0", "--step-size '1/0' is no number"),
         ("train adv --keep best", "--keep"),
@@ -136,6 +148,10 @@ def test_lr_range_prints_its_bounds_and_draws_the_curve(folder: Path) -> None:
 
 def test_every_setting_has_its_option() -> None:
     assert list(SETTINGS) == list(Settings.__annotations__)
+
+
+def test_the_help_lists_every_recipe_with_its_summary() -> None:
+    assert {recipe.name: recipe.summary for recipe in RECIPES.values()} == SUMMARIES
 
 
 def test_noise_layers_are_shown_and_drawn(folder: Path) -> None:
@@ -177,6 +193,54 @@ def test_bad_options_are_told_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_asked_for_and_absent(tmp_path: Path) -> None:
     assert "--device cuda" in refusal(tmp_path, "train", "clean", "--device", "cuda")
+
+
+# The card and what is replaced
+
+
+def shown(header: Header) -> str:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(card.as_table(header, "model"))
+    return " ".join(console.file.getvalue().replace("│", " ").split())
+
+
+def test_a_card_does_not_list_what_is_off(tiny: Split, path: Path) -> None:
+    words = shown(checkpoints.read_header(path))
+    assert "schedule constant, keep pgd, precision float32, bias plain, limit 128" in words
+    noisy = short(tiny, "nfgsm", pnil=True, pnil_at=("conv2", "conv1"), epochs=1, stop_on_collapse=True)
+    words = shown(noisy.header)
+    assert "keep pgd, stop on collapse, precision float32, pnil, pnil at conv2 and conv1, eot 1" in words
+    assert not re.search(r"False|None|\[\]|0\.0,|base learning rate|clip examples", words)
+
+
+def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    def after(pgd: float) -> str:
+        measured = Measured(clean=0.9, one_step=0.8, pgd=pgd, adversarial_loss=1.0)
+        monkeypatch.setattr(loop, "measure", Mock(return_value=measured))
+        return shown(short(tiny, "nfgsm", epochs=1).header)
+
+    assert "tie no epoch is above 100.0% by the figure to keep by" in after(0.5)  # 4 validation images
+    monkeypatch.setattr(session, "floor_of", Mock(return_value=0.127))
+    assert "tie no epoch is above 12.7%" in after(0.127)
+    assert "tie" not in after(0.128)
+
+
+def test_a_checkpoint_of_another_setting_is_not_replaced_in_silence(
+    tiny: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.safetensors"
+
+    def told(recipe: str = "nfgsm", **settings: object) -> str:
+        short(tiny, recipe, epochs=1, output=path, observer=TrainingProgress(path), **settings)
+        err = " ".join(capsys.readouterr().err.split())
+        return "".join(re.findall(r"replaces '.*model.safetensors' \(.*?\)", err)).replace(str(path), "model")
+
+    assert told() == ""
+    assert told() == ""
+    assert told(pnil=True) == "replaces 'model' (nfgsm, no pnil)"
+    assert told(pnil=True, pnil_at=("conv2",), eps=0.3) == "replaces 'model' (nfgsm, no pnil at, eps 0.03137)"
+    assert told("both") == "replaces 'model' (nfgsm)"
+    assert told("both", bias="naive") == "replaces 'model' (both, bias plain, no apb eps, no apb direction)"
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_says_where(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_floor_is_the_most_frequent_class_and_two_standard_errors() -> None:
     assert floor_of(torch.tensor([0, 0, 0, 1])) == 1.0
 
 
-def test_collapse_is_one_step_up_and_pgd_more_than_20_points_down() -> None:
+def test_collapse_is_pgd_more_than_20_points_down_while_one_step_holds() -> None:
     history = epochs((0.8, 0.6, 0.4), (0.9, 0.7, 0.55), (0.9, 0.72, 0.5), (0.9, 0.95, 0.05), (0.9, 0.96, 0.0))
     assert find_collapse(history) == Collapse(
         epoch=4, one_step=0.95, pgd=0.05, best_epoch=2, best_one_step=0.7, best_pgd=0.55
@@ -66,3 +66,9 @@ def test_collapse_is_one_step_up_and_pgd_more_than_20_points_down() -> None:
     )  # the model fell apart, that is another thing
     assert find_collapse(epochs((0.9, 0.7, 0.5), (0.9, 0.8, 0.31))) is None
     assert find_collapse([]) is None
+
+
+@pytest.mark.parametrize(("one_step", "told"), [(0.81, True), (0.8, True), (0.79, True), (0.781, True), (0.77, False)])
+def test_a_collapse_near_the_ceiling_need_not_raise_one_step_accuracy(one_step: float, told: bool) -> None:
+    history = epochs((0.9, 0.8, 0.6), (0.9, one_step, 0.0))
+    assert (find_collapse(history) is not None) == told

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from advtool import training
-from advtool.data import load
+from advtool.data import Split, load
 from advtool.errors import InputError
 from advtool.models.bias import perturbation_parameters, with_perturbation_bias
 from advtool.report import lr_range as report
@@ -29,20 +29,31 @@ def adam() -> torch.optim.Optimizer:
     return torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=1.0)
 
 
-def test_the_triangle_starts_at_the_base_peaks_at_40_percent_and_ends_at_the_base() -> None:
+def test_the_triangle_peaks_at_40_percent_and_its_ends_are_just_outside() -> None:
     optimizer = adam()
-    seen = rates(triangular(optimizer, low=1e-4, high=5e-3, steps=100), optimizer, 101)
-    assert seen[0] == pytest.approx(1e-4)
-    assert seen[40] == max(seen) == pytest.approx(5e-3)
-    assert seen[20] == pytest.approx((1e-4 + 5e-3) / 2)
-    assert seen[70] == pytest.approx((1e-4 + 5e-3) / 2)
-    assert seen[100] == pytest.approx(1e-4)
+    seen = rates(triangular(optimizer, low=1e-4, high=5e-3, steps=99), optimizer, 100)
+    assert seen[0] == pytest.approx(1e-4 + 4.9e-3 / 40)
+    assert seen[39] == max(seen) == pytest.approx(5e-3)
+    assert seen[19] == pytest.approx((1e-4 + 5e-3) / 2)
+    assert seen[69] == pytest.approx((1e-4 + 5e-3) / 2)
+    assert seen[98] == pytest.approx(1e-4 + 4.9e-3 / 60)
+    assert seen[99] == pytest.approx(1e-4)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_triangle_of_few_steps(steps: int) -> None:
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_no_step_of_a_triangle_from_0_is_at_0_and_one_is_at_the_top(steps: int) -> None:
     optimizer = adam()
-    assert all(0 <= rate <= 1 for rate in rates(triangular(optimizer, low=0, high=1, steps=steps), optimizer, steps))
+    seen = rates(triangular(optimizer, low=0, high=1, steps=steps), optimizer, steps)
+    assert min(seen) > 0.09
+    assert max(seen) == pytest.approx(1)
+
+
+def test_a_training_of_one_batch_moves_the_weights(tiny: Split) -> None:
+    one_batch = {"arch": "cnn", "epochs": 1, "batch_size": 36}
+    trained = training.train(tiny, "nfgsm", **one_batch).model
+    barely = training.train(tiny, "nfgsm", learning_rate=1e-12, **one_batch).model
+    for name, tensor in trained.named_parameters():
+        assert (tensor - dict(barely.named_parameters())[name]).abs().max() > 1e-3, name
 
 
 def test_the_second_papers_recipes_are_cyclic_the_first_papers_constant() -> None:
@@ -50,7 +61,7 @@ def test_the_second_papers_recipes_are_cyclic_the_first_papers_constant() -> Non
     assert (cyclic.batch_size, constant.batch_size) == (100, 128)
     optimizer = adam()
     seen = rates(schedule_of(cyclic, 10)(optimizer), optimizer, 10)
-    assert (seen[0], max(seen)) == pytest.approx((0, 5e-3))
+    assert (seen[0], max(seen)) == pytest.approx((5e-3 / 4, 5e-3))
     optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=constant.learning_rate)
     assert set(rates(schedule_of(constant, 10)(optimizer), optimizer, 10)) == {1e-3}
 
@@ -89,14 +100,25 @@ def test_adam_never_moves_a_perturbation_and_its_step_is_eps(bias: str, directio
 def test_the_bounds_lie_where_the_descent_begins_and_ends() -> None:
     rates = [10 ** (-6 + 6 * step / 299) for step in range(300)]
     losses = [2.3 - 2.0 * min(1, max(0, (step - 100) / 100)) if step < 250 else 3.0 for step in range(300)]
-    result = propose(rates, losses)
+    result = propose(rates, losses, "cyclic")
     assert result.base_learning_rate == pytest.approx(rates[110], rel=0.1)
     assert result.learning_rate == pytest.approx(rates[190], rel=0.1)
 
 
 def test_a_loss_that_never_falls_gives_no_bounds() -> None:
     with pytest.raises(InputError, match="does not fall"):
-        propose([1e-6 * 1.1**step for step in range(50)], [2.3] * 50)
+        propose([1e-6 * 1.1**step for step in range(50)], [2.3] * 50, "cyclic")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"), [("clean", ["--learning-rate"]), ("nfgsm", ["--base-learning-rate", "--learning-rate"])]
+)
+def test_the_options_proposed_are_those_that_the_recipe_takes(tiny: Split, recipe: str, options: list[str]) -> None:
+    tested = training.lr_range(tiny, recipe, arch="cnn", batch_size=16, lowest=1e-4, steps=60)
+    proposed = dict(line.split() for line in report.as_text(tested.to_dict()).splitlines())
+    assert list(proposed) == options
+    asked = {option.removeprefix("--").replace("-", "_"): float(value) for option, value in proposed.items()}
+    assert training.recipe_for("tiny", recipe, **asked)
 
 
 def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from advtool import checkpoints, models
 from advtool.checkpoints import Architecture
-from advtool.data import Split, to_float, train_validation
+from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
-from advtool.training import loop, precision
+from advtool.models.bias import PerturbedLinear
+from advtool.training import loop, precision, recipe_for
 from advtool.training.examples import craft
 from advtool.training.history import Measured
-from advtool.training.validation import measure
+from advtool.training.validation import measure, pgd_images
 from tests.trainings import draws, equal, short
 
 
@@ -38,6 +39,20 @@ def test_a_saved_perturbation_bias_is_a_plain_model_with_the_trained_logits(
     torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-5)
 
 
+def test_only_the_named_layers_get_a_perturbation_bias(digits: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    perturbed: set[str] = set()
+
+    def spy(model: nn.Module, *args: object, **kwargs: object) -> Measured:
+        perturbed.update(name for name, module in model.named_modules() if isinstance(module, PerturbedLinear))
+        return measure(model, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "measure", spy)
+    chosen = ("linear1", "linear3")
+    header = short(digits, "apb", arch="lenet", bias_layers=chosen, limit=64, epochs=1).header
+    assert perturbed == set(chosen)
+    assert header.recipe["bias_layers"] == list(chosen)
+
+
 def test_fixed_examples_are_made_once_and_reported_apart(digits: Split, tmp_path: Path) -> None:
     source = tmp_path / "source.safetensors"
     other = short(digits, "clean", limit=256, output=source).model
@@ -59,11 +74,29 @@ def test_fixed_examples_of_another_shape_are_refused(tiny: Split, digits: Split,
         short(digits, "adv", fixed_examples=source)
 
 
+def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Split) -> None:
+    few = first_images(digits, 100)
+    architecture = Architecture(name="cnn", input_shape=digits.shape, classes=10, options={"pnil": [""]})
+    model = models.build(architecture).eval()
+    recipe = recipe_for("digits", "nfgsm", pnil=True, precision="float32")
+    torch.manual_seed(3)
+    measured = measure(model, recipe, few, eps=0.1, generator=draws())
+    torch.manual_seed(3)
+    seen = pgd_images(few)
+    x, y = to_float(seen.images), seen.labels
+    x_adv = craft(model, x, y, "pgd", eps=0.1, generator=draws(), steps=10, eot=5)
+    mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
+    assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item())
+    assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item())
+
+
 def test_noise_layers_come_back_and_their_levels_are_in_the_card(tiny: Split, tmp_path: Path) -> None:
     output = tmp_path / "m.safetensors"
     trained = short(tiny, "nfgsm", pnil=True, pnil_at=("conv2",), output=output)
     assert trained.header.architecture.options == {"pnil": ["", "conv2"]}
     assert 0.05 < trained.header.metrics["noise_border"] < 0.3
+    assert trained.header.metrics["pgd_draws"] == 5
+    assert short(tiny, "nfgsm", epochs=1).header.metrics["pgd_draws"] == 1
     model = models.load_checkpoint(output)
     x = torch.rand(3, 1, 8, 8)
     assert not torch.equal(model(x), model(x))
@@ -126,11 +159,22 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"recipe": "apb", "bias": "plain"}, r"--bias plain does not go with the recipe 'apb'.*'clean'"),
         ({"recipe": "apb", "fixed_examples": Path("m")}, r"--fixed-examples does not go with scenario clean"),
         ({"recipe": "clean", "stop_on_collapse": True}, r"--stop-on-collapse does not go with scenario clean"),
-        ({"recipe": "nfgsm", "pnil_at": ("conv2",)}, r"--pnil-at does not go with no --pnil.*only with --pnil"),
+        ({"recipe": "nfgsm", "pnil_at": ("conv2",)}, r"--pnil-at needs --pnil \(recipe 'nfgsm'\)"),
+        ({"recipe": "adv", "bias_layers": ("linear1",)}, r"--bias-layers does not go with bias plain .*bias naive or"),
+        (
+            {"recipe": "apb", "bias_layers": ("linear9",)},
+            r"--bias-layers 'linear9': the model has no fully connected layer of that name",
+        ),
         ({"recipe": "adv", "base_learning_rate": 1e-5}, r"--base-learning-rate does not go with the recipe 'adv'"),
         ({"recipe": "nfgsm", "base_learning_rate": 0.01}, r"--base-learning-rate 0.01.*below --learning-rate"),
         ({"recipe": "nfgsm", "eot": 0}, r"--eot 0.*1 or more"),
-        ({"recipe": "pgd", "step_size": -1.0}, r"--step-size -1.0.*positive"),
+        *(
+            ({"recipe": recipe, "step_size": size}, rf"--step-size {size}.*\(0, 1\]")
+            for recipe in ("r+fgsm", "rfgsm", "nfgsm", "pgd")
+            for size in (-1.0, 0.0, 1.5, float("nan"))
+        ),
+        ({"recipe": "r+fgsm", "step_size": 0.4}, r"--step-size 0.4: for r\+fgsm .*\(0, 0.0313725\]"),
+        ({"recipe": "r+fgsm", "eps": 0.1, "step_size": 0.2}, r"--step-size 0.2: for r\+fgsm .*\(0, 0.1\]"),
         ({"learning_rate": 1e30}, r"diverged.*epoch \d.*--learning-rate below 1e\+30"),
     ],
 )

@@ -47,7 +47,8 @@ def lr_range(
 
     A new model is trained for some hundred batches while the learning rate grows. The lower
     bound is where a tenth of the loss's descent is done, the upper where nine tenths are. Give them to
-    [bold]advtool train[/] as --base-learning-rate and --learning-rate.
+    [bold]advtool train[/] as --base-learning-rate and --learning-rate. The recipes clean, adv, both and apb
+    have a constant learning rate and take the upper bound alone.
     """
     from advtool import training
     from advtool.report import lr_range as report

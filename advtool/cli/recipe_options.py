@@ -10,13 +10,24 @@ import typer
 
 from advtool.cli.options import parse_fraction
 
-RECIPE_HELP = """
-clean, adv, both: clean images, FGSM examples, or both; apb: with an adversarial perturbation bias.
-fgsm, r+fgsm, rfgsm, nfgsm, pgd: on such examples alone.
-"""
+SUMMARIES = {
+    "clean": "clean images only",
+    "adv": "FGSM examples only",
+    "both": "clean images and FGSM examples, weighed equally",
+    "apb": "adversarial perturbation bias, on clean images unless --scenario says otherwise",
+    "fgsm": "FGSM examples, as adv",
+    "r+fgsm": "random signs, then a gradient step",
+    "rfgsm": "uniform start, one long step, projected",
+    "nfgsm": "uniform noise, then a full step around the noisy point",
+    "pgd": "ten projected steps",
+}
+"""Those of :data:`advtool.training.RECIPES`, which would import torch: ``--help`` is instant."""
+
 Recipe = Annotated[
     str,
-    typer.Argument(metavar="RECIPE", help=" ".join(RECIPE_HELP.split())),
+    typer.Argument(
+        metavar="RECIPE", help="\n\n".join(f"[bold]{name}[/]: {summary}" for name, summary in SUMMARIES.items())
+    ),
 ]
 
 TRAINING = "Training"
@@ -55,8 +66,9 @@ SETTINGS: dict[str, Any] = {
         typer.Option(
             rich_help_panel=TRAINING,
             help="What makes an epoch the best, on the validation set: accuracy under PGD (10 steps, 500 images), "
-            "the lowest loss there, accuracy on one-step examples, or clean accuracy.",
-            show_default="pgd; clean for training on clean images",
+            "the lowest loss there, accuracy on one-step examples, or clean accuracy. Where guessing does as well "
+            "on examples as every epoch, one-step, then clean accuracy decide.",
+            show_default="pgd; clean for clean and apb on clean images",
         ),
     ],
     "stop_on_collapse": Annotated[
@@ -64,7 +76,8 @@ SETTINGS: dict[str, Any] = {
         typer.Option(
             "--stop-on-collapse",
             rich_help_panel=TRAINING,
-            help="End the training at catastrophic overfitting: PGD accuracy 20 points below its best.",
+            help="End the training at catastrophic overfitting: PGD accuracy more than 20 points below its best, "
+            "while one-step accuracy is higher than in that best epoch, or at most 2 points lower.",
         ),
     ],
     "precision": Annotated[
@@ -88,6 +101,15 @@ SETTINGS: dict[str, Any] = {
     "memories": Annotated[
         int | None,
         typer.Option(rich_help_panel=BIAS, help="Bias memories h of a multimodal bias.", show_default="8"),
+    ],
+    "bias_layers": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER",
+            rich_help_panel=BIAS,
+            help="Give it to this layer alone, e.g. linear3 of lenet. Repeats.",
+            show_default="every fully connected layer",
+        ),
     ],
     "apb_eps": Annotated[
         float | None,

@@ -43,7 +43,8 @@ def train(
 ) -> None:
     """Train a classifier and keep its best epoch; the checkpoint's path is printed on stdout.
 
-    The best epoch is that of the highest accuracy under PGD ([bold]--keep[/] says otherwise)
+    The best epoch is that of the highest accuracy under PGD, or, where only clean images
+    train ([bold]clean[/], [bold]apb[/]), of the highest clean accuracy ([bold]--keep[/] says otherwise),
     on a validation set cut from the training images; the test images
     are not touched. After Ctrl-C the best epoch so far stays beside the output,
     as NAME.partial.safetensors.
@@ -53,7 +54,7 @@ def train(
 
     chosen = training.recipe_for(dataset, recipe, **settings)
     path = output or training.default_output(dataset, chosen.arch, recipe, seed)
-    with TrainingProgress() as progress:
+    with TrainingProgress(path) as progress:
         training.train(
             dataset,
             recipe,

@@ -3,24 +3,29 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from advtool.checkpoints import Header
+from advtool.checkpoints import Header, read_header
 from advtool.cli.progress import STDERR, say
 from advtool.errors import InputError
-from advtool.report.card import collapse_line
+from advtool.report.card import collapse_line, setting
 from advtool.training import Collapse, Figures, Observer
 
 READ_LOSS_EVERY = 0.25  # seconds; each reading makes a GPU wait
 
 
 class TrainingProgress(Observer):
-    """Shows a training; if it breaks off, says where its best epoch so far lies."""
+    """Shows a training; if it breaks off, says where its best epoch so far lies.
 
-    def __init__(self) -> None:
+    Args:
+        output: where the checkpoint goes.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=10),
@@ -52,6 +57,8 @@ class TrainingProgress(Observer):
     def started(self, header: Header, batches: int) -> None:
         self._epochs = header.recipe["epochs"]
         self._stops = header.recipe.get("stop_on_collapse", False)
+        if replaced := _replaced(self._output, header):
+            say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
         self._task = self._bar.add_task(
             "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss=float("nan"), accuracies=""
         )
@@ -90,3 +97,25 @@ class TrainingProgress(Observer):
                 f"{metrics['fixed_examples_accuracy']:.1%} on the fixed examples; "
                 f"white box: {metrics['one_step_accuracy']:.1%} under FGSM, {metrics['pgd_accuracy']:.1%} under PGD"
             )
+
+
+def _replaced(output: Path, header: Header) -> str:
+    """What the checkpoint at ``output`` is, by the settings that this training has not; empty if none is lost.
+
+    The default name tells neither ``--pnil`` nor ``--bias``, so variants of a recipe replace each other.
+    """
+    try:
+        old, new = _settings(read_header(output)), _settings(header)
+    except InputError:  # nothing there, or nothing of ours
+        return ""
+    different = [name for name in {**old, **new} if (old.get(name) or None) != (new.get(name) or None)]
+    if not different:
+        return ""
+    name = str(old["name"])
+    return name if "name" in different else ", ".join([name, *(setting(key, old.get(key)) for key in different)])
+
+
+def _settings(header: Header) -> dict[str, Any]:
+    places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
+    own = {name: value for name, value in header.recipe.items() if name != "train_images"}
+    return own | places | {"eps": f"{header.threat_model.eps:.4g}"}

@@ -13,12 +13,13 @@ and :func:`collapse` after the training. The names are those of the paper's Algo
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from advtool.errors import InputError, near_match
@@ -39,7 +40,8 @@ class PerturbedLinear(nn.Module, ABC):
     ``delta_AP``, (n,), which a model may read as it reads that of an ``nn.Linear``.
 
     Args:
-        layer: the one to replace; its weight is taken over, not copied.
+        layer: the one to replace; its weight is taken over, not copied. If its bias is frozen (its weight, where
+            it has none), so is the new one.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -65,7 +67,8 @@ class PerturbedLinear(nn.Module, ABC):
     def collapsed(self) -> nn.Linear:
         """An ordinary layer with this weight and the present ``delta_AP`` as its bias."""
         layer = nn.Linear(self.in_features, self.out_features, device="meta")  # draws no numbers
-        layer.weight, layer.bias = self.weight, nn.Parameter(self.bias.detach().clone())
+        layer.weight = self.weight
+        layer.bias = nn.Parameter(self.bias.detach().clone(), requires_grad=self.perturbation.requires_grad)
         return layer.train(self.training)
 
 
@@ -75,7 +78,7 @@ class NaiveLinear(PerturbedLinear):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer)
         start = layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
-        self.delta_AP = nn.Parameter(start.detach().clone())
+        self.delta_AP = nn.Parameter(start.detach().clone(), requires_grad=_is_trained(layer))
 
     @property
     def bias(self) -> Tensor:
@@ -97,8 +100,9 @@ class MultimodalLinear(PerturbedLinear):
     def __init__(self, layer: nn.Linear, memories: int) -> None:
         super().__init__(layer)
         # Drawn on the CPU, so that a model on a GPU starts from the same numbers.
-        self.m_AP = nn.Parameter((INITIAL_SCALE * torch.randn(1, memories)).to(layer.weight))
-        self.W_AP = nn.Parameter((INITIAL_SCALE * torch.randn(memories, layer.out_features)).to(layer.weight))
+        m_AP, W_AP = (INITIAL_SCALE * torch.randn(shape) for shape in ((1, memories), (memories, layer.out_features)))
+        self.m_AP = nn.Parameter(m_AP.to(layer.weight), requires_grad=_is_trained(layer))
+        self.W_AP = nn.Parameter(W_AP.to(layer.weight), requires_grad=_is_trained(layer))
 
     @property
     def bias(self) -> Tensor:
@@ -122,7 +126,9 @@ def with_perturbation_bias(
         layers: names of the layers as in ``model.named_modules()``; None takes every ``nn.Linear``.
 
     Raises:
-        InputError: an unknown structure, fewer than one memory, no ``nn.Linear``, or a layer that is not one.
+        InputError: an unknown structure, fewer than one memory, no ``nn.Linear``, or a layer that is not one, was
+            never initialised (``nn.LazyLinear``), or computes its weight or output in a way of its own: weight or
+            spectral norm, a hook, a ``forward`` other than that of ``nn.Linear``.
     """
     if memories < 1:
         raise InputError(f"--memories {memories} is too few: a multimodal bias has at least 1 bias memory")
@@ -159,7 +165,14 @@ def perturbation_step(model: nn.Module, eps: float, direction: Direction = "desc
         model: one that :func:`with_perturbation_bias` made, or a wrapper around it.
         eps: size of the step, in units of the layer's output (``delta_AP``) or of ``m_AP``.
         direction: ``descent`` lowers the loss, the letter of Algorithm 2; ``ascent`` raises it, as FGSM does.
+
+    Raises:
+        InputError: ``eps`` is not a positive number, or there is no such direction.
     """
+    if not 0 < eps < float("inf"):
+        raise InputError(f"eps {eps} of a perturbation step: it must be a positive number, such as 0.03")
+    if direction not in get_args(Direction):
+        raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
     size = eps if direction == "ascent" else -eps
     for p in perturbation_parameters(model):
         p.copy_(sign_step(p, _summed_gradient(p), size))
@@ -195,14 +208,34 @@ def _fully_connected(model: nn.Module, bias: Structure, names: Sequence[str] | N
         raise InputError(f"--bias {bias}: the model has no fully connected layer (nn.Linear) to give it to")
     for name in chosen:
         if name not in known:
-            raise InputError(f"--bias {bias}: no fully connected layer is named '{name}'{near_match(name, known)}")
-        if not _is_ordinary(known[name]):
             raise InputError(
-                f"--bias {bias}: the layer '{name}' computes its output or its weight in a way of its own "
-                "(such as weight norm): name the other layers with layers=[...]"
+                f"--bias-layers '{name}': the model has no fully connected layer of that name{near_match(name, known)}"
             )
+        _check_replaceable(name, known[name], bias)
     return [known[name] for name in chosen]
 
 
+def _check_replaceable(name: str, layer: nn.Linear, bias: Structure) -> None:
+    if is_lazy(layer.weight):
+        raise InputError(f"--bias {bias}: the layer '{name}' is not initialised yet: run the model once first")
+    if not _is_ordinary(layer):
+        raise InputError(
+            f"--bias {bias}: the layer '{name}' computes its output or its weight in a way of its own "
+            "(such as weight norm, or a hook): name the other layers with layers=[...]"
+        )
+
+
 def _is_ordinary(layer: nn.Linear) -> bool:
-    return type(layer).forward is nn.Linear.forward and not parametrize.is_parametrized(layer)
+    """Whether the layer is what its weight and bias say: the new one takes over nothing else."""
+    hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
+    return (
+        type(layer).forward is nn.Linear.forward
+        and "weight" in layer._parameters  # else computed before every pass, as weight and spectral norm do
+        and not parametrize.is_parametrized(layer)
+        and not any(hooks)
+    )
+
+
+def _is_trained(layer: nn.Linear) -> bool:
+    """Whether the layer's bias is, or its weight where it has none."""
+    return (layer.weight if layer.bias is None else layer.bias).requires_grad

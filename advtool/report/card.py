@@ -36,7 +36,7 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
     if places := architecture.options.get("pnil"):
         yield "PNIL", ", ".join(f"before {name}" if name else "before the model" for name in places)
     yield "data set", header.dataset
-    yield "recipe", _listed(header.recipe)
+    yield "recipe", _listed({name: value for name, value in header.recipe.items() if value})  # what is off is noise
     low, high = threat_model.clip
     yield "threat model", f"{threat_model.norm}, eps {threat_model.eps:.4g}, clip range [{low:g}, {high:g}]"
     yield "seed", str(header.seed)
@@ -49,9 +49,19 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
 def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What was measured of the kept epoch, and whether the training collapsed."""
     yield "kept epoch", str(metrics["epoch"])
+    if "decided_by_floor" in metrics:
+        yield (
+            "tie",
+            (
+                f"no epoch is above {metrics['decided_by_floor']:.1%} by the figure to keep by, which "
+                "guessing reaches: kept by one-step, then clean accuracy, then the later epoch"
+            ),
+        )
     yield "validation", f"clean {metrics['clean_accuracy']:.1%} ({metrics['validation_images']} images)"
     one_step, pgd = metrics["one_step_accuracy"], metrics["pgd_accuracy"]
-    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({metrics['pgd_images']} images)"
+    draws = metrics.get("pgd_draws", 1)
+    pgd_on = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
+    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({pgd_on})"
     if "fixed_examples_accuracy" in metrics:
         yield "fixed examples", f"{metrics['fixed_examples_accuracy']:.1%}, made against another model"
     if "noise_centre" in metrics:
@@ -71,8 +81,15 @@ def collapse_line(collapse: dict[str, Any]) -> str:
 
 
 def _listed(values: dict[str, Any]) -> str:
-    given = {name.replace("_", " "): value for name, value in values.items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in given.items())
+    return ", ".join(setting(name, value) for name, value in values.items())
+
+
+def setting(name: str, value: Any) -> str:
+    """A setting of a recipe in words: ``epochs 10``, ``pnil``, ``no pnil``, ``pnil at conv2 and conv3``."""
+    words = name.replace("_", " ")
+    if isinstance(value, bool) or not value:
+        return words if value else f"no {words}"
+    return f"{words} {' and '.join(value) if isinstance(value, list) else value}"
 
 
 def _history(metrics: dict[str, Any]) -> Table:

@@ -8,11 +8,11 @@ from advtool.report import plots
 
 
 def as_text(document: dict[str, Any]) -> str:
-    """The two bounds, as the options that take them."""
-    return (
-        f"--base-learning-rate  {document['base_learning_rate']:.2g}\n"
-        f"--learning-rate       {document['learning_rate']:.2g}"
-    )
+    """The bounds as the options that take them: two of a cyclic learning rate, the upper one of a constant."""
+    lines = [f"--learning-rate       {document['learning_rate']:.2g}"]
+    if document["schedule"] == "cyclic":
+        lines.insert(0, f"--base-learning-rate  {document['base_learning_rate']:.2g}")
+    return "\n".join(lines)
 
 
 def as_json(document: dict[str, Any]) -> str:

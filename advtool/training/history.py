@@ -11,6 +11,8 @@ from advtool.training.recipes import Keep
 
 DROP = 0.2
 """How far the PGD accuracy falls below its best in a collapse: 20 points."""
+SLACK = 0.02
+"""How far the one-step accuracy may have fallen with it. A model near its ceiling cannot rise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,12 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
     return max(history, key=rank)
 
 
+def decided_by_floor(kept: Figures, keep: Keep, floor: float) -> bool:
+    """Whether all epochs tied, none above ``floor`` by the accuracy asked for, so that ``kept`` won by another one."""
+    accuracy = {"pgd": kept.pgd, "one-step": kept.one_step}.get(keep)
+    return accuracy is not None and accuracy <= floor
+
+
 def floor_of(labels: Tensor) -> float:
     """The share p of the most frequent class among ``labels``, int64 (N,), and two standard errors above it.
 
@@ -92,13 +100,14 @@ def floor_of(labels: Tensor) -> float:
 
 
 def find_collapse(history: Sequence[Figures]) -> Collapse | None:
-    """The first epoch in which one-step examples got easier while PGD accuracy fell by more than 20 points.
+    """The first epoch in which PGD accuracy fell by more than 20 points while one-step examples got no harder.
 
-    Both are compared with the epoch of the best PGD accuracy before it.
+    Both are compared with the epoch of the best PGD accuracy before it; one-step accuracy up to 2 points below
+    that epoch's counts as no harder.
     """
     for index, now in enumerate(history[1:], start=1):
         peak = max(history[:index], key=lambda figures: figures.pgd)
-        if peak.pgd - now.pgd > DROP and now.one_step > peak.one_step:
+        if peak.pgd - now.pgd > DROP and now.one_step >= peak.one_step - SLACK:
             return Collapse(
                 epoch=now.epoch,
                 one_step=now.one_step,

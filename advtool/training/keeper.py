@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from advtool import checkpoints, models
 from advtool.checkpoints import Header
 from advtool.models.bias import collapse
-from advtool.training.history import Collapse, Figures, best, find_collapse
+from advtool.training.history import Collapse, Figures, best, decided_by_floor, find_collapse
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
 
@@ -98,6 +98,7 @@ class Keeper:
             "fixed_examples_accuracy": kept.fixed,
             "noise_centre": kept.noise_centre,
             "noise_border": kept.noise_border,
+            "decided_by_floor": self._floor if decided_by_floor(kept, self._recipe.kept_by, self._floor) else None,
         }
         metrics |= {name: value for name, value in if_any.items() if value is not None}
         return self._header.model_copy(update={"date": checkpoints.now(), "metrics": metrics})

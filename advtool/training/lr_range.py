@@ -14,7 +14,7 @@ from advtool import seeding
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.training import loop
-from advtool.training.recipes import Settings
+from advtool.training.recipes import Schedule, Settings
 from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
 
@@ -36,6 +36,7 @@ class RangeTest:
         smoothed: its mean over the steps nearby.
         base_learning_rate: the lower bound, at which learning sets in.
         learning_rate: the upper bound, at which it is almost done, before the loss gets ragged and rises.
+        schedule: of the recipe. With a constant learning rate only the upper bound is of use.
     """
 
     rates: list[float]
@@ -43,6 +44,7 @@ class RangeTest:
     smoothed: list[float]
     base_learning_rate: float
     learning_rate: float
+    schedule: Schedule
 
     def to_dict(self) -> dict[str, Any]:
         """The document ``advtool.lr-range/1``: the fields, all of JSON's types."""
@@ -80,11 +82,11 @@ def lr_range(
         data, recipe, eps=eps, seed=seed, device=torch.device(device), limit=limit, data_dir=data_dir, **settings
     )
     rates, losses = _sweep(prepared, seed, lowest, highest, steps)
-    return propose(rates, losses)
+    return propose(rates, losses, prepared.recipe.schedule)
 
 
-def propose(rates: list[float], losses: list[float]) -> RangeTest:
-    """Read the two bounds from a curve of rising ``rates`` and the ``losses`` at them, 20 or more of each.
+def propose(rates: list[float], losses: list[float], schedule: Schedule) -> RangeTest:
+    """Read the two bounds for a ``schedule`` from a curve of rising ``rates`` and the ``losses``, 20 or more of each.
 
     The loss is averaged over a window of a twentieth of the curve on either side. Of its descent, from the first
     value to the lowest, the lower bound is the rate at which a tenth is done, the upper the one at which nine
@@ -112,6 +114,7 @@ def propose(rates: list[float], losses: list[float]) -> RangeTest:
         smoothed=smoothed,
         base_learning_rate=reached(LEARNT),
         learning_rate=reached(LEARNT_ENOUGH),
+        schedule=schedule,
     )
 
 

@@ -14,6 +14,7 @@ Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
 Keep = Literal["pgd", "loss", "one-step", "clean"]
+Schedule = Literal["constant", "cyclic"]
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 
@@ -32,6 +33,7 @@ class Settings(TypedDict, total=False):
     scenario: Scenario | None
     bias: Bias | None
     memories: int | None
+    bias_layers: tuple[str, ...] | None
     apb_eps: float | None
     apb_direction: Direction | None
     fixed_examples: Path | None
@@ -67,13 +69,16 @@ class Recipe:
         precision: of the passes through the model; weights, Adam's state and what is counted are float32.
         bias: of the fully connected layers: plain, or a perturbation bias (Wen & Itti, Algorithms 1 and 2).
         memories: h of a multimodal perturbation bias.
+        bias_layers: the fully connected layers that get a perturbation bias, by the names of their modules; none
+            named means all of them.
         apb_eps: the step of a perturbation bias a batch, in its own units.
         apb_direction: of that step: down the loss, as Algorithm 2 reads, or up.
         fixed_examples: checkpoint of the model whose FGSM examples, made once, stand for x'.
         pnil: put a noise injection layer before the first layer (Schwinn et al., equations 2 and 3).
         pnil_at: and before these layers, by the names of their modules.
         eot: gradients summed for a step of the examples, L in Algorithm 1 of Schwinn et al.
-        step_size: of the examples, a fraction of the pixel range; None stands for their own default.
+        step_size: of the examples, a fraction of the pixel range in (0, 1], for R+FGSM no more than eps; None
+            stands for their own default.
         pgd_steps: steps of PGD examples.
         clip_examples: clip NFGSM examples to [0, 1].
 
@@ -91,12 +96,13 @@ class Recipe:
     batch_size: int
     learning_rate: float
     base_learning_rate: float = 0.0
-    schedule: Literal["constant", "cyclic"]
+    schedule: Schedule
     keep: Keep | None = None
     stop_on_collapse: bool = False
     precision: Precision = "auto"
     bias: Bias = "plain"
     memories: int = 8
+    bias_layers: tuple[str, ...] = ()
     apb_eps: float = 0.03
     apb_direction: Direction = "descent"
     fixed_examples: Path | None = None
@@ -111,10 +117,11 @@ class Recipe:
         for name in ("epochs", "batch_size", "memories", "eot", "pgd_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{flag(name)} {getattr(self, name)}: it must be 1 or more")
-        for name in ("learning_rate", "apb_eps", "step_size"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{flag(name)} {value}: it must be a positive number, such as 0.001")
+        for name in ("learning_rate", "apb_eps"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{flag(name)} {getattr(self, name)}: it must be a positive number, such as 0.001")
+        if self.step_size is not None and not 0 < self.step_size <= 1:
+            raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
         if not 0 <= self.base_learning_rate < self.learning_rate:
             raise InputError(
                 f"--base-learning-rate {self.base_learning_rate}: it must lie in [0, {self.learning_rate}), "
@@ -157,13 +164,14 @@ class Need(NamedTuple):
 NEEDS = {
     "stop_on_collapse": Need("scenario", ("adv", "both")),
     "memories": Need("bias", ("multimodal",)),
+    "bias_layers": Need("bias", ("naive", "multimodal")),
     "apb_eps": Need("bias", ("naive", "multimodal")),
     "apb_direction": Need("bias", ("naive", "multimodal")),
     "fixed_examples": Need("scenario", ("adv", "both")),
     "pnil_at": Need("pnil", (True,)),
 }
 
-BIAS = frozenset({"bias", "memories", "apb_eps", "apb_direction"})
+BIAS = frozenset({"bias", "memories", "bias_layers", "apb_eps", "apb_direction"})
 NOISE = frozenset({"pnil", "pnil_at", "eot", "base_learning_rate"})
 
 _first_paper = partial(
@@ -259,17 +267,11 @@ def _check_needs(recipe: Recipe, asked: Iterable[str]) -> None:
     for setting in asked:
         need = NEEDS.get(setting)
         if need is not None and (value := getattr(recipe, need.setting)) not in need.values:
-            wanted = " or ".join(_state(need.setting, wanted) for wanted in need.values)
+            if need.values == (True,):
+                raise InputError(f"{flag(setting)} needs {flag(need.setting)} (recipe '{recipe.name}')")
+            wanted = " or ".join(f"{need.setting} {wanted}" for wanted in need.values)
             raise InputError(
-                f"{flag(setting)} does not go with {_state(need.setting, value)} (recipe '{recipe.name}'), "
-                f"only with {wanted}"
+                f"{flag(setting)} does not go with {need.setting} {value} (recipe '{recipe.name}'), only with {wanted}"
             )
     if recipe.name == "apb" and recipe.bias == "plain":
         raise InputError(f"--bias plain does not go with the recipe 'apb': that is the recipe '{recipe.scenario}'")
-
-
-def _state(setting: str, value: str | bool) -> str:
-    """How a message names a setting's value: ``bias naive``, ``--pnil``, ``no --pnil``."""
-    if isinstance(value, bool):
-        return flag(setting) if value else f"no {flag(setting)}"
-    return f"{setting} {value}"

@@ -54,15 +54,22 @@ def schedule_of(recipe: Recipe, steps: int) -> Schedule:
 
 
 def triangular(optimizer: Optimizer, *, low: float, high: float, steps: int) -> LRScheduler:
-    """One triangle (Smith 2017): from ``low`` to ``high`` in 40 % of the ``steps``, and back in the rest."""
-    up = max(1, round(RISE * steps))
+    """One triangle (Smith 2017): from ``low`` to ``high`` in 40 % of the ``steps``, and back in the rest.
+
+    The two ends lie one step before the first and one after the last: with a ``low`` of 0 a step there would
+    train nothing.
+    """
+    up = max(1, round(RISE * (steps + 1)))
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = low
     return CyclicLR(
         optimizer,
         base_lr=low,
         max_lr=high,
         step_size_up=up,
-        step_size_down=max(1, steps - up),
+        step_size_down=steps + 1 - up,
         cycle_momentum=False,
+        last_epoch=0,  # its first rate is then that of step 1
     )
 
 

@@ -23,7 +23,7 @@ from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe, Settings, recipe_for
-from advtool.training.validation import pgd_images
+from advtool.training.validation import draws_of, pgd_images
 
 
 def train(
@@ -42,6 +42,9 @@ def train(
     """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
 
     Equal arguments give equal weights, bit for bit, on the CPU at one thread count, torch build and precision.
+    The epoch is kept by clean accuracy where only clean images train, else by PGD accuracy (``keep`` chooses).
+    Epochs whose accuracy on examples does not exceed what guessing reaches tie, and one-step, then clean accuracy
+    decide (:func:`advtool.training.history.best`).
 
     Args:
         data: training images, or what :func:`advtool.data.load` takes. A fixed validation set is carved from
@@ -124,7 +127,7 @@ def prepare(
     """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
-    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps))
+    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
     split = data if isinstance(data, Split) else load(data, "train", data_dir)
     training, validation = (part.to(device) for part in _carve(split, limit))
     architecture = _architecture(chosen, split)
@@ -145,7 +148,11 @@ def prepare(
             "torch": torch.__version__,
             "python": platform.python_version(),
         },
-        metrics={"validation_images": len(validation), "pgd_images": len(pgd_images(validation))},
+        metrics={
+            "validation_images": len(validation),
+            "pgd_images": len(pgd_images(validation)),
+            "pgd_draws": draws_of(chosen),
+        },
     )
     model = model.to(memory_format=precision.layout(model))
     return Prepared(recipe=chosen, header=header, model=model, training=training, validation=validation, fixed=fixed)
@@ -188,10 +195,16 @@ def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Mod
         model = models.build(architecture)
         if recipe.bias == "plain":
             return model
-        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories)
+        layers = recipe.bias_layers or None
+        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
 
 
-def _checked_eps(eps: float) -> float:
+def _checked_eps(eps: float, recipe: Recipe) -> float:
     if not 0 < eps <= 1:
         raise InputError(f"--eps {eps}: it must lie in (0, 1], a fraction of the pixel range")
+    if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
+        raise InputError(
+            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}], for its random step takes "
+            "what it leaves of eps"
+        )
     return eps

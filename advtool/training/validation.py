@@ -1,5 +1,6 @@
 """What is measured after every epoch, on images that training never sees."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from advtool.training.recipes import Recipe
 BATCH_SIZE = 500
 PGD_IMAGES = 500
 PGD_STEPS = 10
+DRAWS = 5
+"""Of the noise of a PNIL, for PGD: gradients summed for a step, and passes that a prediction averages over."""
 
 Batch = tuple[Tensor, Tensor]
 """Images float32 (N, C, H, W) in [0, 1], and labels int64 (N,)."""
@@ -38,6 +41,7 @@ def measure(
 
     Examples are searched in the recipe's precision, and counted in float32. One-step examples are of the kind
     that the recipe trains on (FGSM for PGD training); PGD takes 10 steps of 2.5 eps/10, on a fixed 500 images.
+    With a PNIL each gradient and each prediction under PGD is over :func:`draws_of` draws of its noise.
 
     Args:
         model: on the device of the split.
@@ -48,6 +52,7 @@ def measure(
         fixed: examples of all the split's images made from another model, float32 (N, C, H, W) in [0, 1].
     """
     model.eval()
+    draws = draws_of(recipe)
 
     def attack(kind: str, **settings: Any) -> Attack:
         def make(x: Tensor, y: Tensor) -> Tensor:
@@ -57,7 +62,7 @@ def measure(
         return make
 
     few = pgd_images(split)
-    pgd, adversarial_loss = accuracy_and_loss(model, _batches(few, attack("pgd", steps=PGD_STEPS)))
+    pgd, adversarial_loss = accuracy_and_loss(model, _batches(few, attack("pgd", steps=PGD_STEPS, eot=draws)), draws)
     one_step, settings = _one_step(recipe)
     noise = _noise(model, few)
     return Measured(
@@ -76,10 +81,18 @@ def pgd_images(split: Split) -> Split:
     return first_images(split, PGD_IMAGES)
 
 
+def draws_of(recipe: Recipe) -> int:
+    """How often a model is asked for a gradient or a prediction under PGD: a PNIL makes it random."""
+    return DRAWS if recipe.pnil else 1
+
+
 @torch.no_grad()
-def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch]) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross entropy in nats, both of all images of at least one batch."""
-    counts = torch.stack([_count(model(x), y) for x, y in batches])
+def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1) -> tuple[float, float]:
+    """Accuracy in [0, 1] and mean cross entropy in nats, both of all images of at least one batch.
+
+    With several ``draws`` a prediction is their mean softmax, as the votes of an evaluation are.
+    """
+    counts = torch.stack([_count(_predict(model, x, draws), y) for x, y in batches])
     images, correct, loss = counts.sum(dim=0).tolist()
     return correct / images, loss / images
 
@@ -92,6 +105,15 @@ def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
 def _noise(model: nn.Module, split: Split) -> NoiseLevels | None:
     layer = input_pnil(model)
     return None if layer is None else noise_levels(layer, to_float(split.images))
+
+
+def _predict(model: nn.Module, x: Tensor, draws: int) -> Tensor:
+    """Logits (N, classes), or the log of the mean softmax over several draws."""
+    if draws == 1:
+        logits: Tensor = model(x)
+        return logits
+    answers = torch.stack([model(x).log_softmax(1) for _ in range(draws)])
+    return answers.logsumexp(0) - math.log(draws)
 
 
 def _count(logits: Tensor, y: Tensor) -> Tensor:
