@@ -83,6 +83,21 @@ def as_labels(labels: Any, images: Tensor) -> Tensor:
     return tensor.long()
 
 
+def as_indices(indices: Any, images: Tensor) -> list[int]:
+    """Of each image its index in the data set that it comes from; None counts from 0.
+
+    Raises:
+        InputError: not one integer of at least 0 for each image.
+    """
+    if indices is None:
+        return list(range(len(images)))
+    tensor = indices.detach().cpu() if isinstance(indices, Tensor) else torch.as_tensor(np.asarray(indices))
+    integers = not (tensor.is_floating_point() or tensor.dtype is torch.bool)
+    if tensor.shape != images.shape[:1] or not integers or int(tensor.min()) < 0:
+        raise InputError(f"indices must be ({len(images)},), one integer of at least 0 an image")
+    return [int(index) for index in tensor]
+
+
 def check_weights(model: nn.Module) -> None:
     """Refuse weights that are NaN or infinite.
 
