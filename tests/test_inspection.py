@@ -11,6 +11,7 @@ from torch.autograd import grad
 
 import advtool
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.errors import InputError
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
 from tests.models import NoisyInput, mlp
@@ -260,3 +261,15 @@ def test_a_model_whose_outputs_do_not_vary_is_told_too() -> None:
     model = mlp(SHAPE)
     advtool.evaluate(model, images(), model(images()).argmax(1), attacks=["fgsm"], observer=Notes())
     assert "outputs do not vary between identical calls: 1 EOT draw a gradient, 1 vote a prediction" in Notes.heard
+
+
+def test_a_model_that_works_in_place_on_its_input_is_refused_in_words() -> None:
+    model = Around(before=lambda x: x.mul_(2).sub_(1))
+    with pytest.raises(InputError, match=r"changes its input in place.*clone"):
+        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])
+
+
+def test_a_model_that_autograd_refuses_is_told_in_words() -> None:
+    model = Around(before=lambda x: x // 0.25 * 0.25)
+    with pytest.raises(InputError, match=r"cannot be differentiated .*floor_divide.*torch\.floor"):
+        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd_margin import negative_margin
+from advtool.errors import InputError
 
 ROUNDING = 1e-3
 """Share of the largest logit by which answers may differ because a batch of another shape sums in another order."""
@@ -50,12 +51,15 @@ def inspect(estimator: EOTClassifier, model: nn.Module, x: Tensor, y: Tensor, *,
     """Ask the model; it is in eval mode, on the device of ``x`` (N, C, H, W) and ``y`` (N,).
 
     The caller seeds the global generators.
+
+    Raises:
+        InputError: autograd refuses an operation of the model.
     """
     few = x[:8]
     with _watch_for_autograd() as seen, torch.enable_grad():
         answer = model(few.clone().requires_grad_())
     logits = estimator.logits(x)
-    _, gradient = estimator.scores_and_gradient(x, y, eot=1)
+    gradient = _gradient(estimator, x, y)
     return Inspection(
         train_mode=train_mode,
         batch_dependent=(_mean_depends_on_the_batch if estimator.randomised else _depends_on_the_batch)(model, few),
@@ -66,6 +70,18 @@ def inspect(estimator: EOTClassifier, model: nn.Module, x: Tensor, y: Tensor, *,
         saturated=_share(logits.softmax(1).amax(1) == 1),
         vanishing=_share(gradient.abs().flatten(1).amax(1) < VANISHING),
     )
+
+
+def _gradient(estimator: EOTClassifier, x: Tensor, y: Tensor) -> Tensor:
+    try:
+        return estimator.scores_and_gradient(x, y, eot=1)[1]
+    except RuntimeError as error:
+        if "derivative for" not in str(error):
+            raise
+        raise InputError(
+            f"the model cannot be differentiated ({error}): use an operation that can be, e.g. torch.floor(x / a) "
+            "for x // a, or put it behind x.detach()"
+        ) from None
 
 
 @contextmanager
