@@ -68,7 +68,8 @@ class Comparison(_Record):
     attacks: list[PairedAttack]
     effective_robustness: PairedMinimum | None
     worst_case: PairedAccuracy
-    """images that survive every attack that both runs made"""
+    """images that survive every attack that both runs made, or of two cascades with different attacks every one
+    that saw all images in both"""
     notes: list[str]
     """in what else the runs differ than in their model"""
 

@@ -103,9 +103,12 @@ class RescoredAttack(_Record):
 
     name: str
     examples: int
+    originals_correct: int
+    """of them: the model is right about the image that the example was made from"""
     fooling: int
-    """of them: in the ball, in the clip range and misclassified"""
+    """of these: the example is in the ball, in the clip range and misclassified"""
     share: float | None
+    """``fooling`` of ``originals_correct``"""
     interval: Interval | None
 
 

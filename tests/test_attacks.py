@@ -449,3 +449,10 @@ def art_classifier(model: nn.Module) -> PyTorchClassifier:
         clip_values=(0.0, 1.0),
         device_type="cpu",
     )
+
+
+@pytest.mark.parametrize("name", ["pgd-margin", "apgd-targeted", "pgd-smooth", "transfer"])
+@pytest.mark.parametrize("parameter", ["eot", "steps"])
+def test_a_bad_parameter_is_told_by_the_name_that_was_asked_for(name: str, parameter: str) -> None:
+    with pytest.raises(InputError, match=rf"^{name}: {parameter}=0 must be an integer"):
+        attack(name, estimator(mlp()), 0.1, **{parameter: 0})

@@ -112,7 +112,8 @@ def test_logits_times_100_are_found_out_and_change_nothing() -> None:
 
 
 def test_rounding_to_16_levels_is_found_out() -> None:
-    result = audit(Rounded(network("nfgsm")))
+    plain, result = audit(network("nfgsm")), audit(Rounded(network("nfgsm")))
+    assert result.worst_case.accuracy <= plain.worst_case.accuracy + 0.03, "rounding itself may cost, it must not gain"
     pgd = result.attacks[1].accuracy
     assert pgd is not None
     assert pgd > result.worst_case.accuracy + 0.15

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import advtool
-from advtool.attacks.registry import ATTACKS, SUITES
+from advtool.attacks.registry import SUITES
 from advtool.data import first_images, load, to_float
+from advtool.evaluation.diagnostics import CODES
 
 ROOT = Path(__file__).parent.parent
 SECTION = re.compile(r"^### (\S+)$(?:(?!^###).)*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)
@@ -26,9 +27,7 @@ def names(digits_checkpoint: Path) -> dict[str, Any]:
 
 
 def test_the_page_explains_every_code() -> None:
-    source = (ROOT / "advtool" / "evaluation" / "diagnostics.py").read_text()
-    codes = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source)) - ATTACKS.keys()
-    assert codes | {"probabilities"} == {code for code, _ in EXAMPLES}
+    assert set(CODES) == {code for code, _ in EXAMPLES}
 
 
 def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +57,11 @@ def test_models_that_hide_their_gradients_are_found_out(
     pgd = next(attack.accuracy for attack in result.attacks if attack.name == "pgd")
     assert pgd - result.worst_case.accuracy >= above
     assert code in {warning.code for warning in result.warnings if warning.kind == "masking"}
+
+
+def test_a_sweep_of_a_masked_model_says_that_its_attack_does_not_attack(data_dir: Path) -> None:
+    model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / "mnist-lenet-apb-ascent.safetensors")
+    split = first_images(load("mnist", "test", data_dir), 100)
+    result = advtool.sweep_eps(model, to_float(split.images), split.labels, eps=[0.1, 0.5], attacks=["pgd(steps=20)"])
+    told = [(finding.code, finding.value) for finding in result.warnings if finding.kind == "masking"]
+    assert told == [("survives-half-the-range", 0.5)]

@@ -11,6 +11,7 @@ import pytest
 import advtool
 from advtool.attacks.registry import SUITES, Scope, parse
 from advtool.errors import InputError
+from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import DIAGNOSED, probed
 from advtool.evaluation.statistics import wilson_interval
 from tests.models import NoisyInput, mlp
@@ -253,3 +254,76 @@ def check_document(document: dict[str, Any]) -> None:
     for warning in document["warnings"]:
         assert {"code", "kind", "message"} <= set(warning)
         assert warning["kind"] in ("masking", "strength", "setup")
+
+
+def test_probes_are_told_apart_and_their_examples_are_not_kept(tmp_path: Path) -> None:
+    audit(tmp_path, images=60, save_adversarial=True)
+    lines = [json.loads(line) for line in (tmp_path / "images.jsonl").read_text().splitlines()]
+    names = {f"pgd at eps {radius:g}" for radius in probed(EPS)}
+    right = [line for line in lines if line["clean"]["prediction"] == line["label"]]
+    assert all(line["probes"].keys() == names for line in right)
+    assert not any("at eps" in name for line in lines for name in line["attacks"])
+    assert any("pgd" in path.name for path in (tmp_path / "adversarial").iterdir())
+    assert not [path.name for path in (tmp_path / "adversarial").iterdir() if "at-eps" in path.name]
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "shards").iterdir()}
+    audit(tmp_path, images=60, save_adversarial=True)
+    assert {path: path.stat().st_mtime_ns for path in shards} == shards, "a probe without examples is finished"
+
+
+def test_an_extra_strong_attack_does_not_silence_the_diagnostics() -> None:
+    """PGD leaves enough to ask what hides it, whatever other attacks leave."""
+    alone = audit_of_masked("audit")
+    assert "search-far-below-pgd" in alone
+    assert "margin-beats-cross-entropy" in alone
+    assert alone <= audit_of_masked("audit", "square(queries=300)", "pgd-margin(steps=30)")
+
+
+def audit_of_masked(*attacks: str) -> set[str]:
+    model = Scaled(mlp(), 10_000)
+    x, y = labelled(model, 60)
+    result = advtool.evaluate(model.eval(), x, y, eps=0.3, attacks=attacks, pgd_steps=10)
+    return {finding.code for finding in result.warnings if finding.kind == "masking"}
+
+
+def test_progress_tells_the_survivors_of_the_cascade() -> None:
+    """As the table does: an attack also sees images that were lost before, and probes are no attacks."""
+    listener = Finishes()
+    result = audit(observer=listener)
+    for attack in result["attacks"]:
+        assert listener.standing[attack["name"]] == attack.get("survivors_out", attack.get("robust"))
+    assert {name for name in listener.standing if "at eps" in name} == {
+        f"probe, pgd at eps {radius:g}" for radius in probed(EPS)
+    }
+
+
+class Finishes(Observer):
+    def __init__(self) -> None:
+        self.standing: dict[str, int] = {}
+
+    def finish(self, stage: str, standing: int) -> None:
+        self.standing[stage] = standing
+
+
+def test_a_comparison_of_cascades_with_other_attacks_counts_those_that_saw_every_image(tmp_path: Path) -> None:
+    """What fell to an attack that only B ran is lost before B's later stages; that must not count against B."""
+    audit(tmp_path / "a")
+    audit(tmp_path / "b", attacks=["audit", "square(queries=300)"])
+    result = advtool.compare(tmp_path / "a", tmp_path / "b")
+    assert (result.worst_case.difference, result.worst_case.only_a) == (0, 0), "the same model, the same attacks"
+    assert "left out, since only B ran it: square(queries=300)" in result.notes
+    assert any("the worst case is that of fgsm, pgd" in note for note in result.notes)
+    same = advtool.compare(tmp_path / "a", tmp_path / "a").worst_case
+    assert same.accuracy_a < result.worst_case.accuracy_a, "equal cascades count every attack"
+
+
+@pytest.mark.parametrize(
+    ("attacks", "surrogate", "words"),
+    [
+        (["pgd"], mlp(seed=1), "--surrogate: no attack of this run uses it"),
+        (["transfer"], mlp(classes=7), "surrogate: it tells 7 classes apart and the model 4"),
+        (["transfer"], mlp((1, 5, 5)), "surrogate: the model does not take images"),
+    ],
+)
+def test_a_surrogate_that_does_not_fit_is_refused_as_such(attacks: list[str], surrogate: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        audit(attacks=attacks, surrogate=surrogate, images=10)

@@ -136,6 +136,17 @@ def test_the_same_drop_of_scattered_images_is_no_masking() -> None:
     note = only(findings(contest("square", first(800), rival)), "gradient-free-beats-gradient")
     assert (note.kind, note.drop) == ("strength", 0.05)
     assert 0 < note.interval[0] < 0.03
+    assert "less than a trick" not in note.message
+    assert f"may be as small as {100 * note.interval[0]:.1f} points" in note.message
+
+
+def test_the_baseline_that_was_beaten_is_named() -> None:
+    """The strongest attack along the gradient, not PGD as such."""
+    robust = {"pgd": first(900), "pgd-margin": first(800), "square": first(600), "transfer": first(600)}
+    found = findings(evidence(robust=robust, names={name: name for name in robust}, in_cascade=False))
+    told = {finding.code: finding.message for finding in found}
+    for code in ("gradient-free-beats-gradient", "transfer-beats-white-box"):
+        assert "more images than pgd-margin, the strongest" in told[code]
 
 
 def test_a_drop_that_chance_explains_is_not_even_a_note() -> None:

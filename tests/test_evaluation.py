@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import advtool
 from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import EOTClassifier, Randomness
-from advtool.attacks.registry import ATTACKS
+from advtool.attacks.registry import ATTACKS, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import probe
 from advtool.evaluation.observer import Observer
@@ -211,14 +211,22 @@ def test_luck_is_no_attack() -> None:
     assert result.worst_case.accuracy >= 0.98
 
 
-def test_seeds_agree_on_a_random_model_within_their_intervals() -> None:
-    noisy = NoisyInput(mlp(SHAPE), 0.1)
-    x, y = labelled(noisy.model, 300)
+@pytest.mark.parametrize("attack", ["pgd", "audit"])
+def test_seeds_agree_on_a_pnil_model_within_their_intervals(attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each accuracy lies in the other's interval, and the noise is large enough to matter."""
+    short = {"pgd": Scope.every, "pgd-margin": Scope.diagnosed, "square(queries=20)": Scope.survivors}
+    monkeypatch.setitem(SUITES, "audit", short)
+    model = advtool.with_pnil(mlp(SHAPE), input_shape=SHAPE).eval()
+    x, y = labelled(mlp(SHAPE), 200)
     first, second = (
-        advtool.evaluate(noisy, x, y, eps=0.05, attacks=["pgd"], pgd_steps=10, seed=seed) for seed in (0, 1)
+        advtool.evaluate(model, x, y, eps=0.05, attacks=attack, pgd_steps=6, seed=seed, eot=5) for seed in (0, 1)
     )
-    low, high = first.attacks[0].interval
-    assert low <= second.attacks[0].accuracy <= high
+    assert 0.05 < first.worst_case.accuracy < first.clean.accuracy - 0.05
+    assert first.attacks[0].robust != second.attacks[0].robust or first.clean != second.clean, "no noise at all"
+    pairs = [(first.clean, second.clean), (first.worst_case, second.worst_case), (first.attacks[0], second.attacks[0])]
+    for one, other in pairs:
+        assert one.interval[0] <= other.accuracy <= one.interval[1]
+        assert other.interval[0] <= one.accuracy <= other.interval[1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch.autograd import grad
 
 import advtool
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
+from advtool.errors import InputError
 from advtool.evaluation.inspection import Inspection, inspect
+from advtool.evaluation.observer import Observer
 from tests.models import NoisyInput, mlp
 from tests.test_gradient_attacks import Scaled
 
@@ -224,3 +227,49 @@ def test_train_mode_is_told_and_kept() -> None:
     assert result.clean.accuracy == 1, "evaluated in eval mode"
     assert model[0].training
     assert not model[1].training
+
+
+@pytest.mark.parametrize("once_a_call", [False, True])
+@pytest.mark.parametrize("wrong", [Batch, Place])
+def test_a_noisy_model_that_looks_at_its_batch_is_found_out(wrong: Callable[[], nn.Module], once_a_call: bool) -> None:
+    randomness = Randomness.each_call if once_a_call else Randomness.each_image
+    model = NoisyInput(wrong(), 0.05, once_a_call=once_a_call)
+    assert facts(model, randomness=randomness).batch_dependent
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pixelwise_noise_does_not_look_at_its_batch(seed: int) -> None:
+    model = advtool.with_pnil(mlp(SHAPE, seed=seed), input_shape=SHAPE)
+    torch.manual_seed(seed)
+    for count in (1, 8):
+        assert not facts(model, randomness=Randomness.each_image, count=count).batch_dependent
+
+
+def test_noise_that_no_seed_reaches_averages_out() -> None:
+    own = torch.Generator().manual_seed(0)
+    model = Around(before=lambda x: x + 0.3 * torch.randn(x.shape, generator=own))
+    assert not facts(model, randomness=Randomness.each_image).batch_dependent
+
+
+def test_a_model_whose_outputs_do_not_vary_is_told_too() -> None:
+    class Notes(Observer):
+        heard: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.heard.append(message)
+
+    model = mlp(SHAPE)
+    advtool.evaluate(model, images(), model(images()).argmax(1), attacks=["fgsm"], observer=Notes())
+    assert "outputs do not vary between identical calls: 1 EOT draw a gradient, 1 vote a prediction" in Notes.heard
+
+
+def test_a_model_that_works_in_place_on_its_input_is_refused_in_words() -> None:
+    model = Around(before=lambda x: x.mul_(2).sub_(1))
+    with pytest.raises(InputError, match=r"changes its input in place.*clone"):
+        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])
+
+
+def test_a_model_that_autograd_refuses_is_told_in_words() -> None:
+    model = Around(before=lambda x: x // 0.25 * 0.25)
+    with pytest.raises(InputError, match=r"cannot be differentiated .*floor_divide.*torch\.floor"):
+        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])

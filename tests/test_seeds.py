@@ -123,3 +123,12 @@ def test_the_command_repeats_and_judges_the_lowest_worst_case(
     assert json.loads(alone.out) == document["evaluations"][1]
     app([*asked, "--seeds", "2", "--run-dir", "mine"], standalone_mode=False)
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["seed-0", "seed-1"]
+
+
+def test_a_surrogate_takes_part_in_the_evaluation_of_each_seed() -> None:
+    surrogate = mlp(seed=1)
+    result = evaluate([0, 1], attacks=["fgsm", "transfer(steps=5)"], surrogate=surrogate)
+    assert [attack.name for attack in result.summary.attacks] == ["fgsm", "transfer(steps=5)"]
+    settings = {**SETTINGS, "attacks": ["fgsm", "transfer(steps=5)"], "surrogate": surrogate}
+    alone = advtool.evaluate(NoisyInput(mlp(), 0.3), *images(100), seed=1, **settings)
+    assert without_times(result.evaluations[1].to_dict()) == without_times(alone.to_dict())

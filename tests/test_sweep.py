@@ -328,3 +328,10 @@ def test_the_command_draws_goes_on_and_answers(tmp_path: Path, digits_checkpoint
     again = advtool_command("sweep", "eps", "--eps", "0.1,0.05,0", *options)
     assert "4 of 6 shards are finished" in again.stderr
     assert without_times(json.loads(again.stdout)) == without_times(document)
+
+
+@pytest.mark.parametrize("stranger", ["old-eps-0.1", "eps-notes", "eot-5"])
+def test_a_folder_with_something_else_is_no_sweep(stranger: str, tmp_path: Path) -> None:
+    (tmp_path / stranger).mkdir()
+    with pytest.raises(InputError, match="is no sweep over eps"):
+        small_eps_sweep(run_dir=tmp_path)

@@ -99,7 +99,8 @@ def parse(texts: Iterable[str], *, surrogate: bool = False) -> list[AttackSpec]:
     tells whether there is a model to transfer from.
 
     Raises:
-        InputError: an unknown name (the nearest is named), unknown parameter or bad spelling.
+        InputError: an unknown name (the nearest is named), unknown parameter or bad spelling; ``transfer`` without
+            a surrogate.
     """
     specs: dict[str, AttackSpec] = {}
     for text in texts:
@@ -134,7 +135,11 @@ def build(
         return ArtAttack(estimator, spec.name.removeprefix(ART), parameters, eps=eps)
     if spec.name == "transfer":
         parameters["surrogate"] = surrogate
-    return ATTACKS[spec.name](estimator, eps=eps, **parameters)
+    try:
+        return ATTACKS[spec.name](estimator, eps=eps, **parameters)
+    except InputError as error:
+        _, _, reason = str(error).partition(": ")  # the class may be another attack's parent, or have another name
+        raise InputError(f"{spec.name}: {reason}") from None
 
 
 def _parse_one(text: str, scope: Scope) -> AttackSpec:

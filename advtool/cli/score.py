@@ -7,7 +7,7 @@ import typer
 
 from advtool.cli.answer import Format, FormatName, Output, answer
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.subject_options import Votes
+from advtool.cli.progress import say
 from advtool.errors import InputError
 
 EPILOG = """
@@ -27,7 +27,16 @@ def score(
         Path | None,
         typer.Option("--checkpoint", metavar="FILE", help="The model to fool.", show_default="the run's own"),
     ] = None,
-    votes: Votes = None,
+    votes: Annotated[
+        int | None,
+        typer.Option(
+            "--votes",
+            min=1,
+            metavar="N",
+            help="Draws of a prediction.",
+            show_default="the run's; another model's: 1, or 20 if random",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of a random model's fresh draws.")] = 1,
     device: Device = DeviceName.auto,
     format: FormatName = Format.table,
@@ -36,7 +45,9 @@ def score(
     """Classify a run's saved adversarial examples again.
 
     In float32 and, for a random model, with fresh draws. On the run's own
-    model every example must fool again; on another one you see the transfer.
+    model every example must fool again, or the exit code is 1; if that model is
+    random, the share is told. On another model you see what transfers, of the
+    images that it gets right.
     """
     from advtool import checkpoints, models
     from advtool.evaluation.finished import read_finished
@@ -57,3 +68,6 @@ def score(
     model = models.load_checkpoint(path)
     result = score_run(run, model, seed=seed, votes=votes, device=place, checkpoint=described)
     answer(result, format, output, formats=SCORE_FORMATS, renderable=report.renderable)
+    if result.agrees is False:
+        say("the score disagrees with the run: not every example fools the run's own model again")
+        raise typer.Exit(1)

@@ -93,6 +93,8 @@ class Subject:
     header: Header
     model: nn.Module
     split: Split
+    indices: list[int]
+    """of the split's images in the data set's own order"""
     origin: dict[str, Any]
     """the checkpoint as a result describes it"""
     title: str
@@ -107,6 +109,7 @@ class Subject:
             "model": self.model,
             "images": to_float(self.split.images),
             "labels": self.split.labels,
+            "indices": self.indices,
             "dataset": DatasetInfo(name=self.split.name, split="test", images=len(self.split)),
             "checkpoint": self.origin,
         }
@@ -119,13 +122,17 @@ class Subject:
         """
         from advtool import checkpoints, models
 
-        theirs, ours = checkpoints.read_header(path).architecture, self.header.architecture
+        try:
+            theirs, model = checkpoints.read_header(path).architecture, models.load_checkpoint(path)
+        except InputError as error:
+            raise InputError(f"--surrogate: {error}") from None
+        ours = self.header.architecture
         if (theirs.input_shape, theirs.classes) != (ours.input_shape, ours.classes):
             raise InputError(
                 f"--surrogate '{path}' takes images {theirs.input_shape} of {theirs.classes} classes, the model "
                 f"{ours.input_shape} of {ours.classes}: name one that was trained for the same task"
             )
-        return models.load_checkpoint(path)
+        return model
 
     def run_folder(self, asked: dict[str, Any], device: torch.device, purpose: str = "") -> Path:
         """Where a run lives that was given no folder: the same question finds the same one.
@@ -164,7 +171,8 @@ def open_subject(checkpoint: Path | None, dataset: str | None, images: int, data
     except InputError as error:
         hint = "" if dataset else " (the checkpoint's data set; --dataset names another)"
         raise InputError(f"{error}{hint}") from None
-    split = data.first_images(test, None if images == ALL else images)
+    chosen = data.first_indices(test, None if images == ALL else images)
+    split = test[chosen]
     models.check_images(header.architecture, split.shape)
     title = f"{'' if checkpoint else 'the newest checkpoint, '}{path}"
-    return Subject(path, header, model, split, checkpoints.describe(path, header), title)
+    return Subject(path, header, model, split, chosen.tolist(), checkpoints.describe(path, header), title)

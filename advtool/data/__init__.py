@@ -5,7 +5,7 @@ Other modules import from here, never from the files of this package.
 
 from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps
 from advtool.data.loading import fetch, load
-from advtool.data.split import Split, SplitName, first_images, to_float, train_validation
+from advtool.data.split import Split, SplitName, first_images, first_indices, to_float, train_validation
 
 __all__ = [
     "KNOWN",
@@ -17,6 +17,7 @@ __all__ = [
     "default_eps",
     "fetch",
     "first_images",
+    "first_indices",
     "load",
     "to_float",
     "train_validation",

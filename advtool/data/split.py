@@ -68,9 +68,18 @@ def first_images(split: Split, count: int | None) -> Split:
     Raises:
         InputError: ``count`` is below 1.
     """
+    return split[first_indices(split, count)]
+
+
+def first_indices(split: Split, count: int | None) -> Tensor:
+    """Where in ``split`` the images of :func:`first_images` are, int64 (``count``,).
+
+    Raises:
+        InputError: ``count`` is below 1.
+    """
     if count is not None and count < 1:
         raise InputError(f"the number of images must be at least 1, not {count}")
-    return split[_permutation(len(split), _SUBSET_STREAM)[:count]]
+    return _permutation(len(split), _SUBSET_STREAM)[:count]
 
 
 def train_validation(train: Split) -> tuple[Split, Split]:

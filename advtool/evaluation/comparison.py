@@ -19,26 +19,30 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
     """Is one model more robust than the other, or was it luck with the images?
 
     Accuracies are compared on the same images: all of both runs, or the first N where one run saw only those. The
-    worst case is that of the attacks that both made. The intervals and p-values speak of other test images from
-    the same source; how another training would have come out they cannot tell.
+    worst case is that of the attacks that both made; if one made others too, only of those that saw every image in
+    both, since what stood before a later attack of a cascade hangs on the attacks before it. The intervals and
+    p-values speak of other test images from the same source; how another training would have come out they cannot
+    tell.
 
     Args:
         run_a: folder of a finished run.
         run_b: folder of another; the differences are a minus b.
 
     Raises:
-        InputError: one is no finished run, they saw different images, or have no attack in common.
+        InputError: one is no finished run, they saw different images, or have no attack in common that can be
+            compared.
     """
     a, b = read_finished(run_a), read_finished(run_b)
     images = _common_images(a, b)
     shared = [name for name in a.survives if name in b.survives]
-    if not shared:
+    full = [name for name in shared if name in a.full and name in b.full]
+    counted = shared if a.survives.keys() == b.survives.keys() else full
+    if not counted:
         raise InputError(
-            f"the runs have no attack in common ('{a.folder}': {', '.join(a.survives)}; "
+            f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.survives)}; "
             f"'{b.folder}': {', '.join(b.survives)}): evaluate both with the same"
         )
-    of_a, of_b = _part(a, images, shared), _part(b, images, shared)
-    full = [name for name in shared if name in a.full and name in b.full]
+    of_a, of_b = _part(a, images, counted), _part(b, images, counted)
     return Comparison(
         a=_compared(a),
         b=_compared(b),
@@ -47,7 +51,7 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
         attacks=[PairedAttack(name=name, **_paired(of_a.survives[name], of_b.survives[name])) for name in full],
         effective_robustness=_minimum(of_a, of_b, full) if full else None,
         worst_case=PairedAccuracy(**_paired(of_a.worst_case, of_b.worst_case)),
-        notes=list(_notes(a, b, images, shared)),
+        notes=list(_notes(a, b, images, shared, counted)),
     )
 
 
@@ -99,13 +103,18 @@ def _compared(run: FinishedRun) -> ComparedRun:
     return ComparedRun(run=str(run.folder), **run.result.model_dump(include=shown))
 
 
-def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str]) -> Iterator[str]:
+def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
     """In what else the runs differ than in their model."""
     if len(a.clean) != len(b.clean):
         yield f"compared on the first {images} images: A saw {len(a.clean)}, B {len(b.clean)}"
     for letter, run in (("A", a), ("B", b)):
         if alone := [name for name in run.survives if name not in shared]:
             yield f"left out, since only {letter} ran it: {', '.join(alone)}"
+    if some := [name for name in shared if name not in counted]:
+        yield (
+            f"left out, since they saw survivors only, which the other attacks of A and B left: {', '.join(some)}; "
+            f"the worst case is that of {', '.join(counted)}"
+        )
     for key, (of_a, of_b) in differences(_noted(a, shared), _noted(b, shared)).items():
         yield f"{key}: A {of_a}, B {of_b}"
 

@@ -11,7 +11,7 @@ from advtool.attacks.registry import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import Evidence, findings
 from advtool.evaluation.inspection import Inspection
-from advtool.evaluation.stages import DIAGNOSED, Stage, worth_diagnosing
+from advtool.evaluation.stages import BASELINE, DIAGNOSED, Cascade, Stage
 from advtool.evaluation.summary import Records, on_examples, survivors
 from advtool.evaluation.worker import CLEAN
 from advtool.results import AttackResult
@@ -36,23 +36,18 @@ def conclude(
         estimator: the model under test.
         inspection: what it is like.
     """
-    standing = survivors(records[CLEAN])
+    cascade = Cascade(survivors(records[CLEAN]))
     results: list[AttackResult] = []
-    diagnosed = True
     for stage in stages:
-        if stage.probed_eps is not None:
-            continue
-        results.append(summary.attack_result(stage, records[stage.label], standing))
-        robust = survivors(records[stage.label])
-        standing = [stands and survives for stands, survives in zip(standing, robust, strict=True)]
-        if stage.scope is Scope.every:
-            diagnosed = worth_diagnosing(standing)
-    evidence = _evidence(stages, records, standing, x, eps, estimator, inspection, diagnosed=diagnosed)
+        if stage.probed_eps is None:
+            results.append(summary.attack_result(stage, records[stage.label], cascade.standing))
+        cascade.note(stage, survivors(records[stage.label]))
+    evidence = _evidence(stages, records, cascade, x, eps, estimator, inspection)
     return {
         "clean": summary.clean_accuracy(records[CLEAN]),
         "attacks": results,
         "effective_robustness": summary.effective_robustness(results),
-        "worst_case": summary.worst_case(standing),
+        "worst_case": summary.worst_case(cascade.standing),
         "warnings": findings(evidence),
     }
 
@@ -60,30 +55,30 @@ def conclude(
 def _evidence(
     stages: Sequence[Stage],
     records: Mapping[str, Records],
-    standing: Sequence[bool],
+    cascade: Cascade,
     x: Tensor,
     eps: float,
     estimator: EOTClassifier,
     inspection: Inspection,
-    *,
-    diagnosed: bool,
 ) -> Evidence:
     in_cascade = any(stage.scope is not Scope.every for stage in stages)
-    seen = slice(0, DIAGNOSED if in_cascade else len(standing))
+    seen = slice(0, DIAGNOSED if in_cascade else len(cascade.clean))
     low, high = x.aminmax()
-    asked = [stage for stage in stages if stage.scope is Scope.every or (stage.scope is Scope.diagnosed and diagnosed)]
+    compared = {Scope.every, Scope.diagnosed} if cascade.diagnose else {Scope.every}
+    asked = [stage for stage in stages if stage.scope in compared]
     attacks = [stage for stage in asked if stage.probed_eps is None]
     robust = {stage.label: survivors(records[stage.label])[seen] for stage in attacks}
+    names = {stage.label: stage.name for stage in attacks}
     by_eps = {stage.probed_eps: survivors(records[stage.label])[seen] for stage in asked if stage.probed_eps}
     examples = {stage.label: on_examples(records[stage.label])[seen] for stage in attacks}
     return Evidence(
-        clean=survivors(records[CLEAN])[seen],
+        clean=cascade.clean[seen],
         robust=robust,
-        names={stage.label: stage.name for stage in attacks},
+        names=names,
         on_examples={label: correct for label, correct in examples.items() if correct},
-        by_eps=by_eps | ({eps: robust["pgd"]} if by_eps and "pgd" in robust else {}),
+        by_eps=by_eps | _under_pgd(eps, robust, names),
         most_of_a_class=_most_of_a_class(records[CLEAN], seen),
-        worst_case=standing[seen],
+        worst_case=cascade.standing[seen],
         in_cascade=in_cascade,
         inspection=inspection,
         randomness=estimator.randomness,
@@ -92,6 +87,14 @@ def _evidence(
         span=(float(low), float(high)),
         classes=estimator.nb_classes,
     )
+
+
+def _under_pgd(eps: float, robust: Mapping[str, list[bool]], names: Mapping[str, str]) -> dict[float, list[bool]]:
+    """At the run's own eps: of PGD as the probes run it, or of the strongest PGD with other settings."""
+    outcomes = {label: outcome for label, outcome in robust.items() if names[label] == BASELINE}
+    if not outcomes:
+        return {}
+    return {eps: outcomes.get(BASELINE, min(outcomes.values(), key=sum))}
 
 
 def _most_of_a_class(clean: Records, seen: slice) -> int:

@@ -8,7 +8,7 @@ model's accuracy differs by a point or two from attack to attack). Smaller but r
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from advtool.attacks.estimator import Randomness
 from advtool.evaluation.inspection import Inspection
@@ -18,10 +18,44 @@ from advtool.results import Finding
 
 LEAST = 0.03
 """The smallest lower end of the paired interval of a masking code's drop."""
+GREY = 0.5
+"""From this eps on every image can be made the same grey."""
 FAR = 0.10
 """How far the worst case lies below PGD when the search must have been hard."""
 
 Outcome = Sequence[bool]
+
+Kind = Literal["masking", "strength", "setup"]
+
+Code = Literal[
+    "gradient-free-beats-gradient",
+    "margin-beats-cross-entropy",
+    "temperature-beats-cross-entropy",
+    "smoothing-beats-plain-gradient",
+    "straight-through-beats-plain-gradient",
+    "one-step-beats-many-step",
+    "noise-beats-gradient",
+    "transfer-beats-white-box",
+    "search-far-below-pgd",
+    "survives-half-the-range",
+    "accuracy-rises-with-eps",
+    "label-leaking",
+    "noise-breaks-it",
+    "random-model",
+    "too-few-draws",
+    "noise-once-a-call",
+    "batch-dependent",
+    "probabilities",
+    "gradient-in-forward",
+    "no-gradient",
+    "ends-ignored",
+    "train-mode",
+    "narrow-images",
+    "low-clean-accuracy",
+    "worst-case-below-pgd",
+]
+"""Every finding has one of these; docs/audit.md explains each."""
+CODES: tuple[str, ...] = get_args(Code)
 
 
 @dataclass(frozen=True)
@@ -36,7 +70,7 @@ class Evidence:
     on_examples: Mapping[str, Outcome]
     """by label, of one-step attacks: the example made for the image is classified right"""
     by_eps: Mapping[float, Outcome]
-    """robust under PGD at the radii of the probes, and at the run's own"""
+    """robust under PGD at the run's own eps if it ran, and at the radii of a cascade's probes"""
     most_of_a_class: int
     """images classified right of the class that has most of them"""
     worst_case: Outcome
@@ -64,9 +98,10 @@ def findings(evidence: Evidence) -> list[Finding]:
 class Contest:
     """Attacks that should not beat some others, and what it means if one does."""
 
-    code: str
+    code: Code
     names: tuple[str, ...]
     meaning: str
+    """with a place for the name of the attack that was beaten"""
     against: tuple[str, ...] = ("pgd",)
     """the strongest of these counts, so that what differs is what the code names"""
 
@@ -80,7 +115,8 @@ CONTESTS = (
     Contest(
         "gradient-free-beats-gradient",
         ("square", "spsa"),
-        "an attack that never looks at a gradient breaks more images than those that follow it, so it misleads",
+        "an attack that never looks at a gradient breaks more images than {baseline}, the strongest of those that "
+        "follow the model's own, so that misleads",
         against=OWN_GRADIENT,
     ),
     Contest(
@@ -96,29 +132,31 @@ CONTESTS = (
     Contest(
         "smoothing-beats-plain-gradient",
         ("pgd-smooth",),
-        "a gradient averaged over noised inputs breaks more images, so the loss is rough and its gradient local",
+        "a gradient averaged over noised inputs breaks more images than {baseline}, so the loss is rough and its "
+        "gradient local",
         against=SAME_LOSS,
     ),
     Contest(
         "straight-through-beats-plain-gradient",
         ("pgd-straight",),
-        "stepping over rounding or clamping breaks more images, so these only hide the gradient",
+        "stepping over rounding or clamping breaks more images than {baseline}, so these only hide the gradient",
         against=SAME_LOSS,
     ),
     Contest(
         "one-step-beats-many-step",
         ("fgsm",),
-        "a single step breaks more images than many small ones, so the small ones are led astray",
+        "a single step breaks more images than the many small ones of {baseline}, so these are led astray",
     ),
     Contest(
         "noise-beats-gradient",
         ("noise",),
-        "random noise breaks more images than PGD does, so the gradient is worse than none",
+        "random noise breaks more images than {baseline} does, so the gradient is worse than none",
     ),
     Contest(
         "transfer-beats-white-box",
         ("transfer",),
-        "examples made for another model break more images than this one's own gradient does, so it misleads",
+        "examples made for another model break more images than {baseline}, the strongest attack along this one's "
+        "own gradient, so that misleads",
         against=OWN_GRADIENT,
     ),
 )
@@ -148,13 +186,19 @@ def _judge(
         yield _finding(
             contest.code,
             "masking",
-            f"{contest.meaning}: {figures} ({evidence})",
+            f"{contest.meaning.format(baseline=baseline[0])}: {figures} ({evidence})",
             drop,
             saturated=inspection.saturated,
             vanishing=inspection.vanishing,
         )
     elif drop.interval[0] > 0:
-        message = f"{rival[0]} is stronger here than {baseline[0]}, by less than a trick would show: {figures}"
+        short = "by less than a trick would show"
+        if drop.difference >= DROP:
+            short = (
+                f"and on {drop.n} images that is no proof of a trick: the drop may be as small as "
+                f"{100 * drop.interval[0]:.1f} points"
+            )
+        message = f"{rival[0]} is stronger here than {baseline[0]}, {short}: {figures}"
         yield _finding(contest.code, "strength", message, drop)
 
 
@@ -212,20 +256,21 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
                 f"{_percent(evidence.by_eps[larger])} at {larger:g}: with more room it must break more",
                 rise,
             )
-    if 0.5 in evidence.by_eps:
-        yield from _half_the_range(evidence.by_eps[0.5], evidence.most_of_a_class)
+    if radii and radii[-1] >= GREY:
+        enough = min(radius for radius in radii if radius >= GREY)
+        yield from _half_the_range(enough, evidence.by_eps[enough], evidence.most_of_a_class)
 
 
-def _half_the_range(left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
+def _half_the_range(eps: float, left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
     """The grey image is in every ball and has one class, so no more images than one class has can survive."""
     possible, excess = most_of_a_class / len(left), (sum(left) - most_of_a_class) / len(left)
     if excess >= DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
         message = (
-            f"at eps 0.5 every image can be made the same grey, so {100 * possible:.1f} % (one class) could survive, "
-            f"and PGD leaves {_percent(left)}: it does not attack"
+            f"at eps {eps:g} every image can be made the same grey, so {100 * possible:.1f} % (one class) could "
+            f"survive, and PGD leaves {_percent(left)}: it does not attack"
         )
         figures: dict[str, Any] = {"accuracy": sum(left) / len(left), "possible": possible}
-        yield Finding(code="survives-half-the-range", kind="masking", message=message, **figures)
+        yield _plain_finding("survives-half-the-range", "masking", message, **figures)
 
 
 def setup(evidence: Evidence) -> Iterator[Finding]:
@@ -250,13 +295,13 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
 def of_model(facts: Inspection, randomness: Randomness, eot: int, votes: int) -> Iterator[Finding]:
     """What is known of a model before it is attacked."""
     random = randomness is not Randomness.none
-    draws = f"{eot} EOT draws a gradient and {votes} votes a prediction"
+    averaged = draws(eot, votes)
     yield from _those_that_hold(
         {
-            "random-model": (random, f"the model is random, two identical calls differ: {draws} are averaged"),
+            "random-model": (random, f"the model is random, two identical calls differ: averaged over {averaged}"),
             "too-few-draws": (
                 random and min(eot, votes) == 1,
-                f"a random model was asked with {draws}: a single draw counts luck; leave out --eot and --votes",
+                f"a random model was asked with {averaged}: a single draw counts luck; leave out --eot and --votes",
             ),
             "noise-once-a-call": (
                 randomness is Randomness.each_call,
@@ -289,8 +334,13 @@ def of_model(facts: Inspection, randomness: Randomness, eot: int, votes: int) ->
     )
 
 
-def _those_that_hold(statements: Mapping[str, tuple[bool, str]]) -> Iterator[Finding]:
-    return (Finding(code=code, kind="setup", message=message) for code, (holds, message) in statements.items() if holds)
+def draws(eot: int, votes: int) -> str:
+    """``20 EOT draws a gradient, 1 vote a prediction``."""
+    return f"{eot} EOT draw{'s' * (eot > 1)} a gradient, {votes} vote{'s' * (votes > 1)} a prediction"
+
+
+def _those_that_hold(statements: Mapping[Code, tuple[bool, str]]) -> Iterator[Finding]:
+    return (_plain_finding(code, "setup", message) for code, (holds, message) in statements.items() if holds)
 
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
@@ -308,8 +358,8 @@ def _is_masking(drop: PairedDifference) -> bool:
 
 
 def _finding(
-    code: str,
-    kind: Literal["masking", "strength", "setup"],
+    code: Code,
+    kind: Kind,
     message: str,
     drop: PairedDifference,
     **figures: Any,
@@ -319,6 +369,10 @@ def _finding(
         "interval": [round(end, 4) for end in drop.interval],
         "images": drop.n,
     }
+    return _plain_finding(code, kind, message, **figures)
+
+
+def _plain_finding(code: Code, kind: Kind, message: str, **figures: Any) -> Finding:
     return Finding(code=code, kind=kind, message=message, **figures)
 
 

@@ -1,9 +1,9 @@
 """The evaluator: a run over a set of images, stage by stage and shard by shard."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import accumulate, chain
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from advtool import seeding
 from advtool.attacks.base import StepReport
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import ATTACKS, Scope, parse
+from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory, shard_size
 from advtool.evaluation.conclusion import conclude
-from advtool.evaluation.diagnostics import of_model
+from advtool.evaluation.diagnostics import draws, of_model
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run, ShardRecord
-from advtool.evaluation.stages import DIAGNOSED, Stage, plan, worth_diagnosing
+from advtool.evaluation.stages import DIAGNOSED, Cascade, Stage, plan
 from advtool.evaluation.subject import home_of, subject
+from advtool.evaluation.summary import survivors
 from advtool.evaluation.worker import CLEAN, Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
 
@@ -51,6 +53,7 @@ def evaluate(
     run_dir: Path | str | None = None,
     save_adversarial: bool = False,
     dataset: DatasetInfo | None = None,
+    indices: Sequence[int] | Tensor | None = None,
     checkpoint: dict[str, Any] | None = None,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -77,6 +80,7 @@ def evaluate(
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
         save_adversarial: keep the verified examples there too, in its folder ``adversarial``.
         dataset: what the images are, for the result.
+        indices: (N,), of each image in its data set, for the run's ``images.jsonl``; None counts from 0.
         checkpoint: where the model comes from, for the result.
         observer: hears of the progress.
 
@@ -90,9 +94,12 @@ def evaluate(
     inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
     observer = observer or Observer()
     specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=surrogate is not None)
+    if surrogate is not None and not any(spec.name == "transfer" for spec in specs):
+        raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
     place = home_of(model) if device is None else inputs.as_device(device)
     x = inputs.as_images(images)
     y = inputs.as_labels(labels, x)
+    positions = inputs.as_indices(indices, x)
     data = dataset or DatasetInfo(name="given", split="given", images=len(x))
     train_mode = any(module.training for module in model.modules())
     defaults = _defaults(pgd_steps, {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1})
@@ -100,7 +107,7 @@ def evaluate(
         estimator = stack.enter_context(subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place))
         other = None
         if surrogate is not None:
-            other = stack.enter_context(subject(surrogate, x, y, eot=eot, votes=None, seed=seed, device=place))
+            other = stack.enter_context(_surrogate(surrogate, estimator, x, y, eot=eot, seed=seed, device=place))
         few = x[:8].to(place), y[:8].to(place)
         with seeding.global_streams(place, seed, "plan"):
             stages = plan(specs, estimator, eps=eps, defaults=defaults, surrogate=other, few=few)
@@ -123,7 +130,7 @@ def evaluate(
             None if run_dir is None else Path(run_dir),
             configuration,
             provenance.environment(estimator),
-            keep_examples=save_adversarial,
+            keep_examples=[s.label for s in stages if s.probed_eps is None] if save_adversarial else [],
         )
         run.put_image_ids(provenance.image_ids(x, y))
         estimator.batch_size = run.manifest.environment["images_a_pass"]
@@ -131,6 +138,8 @@ def evaluate(
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
         worker = Worker(estimator, x, y, seed=seed, images_a_shard=images_a_shard)
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
+        if not estimator.randomised:
+            observer.note(f"outputs do not vary between identical calls: {draws(estimator.eot, estimator.votes)}")
         for finding in of_model(facts, estimator.randomness, estimator.eot, estimator.votes):
             observer.note(finding.message)
         records = _compute(run, worker, stages, observer)
@@ -145,9 +154,27 @@ def evaluate(
         **answer,
         environment=run.manifest.environment,
     )
-    run.put_images(per_image.lines(records, y))
+    run.put_images(per_image.lines(records, y, positions, probes={s.label for s in stages if s.probed_eps is not None}))
     run.put_result(evaluation)
     return evaluation
+
+
+@contextmanager
+def _surrogate(
+    model: nn.Module, target: EOTClassifier, x: Tensor, y: Tensor, *, eot: int | None, seed: int, device: torch.device
+) -> Iterator[EOTClassifier]:
+    """The model to transfer from as an estimator; what is wrong with it is said of it, not of the model under test."""
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(subject(model, x, y, eot=eot, votes=None, seed=seed, device=device))
+        except InputError as error:
+            raise InputError(f"surrogate: {error}") from None
+        if other.nb_classes != target.nb_classes:
+            raise InputError(
+                f"surrogate: it tells {other.nb_classes} classes apart and the model {target.nb_classes}: "
+                "name one that was trained for the same task"
+            )
+        yield other
 
 
 def _defaults(pgd_steps: int, spsa: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -165,26 +192,23 @@ def _inspect(
 
 def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> dict[str, list[ShardRecord]]:
     """The records of the clean stage and of each other, by label."""
-    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: (worker.classify(shard), None))
-    records = {CLEAN: clean}
-    standing = [list(record.survives) for record in clean]
-    firsts = list(accumulate(worker.sizes, initial=0))
-    diagnose = True
+    everything = [[True] * size for size in worker.sizes]
+    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: (worker.classify(shard), None), everything)
+    records, cascade = {CLEAN: clean}, Cascade(survivors(clean))
     for position, stage in enumerate(stages, start=1):
-        asked = [
-            stage.asks_for(first, record.survives, stands, diagnose=diagnose)
-            for first, record, stands in zip(firsts, clean, standing, strict=False)
-        ]
+        asked = _by_shard(cascade.asks_for(stage), worker)
+        in_turn = stage.scope is Scope.every or stage.probed_eps is not None
+        counted = _by_shard(cascade.clean if in_turn else cascade.standing, worker)
         compute = partial(_attack, worker, stage, asked)
-        records[stage.label] = _stage(run, worker, observer, position, stage.label, compute)
-        if stage.probed_eps is None:
-            standing = [
-                [before and after for before, after in zip(stood, record.survives, strict=True)]
-                for stood, record in zip(standing, records[stage.label], strict=True)
-            ]
-        if stage.scope is Scope.every:
-            diagnose = worth_diagnosing(list(chain.from_iterable(standing)))
+        told = stage.label if stage.probed_eps is None else f"probe, {stage.label}"
+        records[stage.label] = _stage(run, worker, observer, position, told, compute, counted)
+        cascade.note(stage, survivors(records[stage.label]))
     return records
+
+
+def _by_shard(images: Sequence[bool], worker: Worker) -> list[list[bool]]:
+    rest = iter(images)
+    return [list(islice(rest, size)) for size in worker.sizes]
 
 
 def _attack(worker: Worker, stage: Stage, asked: list[list[bool]], shard: int, report: StepReport) -> Work:
@@ -198,17 +222,29 @@ def _stage(
     position: int,
     name: str,
     compute: Callable[[int, StepReport], Work],
+    counted: Sequence[Sequence[bool]],
 ) -> list[ShardRecord]:
-    """Every shard of one stage: those that are finished as they are, the others computed and kept."""
+    """Every shard of one stage: those that are finished as they are, the others computed and kept.
+
+    ``counted`` tells of each shard which images the progress speaks of: in a cascade an attack may also see some
+    that were lost before.
+    """
     records: list[ShardRecord] = []
     done = standing = 0
     observer.start(name, sum(worker.sizes))
     for shard, size in enumerate(worker.sizes):
+        most = sum(counted[shard])
 
         def report(
-            step: int, steps: int, left: int, done: int = done, before: int = standing, size: int = size
+            step: int,
+            steps: int,
+            left: int,
+            done: int = done,
+            before: int = standing,
+            size: int = size,
+            most: int = most,
         ) -> None:
-            observer.advance(name, done + size * step / steps, before + left)
+            observer.advance(name, done + size * step / steps, before + min(left, most))
 
         record = run.get(position, shard)
         if record is None:
@@ -216,7 +252,8 @@ def _stage(
             record, found = halving_on_out_of_memory(partial(compute, shard, report), halve)
             run.put(position, record, found)
         records.append(record)
-        done, standing = done + size, standing + sum(record.survives)
+        left = sum(counts and stands for counts, stands in zip(counted[shard], record.survives, strict=True))
+        done, standing = done + size, standing + left
         observer.advance(name, done, standing)
     observer.finish(name, standing)
     return records

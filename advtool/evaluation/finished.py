@@ -1,6 +1,7 @@
 """Finished runs: the answer and what became of each image, read without writing anything."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from advtool.errors import InputError
-from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
+from advtool.evaluation.run import IMAGE_IDS, Manifest, Run, ShardRecord
 from advtool.evaluation.worker import CLEAN
 from advtool.results import Evaluation
 
@@ -25,7 +26,8 @@ class FinishedRun:
     clean: list[bool]
     """classified right"""
     survives: dict[str, list[bool]]
-    """by attack, in the order in which they ran: classified right, and not fallen to it"""
+    """by attack, in the order in which they ran: classified right, and not fallen to it. In a cascade a later attack
+    was not asked about the images lost before, so these have not fallen to it"""
     image_ids: list[str] | None
     """a fingerprint of each image with its label; None in runs of versions that wrote none"""
 
@@ -55,11 +57,12 @@ def read_finished(folder: Path | str) -> FinishedRun:
     if run.damaged:
         raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
     shards = ceil(result.clean.total / manifest.configuration["images_a_shard"])
-    stages = {
-        name: _survivors(run, position, name, shards)
-        for position, name in enumerate([CLEAN, *(attack.name for attack in result.attacks)])
+    clean = [right for record in _records(run, 0, CLEAN, shards) for right in record.survives]
+    survives = {
+        attack.name: _not_fallen(clean, _records(run, position, attack.name, shards))
+        for position, attack in enumerate(result.attacks, start=1)
     }
-    return FinishedRun(folder, manifest, result, stages.pop(CLEAN), stages, _read_image_ids(folder))
+    return FinishedRun(folder, manifest, result, clean, survives, _read_image_ids(folder))
 
 
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
@@ -82,14 +85,18 @@ def _title(error: ValidationError) -> str:
     return "manifest.json" if error.title == "Manifest" else "result.json"
 
 
-def _survivors(run: Run, position: int, name: str, shards: int) -> list[bool]:
-    survives: list[bool] = []
+def _records(run: Run, position: int, name: str, shards: int) -> Iterator[ShardRecord]:
     for shard in range(shards):
         record = run.get(position, shard)
         if record is None or record.stage != name:
             raise InputError(f"run '{run.folder}': shard {shard} of '{name}' is missing; {GO_ON}")
-        survives += record.survives
-    return survives
+        yield record
+
+
+def _not_fallen(clean: list[bool], records: Iterable[ShardRecord]) -> list[bool]:
+    """Right, and survived the attack or was none of its images: then it has no step."""
+    outcomes = ((left, step) for record in records for left, step in zip(record.survives, record.step, strict=True))
+    return [right and (left or step is None) for right, (left, step) in zip(clean, outcomes, strict=True)]
 
 
 def _read_image_ids(folder: Path) -> list[str] | None:

@@ -83,6 +83,21 @@ def as_labels(labels: Any, images: Tensor) -> Tensor:
     return tensor.long()
 
 
+def as_indices(indices: Any, images: Tensor) -> list[int]:
+    """Of each image its index in the data set that it comes from; None counts from 0.
+
+    Raises:
+        InputError: not one integer of at least 0 for each image.
+    """
+    if indices is None:
+        return list(range(len(images)))
+    tensor = indices.detach().cpu() if isinstance(indices, Tensor) else torch.as_tensor(np.asarray(indices))
+    integers = not (tensor.is_floating_point() or tensor.dtype is torch.bool)
+    if tensor.shape != images.shape[:1] or not integers or int(tensor.min()) < 0:
+        raise InputError(f"indices must be ({len(images)},), one integer of at least 0 an image")
+    return [int(index) for index in tensor]
+
+
 def check_weights(model: nn.Module) -> None:
     """Refuse weights that are NaN or infinite.
 
@@ -98,15 +113,18 @@ def count_classes(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """How many classes the model tells apart, found by asking it about two of the images (on its device).
 
     Raises:
-        InputError: it does not take such images, gives no finite logits (N, classes), or lacks a label's class.
+        InputError: it does not take such images, changes them in place, gives no finite logits (N, classes), or lacks
+            a label's class.
     """
-    few = images[:2]
+    few = images[:2].clone()
     try:
         with torch.no_grad():
             logits = model(few)
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"the model does not take images of shape {_shape(images[0])}: {reason}") from error
+    if not few.equal(images[:2]):
+        raise InputError("the model changes its input in place, so no gradient reaches it: work on x.clone() instead")
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(few) or logits.shape[1] < 2:
         got = _shape(logits) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"the model must map (N, C, H, W) to logits (N, classes); for {len(few)} images it gave {got}")

@@ -1,6 +1,6 @@
 """What happened to each image, as lines of JSON: nothing is lost in the averages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -9,31 +9,46 @@ from advtool.evaluation.summary import Records
 from advtool.evaluation.worker import CLEAN
 
 
-def lines(records: Mapping[str, Records], labels: Tensor) -> Iterator[dict[str, Any]]:
+def lines(
+    records: Mapping[str, Records], labels: Tensor, indices: Sequence[int], *, probes: Collection[str]
+) -> Iterator[dict[str, Any]]:
     """One dictionary an image, in the order of the run.
 
-    ``records`` are those of every stage by its label, the clean one among them; ``labels`` is int64 (N,). An
-    attack that had nothing to do for an image (misclassified, or lost before in a cascade) is left out.
+    An attack that had nothing to do for an image (misclassified, or lost before in a cascade) is left out.
+
+    Args:
+        records: those of every stage by its label, the clean one among them.
+        labels: int64 (N,).
+        indices: of each image in its data set.
+        probes: the stages at another eps than the run's, told apart: what falls there says nothing of the answer.
     """
     clean = _columns(records[CLEAN])
-    attacks = {label: _columns(stage) for label, stage in records.items() if label != CLEAN}
-    for index, label in enumerate(labels.tolist()):
+    stages = {label: _columns(stage) for label, stage in records.items() if label != CLEAN}
+    attacks = {label: stage for label, stage in stages.items() if label not in probes}
+    probed = {label: stage for label, stage in stages.items() if label in probes}
+    for place, (index, label) in enumerate(zip(indices, labels.tolist(), strict=True)):
         yield {
             "index": index,
+            "place": place,
             "label": label,
-            "clean": {"prediction": clean["prediction"][index], "margin": clean["margin"][index]},
-            "attacks": {
-                name: {
-                    "robust": stage["survives"][index],
-                    "prediction": stage["prediction"][index],
-                    "step": stage["step"][index],
-                    "queries": stage["queries"][index],
-                    "margin": stage["margin"][index],
-                }
-                for name, stage in attacks.items()
-                if stage["step"][index] is not None and clean["survives"][index]
-            },
+            "clean": {"prediction": clean["prediction"][place], "margin": clean["margin"][place]},
+            "attacks": _outcomes(attacks, place) if clean["survives"][place] else {},
+            "probes": _outcomes(probed, place) if clean["survives"][place] else {},
         }
+
+
+def _outcomes(stages: Mapping[str, Mapping[str, Sequence[Any]]], place: int) -> dict[str, dict[str, Any]]:
+    return {
+        label: {
+            "robust": stage["survives"][place],
+            "prediction": stage["prediction"][place],
+            "step": stage["step"][place],
+            "queries": stage["queries"][place],
+            "margin": stage["margin"][place],
+        }
+        for label, stage in stages.items()
+        if stage["step"][place] is not None
+    }
 
 
 def _columns(records: Records) -> dict[str, Sequence[Any]]:

@@ -13,7 +13,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +72,8 @@ class Run:
         folder: where it lives; None keeps it in memory alone.
         configuration: everything that the numbers depend on but the machine; plain JSON data.
         environment: the machine, versions and batch plan; plain JSON data.
-        keep_examples: the verified adversarial examples are kept too; an attack's shard without them is not finished.
+        keep_examples: the stages whose verified adversarial examples are kept too; their shards are not finished
+            without them.
 
     Raises:
         InputError: the folder holds a run of another configuration, or something else, or cannot be written.
@@ -84,11 +85,11 @@ class Run:
         configuration: dict[str, Any],
         environment: dict[str, Any],
         *,
-        keep_examples: bool = False,
+        keep_examples: Collection[str] = (),
     ) -> None:
         if keep_examples and folder is None:
             raise InputError("adversarial examples are kept in the run's folder: name one")
-        self.folder, self.keep_examples = folder, keep_examples
+        self.folder, self._keep_examples = folder, keep_examples
         self.damaged: list[str] = []
         self.moved: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
@@ -119,7 +120,7 @@ class Run:
         if self.folder is None:
             return
         name = f"{position}-{_slug(record.stage)}-{record.shard:04d}"
-        if self.keep_examples and found is not None:
+        if record.stage in self._keep_examples and found is not None:
             examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
         content = record.model_dump(mode="json")
         document = {"sha256": _checksum(content), "record": content}
@@ -163,7 +164,7 @@ class Run:
                 continue
             position = int(path.name.split("-")[0])
             kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
-            if position == 0 or not self.keep_examples or kept.exists():
+            if record.stage not in self._keep_examples or kept.exists():
                 self._shards[position, record.shard] = record
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from advtool import seeding
-from advtool.attacks.estimator import EOTClassifier
+from advtool.attacks.estimator import EOTClassifier, predictions
 from advtool.errors import InputError
 from advtool.evaluation import examples, provenance
 from advtool.evaluation.examples import Examples
@@ -34,11 +34,14 @@ def score(
 ) -> Score:
     """How many of a run's verified examples fool ``model``, in float32 and with noise of its own.
 
+    An example fools it if the model is right about the original and wrong about the example: what it gets wrong
+    anyway needed no attack.
+
     Args:
         run: the folder of a finished run that kept its examples (``save_adversarial``).
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes); the run's own, or any for the same images.
         seed: of the model's noise; another than the run's gives fresh draws.
-        votes: draws of a prediction; None takes 1, or 20 for a random model.
+        votes: draws of a prediction; None takes the run's for its own model, for another 1, or 20 if it is random.
         device: where to compute; None where the model is.
         checkpoint: where the model comes from, for the result.
 
@@ -51,8 +54,10 @@ def score(
     place = home_of(model) if device is None else as_device(device)
     some = next((part for parts in saved.values() for part in parts if len(part.places)), None)
     same = provenance.model(model) == finished.manifest.configuration["model"]
+    if votes is None and same:
+        votes = finished.result.votes
     if some is None:
-        attacks, drawn, random = [_counted(name, 0, 0) for name in saved], votes or 1, False
+        attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], votes or 1, False
     else:
         with subject(model, some.originals, some.labels, eot=1, votes=votes, seed=seed, device=place) as estimator:
             eps = finished.result.threat_model.eps
@@ -84,20 +89,23 @@ def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
 
 
 def _rescore(estimator: EOTClassifier, name: str, parts: Sequence[Examples], eps: float, seed: int) -> RescoredAttack:
-    fooling = 0
+    originals_correct = fooling = 0
     for number, part in enumerate(parts):
         if len(part.places):
             x_adv, x, y = (tensor.to(estimator.device) for tensor in (part.images, part.originals, part.labels))
             with seeding.global_streams(estimator.device, seed, "score", name, number):
-                fooling += int(verify(estimator, x_adv, x, y, eps=eps).adversarial.sum())
-    return _counted(name, sum(len(part.places) for part in parts), fooling)
+                right = predictions(estimator.scores(x)) == y
+                originals_correct += int(right.sum())
+                fooling += int((right & verify(estimator, x_adv, x, y, eps=eps).adversarial).sum())
+    return _counted(name, sum(len(part.places) for part in parts), originals_correct, fooling)
 
 
-def _counted(name: str, count: int, fooling: int) -> RescoredAttack:
+def _counted(name: str, count: int, originals_correct: int, fooling: int) -> RescoredAttack:
     return RescoredAttack(
         name=name,
         examples=count,
+        originals_correct=originals_correct,
         fooling=fooling,
-        share=fooling / count if count else None,
-        interval=wilson_interval(fooling, count) if count else None,
+        share=fooling / originals_correct if originals_correct else None,
+        interval=wilson_interval(fooling, originals_correct) if originals_correct else None,
     )

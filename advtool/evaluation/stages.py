@@ -15,6 +15,8 @@ DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
 DIAGNOSED = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
+BASELINE = "pgd"
+"""The attack that the others are held against, as every cascade runs it; other settings have other labels."""
 
 
 @dataclass(frozen=True)
@@ -27,33 +29,41 @@ class Stage:
     scope: Scope
     probed_eps: float | None = None
 
-    def asks_for(self, first: int, clean: Sequence[bool], standing: Sequence[bool], *, diagnose: bool) -> list[bool]:
-        """Which images of a shard to attack.
 
-        Args:
-            first: the shard's first image, its place in the run.
-            clean: the image is classified right.
-            standing: it has survived every stage before, too.
-            diagnose: whether the diagnostics run at all.
-        """
-        if self.scope is Scope.every:
-            return list(clean)
-        diagnosed = [diagnose and first + place < DIAGNOSED for place in range(len(clean))]
-        if self.probed_eps is not None:
-            return [right and chosen for right, chosen in zip(clean, diagnosed, strict=True)]
-        if self.scope is Scope.survivors:
-            return list(standing)
-        return [stands or (right and chosen) for stands, right, chosen in zip(standing, clean, diagnosed, strict=True)]
+class Cascade:
+    """The state of a run between its stages: which images stand, and whether the diagnostics are worth their time.
 
-
-def worth_diagnosing(survives: Sequence[bool]) -> bool:
-    """Whether the attacks on every image left enough of the first images to ask what hides them.
-
-    ``survives`` tells, in the order of the run, which images survived them all. Where fewer than the smallest
-    drop of a masking code are left, no attack can be that much stronger.
+    Args:
+        clean: whether each image is classified right, in the order of the run.
     """
-    few = survives[:DIAGNOSED]
-    return sum(few) >= DROP * len(few)
+
+    def __init__(self, clean: Sequence[bool]) -> None:
+        self.clean = list(clean)
+        self.standing = list(clean)
+        """it has survived every attack so far, too"""
+        self.diagnose = True
+        """PGD left enough of the first images to ask what hides them"""
+
+    def asks_for(self, stage: Stage) -> list[bool]:
+        """Which images the stage attacks."""
+        if stage.scope is Scope.every:
+            return list(self.clean)
+        if stage.scope is Scope.survivors:
+            return list(self.standing)
+        diagnosed = [right and self.diagnose and place < DIAGNOSED for place, right in enumerate(self.clean)]
+        if stage.probed_eps is not None:
+            return diagnosed
+        return [stands or chosen for stands, chosen in zip(self.standing, diagnosed, strict=True)]
+
+    def note(self, stage: Stage, survives: Sequence[bool]) -> None:
+        """Take in what a finished stage left of the images that it was asked for."""
+        if stage.probed_eps is not None:
+            return
+        self.standing = [stands and left for stands, left in zip(self.standing, survives, strict=True)]
+        if stage.label == BASELINE:
+            # where fewer are left than the smallest drop of a masking code, no attack can be that much stronger
+            few = survives[:DIAGNOSED]
+            self.diagnose = sum(few) >= DROP * len(few)
 
 
 def plan(

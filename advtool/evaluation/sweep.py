@@ -1,5 +1,6 @@
 """Sweeps: one question at several eps, or with several EOT samples, and a curve for each attack."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -236,7 +237,8 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
         return
     folder = Path(run_dir)
     if folder.exists():
-        strangers = [folder] if not folder.is_dir() else [p for p in folder.iterdir() if f"{over}-" not in p.name]
+        inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+        strangers = [name for name in inside if not re.fullmatch(rf"{over}-[0-9][0-9.e-]*", name)]
         if strangers:
             raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
     yield folder

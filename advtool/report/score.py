@@ -9,8 +9,8 @@ from advtool.report import csv, markdown, table
 from advtool.report.rows import Kind, number, percent, span
 from advtool.results import RescoredAttack, Score
 
-COLUMNS = ("attack", "examples", "fooling", "share", "95 % interval")
-CSV_COLUMNS = ("name", "examples", "fooling", "share", "low", "high")
+COLUMNS = ("attack", "examples", "original right", "fooling", "share", "95 % interval")
+CSV_COLUMNS = ("name", "examples", "originals_correct", "fooling", "share", "low", "high")
 
 
 def as_text(result: Score) -> str:
@@ -29,7 +29,14 @@ def as_csv(result: Score) -> str:
     return csv.lines(
         CSV_COLUMNS,
         (
-            (attack.name, attack.examples, attack.fooling, attack.share, *(attack.interval or (None, None)))
+            (
+                attack.name,
+                attack.examples,
+                attack.originals_correct,
+                attack.fooling,
+                attack.share,
+                *(attack.interval or (None, None)),
+            )
             for attack in result.attacks
         ),
     )
@@ -47,12 +54,13 @@ def _title(result: Score) -> str:
 
 
 def _cells(attack: RescoredAttack) -> tuple[str, ...]:
-    return attack.name, str(attack.examples), str(attack.fooling), percent(attack.share), span(attack.interval)
+    counts = (str(count) for count in (attack.examples, attack.originals_correct, attack.fooling))
+    return attack.name, *counts, percent(attack.share), span(attack.interval)
 
 
 def _notes(result: Score) -> Iterator[str]:
     if not result.same_model:
-        yield "another model than the run's: the share of its examples that transfer"
+        yield "another model than the run's: the share that transfers, of the examples whose original it gets right"
     elif result.agrees is None:
         yield "the run's own model, which is random: the share that fools it again with fresh draws"
     else:
