@@ -8,7 +8,7 @@ import pytest
 import advtool
 
 ROOT = Path(advtool.__file__).parent
-GROUND = {"data", "checkpoints", "perturbation", "results", "multirun", "seeding", "errors"}
+GROUND = {"data", "checkpoints", "perturbation", "results", "multirun", "reproduction", "seeding", "errors"}
 MAY_IMPORT = {
     "cli": {"cli", "reproduce", "report", "training", "evaluation", "attacks", "models"},
     "reproduce": {"reproduce", "report", "training", "evaluation", "attacks", "models"},

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from advtool.errors import InputError
-from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
+from advtool.evaluation.run import IMAGE_IDS, Manifest, Run, ShardRecord
+from advtool.evaluation.summary import on_examples, survivors
 from advtool.evaluation.worker import CLEAN
 from advtool.results import Evaluation
 
@@ -26,6 +27,8 @@ class FinishedRun:
     """classified right"""
     survives: dict[str, list[bool]]
     """by attack, in the order in which they ran: classified right, and not fallen to it"""
+    on_examples: dict[str, list[bool]]
+    """by one-step attack: the example that was made of the image, whatever it was before, is classified right"""
     image_ids: list[str] | None
     """a fingerprint of each image with its label; None in runs of versions that wrote none"""
 
@@ -56,10 +59,12 @@ def read_finished(folder: Path | str) -> FinishedRun:
         raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
     shards = ceil(result.clean.total / manifest.configuration["images_a_shard"])
     stages = {
-        name: _survivors(run, position, name, shards)
+        name: _records(run, position, name, shards)
         for position, name in enumerate([CLEAN, *(attack.name for attack in result.attacks)])
     }
-    return FinishedRun(folder, manifest, result, stages.pop(CLEAN), stages, _read_image_ids(folder))
+    survives = {name: survivors(records) for name, records in stages.items()}
+    examples = {name: correct for name, records in stages.items() if (correct := on_examples(records))}
+    return FinishedRun(folder, manifest, result, survives.pop(CLEAN), survives, examples, _read_image_ids(folder))
 
 
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
@@ -82,14 +87,14 @@ def _title(error: ValidationError) -> str:
     return "manifest.json" if error.title == "Manifest" else "result.json"
 
 
-def _survivors(run: Run, position: int, name: str, shards: int) -> list[bool]:
-    survives: list[bool] = []
+def _records(run: Run, position: int, name: str, shards: int) -> list[ShardRecord]:
+    records: list[ShardRecord] = []
     for shard in range(shards):
         record = run.get(position, shard)
         if record is None or record.stage != name:
             raise InputError(f"run '{run.folder}': shard {shard} of '{name}' is missing; {GO_ON}")
-        survives += record.survives
-    return survives
+        records.append(record)
+    return records
 
 
 def _read_image_ids(folder: Path) -> list[str] | None:
