@@ -58,6 +58,8 @@ def notes(result: Reproduced) -> Iterator[str]:
         yield f"scale {made.scale}, cut down: {'; '.join(made.cuts)}"
     else:
         yield f"scale {made.scale}: the paper's protocol in full"
+    if made.scale == "smoke":
+        yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
     where = made.environment
     yield (
         f"{made.command or 'made from Python'}; seeds {', '.join(map(str, made.seeds))}; {made.date:%Y-%m-%d}, "

@@ -199,4 +199,3 @@ def _word(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return key if value else f"no-{key}"
     return value if isinstance(value, str) else f"{key.replace('_', '')}{value}"
-

@@ -49,9 +49,7 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     def epoch() -> None:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
-        for loss, _ in loop.train_on(
-            batches, prepared.model, recipe, updates, eps=prepared.eps, generator=generator
-        ):
+        for loss, _ in loop.train_on(batches, prepared.model, recipe, updates, eps=prepared.eps, generator=generator):
             last = loss
         last.item()  # waits for the device
 
