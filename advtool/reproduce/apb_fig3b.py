@@ -163,9 +163,9 @@ REPRODUCTION = Reproduction(
     claim="Under FGSM at eps 0.3 the multimodal bias is better than the naive one on MNIST, the naive one better on "
     "Fashion-MNIST; the number of bias memories matters.",
     rule="Between the naive structure and the multimodal one with the h of the best FGSM accuracy on validation "
-    "images, paired on the same images: in the paper's order by a clear gain (95 % interval above 0), under FGSM and in the "
-    "worst case, holds; clear under FGSM, but with masking codes or a worst case 20 points below it, is gradient "
-    "masking; in that order within noise, or under FGSM alone, partly; else does not.",
+    "images, paired on the same images: in the paper's order by a clear gain (95 % interval above 0), under FGSM "
+    "and in the worst case, holds; clear under FGSM, but with masking codes or a worst case 20 points below it, is "
+    "gradient masking; in that order within noise, or under FGSM alone, partly; else does not.",
     datasets=apb.DATASETS,
     plan=plan,
     tabulate=tabulate,
