@@ -56,7 +56,7 @@ class Budget:
 
 
 SCALES = {
-    Scale.smoke: Budget(epochs=4, limit=300, images=50, audited=5, spsa_steps=5, spsa_samples=16),
+    Scale.smoke: Budget(epochs=2, limit=600, images=50, audited=5, spsa_steps=5, spsa_samples=16),
     Scale.cpu: Budget(epochs=6, limit=10_000, images=1000, audited=100, spsa_steps=50, spsa_samples=64),
     Scale.paper: Budget(epochs=EPOCHS, limit=None, images=None, audited=1000),
 }
