@@ -72,12 +72,14 @@ class Panel(_Record):
     """One of the plots that make up the figure."""
 
     title: str
-    kind: Literal["bars", "curves"]
+    kind: Literal["bars", "curves", "image"]
     x_label: str = ""
-    y_label: str
+    y_label: str = ""
     share: bool = True
-    """y is a fraction, drawn from 0 to 1"""
-    series: list[Series]
+    """y is a fraction, drawn from 0 to 1; an image's values are pixels in [0, 1]"""
+    series: list[Series] = []
+    image: list[list[list[float]]] | None = None
+    """channels, rows and columns: one channel of anything, or three of colour"""
 
 
 class Provenance(_Record):

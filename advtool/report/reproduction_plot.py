@@ -1,4 +1,4 @@
-"""A reproduced figure as a plot: bars or curves, the paper's stated values grey beside ours."""
+"""A reproduced figure as a plot: bars and curves, the paper's stated values grey beside ours; images."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -35,9 +35,10 @@ def figure(result: Reproduced) -> Any:
     drawing = plots.new(4.2 * across, 3.4 * down)
     axes = drawing.subplots(down, across, squeeze=False).flatten()
     for panel, place in zip(result.panels, axes, strict=False):
-        {"bars": _bars, "curves": _curves}[panel.kind](place, panel)
+        {"bars": _bars, "curves": _curves, "image": _image}[panel.kind](place, panel)
         place.set_title(panel.title, fontsize="small")
-        place.set(xlabel=panel.x_label, ylabel=panel.y_label, **({"ylim": (-0.02, 1.02)} if panel.share else {}))
+        if panel.kind != "image":
+            place.set(xlabel=panel.x_label, ylabel=panel.y_label, **({"ylim": (-0.02, 1.02)} if panel.share else {}))
     for place in axes[len(result.panels) :]:
         place.set_axis_off()
     drawing.suptitle(f"{result.title} ({result.provenance.scale})", fontsize="medium")
@@ -67,6 +68,19 @@ def _curves(axes: Any, panel: Panel) -> None:
             places, low, high = zip(*bounded, strict=True)
             axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.legend(fontsize="x-small")
+
+
+def _image(axes: Any, panel: Panel) -> None:
+    """Pixels in grey or colour; anything else in grey, on its own scale, with a bar that tells it."""
+    channels = panel.image or [[[]]]
+    shown = (
+        channels[0] if len(channels) == 1 else [list(zip(*rows, strict=True)) for rows in zip(*channels, strict=True)]
+    )
+    limits = {"vmin": 0, "vmax": 1} if panel.share else {}
+    drawn = axes.imshow(shown, cmap="gray", **limits)
+    axes.set(xticks=[], yticks=[])
+    if not panel.share:
+        axes.figure.colorbar(drawn, ax=axes, shrink=0.8)
 
 
 def _style(series: Series) -> dict[str, str]:

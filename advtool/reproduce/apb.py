@@ -25,6 +25,7 @@ class Budget:
     Attributes:
         epochs: of every training.
         limit: training images; None: all.
+        validated: validation images that choose the epoch; None: all.
         images: test images that the paper's own evaluation sees; None: all.
         audited: test images of the audit and of SPSA.
         spsa_steps: of SPSA.
@@ -33,6 +34,7 @@ class Budget:
 
     epochs: int
     limit: int | None
+    validated: int | None
     images: int | None
     audited: int
     spsa_steps: int = 100
@@ -47,6 +49,8 @@ class Budget:
             yield f"{self.epochs} epochs in place of {EPOCHS}"
         if any(limit_of(dataset, self.limit) for dataset in datasets):
             yield f"{self.limit} training images in place of {TRAIN_IMAGES['mnist']}"
+        if self.validated is not None:
+            yield f"{self.validated} validation images in place of all"
         if self.images is not None:
             yield f"the first {self.images} test images of the fixed permutation in place of all"
         if self.audited < 1000:
@@ -56,9 +60,9 @@ class Budget:
 
 
 SCALES = {
-    Scale.smoke: Budget(epochs=2, limit=600, images=50, audited=5, spsa_steps=5, spsa_samples=16),
-    Scale.cpu: Budget(epochs=6, limit=10_000, images=1000, audited=100, spsa_steps=50, spsa_samples=64),
-    Scale.paper: Budget(epochs=EPOCHS, limit=None, images=None, audited=1000),
+    Scale.smoke: Budget(epochs=2, limit=600, validated=60, images=50, audited=5, spsa_steps=5, spsa_samples=16),
+    Scale.cpu: Budget(epochs=5, limit=8000, validated=250, images=1000, audited=100, spsa_steps=40, spsa_samples=64),
+    Scale.paper: Budget(epochs=EPOCHS, limit=None, validated=None, images=None, audited=1000),
 }
 
 
@@ -108,6 +112,7 @@ def model(dataset: str, variant: Variant, budget: Budget) -> Model:
         limit=limit_of(dataset, budget.limit),
         settings=settings(**fields),
         examples_of=source,
+        validated=budget.validated,
     )
 
 

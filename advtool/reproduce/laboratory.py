@@ -19,7 +19,7 @@ import torch
 
 from advtool import checkpoints, models
 from advtool.checkpoints import SUFFIX, Header
-from advtool.data import Split, first_images, load, to_float
+from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import evaluate, provenance
 from advtool.evaluation.finished import FinishedRun, read_finished
@@ -35,12 +35,17 @@ from advtool.training.session import Prepared, prepare, train
 
 @dataclass(frozen=True)
 class Measured:
-    """What a plan asked for. ``files`` are the checkpoints, ``cards`` their headers."""
+    """What a plan asked for. ``files`` are the checkpoints, ``cards`` their headers; ``data_dir`` is the cache."""
 
+    data_dir: Path | None = None
     files: dict[Model, Path] = field(default_factory=dict)
     cards: dict[Model, Header] = field(default_factory=dict)
     runs: dict[Question, FinishedRun] = field(default_factory=dict)
     times: dict[Timing, Timed] = field(default_factory=dict)
+
+    def test_images(self, dataset: str, count: int) -> Split:
+        """The first ``count`` test images of the fixed permutation, to look at what a model learned."""
+        return first_images(load(dataset, "test", self.data_dir), count)
 
 
 class Laboratory:
@@ -63,7 +68,7 @@ class Laboratory:
         Raises:
             InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
         """
-        measured, steps = Measured(), plan.steps()
+        measured, steps = Measured(self._data_dir), plan.steps()
         self._observer.planned(steps)
         for step in steps:
             kept = self._do(step, measured)
@@ -157,11 +162,15 @@ class Laboratory:
         }
 
     def _training_splits(self, model: Model) -> tuple[Split, Split | None]:
+        """The images to train on, and those that choose the epoch; None leaves them to the training."""
         train_split = self._load(model.dataset, "train")
-        if model.fold is None:
+        if model.fold is not None:
+            parts = folds.cut(model.fold, train_split, self._load(model.dataset, "test"))
+            return parts.training, first_images(parts.validation, model.validated)
+        if model.validated is None:
             return train_split, None
-        parts = folds.cut(model.fold, train_split, self._load(model.dataset, "test"))
-        return parts.training, parts.validation
+        training, validation = train_validation(train_split)
+        return training, first_images(validation, model.validated)
 
     def _test_split(self, model: Model) -> Split:
         test = self._load(model.dataset, "test")

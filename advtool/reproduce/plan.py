@@ -28,6 +28,7 @@ class Model:
         settings: pairs of further fields of ``advtool.training.Settings`` and their values.
         examples_of: the model whose FGSM examples, made once, it trains on; None: examples of its own, on the fly.
         fold: the part of a cross-validation that it trains on; None: the data set's own split.
+        validated: how many validation images choose its epoch; None: all.
     """
 
     dataset: str
@@ -39,6 +40,7 @@ class Model:
     settings: tuple[tuple[str, Any], ...] = ()
     examples_of: "Model | None" = None
     fold: Fold | None = None
+    validated: int | None = None
 
     @cached_property
     def resolved(self) -> Recipe:
@@ -63,6 +65,7 @@ class Model:
             f"eps{self.eps:g}",
             f"e{self.epochs}",
             *([f"n{self.limit}"] if self.limit else []),
+            *([f"v{self.validated}"] if self.validated else []),
             *([self.fold.name] if self.fold else []),
             f"s{self.seed}",
         ]
@@ -81,8 +84,8 @@ class Model:
         passes = {"clean": 1.0, "adv": 1 + crafted, "both": 2 + crafted}[recipe.scenario]
         if self.examples_of:
             passes -= crafted
-        validation = 1.5 * min(5000, self.images // 9) + 5000
-        return self.epochs * (passes * self.images + validation)
+        validated = self.validated or min(5000, self.images // 9)
+        return self.epochs * (passes * self.images + 1.5 * validated + 10 * min(500, validated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,4 +201,6 @@ def _word(key: str, value: Any) -> str:
     """A setting in a file name: ``pnil``, ``naive``, ``memories8``."""
     if isinstance(value, bool):
         return key if value else f"no-{key}"
+    if key == "keep":
+        return f"{key}-{value}"
     return value if isinstance(value, str) else f"{key.replace('_', '')}{value}"

@@ -3,8 +3,8 @@
 The modules import torch; this one does not, so that ``--help`` can list them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +32,11 @@ TABLES = {
     "apb-fig3a": Entry("APB LeNet's accuracy against eps", "apb_fig3a"),
     "apb-fig3b": Entry("naive and multimodal APB with several h", "apb_fig3b"),
     "apb-time": Entry("seconds an epoch: APB against training on clean and adversarial images", "apb_time"),
+    "pnil-fig1": Entry("what PNIL learned on MNIST", "pnil_fig1"),
+    "pnil-fig3": Entry("what PNIL learned on CIFAR-10", "pnil_fig3"),
+    "pnil-fig4": Entry("accuracy of PNIL models under PGD against EOT draws", "pnil_fig4"),
+    "pnil-fig5": Entry("accuracy under PGD against eps, RFGSM and NFGSM training", "pnil_fig5"),
+    "pnil-time": Entry("seconds an epoch: one-step training against PGD training", "pnil_time"),
 }
 
 
@@ -57,7 +62,7 @@ class Reproduction:
         claim: what the paper says with it.
         rule: how its verdicts are found, in a sentence or two.
         datasets: what the paper shows it on.
-        smoke_datasets: what the scale smoke takes if nothing is asked for.
+        other_datasets: what a scale takes in their place if nothing is asked for.
         plan: what has to be measured, for a scale and data sets.
         tabulate: the content, from the same scale and data sets and what was measured.
     """
@@ -68,13 +73,13 @@ class Reproduction:
     claim: str
     rule: str
     datasets: tuple[str, ...]
-    smoke_datasets: tuple[str, ...] = ("digits",)
+    other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
     plan: Callable[[Scale, Sequence[str]], "Plan"]
     tabulate: Callable[["Measured", Scale, Sequence[str]], Content]
 
     def default_datasets(self, scale: Scale) -> tuple[str, ...]:
         """What a scale takes if nothing is asked for."""
-        return self.smoke_datasets if scale is Scale.smoke else self.datasets
+        return self.other_datasets.get(scale, self.datasets)
 
 
 def find(name: str) -> Reproduction:

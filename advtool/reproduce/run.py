@@ -81,7 +81,8 @@ def reproduce(
 
 
 def _seeds(plan: Plan) -> list[int]:
-    return sorted({step.seed for step in plan.steps() if isinstance(step, Model | Question)})
+    timed = {model.seed for timing in plan.timings for model in timing.models}
+    return sorted(timed | {step.seed for step in plan.steps() if isinstance(step, Model | Question)})
 
 
 def _models(measured: Measured) -> dict[str, str]:

@@ -1,0 +1,97 @@
+"""What the second paper's tables share: its recipes with and without PNIL, its eps, its cross-validation, budgets."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from advtool.reproduce.folds import REPEATS, Fold, all_folds
+from advtool.reproduce.plan import TRAIN_IMAGES, Model, limit_of, settings
+from advtool.reproduce.scale import Scale
+
+DATASETS = ("cifar10", "fashion-mnist", "mnist")
+STATED_EPS = {"mnist": 8 / 255, "fashion-mnist": 4 / 255, "cifar10": 0.03, "digits": 8 / 255}
+"""In the paper's text (section 4.3)."""
+FITTED_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "cifar10": 0.03, "digits": 0.3}
+"""Madry's, which fit the paper's table 1 where the stated ones do not."""
+RECIPES = ("rfgsm", "nfgsm")
+KEEP = "loss"
+"""The paper keeps the checkpoint with the lowest adversarial validation loss (section 4.4)."""
+EPOCHS = {"cifar10": 30}
+"""At the scale paper, which trains "till convergence"; 10 elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a scale spends.
+
+    Attributes:
+        epochs: of every training; None: until our recipes converge.
+        limit: training images; None: all of a fold.
+        validated: validation images; None: all of a fold's.
+        images: test images of an evaluation; None: all of a fold's.
+        repeats: of the two-fold cross-validation.
+    """
+
+    epochs: int | None
+    limit: int | None
+    validated: int | None
+    images: int | None
+    repeats: int
+
+    def folds(self) -> list[Fold]:
+        """The folds that are trained; a scale below the whole cross-validation may have the first alone."""
+        return all_folds(self.repeats)
+
+    def cuts(self, datasets: Sequence[str]) -> tuple[str, ...]:
+        """In what it is less than the paper's protocol."""
+        return tuple(self._cuts(datasets))
+
+    def _cuts(self, datasets: Sequence[str]) -> Iterator[str]:
+        if self.epochs:
+            yield f"{self.epochs} epochs in place of training till convergence"
+        if any(limit_of(dataset, self.limit) for dataset in datasets):
+            yield f"{self.limit} training images of each half in place of all"
+        if self.validated:
+            yield f"{self.validated} validation images in place of half of the test images"
+        if self.images:
+            yield f"{self.images} test images of each fold in place of all"
+        if self.repeats < REPEATS:
+            yield f"{self.repeats} x 2-fold cross-validation in place of {REPEATS} x 2"
+
+
+SCALES = {
+    Scale.smoke: Budget(epochs=2, limit=300, validated=50, images=20, repeats=1),
+    Scale.cpu: Budget(epochs=10, limit=10_000, validated=500, images=200, repeats=1),
+    Scale.paper: Budget(epochs=None, limit=None, validated=None, images=None, repeats=REPEATS),
+}
+
+
+def model(
+    dataset: str, recipe: str, budget: Budget, *, eps: float, pnil: bool, fold: Fold | None, **changes: object
+) -> Model:
+    """A model of the paper; ``changes`` are further settings of the training.
+
+    Args:
+        dataset: its name.
+        recipe: one of ``RECIPES``, or another to hold it against.
+        budget: of the scale.
+        eps: radius that it is trained for.
+        pnil: whether a PNIL stands in front.
+        fold: of the cross-validation; None: the data set's own split.
+        changes: fields of ``advtool.training.Settings``.
+    """
+    most = TRAIN_IMAGES.get(dataset, 50_000) // (2 if fold else 1)
+    return Model(
+        dataset=dataset,
+        recipe=recipe,
+        eps=eps,
+        epochs=budget.epochs or EPOCHS.get(dataset, 10),
+        limit=None if budget.limit is None or budget.limit >= most else budget.limit,
+        settings=settings(**({"pnil": True} if pnil else {}), **{"keep": KEEP, **changes}),
+        fold=fold,
+        validated=budget.validated,
+    )
+
+
+def title(recipe: str, *, pnil: bool) -> str:
+    """In a table: ``NFGSM + PNIL``."""
+    return recipe.upper() + (" + PNIL" if pnil else "")
