@@ -15,8 +15,24 @@ from advtool.cli.reproduction_progress import ReproductionProgress
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.evaluation.statistics import PairedDifference, paired_difference
+from advtool.models.noise import PNIL
 from advtool.report import REPRODUCTION_FORMATS, reproduction_plot
-from advtool.reproduce import apb, apb_fig2, apb_fig3a, apb_fig3b, apb_time, folds, measurement, registry
+from advtool.reproduce import (
+    apb,
+    apb_fig2,
+    apb_fig3a,
+    apb_fig3b,
+    apb_time,
+    folds,
+    measurement,
+    pnil_fig1,
+    pnil_fig3,
+    pnil_fig4,
+    pnil_fig5,
+    pnil_maps,
+    pnil_time,
+    registry,
+)
 from advtool.reproduce import plan as plans
 from advtool.reproduce.laboratory import Laboratory, Measured, agrees
 from advtool.reproduce.observer import Observer
@@ -116,6 +132,50 @@ def test_figure_3b_is_judged_by_the_papers_order() -> None:
     assert apb_fig3b.judge(worse, clear, 0.0, ()).verdict == "does not"
 
 
+def test_the_second_papers_figures_are_judged_by_their_rules() -> None:
+    clear, noise, worse, narrow = gain(CLEARLY), gain(NOISE), gain(WORSE), gain((-0.02, 0.01))
+    assert pnil_fig4.judge(narrow).verdict == "holds"
+    assert pnil_fig4.judge(gain((-0.1, 0.06))).verdict == "partly"
+    assert pnil_fig4.judge(worse).verdict == "does not"
+    assert pnil_fig5.judge([clear, noise]).verdict == "holds"
+    assert pnil_fig5.judge([clear, worse]).verdict == "partly"
+    assert pnil_fig5.judge([noise, noise]).verdict == "partly"
+    assert pnil_fig5.judge([noise, worse]).verdict == "does not"
+    assert pnil_time.judge(3.0, 16.0).verdict == "holds"
+    assert pnil_time.judge(1.5, 16.0).verdict == "partly"
+    assert pnil_time.judge(0.9, 16.0).verdict == "does not"
+    assert pnil_fig1.judge(0.08, 0.14, 0.05, 0.14).verdict == "holds"
+    assert pnil_fig1.judge(0.08, 0.14, 0.14, 0.14).verdict == "partly"
+    assert pnil_fig1.judge(0.12, 0.12, 0.12, 0.12).verdict == "does not"
+    assert pnil_fig3.judge(0.02, 0.3).verdict == "holds"
+    assert pnil_fig3.judge(0.2, 0.3).verdict == "partly"
+    assert pnil_fig3.judge(0.2, 0.1).verdict == "does not"
+
+
+def test_what_a_noise_layer_learned_is_read_from_its_weights() -> None:
+    layer = PNIL((1, 4, 4))
+    with torch.no_grad():
+        layer.W.fill_(2.0)
+        layer.B[:] = torch.tensor([-2.0, 2.0]).repeat(8).view(1, 4, 4)
+    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    images[1] = 255  # X W / 2 is 0 or 1
+    split = Split("two", ("a", "b"), images, torch.tensor([0, 1]))
+    by_place, by_intensity = pnil_fig3.spreads(layer, split)
+    assert by_place == pytest.approx(torch.tensor([-1.0, 1.0] * 8).std().item())
+    assert by_intensity == pytest.approx(0.5**0.5)
+    deviations = pnil_maps.deviations(layer, split)
+    assert deviations[0, 0, 0].tolist() == pytest.approx([0.3679, 2.7183, 0.3679, 2.7183], abs=1e-4)
+    panels = pnil_maps.panels(layer, split, "two", by_channel=False)
+    assert [panel.title.removeprefix("two: ") for panel in panels] == [
+        "input X",
+        "biases B",
+        "weights W",
+        "variance",
+        "output Y",
+    ]
+    assert panels[1].image == layer.B.tolist()
+
+
 @pytest.mark.parametrize("name", registry.TABLES)
 @pytest.mark.parametrize("scale", Scale)
 def test_every_plan_is_possible_and_says_what_it_cuts(name: str, scale: Scale) -> None:
@@ -159,6 +219,35 @@ def test_the_papers_stated_figures_are_those_of_its_text() -> None:
     assert apb_fig2.STATED["fashion-mnist", "clean", True] == (0.8954, 0.5388)
     assert apb_fig2.STATED["mnist", "adv", True][1] is None, "drawn only"
     assert apb_time.STATED == 0.59
+
+
+def test_figure_4_at_the_papers_scale_is_the_papers_protocol() -> None:
+    plan = pnil_fig4.plan(Scale.paper, ("cifar10",))
+    models = [step for step in plan.steps() if isinstance(step, Model)]
+    assert len(models) == 2 * 5 * 2, "two recipes, five times two folds"
+    assert {(each.recipe, each.fold) for each in models} == {
+        (r, f) for r in ("rfgsm", "nfgsm") for f in folds.all_folds()
+    }
+    described = {(m.resolved.arch, m.resolved.batch_size, m.resolved.keep, m.resolved.pnil, m.limit) for m in models}
+    assert described == {("resnet11", 100, "loss", True, None)}
+    assert {question.eot for question in plan.questions} >= {1, 10, 100}
+    assert {(q.images, q.pgd_steps, q.eps) for q in plan.questions} == {(None, 50, 0.03)}
+
+
+def test_figure_5_compares_the_recipes_without_pnil() -> None:
+    plan = pnil_fig5.plan(Scale.paper, ("cifar10",))
+    models = {question.model for question in plan.questions}
+    assert len(models) == 20
+    assert not any(each.resolved.pnil for each in models)
+    assert min(q.eps for q in plan.questions) < 0.03 < max(q.eps for q in plan.questions)
+
+
+def test_one_step_training_is_timed_against_7_and_40_steps() -> None:
+    timed = pnil_time.timing("mnist", Scale.paper).models
+    steps = {each.resolved.pgd_steps for each in timed if each.recipe == "pgd"}
+    assert steps == {7, 40}
+    assert len({each.name for each in timed}) == len(timed) == 7
+    assert {each.resolved.batch_size for each in timed} == {100}
 
 
 def test_equal_models_of_two_tables_have_one_name() -> None:
@@ -232,6 +321,7 @@ def toy_table(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Cont
     points = [measurement.point(row.labels[0], row.figures["pgd"]) for row in rows]
     papers = [Point(x=points[0].x, y=0.99)]
     bars = [Series(name="paper", points=papers, paper=True), Series(name="ours", points=points)]
+    colour = torch.linspace(0, 1, 12).view(3, 2, 2).tolist()
     curve = [Series(name="ours", points=[Point(x=0.0, y=0.9, interval=(0.8, 1.0)), Point(x=0.1, y=0.5)])]
     return Content(
         label_columns=["recipe"],
@@ -240,6 +330,8 @@ def toy_table(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Cont
         panels=[
             Panel(title="bars", kind="bars", y_label="accuracy", series=bars),
             Panel(title="curve", kind="curves", x_label="eps", y_label="accuracy", series=curve),
+            Panel(title="colour", kind="image", image=colour),
+            Panel(title="grey", kind="image", image=colour[:1], share=False),
         ],
         notes=["a note"],
     )
@@ -381,10 +473,13 @@ def test_the_figure_is_drawn_as_svg_and_png(whole: Reproduced, tmp_path: Path) -
     reproduction_plot.draw(paths, whole)
     assert ElementTree.parse(paths[0]).getroot().tag.endswith("svg")
     assert paths[1].read_bytes().startswith(b"\x89PNG")
-    bars, curve = reproduction_plot.figure(whole).axes
+    bars, curve, colour, grey = reproduction_plot.figure(whole).axes[:4]
     assert [text.get_text() for text in bars.get_legend().get_texts()] == ["paper", "ours"]
     assert bars.patches[0].get_height() == 0.99
     assert list(curve.lines[0].get_ydata()) == [0.9, 0.5]
+    assert colour.images[0].get_array().shape == (2, 2, 3)
+    assert colour.images[0].get_array()[0, 1].tolist() == pytest.approx([1 / 11, 5 / 11, 9 / 11])
+    assert grey.images[0].get_array().shape == (2, 2)
 
 
 def test_the_time_left_comes_from_what_was_computed(

@@ -42,6 +42,7 @@ class ReproductionProgress(Observer):
         self._total = self._done = self._computed = self._cost = 0.0
         self._steps = self._number = self._kept = 0
         self._started = 0.0
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +85,9 @@ class ReproductionProgress(Observer):
         self._bar.update(self._task, completed=self._done, number=self._number, left=self._left(0.0))
 
     def note(self, message: str) -> None:
-        say(message)
+        if message not in self._noted:  # of fifty random models each says that it is one
+            self._noted.add(message)
+            say(message)
 
     def _left(self, share: float) -> str:
         """From the time that the steps computed so far took; those that were kept tell nothing."""
