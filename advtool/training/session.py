@@ -182,14 +182,14 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return recipe.to_dict() | {"fixed_examples_sha256": digest}
 
 
-def _carve(split: Split, limit: int | None, given: Split | None) -> tuple[Split, Split]:
+def _carve(split: Split, limit: int | None, given: Split | None = None) -> tuple[Split, Split]:
     training, validation = train_validation(split) if given is None else (split, given)
     if limit is None:
         return training, validation
     if not 1 <= limit <= len(training):
+        apart = f" without the {len(validation)} for validation" if given is None else ""
         raise InputError(
-            f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}' "
-            f"without the {len(validation)} for validation"
+            f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}'{apart}"
         )
     return first_images(training, limit), validation
 
