@@ -30,6 +30,8 @@ class Figure(_Record):
 
     paper: float | None = None
     paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    """whether the paper marks its value with a star"""
     ours: float | None = None
     interval: Interval | None = None
     """95 %, of one measured proportion"""

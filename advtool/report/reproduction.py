@@ -118,7 +118,7 @@ def _markdown_cells(row: Row, columns: Sequence[Column], stated: set[str]) -> li
         star = "*" if found.significant else ""
         if column.name in stated:
             deviation = "" if found.paper_deviation is None else f" ± {_deviation(found.paper_deviation, column)}"
-            cells.append(figure(found.paper, column) + deviation)
+            cells.append(figure(found.paper, column) + ("*" if found.paper_significant else "") + deviation)
         cells.append(figure(found.ours, column) + star + spread(found, column))
     return [*cells, ", ".join(row.codes), f"**{row.verdict}**" if row.verdict else ""]
 

@@ -124,7 +124,7 @@ class Question:
     def cost(self) -> float:
         """About how many passes forward and backward of one image the evaluation takes."""
         draws = self.eot or (20 if self.model.resolved.pnil else 1)
-        spsa = self.spsa_steps * self.spsa_samples / 2
+        spsa = self.spsa_steps * self.spsa_samples / 2 * (self.eot or 1)
         known = {"fgsm": draws, "spsa": spsa, "audit": 1000 * draws, "paper": self.pgd_steps * draws + spsa}
         each = sum(known.get(attack.partition("(")[0], self.pgd_steps * draws) for attack in self.attacks)
         return (self.images or 10_000) * each

@@ -1,10 +1,11 @@
-"""What the second paper's tables share: its recipes with and without PNIL, its eps, its cross-validation, budgets."""
+"""What the second paper's tables share: recipes with and without PNIL, eps, cross-validation, budgets, questions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from advtool.reproduce.folds import REPEATS, Fold, all_folds
-from advtool.reproduce.plan import TRAIN_IMAGES, Model, limit_of, settings
+from advtool.reproduce.plan import TRAIN_IMAGES, Model, Question, limit_of, settings
 from advtool.reproduce.scale import Scale
 
 DATASETS = ("cifar10", "fashion-mnist", "mnist")
@@ -17,6 +18,8 @@ KEEP = "loss"
 """The paper keeps the checkpoint with the lowest adversarial validation loss (section 4.4)."""
 EPOCHS = {"cifar10": 30}
 """At the scale paper, which trains "till convergence"; 10 elsewhere."""
+VOTES = 20
+"""Draws of a prediction with PNIL; the paper does not say how it predicts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +31,18 @@ class Budget:
         limit: training images; None: all of a fold.
         validated: validation images; None: all of a fold's.
         images: test images of an evaluation; None: all of a fold's.
-        repeats: of the two-fold cross-validation.
+        repeats: of the two-fold cross-validation; None: the data set's own split.
     """
 
     epochs: int | None
     limit: int | None
     validated: int | None
     images: int | None
-    repeats: int
+    repeats: int | None
 
     def folds(self) -> list[Fold]:
-        """The folds that are trained; a scale below the whole cross-validation may have the first alone."""
-        return all_folds(self.repeats)
+        """The folds that are trained."""
+        return all_folds(self.repeats or 0)
 
     def cuts(self, datasets: Sequence[str]) -> tuple[str, ...]:
         """In what it is less than the paper's protocol."""
@@ -49,13 +52,45 @@ class Budget:
         if self.epochs:
             yield f"{self.epochs} epochs in place of training till convergence"
         if any(limit_of(dataset, self.limit) for dataset in datasets):
-            yield f"{self.limit} training images of each half in place of all"
+            yield f"{self.limit} training images{self._of_each} in place of all"
         if self.validated:
-            yield f"{self.validated} validation images in place of half of the test images"
+            yield f"{self.validated} validation images{self._of_each} in place of all"
         if self.images:
-            yield f"{self.images} test images of each fold in place of all"
-        if self.repeats < REPEATS:
+            yield f"{self.images} test images{self._of_each} in place of all"
+        if self.repeats is not None and self.repeats < REPEATS:
             yield f"{self.repeats} x 2-fold cross-validation in place of {REPEATS} x 2"
+
+    @property
+    def _of_each(self) -> str:
+        return "" if self.repeats is None else " of each fold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditBudget(Budget):
+    """What a scale spends where the models are attacked by more than PGD.
+
+    Attributes:
+        audited: test images, of each fold, of SPSA and of the audit; 0: neither is made.
+        spsa_steps: of SPSA.
+        spsa_samples: forward evaluations a step of SPSA.
+        eot: draws that every gradient of a model with PNIL averages over.
+    """
+
+    audited: int = 1000
+    spsa_steps: int = 100
+    spsa_samples: int = 2048
+    eot: int = 100
+
+    def _cuts(self, datasets: Sequence[str]) -> Iterator[str]:
+        yield from super()._cuts(datasets)
+        if not self.audited:
+            yield "neither SPSA nor the audit"
+        elif self.audited < 1000:
+            yield f"SPSA and the audit on {self.audited} images{self._of_each} in place of 1000"
+        if self.audited and (self.spsa_steps, self.spsa_samples) != (100, 2048):
+            yield f"SPSA with {self.spsa_steps} steps of {self.spsa_samples} evaluations in place of 100 of 2048"
+        if self.eot < 100:
+            yield f"{self.eot} EOT draws for models with PNIL in place of 100"
 
 
 SCALES = {
@@ -92,6 +127,28 @@ def model(
     )
 
 
+def shown(trained: Model, budget: AuditBudget, eps: float) -> Question:
+    """What the paper measures on all images: clean accuracy and PGD-50."""
+    return Question(model=trained, eps=eps, images=budget.images, attacks=("pgd",), **_draws(trained, budget))
+
+
+def audit(trained: Model, budget: AuditBudget, eps: float) -> Question:
+    """SPSA as the paper has it, and the suite audit, on the same images."""
+    return Question(
+        model=trained,
+        eps=eps,
+        images=budget.audited,
+        attacks=("audit", "spsa"),
+        spsa_steps=budget.spsa_steps,
+        spsa_samples=budget.spsa_samples,
+        **_draws(trained, budget),
+    )
+
+
 def title(recipe: str, *, pnil: bool) -> str:
     """In a table: ``NFGSM + PNIL``."""
     return recipe.upper() + (" + PNIL" if pnil else "")
+
+
+def _draws(trained: Model, budget: AuditBudget) -> dict[str, Any]:
+    return {"eot": budget.eot, "votes": VOTES} if trained.resolved.pnil else {}

@@ -11,7 +11,7 @@ from advtool.evaluation.sweep import EOT_DRAWS, TOLERANCE
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.plan import Plan, Question
-from advtool.reproduce.pnil import FITTED_EPS, RECIPES
+from advtool.reproduce.pnil import FITTED_EPS, RECIPES, VOTES
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement
@@ -20,8 +20,6 @@ from advtool.reproduction import Column, Panel, Point, Row, Series
 DRAWS = {Scale.smoke: (1, 10, 20), Scale.cpu: EOT_DRAWS, Scale.paper: EOT_DRAWS}
 ENOUGH = 10
 """Draws from which on the paper saw only a marginal decline."""
-VOTES = 20
-"""Draws of a prediction, the same at every point; the paper does not say how it predicts."""
 ACCURACY = "PGD-50"
 
 

@@ -1,6 +1,7 @@
 """What figures 1 and 3 of the second paper share: a model with PNIL, its maps as panels, its noise as figures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,9 +29,8 @@ def model(dataset: str, scale: Scale, budgets: dict[Scale, Budget]) -> Model:
 
 def plan(scale: Scale, datasets: Sequence[str], budgets: dict[Scale, Budget]) -> Plan:
     """The models alone: nothing is attacked."""
-    budget = budgets[scale]
-    cuts = [cut for cut in budget.cuts(datasets) if "fold" not in cut and "test" not in cut.split(" in ")[0]]
-    return Plan(models=tuple(model(dataset, scale, budgets) for dataset in datasets), cuts=tuple(cuts))
+    trained = replace(budgets[scale], repeats=None, images=None)
+    return Plan(models=tuple(model(dataset, scale, budgets) for dataset in datasets), cuts=trained.cuts(datasets))
 
 
 def layer(measured: Measured, trained: Model) -> PNIL:

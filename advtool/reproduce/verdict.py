@@ -6,10 +6,12 @@ the paper's own figure was reached, but that the images do not survive an attack
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import PairedDifference, paired_difference
 from advtool.reproduction import Verdict
+from advtool.results import Interval
 
 MARGIN = 0.10
 """An accuracy reaches the paper's if it is at most ten points below."""
@@ -30,6 +32,16 @@ class Judgement:
     why: str
 
 
+class Gain(Protocol):
+    """How far two accuracies are apart, over images or over trainings, and the interval of that."""
+
+    @property
+    def difference(self) -> float: ...
+
+    @property
+    def interval(self) -> Interval: ...
+
+
 @dataclass(frozen=True)
 class Evidence:
     """How a method does beside its baseline, on the same images.
@@ -43,8 +55,8 @@ class Evidence:
     """
 
     shown: float
-    gain: PairedDifference
-    honest_gain: PairedDifference
+    gain: Gain
+    honest_gain: Gain
     distance: float
     codes: tuple[str, ...] = ()
 
@@ -83,7 +95,7 @@ def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
     return Judgement(DOES_NOT, f"{_percent(evidence.shown)} shown{stated}, {_points(evidence.gain)}")
 
 
-def judge_order(gain: PairedDifference, what: str) -> Judgement:
+def judge_order(gain: Gain, what: str) -> Judgement:
     """A claim that one figure is above another: ``holds`` if clearly, ``does not`` if clearly below, else ``partly``.
 
     Args:
@@ -139,12 +151,12 @@ def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     return next(iter(given), None) if len(given) < 2 else PARTLY
 
 
-def above(gain: PairedDifference) -> bool:
+def above(gain: Gain) -> bool:
     """Whether the gain is clear."""
     return gain.interval[0] > 0
 
 
-def below(gain: PairedDifference) -> bool:
+def below(gain: Gain) -> bool:
     """Whether the loss is clear."""
     return gain.interval[1] < 0
 
@@ -168,6 +180,6 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def _points(gain: PairedDifference) -> str:
+def _points(gain: Gain) -> str:
     low, high = gain.interval
     return f"{100 * gain.difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
