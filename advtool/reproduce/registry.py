@@ -34,8 +34,10 @@ TABLES = {
     "apb-time": Entry("seconds an epoch: APB against training on clean and adversarial images", "apb_time"),
     "pnil-fig1": Entry("what PNIL learned on MNIST", "pnil_fig1"),
     "pnil-fig3": Entry("what PNIL learned on CIFAR-10", "pnil_fig3"),
+    "pnil-table1": Entry("RFGSM and NFGSM training with and without PNIL, under PGD and SPSA", "pnil_table1"),
     "pnil-fig4": Entry("accuracy of PNIL models under PGD against EOT draws", "pnil_fig4"),
     "pnil-fig5": Entry("accuracy under PGD against eps, RFGSM and NFGSM training", "pnil_fig5"),
+    "pnil-madry": Entry("NFGSM with PNIL on CIFAR-10's own split, against PGD training", "pnil_madry"),
     "pnil-time": Entry("seconds an epoch: one-step training against PGD training", "pnil_time"),
 }
 
