@@ -28,6 +28,7 @@ from advtool.reproduce.verdict import (
     both,
     judge_order,
     judge_robustness,
+    judged_row,
     led_by,
     masking_codes,
     worst_case_gain,
@@ -140,12 +141,11 @@ def _row(measured: Measured, dataset: str, variant: Variant, budget: Budget) -> 
     if variant.fixed:
         figures[FIXED] = Figure(ours=measured.cards[model].metrics["fixed_examples_accuracy"])
     judgement = None if variant.bias == "plain" else _judge(measured, dataset, variant, budget)
-    return Row(
+    return judged_row(
         labels=[dataset, variant.scenario, variant.examples, variant.title],
         figures=figures,
-        codes=list(masking_codes(audit)),
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        codes=masking_codes(audit),
+        judgement=judgement,
     )
 
 

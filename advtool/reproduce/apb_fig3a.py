@@ -14,7 +14,17 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.plan import Model, Plan, Question
 from advtool.reproduce.registry import WEN_ITTI, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, FAR, HOLDS, MASKING, PARTLY, Judgement, above, worst_case_gain
+from advtool.reproduce.verdict import (
+    DOES_NOT,
+    FAR,
+    HOLDS,
+    MASKING,
+    PARTLY,
+    Judgement,
+    above,
+    judged_row,
+    worst_case_gain,
+)
 from advtool.reproduction import Column, Panel, Point, Row, Series
 
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
@@ -112,11 +122,10 @@ def _row(measured: Measured, dataset: str, variant: Variant, eps: float, scale: 
     small = [radius for radius in radii(scale) if radius <= SMALL]
     judged = variant.bias != "plain" and eps == small[-1]
     judgement = _judge(measured, dataset, variant, small, budget) if judged else None
-    return Row(
+    return judged_row(
         labels=[dataset, variant.title, f"{eps:g}"],
         figures=figures,
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 

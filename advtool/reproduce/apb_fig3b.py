@@ -22,6 +22,7 @@ from advtool.reproduce.verdict import (
     PARTLY,
     Judgement,
     above,
+    judged_row,
     masking_codes,
     worst_case_gain,
 )
@@ -122,7 +123,7 @@ def _judge(measured: Measured, dataset: str, pair: tuple[Variant, Variant], budg
 def _row(measured: Measured, dataset: str, variant: Variant, budget: Budget, judgement: Judgement | None) -> Row:
     model = apb.model(dataset, variant, budget)
     shown, audit = measured.runs[apb.shown(model, budget)], measured.runs[apb.audit(model, budget)]
-    return Row(
+    return judged_row(
         labels=[dataset, variant.title],
         figures={
             "clean": measured_as.clean(shown),
@@ -132,9 +133,8 @@ def _row(measured: Measured, dataset: str, variant: Variant, budget: Budget, jud
             "SPSA": measured_as.robust(audit, "spsa"),
             WORST: measured_as.worst_case(audit),
         },
-        codes=list(masking_codes(audit)),
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        codes=masking_codes(audit),
+        judgement=judgement,
     )
 
 

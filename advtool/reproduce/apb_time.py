@@ -14,7 +14,7 @@ from advtool.reproduce.plan import Plan, Timing, limit_of
 from advtool.reproduce.registry import WEN_ITTI, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed
-from advtool.reproduce.verdict import Judgement, judge_at_most
+from advtool.reproduce.verdict import Judgement, judge_at_most, judged_row
 from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
 
 STATED = 0.59
@@ -83,15 +83,14 @@ def _row(timed: Timed, dataset: str, variant: Variant, scale: Scale) -> Row:
     claims = variant.bias != "plain"
     stated = STATED if claims and dataset == "fashion-mnist" else None
     judgement = _judge(ratio[TO_FIXED], ratio[TO_FLY]) if claims else None
-    return Row(
+    return judged_row(
         labels=[dataset, variant.scenario, variant.examples, "classical" if not claims else variant.title],
         figures={
             SECONDS: Figure(ours=seconds(variant), deviation=timed.deviation(name), repeats=len(timed.seconds[name])),
             TO_CLEAN: Figure(ours=seconds(variant) / seconds(CLASSICAL)),
             **{key: Figure(paper=stated, ours=value) for key, value in ratio.items()},
         },
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import wilson_interval
-from advtool.reproduction import Figure, Point
+from advtool.reproduction import Figure, Panel, Point, Row, Series
 
 
 def clean(run: FinishedRun, paper: float | None = None) -> Figure:
@@ -51,3 +51,21 @@ def point(x: float | str, figure: Figure) -> Point:
     if figure.ours is None:
         raise ValueError(f"nothing was measured at {x}")
     return Point(x=x, y=figure.ours, interval=figure.interval)
+
+
+def curves(rows: Sequence[Row], dataset: str, column: str, x_label: str) -> Panel:
+    """A column of one data set's rows, whose labels are the data set, the curve's name and x."""
+    here = [row for row in rows if row.labels[0] == dataset]
+    return Panel(
+        title=f"{dataset}: {column}",
+        kind="curves",
+        x_label=x_label,
+        y_label="accuracy",
+        series=[
+            Series(
+                name=name,
+                points=[point(float(row.labels[2]), row.figures[column]) for row in here if row.labels[1] == name],
+            )
+            for name in dict.fromkeys(row.labels[1] for row in here)
+        ],
+    )

@@ -13,7 +13,7 @@ from advtool.reproduce import pnil, pnil_maps
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement
+from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
 from advtool.reproduction import Column, Figure, Row
 
 LOWER = 0.9
@@ -67,11 +67,10 @@ def _row(layer: PNIL, images: Split, dataset: str) -> Row:
         BACKGROUND: noise[~on_object].mean().item(),
     }
     judgement = judge(*values.values())
-    return Row(
+    return judged_row(
         labels=[dataset, pnil.title("nfgsm", pnil=True)],
         figures={name: Figure(ours=value) for name, value in values.items()},
-        verdict=judgement.verdict,
-        why=judgement.why,
+        judgement=judgement,
     )
 
 

@@ -17,7 +17,7 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.pnil import Budget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement
+from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
 from advtool.reproduction import Column, Figure, Row
 
 SCALES = {
@@ -81,11 +81,10 @@ def _row(layer: PNIL, images: Split, dataset: str) -> Row:
     by_place, by_intensity = spreads(layer, images)
     level = pnil_maps.deviations(layer, images).mean().item()
     judgement = judge(by_place, by_intensity)
-    return Row(
+    return judged_row(
         labels=[dataset, pnil.title("nfgsm", pnil=True)],
         figures={LEVEL: Figure(ours=level), BY_B: Figure(ours=by_place), BY_INTENSITY: Figure(ours=by_intensity)},
-        verdict=judgement.verdict,
-        why=judgement.why,
+        judgement=judgement,
     )
 
 

@@ -10,12 +10,13 @@ from advtool.evaluation.statistics import PairedDifference
 from advtool.evaluation.sweep import EOT_DRAWS, TOLERANCE
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.measurement import curves
 from advtool.reproduce.plan import Plan, Question
 from advtool.reproduce.pnil import FITTED_EPS, RECIPES, VOTES
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement
-from advtool.reproduction import Column, Panel, Point, Row, Series
+from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
+from advtool.reproduction import Column, Row
 
 DRAWS = {Scale.smoke: (1, 10, 20), Scale.cpu: EOT_DRAWS, Scale.paper: EOT_DRAWS}
 ENOUGH = 10
@@ -71,7 +72,7 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         label_columns=("data set", "training", "EOT draws"),
         columns=[Column(name=ACCURACY)],
         rows=rows,
-        panels=[_panel(rows, dataset) for dataset in datasets],
+        panels=[curves(rows, dataset, ACCURACY, "EOT draws") for dataset in datasets],
         notes=(
             "Mean and standard deviation over the models of the cross-validation; each is tested on the half that it "
             f"did not train on, at the eps that fits the paper's table 1, with {VOTES} votes a prediction. The "
@@ -86,33 +87,10 @@ def _row(measured: Measured, dataset: str, recipe: str, draws: int, scale: Scale
     if draws == DRAWS[scale][-1]:
         before = [measured.runs[question] for question in questions(dataset, recipe, ENOUGH, scale)]
         judgement = judge(pooled.gain(runs, before, "pgd"))
-    return Row(
+    return judged_row(
         labels=[dataset, pnil.title(recipe, pnil=True), str(draws)],
         figures={ACCURACY: pooled.accuracy(runs, "pgd")},
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
-    )
-
-
-def _panel(rows: Sequence[Row], dataset: str) -> Panel:
-    here = [row for row in rows if row.labels[0] == dataset]
-    names = dict.fromkeys(row.labels[1] for row in here)
-    return Panel(
-        title=f"{dataset}: {ACCURACY}",
-        kind="curves",
-        x_label="EOT draws",
-        y_label="accuracy",
-        series=[
-            Series(
-                name=name,
-                points=[
-                    Point(x=float(row.labels[2]), y=row.figures[ACCURACY].ours or 0.0)
-                    for row in here
-                    if row.labels[1] == name
-                ],
-            )
-            for name in names
-        ],
+        judgement=judgement,
     )
 
 

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from advtool.evaluation.statistics import PairedDifference
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.measurement import curves
 from advtool.reproduce.plan import Plan, Question
 from advtool.reproduce.pnil import FITTED_EPS
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, above, below
-from advtool.reproduction import Column, Panel, Point, Row, Series
+from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, above, below, judged_row
+from advtool.reproduction import Column, Row
 
 SHARES = {
     Scale.smoke: (0.5, 2.0),
@@ -73,7 +74,7 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         label_columns=("data set", "training", "eps"),
         columns=[Column(name=ACCURACY)],
         rows=rows,
-        panels=[_panel(rows, dataset) for dataset in datasets],
+        panels=[curves(rows, dataset, ACCURACY, "eps") for dataset in datasets],
         notes=(
             "Mean and standard deviation over the models of the cross-validation, trained at the eps that fits the "
             "paper's table 1. The paper's curves (CIFAR-10) are only drawn, and blank. PGD is what it shows; whether "
@@ -87,11 +88,10 @@ def _row(measured: Measured, dataset: str, recipe: str, share: float, scale: Sca
     judgement = None
     if recipe == METHOD and share == SHARES[scale][-1]:
         judgement = judge([_gain(measured, dataset, each, scale) for each in SHARES[scale]])
-    return Row(
+    return judged_row(
         labels=[dataset, pnil.title(recipe, pnil=False), f"{asked[0].eps:g}"],
         figures={ACCURACY: pooled.accuracy([measured.runs[question] for question in asked], "pgd")},
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 
@@ -101,28 +101,6 @@ def _gain(measured: Measured, dataset: str, share: float, scale: Scale) -> Paire
         for recipe in (METHOD, BASELINE)
     )
     return pooled.gain(ours, theirs, "pgd")
-
-
-def _panel(rows: Sequence[Row], dataset: str) -> Panel:
-    here = [row for row in rows if row.labels[0] == dataset]
-    names = dict.fromkeys(row.labels[1] for row in here)
-    return Panel(
-        title=f"{dataset}: {ACCURACY}",
-        kind="curves",
-        x_label="eps",
-        y_label="accuracy",
-        series=[
-            Series(
-                name=name,
-                points=[
-                    Point(x=float(row.labels[2]), y=row.figures[ACCURACY].ours or 0.0)
-                    for row in here
-                    if row.labels[1] == name
-                ],
-            )
-            for name in names
-        ],
-    )
 
 
 REPRODUCTION = Reproduction(

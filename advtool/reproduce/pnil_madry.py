@@ -26,7 +26,7 @@ from advtool.reproduce.plan import Model, Plan
 from advtool.reproduce.pnil import FITTED_EPS, AuditBudget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import Evidence, Judgement, judge_robustness
+from advtool.reproduce.verdict import Evidence, Judgement, judge_robustness, judged_row
 from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
 
 CLEAN, PGD, SPSA, WORST = "clean", "PGD-50", "SPSA", "worst case"
@@ -155,12 +155,11 @@ def _row(measured: Measured, dataset: str, name: str, scale: Scale) -> Row:
     judgement = None
     if name == METHOD and scale is Scale.paper:
         judgement = judge(runs, _runs(measured, dataset, REFERENCE, scale))
-    return Row(
+    return judged_row(
         labels=[dataset, name],
         figures=_figures(runs, TRAININGS[name].stated if dataset == "cifar10" else None),
         codes=pooled.all_codes(runs.audits),
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 

@@ -31,7 +31,7 @@ from advtool.reproduce.plan import Model, Plan
 from advtool.reproduce.pnil import FITTED_EPS, RECIPES, STATED_EPS, AuditBudget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import Evidence, Gain, Judgement, above, below, judge_robustness
+from advtool.reproduce.verdict import Evidence, Gain, Judgement, above, below, judge_robustness, judged_row
 from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
 
 CLEAN, SPSA, PGD, MIN, WORST = "clean", "SPSA", "PGD-50", "Min", "worst case"
@@ -232,12 +232,11 @@ def _row(measured: Measured, case: Case, budget: AuditBudget) -> Row:
     judgement = None
     if case.pnil:
         judgement = judge(runs, case.baseline.runs(measured, budget), stated.least[0] / 100 if stated else None)
-    return Row(
+    return judged_row(
         labels=[case.block, case.dataset, f"{case.eps:.3g}", pnil.title(case.recipe, pnil=case.pnil)],
         figures=_figures(runs, stated) | {MIN: _least(measured, case, budget)},
         codes=pooled.all_codes([each.audit for each in runs]),
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 

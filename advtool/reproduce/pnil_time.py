@@ -14,7 +14,7 @@ from advtool.reproduce.pnil import FITTED_EPS, Budget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement
+from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
 from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
 
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -100,7 +100,7 @@ def _row(timed: Timed, dataset: str, name: str, scale: Scale) -> Row:
     own = model(dataset, name, scale).name
     slow, slowest = seconds(SLOW) / seconds(name), seconds(SLOWEST) / seconds(name)
     judgement = judge(slow, slowest) if "FGSM" in name else None
-    return Row(
+    return judged_row(
         labels=[dataset, name],
         figures={
             SECONDS: Figure(ours=seconds(name), deviation=timed.deviation(own), repeats=len(timed.seconds[own])),
@@ -108,8 +108,7 @@ def _row(timed: Timed, dataset: str, name: str, scale: Scale) -> Row:
             TO_SLOW: Figure(ours=slow),
             TO_SLOWEST: Figure(ours=slowest),
         },
-        verdict=judgement.verdict if judgement else None,
-        why=judgement.why if judgement else None,
+        judgement=judgement,
     )
 
 

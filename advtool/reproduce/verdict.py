@@ -10,7 +10,7 @@ from typing import Protocol
 
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import PairedDifference, paired_difference
-from advtool.reproduction import Verdict
+from advtool.reproduction import Figure, Row, Verdict
 from advtool.results import Interval
 
 MARGIN = 0.10
@@ -64,6 +64,15 @@ class Evidence:
     def hidden(self) -> bool:
         """Whether the shown accuracy is no robustness."""
         return bool(self.codes) or self.distance >= FAR
+
+
+def judged_row(
+    labels: list[str], figures: dict[str, Figure], judgement: Judgement | None, codes: Iterable[str] = ()
+) -> Row:
+    """A row of a table with its verdict, if it claims something."""
+    if judgement is None:
+        return Row(labels=labels, figures=figures, codes=list(codes))
+    return Row(labels=labels, figures=figures, codes=list(codes), verdict=judgement.verdict, why=judgement.why)
 
 
 def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
