@@ -126,20 +126,20 @@ class Laboratory:
 
     def _time(self, wanted: Timing, measured: Measured) -> bool:
         path = self._folder / "timings" / f"{wanted.name}.json"
-        found = timing.read(path, wanted, self._device)
-        if found is None:
-            self._observer.begin(wanted)
-            epochs = {model.name: timing.epoch_of(self._prepare(model, measured)) for model in wanted.models}
-            found = Timed(
-                seconds=timing.take_turns(epochs, wanted.repeats, self._observer.advance),
-                device=self._device.type,
-                threads=torch.get_num_threads(),
-            )
-            timing.write(path, found)
-            measured.times[wanted] = found
-            return False
-        measured.times[wanted] = found
-        return True
+        kept = timing.read(path, wanted, self._device)
+        measured.times[wanted] = kept or self._take_times(wanted, path, measured)
+        return kept is not None
+
+    def _take_times(self, wanted: Timing, path: Path, measured: Measured) -> Timed:
+        self._observer.begin(wanted)
+        epochs = {model.name: timing.epoch_of(self._prepare(model, measured)) for model in wanted.models}
+        timed = Timed(
+            seconds=timing.take_turns(epochs, wanted.repeats, self._observer.advance),
+            device=self._device.type,
+            threads=torch.get_num_threads(),
+        )
+        timing.write(path, timed)
+        return timed
 
     def _prepare(self, model: Model, measured: Measured) -> Prepared:
         source = measured.files[model.examples_of] if model.examples_of else None
