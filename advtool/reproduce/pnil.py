@@ -74,15 +74,23 @@ class AuditBudget(Budget):
         spsa_steps: of SPSA.
         spsa_samples: forward evaluations a step of SPSA.
         eot: draws that every gradient of a model with PNIL averages over.
+        first_folds: so many of the folds are trained; None: all.
     """
 
     audited: int = 1000
     spsa_steps: int = 100
     spsa_samples: int = 2048
     eot: int = 100
+    first_folds: int | None = None
+
+    def folds(self) -> list[Fold]:
+        """The folds that are trained."""
+        return super().folds()[: self.first_folds]
 
     def _cuts(self, datasets: Sequence[str]) -> Iterator[str]:
         yield from super()._cuts(datasets)
+        if self.first_folds:
+            yield f"{self.first_folds} of its folds trained"
         if not self.audited:
             yield "neither SPSA nor the audit"
         elif self.audited < 1000:

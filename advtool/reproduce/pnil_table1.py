@@ -47,7 +47,16 @@ SCALES = {
         epochs=2, limit=100, validated=20, images=10, repeats=1, audited=2, spsa_steps=3, spsa_samples=8, eot=2
     ),
     Scale.cpu: AuditBudget(
-        epochs=12, limit=5000, validated=100, images=60, repeats=1, audited=20, spsa_steps=20, spsa_samples=64, eot=10
+        epochs=12,
+        limit=5000,
+        validated=100,
+        images=100,
+        repeats=1,
+        first_folds=1,
+        audited=20,
+        spsa_steps=20,
+        spsa_samples=64,
+        eot=5,
     ),
     Scale.paper: AuditBudget(epochs=None, limit=None, validated=None, images=None, repeats=REPEATS),
 }
