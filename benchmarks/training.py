@@ -14,9 +14,6 @@ os.environ["TQDM_DISABLE"] = "1"  # ART's bars; read when tqdm is imported
 import argparse
 import copy
 import statistics
-import time
-from collections.abc import Callable
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -28,14 +25,11 @@ from torch import Tensor, nn
 from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.data import Split, to_float
-from advtool.training import loop
-from advtool.training.schedule import Updates, schedule_of
+from advtool.reproduce.timing import Epoch, epoch_of, take_turns
 from advtool.training.session import prepare
 
 EPS = {"cnn": 0.3, "lenet": 0.3, "resnet11": 8 / 255}
 SHAPES = {"cnn": (1, 28, 28), "lenet": (1, 28, 28), "resnet11": (3, 32, 32)}
-
-Epoch = Callable[[], None]
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean": ("clean", {}),
@@ -75,20 +69,7 @@ def our_epoch(split: Split, arch: str, batch_size: int, device: str, recipe: str
         batch_size=batch_size,
         **settings,
     )
-    steps = loop.batches_per_epoch(len(prepared.training), batch_size)
-    updates = Updates(prepared.model, prepared.recipe, schedule_of(prepared.recipe, 1000 * steps))
-    generator = torch.Generator(device=device).manual_seed(0)
-    numbers = cycle(range(1, 1000))
-
-    def epoch() -> None:
-        batches = loop.batches(prepared.training, batch_size, 0, next(numbers))
-        for loss, _ in loop.train_on(
-            batches, prepared.model, prepared.recipe, updates, eps=prepared.eps, generator=generator
-        ):
-            last = loss
-        last.item()  # waits for the device
-
-    return epoch
+    return epoch_of(prepared)
 
 
 class Opaque(nn.Module):
@@ -133,14 +114,7 @@ def art_epoch(split: Split, arch: str, batch_size: int, device: str, count: int,
 
 def seconds(epochs: dict[str, Epoch], repeats: int) -> dict[str, float]:
     """The median time of each epoch; all take turns, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in epochs}
-    for turn in range(repeats + 1):
-        for name, epoch in epochs.items():
-            start = time.perf_counter()
-            epoch()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(these) for name, these in times.items()}
+    return {name: statistics.median(times) for name, times in take_turns(epochs, repeats).items()}
 
 
 def report(arch: str, medians: dict[str, float]) -> None:

@@ -17,6 +17,7 @@ GROUND = {
     "precision",
     "results",
     "multirun",
+    "reproduction",
     "seeding",
     "errors",
 }

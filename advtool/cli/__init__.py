@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from advtool.cli import compare, data, evaluate, lr_range, score, show, sweep, train
+from advtool.cli import compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
 from advtool.errors import InputError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("train", epilog=train.EPILOG)(train.train)
 app.command("lr-range")(lr_range.lr_range)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
+app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("show")(show.show)
 app.add_typer(sweep.app, name="sweep")

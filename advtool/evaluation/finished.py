@@ -1,7 +1,7 @@
 """Finished runs: the answer and what became of each image, read without writing anything."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from advtool.errors import InputError
 from advtool.evaluation.run import IMAGE_IDS, Manifest, Run, ShardRecord
+from advtool.evaluation.summary import on_examples
 from advtool.evaluation.worker import CLEAN
 from advtool.results import Evaluation
 
@@ -28,6 +29,8 @@ class FinishedRun:
     survives: dict[str, list[bool]]
     """by attack, in the order in which they ran: classified right, and not fallen to it. In a cascade a later attack
     was not asked about the images lost before, so these have not fallen to it"""
+    on_examples: dict[str, list[bool]]
+    """by one-step attack: the example that was made of the image, whatever it was before, is classified right"""
     image_ids: list[str] | None
     """a fingerprint of each image with its label; None in runs of versions that wrote none"""
 
@@ -58,11 +61,13 @@ def read_finished(folder: Path | str) -> FinishedRun:
         raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
     shards = ceil(result.clean.total / manifest.configuration["images_a_shard"])
     clean = [right for record in _records(run, 0, CLEAN, shards) for right in record.survives]
-    survives = {
-        attack.name: _not_fallen(clean, _records(run, position, attack.name, shards))
+    attacks = {
+        attack.name: _records(run, position, attack.name, shards)
         for position, attack in enumerate(result.attacks, start=1)
     }
-    return FinishedRun(folder, manifest, result, clean, survives, _read_image_ids(folder))
+    survives = {name: _not_fallen(clean, records) for name, records in attacks.items()}
+    examples = {name: correct for name, records in attacks.items() if (correct := on_examples(records))}
+    return FinishedRun(folder, manifest, result, clean, survives, examples, _read_image_ids(folder))
 
 
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
@@ -85,12 +90,14 @@ def _title(error: ValidationError) -> str:
     return "manifest.json" if error.title == "Manifest" else "result.json"
 
 
-def _records(run: Run, position: int, name: str, shards: int) -> Iterator[ShardRecord]:
+def _records(run: Run, position: int, name: str, shards: int) -> list[ShardRecord]:
+    records: list[ShardRecord] = []
     for shard in range(shards):
         record = run.get(position, shard)
         if record is None or record.stage != name:
             raise InputError(f"run '{run.folder}': shard {shard} of '{name}' is missing; {GO_ON}")
-        yield record
+        records.append(record)
+    return records
 
 
 def _not_fallen(clean: list[bool], records: Iterable[ShardRecord]) -> list[bool]:

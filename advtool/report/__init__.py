@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from advtool.multirun import Comparison, SeedsEvaluation
-from advtool.report import comparison, csv, json, markdown, score, seeds, sweep, table
+from advtool.report import comparison, csv, json, markdown, reproduction, score, seeds, sweep, table
+from advtool.reproduction import Reproduced
 from advtool.results import Evaluation, Score, Sweep
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
@@ -18,6 +19,12 @@ COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
     "json": json.render,
     "csv": comparison.as_csv,
     "markdown": comparison.as_markdown,
+}
+
+REPRODUCTION_FORMATS: dict[str, Callable[[Reproduced], str]] = {
+    "table": reproduction.as_text,
+    "json": json.render,
+    "markdown": reproduction.as_markdown,
 }
 
 SCORE_FORMATS: dict[str, Callable[[Score], str]] = {
@@ -41,4 +48,4 @@ SWEEP_FORMATS: dict[str, Callable[[Sweep], str]] = {
     "markdown": sweep.as_markdown,
 }
 
-__all__ = ["COMPARISON_FORMATS", "FORMATS", "SCORE_FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]
+__all__ = ["COMPARISON_FORMATS", "FORMATS", "REPRODUCTION_FORMATS", "SCORE_FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]

@@ -35,6 +35,7 @@ def train(
     device: str | torch.device = "cpu",
     limit: int | None = None,
     data_dir: Path | None = None,
+    validation: Split | None = None,
     output: Path | None = None,
     observer: Observer | None = None,
     **settings: Unpack[Settings],
@@ -55,6 +56,7 @@ def train(
         device: where to train.
         limit: train on that many images only, taken after the validation set; the same ones for every seed.
         data_dir: the cache of data sets.
+        validation: images that choose the epoch, in place of a part of ``data``, all of which then trains.
         output: where to write the checkpoint; an existing file is replaced. Until training ends, its best
             epoch so far lies beside it as ``NAME.partial.safetensors``; after an interrupt it stays there.
         observer: is told of every batch and epoch.
@@ -68,7 +70,15 @@ def train(
     if output is not None:
         checkpoints.check_writable(output)
     prepared = prepare(
-        data, recipe, eps=eps, seed=seed, device=torch.device(device), limit=limit, data_dir=data_dir, **settings
+        data,
+        recipe,
+        eps=eps,
+        seed=seed,
+        device=torch.device(device),
+        limit=limit,
+        data_dir=data_dir,
+        validation=validation,
+        **settings,
     )
     chosen = prepared.recipe
     floor = floor_of(pgd_images(prepared.validation).labels)
@@ -122,6 +132,7 @@ def prepare(
     device: torch.device,
     limit: int | None,
     data_dir: Path | None,
+    validation: Split | None = None,
     **settings: Unpack[Settings],
 ) -> Prepared:
     """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
@@ -129,7 +140,7 @@ def prepare(
     chosen = recipe_for(name, recipe, **settings)
     threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
     split = data if isinstance(data, Split) else load(data, "train", data_dir)
-    training, validation = (part.to(device) for part in _carve(split, limit))
+    training, validation = (part.to(device) for part in _carve(split, limit, validation))
     architecture = _architecture(chosen, split)
     model = _initialise(architecture, chosen, seed).to(device)
     chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
@@ -178,14 +189,14 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     return recipe.to_dict() | {"fixed_examples_sha256": digest}
 
 
-def _carve(split: Split, limit: int | None) -> tuple[Split, Split]:
-    training, validation = train_validation(split)
+def _carve(split: Split, limit: int | None, given: Split | None = None) -> tuple[Split, Split]:
+    training, validation = train_validation(split) if given is None else (split, given)
     if limit is None:
         return training, validation
     if not 1 <= limit <= len(training):
+        apart = f" without the {len(validation)} for validation" if given is None else ""
         raise InputError(
-            f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}' "
-            f"without the {len(validation)} for validation"
+            f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}'{apart}"
         )
     return first_images(training, limit), validation
 

@@ -1,0 +1,95 @@
+"""A reproduced figure as a plot: bars and curves, the paper's stated values grey beside ours; images."""
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from advtool.report import plots
+from advtool.reproduction import Panel, Point, Reproduced, Series
+
+SUFFIXES = (".svg", ".png")
+ACROSS = 3
+"""Panels in a row, or fewer where there are not as many."""
+
+
+def draw(paths: Sequence[Path], result: Reproduced) -> None:
+    """Write the plot to each of ``paths``, whose suffix (svg, png, pdf) says the type; existing files are replaced.
+
+    Raises:
+        InputError: another suffix, no matplotlib, or a file that cannot be written.
+    """
+    drawing = figure(result)
+    for path in paths:
+        plots.save(drawing, path)
+
+
+def figure(result: Reproduced) -> Any:
+    """The plot as a matplotlib ``Figure``: a panel for each of the result's.
+
+    Raises:
+        InputError: no matplotlib.
+    """
+    across = min(ACROSS, len(result.panels))
+    down = ceil(len(result.panels) / across)
+    drawing = plots.new(4.2 * across, 3.4 * down)
+    axes = drawing.subplots(down, across, squeeze=False).flatten()
+    for panel, place in zip(result.panels, axes, strict=False):
+        {"bars": _bars, "curves": _curves, "image": _image}[panel.kind](place, panel)
+        place.set_title(panel.title, fontsize="small")
+        if panel.kind != "image":
+            place.set(xlabel=panel.x_label, ylabel=panel.y_label, **({"ylim": (-0.02, 1.02)} if panel.share else {}))
+    for place in axes[len(result.panels) :]:
+        place.set_axis_off()
+    drawing.suptitle(f"{result.title} ({result.provenance.scale})", fontsize="medium")
+    return drawing
+
+
+def _bars(axes: Any, panel: Panel) -> None:
+    """One group a name, one bar a series."""
+    names = list(dict.fromkeys(point.x for series in panel.series for point in series.points))
+    drawn = [series for series in panel.series if series.points]
+    width = 0.8 / max(1, len(drawn))
+    for number, series in enumerate(drawn):
+        places = [names.index(point.x) + (number - (len(drawn) - 1) / 2) * width for point in series.points]
+        heights = [point.y for point in series.points]
+        axes.bar(places, heights, width, label=series.name, yerr=_errors(series.points), **_style(series))
+    axes.set_xticks(range(len(names)), list(map(str, names)), rotation=25, ha="right", fontsize="x-small")
+    axes.legend(fontsize="x-small")
+
+
+def _curves(axes: Any, panel: Panel) -> None:
+    for series in panel.series:
+        values = [point.x for point in series.points]
+        style = _style(series) | {"linestyle": "--" if series.paper else "-"}
+        (line,) = axes.plot(values, [point.y for point in series.points], marker="o", ms=3, label=series.name, **style)
+        bounded = [(point.x, *point.interval) for point in series.points if point.interval]
+        if bounded:
+            places, low, high = zip(*bounded, strict=True)
+            axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.legend(fontsize="x-small")
+
+
+def _image(axes: Any, panel: Panel) -> None:
+    """Pixels in grey or colour; anything else in grey, on its own scale, with a bar that tells it."""
+    channels = panel.image or [[[]]]
+    shown = (
+        channels[0] if len(channels) == 1 else [list(zip(*rows, strict=True)) for rows in zip(*channels, strict=True)]
+    )
+    limits = {"vmin": 0, "vmax": 1} if panel.share else {}
+    drawn = axes.imshow(shown, cmap="gray", **limits)
+    axes.set(xticks=[], yticks=[])
+    if not panel.share:
+        axes.figure.colorbar(drawn, ax=axes, shrink=0.8)
+
+
+def _style(series: Series) -> dict[str, str]:
+    return {"color": "0.7"} if series.paper else {}
+
+
+def _errors(points: Sequence[Point]) -> list[list[float]] | None:
+    """Below and above each bar; None where a bar has no interval."""
+    intervals = [(point.y, point.interval) for point in points if point.interval]
+    if len(intervals) < len(points):
+        return None
+    return [[y - low for y, (low, _) in intervals], [high - y for y, (_, high) in intervals]]
