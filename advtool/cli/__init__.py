@@ -9,10 +9,12 @@ import sys
 import typer
 
 from advtool.cli import compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
+from advtool.cli.group import Group
 from advtool.errors import InputError
 
 app = typer.Typer(
     name="advtool",
+    cls=Group,
     help="Train robust image classifiers, and tell how robust any PyTorch classifier really is.",
     no_args_is_help=True,
     rich_markup_mode="rich",

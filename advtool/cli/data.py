@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from advtool.cli.group import Group
 from advtool.cli.options import DataDir
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from advtool.data import Entry
 
-app = typer.Typer(no_args_is_help=True, help="List the data sets and fetch them.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="List the data sets and fetch them.")
 
 LIST_EPILOG = "Example:  advtool data list --format json | jq '.[] | select(.cached) | .name'"
 FETCH_EPILOG = "Example:  advtool data fetch cifar10 --data-dir data"

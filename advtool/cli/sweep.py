@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.group import Group
 from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
 from advtool.cli.subject_options import (
     CheckpointFile,
@@ -47,7 +48,7 @@ How many draws does PGD need against this model?
 The answer alone:  [cyan]advtool sweep eot --format json | jq '.curves\\[0].enough'[/cyan]
 """
 
-app = typer.Typer(no_args_is_help=True, help="Draw accuracy as a curve, over eps or over EOT samples.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Draw accuracy as a curve, over eps or over EOT samples.")
 
 Plot = Annotated[
     Path | None,
