@@ -1,5 +1,1 @@
 """How robust a model really is: runs of shards, verified examples, accuracies with their uncertainty."""
-
-from advtool.evaluation.evaluator import evaluate
-
-__all__ = ["evaluate"]

@@ -11,9 +11,8 @@ from advtool.attacks.registry import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import Evidence, findings
 from advtool.evaluation.inspection import Inspection
+from advtool.evaluation.run import CLEAN, Records, on_examples, survivors
 from advtool.evaluation.stages import BASELINE, DIAGNOSED, Cascade, Stage
-from advtool.evaluation.summary import Records, on_examples, survivors
-from advtool.evaluation.worker import CLEAN
 from advtool.results import AttackResult
 
 

@@ -22,11 +22,10 @@ from advtool.evaluation.diagnostics import draws, of_model
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.run import Run, ShardRecord
+from advtool.evaluation.run import CLEAN, Run, ShardRecord, survivors
 from advtool.evaluation.stages import DIAGNOSED, Cascade, Stage, plan
 from advtool.evaluation.subject import home_of, subject
-from advtool.evaluation.summary import survivors
-from advtool.evaluation.worker import CLEAN, Worker
+from advtool.evaluation.worker import Worker
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
 
 Work = tuple[ShardRecord, Examples | None]

@@ -9,9 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from advtool.errors import InputError
-from advtool.evaluation.run import IMAGE_IDS, Manifest, Run, ShardRecord
-from advtool.evaluation.summary import on_examples
-from advtool.evaluation.worker import CLEAN
+from advtool.evaluation.run import CLEAN, IMAGE_IDS, Manifest, Run, ShardRecord, on_examples
 from advtool.results import Evaluation
 
 GO_ON = "the 'advtool eval' command that began it goes on with it"

@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.evaluation.summary import Records
-from advtool.evaluation.worker import CLEAN
+from advtool.evaluation.run import CLEAN, Records
 
 
 def lines(

@@ -13,7 +13,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ from advtool.results import Evaluation, ModelCalls
 
 EXAMPLES = "adversarial"
 IMAGE_IDS = "image_ids.json"
+CLEAN = "clean"
+"""The first stage: the images themselves."""
 
 
 class ShardRecord(BaseModel):
@@ -52,6 +54,20 @@ class ShardRecord(BaseModel):
     """passes through the model for the image in the search; 0 where the attack had nothing to do"""
     example_correct: list[bool] | None = None
     """one-step attacks: the candidate, made for every image, is classified right"""
+
+
+Records = Sequence[ShardRecord]
+"""of one stage, in the order of its shards"""
+
+
+def survivors(records: Records) -> list[bool]:
+    """Of a stage, in the order of the images: classified right, and not fallen to it if it was asked for."""
+    return [survives for record in records for survives in record.survives]
+
+
+def on_examples(records: Records) -> list[bool]:
+    """Of a one-step attack: the example made for the image is classified right; empty for any other."""
+    return [correct for record in records for correct in record.example_correct or []]
 
 
 class Manifest(BaseModel):

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from advtool.attacks.registry import Scope
-from advtool.evaluation.run import ShardRecord
+from advtool.evaluation.run import Records, on_examples, survivors
 from advtool.evaluation.stages import Stage
 from advtool.evaluation.statistics import wilson_interval
 from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, ModelCalls, WorstCase
-
-Records = Sequence[ShardRecord]
 
 
 def clean_accuracy(records: Records) -> CleanAccuracy:
@@ -63,16 +61,6 @@ def effective_robustness(attacks: Sequence[AttackResult]) -> EffectiveRobustness
 def worst_case(standing: Sequence[bool]) -> WorstCase:
     """The share of images that survive every stage, image by image."""
     return WorstCase(robust=sum(standing), **_proportion(standing))
-
-
-def survivors(records: Records) -> list[bool]:
-    """Of a stage, in the order of the images: classified right, and not fallen to it if it was asked for."""
-    return [survives for record in records for survives in record.survives]
-
-
-def on_examples(records: Records) -> list[bool]:
-    """Of a one-step attack: the example made for the image is classified right; empty for any other."""
-    return [correct for record in records for correct in record.example_correct or []]
 
 
 def _proportion(yes: Sequence[bool]) -> dict[str, Any]:

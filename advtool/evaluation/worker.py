@@ -11,11 +11,9 @@ from advtool import seeding
 from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.estimator import CallCounter, EOTClassifier, margin, predictions
 from advtool.evaluation.examples import Examples
-from advtool.evaluation.run import ShardRecord
+from advtool.evaluation.run import CLEAN, ShardRecord
 from advtool.evaluation.verification import Verdict, verify
 from advtool.results import ModelCalls
-
-CLEAN = "clean"
 
 
 class Worker:

@@ -21,7 +21,8 @@ from advtool import checkpoints, models
 from advtool.checkpoints import SUFFIX, Header
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
-from advtool.evaluation import evaluate, provenance
+from advtool.evaluation import provenance
+from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.run import default_folder
 from advtool.reproduce import folds, timing
