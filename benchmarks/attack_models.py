@@ -1,0 +1,94 @@
+"""The models that attacks are timed on: trained for a short time, and kept in a folder."""
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from advtool import load_checkpoint
+from advtool.data import first_images, load, to_float
+from advtool.models.registry import ARCHITECTURES, Entry
+from advtool.training.session import train
+
+DATASETS = {"strided": "mnist", "conv5": "mnist", "resnet11": "cifar10"}
+EPS = {"mnist": 0.1, "cifar10": 8 / 255}
+KINDS = ("robust", "plain", "random")
+"""Trained with NFGSM, on clean images alone, and with NFGSM behind a PNIL."""
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "robust": ("nfgsm", {}),
+    "plain": ("clean", {}),
+    "random": ("nfgsm", {"pnil": True}),
+}
+LENGTHS: dict[str, dict[str, Any]] = {
+    "mnist": {"limit": 20_000, "epochs": 10, "batch_size": 100},
+    "cifar10": {"limit": 6400, "epochs": 1, "batch_size": 32},
+}
+
+
+class Subject(NamedTuple):
+    """A model in eval mode, frozen, in torch's own layers, and its test images."""
+
+    name: str
+    model: nn.Module
+    x: Tensor
+    """float32 (N, C, H, W) in [0, 1]"""
+    y: Tensor
+    """int64 (N,)"""
+    eps: float
+
+
+def conv5(input_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """Two 5x5 convolutions with 32 and 64 filters, each with ReLU and max pooling, and a linear layer."""
+    channels, height, width = input_shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * (height // 4) * (width // 4), classes),
+    )
+
+
+def subject(arch: str, kind: str, images: int, folder: Path, device: str) -> Subject:
+    """The model ``arch`` ("strided", "conv5", "resnet11") of a kind, trained if ``folder`` has none."""
+    dataset = DATASETS[arch]
+    path = folder / f"{dataset}-{arch}-{kind}.safetensors"
+    if not path.exists():
+        _train(path, arch, kind, device)
+    model = in_torch_layers(load_checkpoint(path)).requires_grad_(False).to(device)
+    test = first_images(load(dataset, "test"), images)
+    x, y = to_float(test.images).to(device), test.labels.to(device)
+    return Subject(f"{arch} {kind}", model, x, y, EPS[dataset])
+
+
+def in_torch_layers(model: nn.Module) -> nn.Module:
+    """The same network with ``nn.Conv2d`` where ours has its faster convolution: what a user brings."""
+    plain = copy.deepcopy(model)
+    for layer in plain.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.__class__ = nn.Conv2d
+    return plain
+
+
+def _train(path: Path, arch: str, kind: str, device: str) -> None:
+    dataset, (recipe, settings) = DATASETS[arch], RECIPES[kind]
+    print(f"training {path.name}", file=sys.stderr, flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    train(
+        dataset,
+        recipe,
+        eps=EPS[dataset],
+        device=device,
+        output=path,
+        arch={"strided": "cnn"}.get(arch, arch),
+        **settings,
+        **LENGTHS[dataset],
+    )
+
+
+ARCHITECTURES["conv5"] = Entry(conv5, 4)
