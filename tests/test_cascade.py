@@ -11,6 +11,7 @@ import pytest
 import advtool
 from advtool.attacks.registry import SUITES, Scope, parse
 from advtool.errors import InputError
+from advtool.evaluation import batching
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import DIAGNOSED, probed
 from advtool.evaluation.statistics import wilson_interval
@@ -38,6 +39,7 @@ COUNTS = ["survivors_in", "survivors_out"]
 @pytest.fixture(autouse=True)
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES, "audit", SHORT)
+    monkeypatch.setitem(batching.IMAGES_A_SHARD, "cpu", 100)
 
 
 def audit(folder: Path | None = None, images: int = IMAGES, **changes: Any) -> dict[str, Any]:
@@ -233,7 +235,9 @@ def test_the_real_suite_conforms_to_the_contract(monkeypatch: pytest.MonkeyPatch
     assert [name for name, scope in SUITES["audit"].items() if scope is Scope.every] == ["fgsm", "pgd", "noise"]
     result = audit(images=12, pgd_steps=3, surrogate=mlp(seed=1))
     check_document(json.loads(json.dumps(result, allow_nan=False)))
-    assert {attack["name"] for attack in result["attacks"]} == {spec.label for spec in parse(["audit"], surrogate=True)}
+    assert {attack["name"] for attack in result["attacks"]} == {
+        spec.label for spec in parse(["audit"], surrogate=True) if spec.name != "pgd-straight"
+    }, "which has nothing to go straight through"
 
 
 def check_document(document: dict[str, Any]) -> None:
