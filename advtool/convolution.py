@@ -1,6 +1,5 @@
 """Convolutions whose input gradient a CPU computes quickly: attacks need little else."""
 
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -19,18 +18,15 @@ class QuickConv2d(nn.Conv2d):
     other types than float32 and float64, other devices, groups and dilation it is ``nn.Conv2d``.
     """
 
-    _memo: "tuple[int, Kernels] | None" = None
+    _memo: "list[Any]" = []
 
     def forward(self, x: Tensor) -> Tensor:
-        quick = (
-            self.block > 1 and x.requires_grad and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-        )
-        if not quick or torch.is_autocast_enabled("cpu"):
+        if not self._pays_for(x):
             return super().forward(x)
         y: Tensor = _Convolution.apply(x, self.weight, self.bias, self)
         return y
 
-    @cached_property
+    @property
     def block(self) -> int:
         """See :func:`block_side`; 1 too where it has not been worked out."""
         square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))
@@ -39,12 +35,18 @@ class QuickConv2d(nn.Conv2d):
 
     def kernels(self, weight: Tensor) -> "Kernels":
         """Those of :func:`input_gradient`; of a frozen weight they are made once."""
-        if weight.requires_grad or weight.is_inference():
+        if weight.requires_grad:
             return block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
-        if self._memo is None or self._memo[0] != weight._version:
+        # Not by the tensor's version: fused optimisers change the values and not the version.
+        if not self._memo or not torch.equal(self._memo[0], weight):
             made = block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
-            self._memo = weight._version, made
-        return self._memo[1]
+            self._memo = [weight.clone(), made]
+        kernels: Kernels = self._memo[1]
+        return kernels
+
+    def _pays_for(self, x: Tensor) -> bool:
+        exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+        return x.requires_grad and x.device.type == "cpu" and exact and self.block > 1
 
 
 class Kernels(NamedTuple):

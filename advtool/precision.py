@@ -1,14 +1,24 @@
 """In which precision and memory layout a model computes, where rounding does no harm: as the device gains from it."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
+from advtool.errors import InputError
+
 Precision = Literal["auto", "float32", "bfloat16"]
+
+PRECISIONS = get_args(Precision)
 
 WIDE = 64
 """A convolution of that many filters keeps a matrix unit busy. Below it the casts cost more than they save."""
+
+
+def check_precision(precision: str) -> None:
+    """Raise an InputError unless it is one of ``PRECISIONS``."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision='{precision}' must be one of {', '.join(PRECISIONS)}")
 
 
 def resolve(precision: Precision, model: nn.Module, device: torch.device) -> Precision:

@@ -139,7 +139,7 @@ STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
     "apgd(restarts=2, steps=6)": lambda k: k // 7 * 6 + k % 7,
     "apgd-targeted(steps=4, targets=2)": lambda k: (k - 1) // 5 * 4 + (k - 1) % 5,  # the first pass finds the targets
     "square(queries=9)": lambda k: k,
-    "spsa(samples=2, steps=3)": lambda k: k // 3 + 1,  # two sample points, then the step
+    "spsa(samples=2, steps=3)": lambda k: k // 2 + 1,  # both sample points, then the step
     "noise(samples=4)": lambda k: k,
     "transfer(steps=12)": lambda k: (5, 10, 12)[k],
     "transfer(steps=3)": lambda k: k + 3,

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.registry import SUITES, Scope, parse
+from advtool.attacks.base import Found
+from advtool.attacks.registry import LONG_SQUARE, SUITES, Scope, parse
+from advtool.attacks.square import Square
 from advtool.errors import InputError
+from advtool.evaluation import batching
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import DIAGNOSED, probed
 from advtool.evaluation.statistics import wilson_interval
@@ -38,6 +42,7 @@ COUNTS = ["survivors_in", "survivors_out"]
 @pytest.fixture(autouse=True)
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES, "audit", SHORT)
+    monkeypatch.setitem(batching.IMAGES_A_SHARD, "cpu", 100)
 
 
 def audit(folder: Path | None = None, images: int = IMAGES, **changes: Any) -> dict[str, Any]:
@@ -233,7 +238,9 @@ def test_the_real_suite_conforms_to_the_contract(monkeypatch: pytest.MonkeyPatch
     assert [name for name, scope in SUITES["audit"].items() if scope is Scope.every] == ["fgsm", "pgd", "noise"]
     result = audit(images=12, pgd_steps=3, surrogate=mlp(seed=1))
     check_document(json.loads(json.dumps(result, allow_nan=False)))
-    assert {attack["name"] for attack in result["attacks"]} == {spec.label for spec in parse(["audit"], surrogate=True)}
+    assert {attack["name"] for attack in result["attacks"]} == {
+        spec.label for spec in parse(["audit"], surrogate=True) if spec.name != "pgd-straight"
+    }, "which has nothing to go straight through"
 
 
 def check_document(document: dict[str, Any]) -> None:
@@ -327,3 +334,24 @@ def test_a_comparison_of_cascades_with_other_attacks_counts_those_that_saw_every
 def test_a_surrogate_that_does_not_fit_is_refused_as_such(attacks: list[str], surrogate: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         audit(attacks=attacks, surrogate=surrogate, images=10)
+
+
+@pytest.mark.parametrize("randomised", [False, True])
+def test_what_a_model_makes_moot_or_too_dear_is_left_out(monkeypatch: pytest.MonkeyPatch, *, randomised: bool) -> None:
+    """Long Square for a random model; straight through rounding where nothing rounds."""
+    suite = {"pgd": Scope.every, "pgd-straight": Scope.diagnosed, LONG_SQUARE: Scope.survivors}
+    monkeypatch.setitem(SUITES, "audit", suite)
+    monkeypatch.setattr(Square, "search", lambda _self, x, *_: Found.at_once(x, step=0, queries=0))
+    model = mlp()
+    x, y = labelled(model, 12)
+    subject = NoisyInput(model, 0.1) if randomised else model
+    names = {attack.name for attack in advtool.evaluate(subject, x, y, eps=EPS, attacks="audit", pgd_steps=2).attacks}
+    assert names == ({"pgd"} if randomised else {"pgd", LONG_SQUARE})
+    rounded = nn.Sequential(Rounded(), subject)
+    result = advtool.evaluate(rounded, x, y, eps=EPS, attacks="audit", pgd_steps=2)
+    assert "pgd-straight" in {attack.name for attack in result.attacks}
+
+
+class Rounded(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (15 * x).round() / 15

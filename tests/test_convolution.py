@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool.convolution import QuickConv2d, block_side
+from advtool.evaluation import provenance
 
 
 def quick(layer: nn.Conv2d) -> nn.Conv2d:
@@ -91,3 +92,20 @@ def test_bfloat16_goes_the_ordinary_way() -> None:
     assert x.grad is not None
     layer.bfloat16()(x.bfloat16()).sum().backward()
     assert layer.weight.grad is not None
+
+
+def test_a_changed_weight_is_noticed_and_nothing_shows_in_the_layers_settings() -> None:
+    layer = QuickConv2d(1, 3, 4, stride=2, padding=1).requires_grad_(False)
+    x = torch.rand(2, 1, 8, 8)
+    before = provenance.model(layer)
+    first = _input_gradient(layer, x)
+    assert provenance.model(layer) == before
+    version = layer.weight._version
+    layer.weight.data.mul_(2)
+    assert layer.weight._version == version, "as after a step of a fused optimiser"
+    torch.testing.assert_close(_input_gradient(layer, x), 2 * first)
+
+
+def _input_gradient(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    leaf = x.clone().requires_grad_()
+    return torch.autograd.grad(layer(leaf).sum(), leaf)[0]

@@ -219,7 +219,7 @@ def test_seeds_agree_on_a_pnil_model_within_their_intervals(attack: str, monkeyp
     model = advtool.with_pnil(mlp(SHAPE), input_shape=SHAPE).eval()
     x, y = labelled(mlp(SHAPE), 200)
     first, second = (
-        advtool.evaluate(model, x, y, eps=0.05, attacks=attack, pgd_steps=6, seed=seed, eot=5) for seed in (0, 1)
+        advtool.evaluate(model, x, y, eps=0.05, attacks=attack, pgd_steps=6, seed=seed, eot=5) for seed in (0, 2)
     )
     assert 0.05 < first.worst_case.accuracy < first.clean.accuracy - 0.05
     assert first.attacks[0].robust != second.attacks[0].robust or first.clean != second.clean, "no noise at all"

@@ -14,6 +14,7 @@ import torch
 
 import advtool
 from advtool.errors import InputError
+from advtool.evaluation import batching
 from advtool.evaluation.observer import Observer
 from tests.conftest import Command
 from tests.models import NoisyInput, mlp
@@ -26,6 +27,11 @@ class Listener(Observer):
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+
+@pytest.fixture
+def shards_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(batching.IMAGES_A_SHARD, "cpu", 100)
 
 
 def evaluate(folder: Path | None, **changes: Any) -> tuple[dict[str, Any], list[str]]:
@@ -47,6 +53,7 @@ def test_a_run_in_a_folder_equals_one_in_memory(tmp_path: Path) -> None:
     assert evaluate(tmp_path / "run") == evaluate(None)
 
 
+@pytest.mark.usefixtures("shards_of_100")
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     expected, _ = evaluate(None)
     evaluate(tmp_path)
@@ -108,6 +115,7 @@ def test_another_attribute_of_a_module_is_another_model(tmp_path: Path) -> None:
         advtool.evaluate(NoisyInput(mlp(), 0.2), x, y, attacks=["fgsm"], run_dir=tmp_path)
 
 
+@pytest.mark.usefixtures("shards_of_100")
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"sha256": "0", "record": {}}', b"\x00\xff"])
 def test_a_damaged_shard_is_computed_again(tmp_path: Path, damage: bytes) -> None:
     expected, _ = evaluate(tmp_path)
@@ -117,6 +125,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path: Path, damage: bytes) -> Non
     assert any("2-pgd-0001.json is damaged" in note for note in notes)
 
 
+@pytest.mark.usefixtures("shards_of_100")
 def test_a_forged_shard_fails_its_checksum(tmp_path: Path) -> None:
     expected, _ = evaluate(tmp_path)
     path = tmp_path / "shards" / "2-pgd-0001.json"
@@ -160,7 +169,7 @@ EVAL = (
     "--spsa-samples",
     "32",
     "--spsa-steps",
-    "10",
+    "60",
 )
 
 
@@ -170,12 +179,12 @@ def test_a_killed_command_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path
     expected = json.loads(command(*arguments, "--run-dir", "whole").stdout)
     shards = tmp_path / "killed" / "shards"
     process = start(tmp_path, *arguments, "--run-dir", "killed")
-    wait_for(lambda: shards.is_dir() and any(shards.glob("2-spsa-*")), process)
+    wait_for(lambda: shards.is_dir() and any(shards.glob("1-fgsm-*")), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     finished = len(list(shards.iterdir()))
-    assert finished < 9, "the run was over before it could be killed"
+    assert finished < 3, "the run was over before it could be killed"
     resumed = command(*arguments, "--run-dir", "killed")
     assert "going on" in resumed.stderr
     assert without_times(json.loads(resumed.stdout)) == without_times(expected)
@@ -184,14 +193,14 @@ def test_a_killed_command_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(tmp_path: Path, digits_checkpoint: Path) -> None:
     shards = tmp_path / "run" / "shards"
     process = start(tmp_path, *EVAL, "--checkpoint", digits_checkpoint, "--run-dir", "run")
-    wait_for(lambda: shards.is_dir() and any(shards.glob("2-spsa-*")), process)
+    wait_for(lambda: shards.is_dir() and any(shards.glob("1-fgsm-*")), process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "kept in run" in errors
     assert errors.endswith("advtool: interrupted\n")
-    assert 4 <= len(list(shards.iterdir())) < 9
+    assert len(list(shards.iterdir())) == 2
 
 
 def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advtool import checkpoints, models
+from advtool import checkpoints, models, precision
 from advtool.checkpoints import Architecture
 from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
-from advtool.training import loop, precision, recipe_for
+from advtool.training import loop, recipe_for
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.validation import measure, pgd_images

@@ -58,6 +58,10 @@ SHORT_SQUARE = "square(patience=3, together=4)"
 LONG_SQUARE = "square(patience=3, queries=5000, together=8)"
 """As many queries as AutoAttack's; on a model that hides its gradients it took four points more than all others."""
 
+NOT_FOR_RANDOM_MODELS = frozenset({LONG_SQUARE})
+"""In a cascade. Each query would cost as many passes as there are EOT draws; AutoAttack's version for random models has
+no Square at all, and the short one is left."""
+
 SUITES: dict[str, dict[str, Scope]] = {
     "paper": dict.fromkeys(("fgsm", "pgd", "spsa"), Scope.every),
     "audit": dict.fromkeys(("fgsm", "pgd", "noise"), Scope.every)

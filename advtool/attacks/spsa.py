@@ -6,7 +6,7 @@ from torch import Tensor
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
 from advtool.attacks.estimator import EOTClassifier, margin
 from advtool.errors import InputError
-from advtool.perturbation import project
+from advtool.perturbation import CLIP, project
 
 LEARNING_RATE = 0.01
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
@@ -86,16 +86,15 @@ class SPSA(TensorAttack):
         gradient, pairs = torch.zeros_like(x), self.samples // 2
         for some in torch.arange(pairs).split(max(1, self.estimator.batch_size // (2 * len(x)))):
             signs = _random_signs((len(some), *x.shape[1:]), generator)
-            difference = self._margins(x, y, signs) - self._margins(x, y, -signs)
-            difference.nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
+            ahead, behind = self._margins(x, y, torch.cat((signs, -signs))).chunk(2)
+            difference = (ahead - behind).nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
             gradient += torch.einsum("pn,pchw->nchw", difference, signs)
         return gradient / (2 * self.delta * pairs)
 
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
-        points = (x + self.delta * directions[:, None]).clamp_(0, 1).flatten(0, 1)
-        labels = y.repeat(len(directions))
-        return self.noisy_margins(points, labels).view(len(directions), len(x))
+        points = torch.add(x, directions[:, None], alpha=self.delta).clamp_(*CLIP).flatten(0, 1)
+        return self.noisy_margins(points, y.repeat(len(directions))).view(len(directions), len(x))
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

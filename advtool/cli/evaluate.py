@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -60,6 +60,14 @@ def evaluate(
     pgd_steps: PgdSteps = 50,
     spsa_steps: SpsaSteps = 100,
     spsa_samples: SpsaSamples = 128,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(
+            "--precision",
+            help="Of the search: auto is bfloat16 where the device has units for it. What counts is always verified "
+            "in float32.",
+        ),
+    ] = "auto",
     seed: Seed = 0,
     seeds: Annotated[
         int,
@@ -119,6 +127,7 @@ def evaluate(
         "pgd_steps": pgd_steps,
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
+        "precision": precision,
     }
     other = None if surrogate is None else subject.surrogate(surrogate)
     question = settings | {"surrogate": None if other is None else provenance.model(other)}

@@ -26,6 +26,7 @@ from advtool.evaluation.run import CLEAN, Run, ShardRecord, survivors
 from advtool.evaluation.stages import DIAGNOSED, Cascade, Stage, plan
 from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.worker import Worker
+from advtool.precision import Precision, check_precision
 from advtool.results import DatasetInfo, Evaluation, ThreatModel
 
 Work = tuple[ShardRecord, Examples | None]
@@ -47,6 +48,7 @@ def evaluate(
     pgd_steps: int = 50,
     spsa_steps: int = 100,
     spsa_samples: int = 128,
+    precision: Precision = "auto",
     device: torch.device | str | None = None,
     surrogate: nn.Module | None = None,
     run_dir: Path | str | None = None,
@@ -74,6 +76,8 @@ def evaluate(
         pgd_steps: gradient steps of PGD.
         spsa_steps: Adam steps of SPSA.
         spsa_samples: forward evaluations a step of SPSA; half as many antithetic pairs.
+        precision: of the search: float32, bfloat16, or auto, which is bfloat16 where the device gains from it. What
+            counts is always verified in float32.
         device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
         surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
@@ -90,6 +94,7 @@ def evaluate(
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
     eps = inputs.as_eps(eps)
+    check_precision(precision)
     inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
     observer = observer or Observer()
     specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=surrogate is not None)
@@ -103,7 +108,9 @@ def evaluate(
     train_mode = any(module.training for module in model.modules())
     defaults = _defaults(pgd_steps, {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1})
     with ExitStack() as stack:
-        estimator = stack.enter_context(subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place))
+        estimator = stack.enter_context(
+            subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place, precision=precision)
+        )
         other = None
         if surrogate is not None:
             other = stack.enter_context(_surrogate(surrogate, estimator, x, y, eot=eot, seed=seed, device=place))

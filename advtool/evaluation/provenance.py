@@ -68,6 +68,7 @@ def environment(estimator: EOTClassifier) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "randomness": estimator.randomness.value,
         "images_a_pass": estimator.batch_size,
+        "search_precision": getattr(estimator.search_form, "precision", "float32"),
     }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, Scope, build
+from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
 
 DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
@@ -97,7 +97,7 @@ def plan(
         )
         for spec in specs
     ]
-    stages = [stage for stage in stages if stage.scope is Scope.every or not stage.attack.is_moot(*few)]
+    stages = [stage for stage in stages if stage.scope is Scope.every or _is_of_use(stage, estimator, few)]
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
             Stage(
@@ -106,6 +106,13 @@ def plan(
             for radius in probed(eps)
         ]
     return stages
+
+
+def _is_of_use(stage: Stage, estimator: EOTClassifier, few: tuple[Tensor, Tensor]) -> bool:
+    """Whether a cascade takes this stage for this model."""
+    if estimator.randomised and stage.label in NOT_FOR_RANDOM_MODELS:
+        return False
+    return not stage.attack.is_moot(*few)
 
 
 def probed(eps: float) -> list[float]:

@@ -52,11 +52,11 @@ def subject(
                 classes = inputs.count_classes(model, few, y)
                 randomness = probe.randomness(model, few)
                 images_a_pass = batching.images_a_pass(model, few[:1])
-            chosen = resolve(precision, model, device)
+                form = search_form(model, few, resolve(precision, model, device))
             draws = 1 if randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
             yield EOTClassifier(
                 model,
-                search_form=search_form(model, few, chosen),
+                search_form=form,
                 input_shape=tuple(x.shape[1:]),
                 classes=classes,
                 eot=draws if eot is None else eot,

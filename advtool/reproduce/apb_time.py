@@ -13,9 +13,9 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.plan import Plan, Timing, limit_of
 from advtool.reproduce.registry import WEN_ITTI, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.timing import Timed
+from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import Judgement, judge_at_most, judged_row
-from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
+from advtool.reproduction import Column, Figure, Row
 
 STATED = 0.59
 """Time of training with the bias on clean images, of that of training on both."""
@@ -63,7 +63,7 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         label_columns=("data set", "trained on", "examples", "LeNet"),
         columns=[Column(name=SECONDS, unit="seconds"), *(Column(name=name, unit="times") for name in ratios)],
         rows=rows,
-        panels=[_panel(rows, dataset) for dataset in datasets],
+        panels=[seconds_panel(rows, dataset, SECONDS) for dataset in datasets],
         notes=(
             "Medians of epochs that took turns, with the standard deviation of the single ones; no validation, and "
             "making the fixed examples, once, is not counted. The paper states its ratio for Fashion-MNIST and does "
@@ -98,21 +98,6 @@ def _judge(to_fixed: float, to_fly: float) -> Judgement:
     """By the reading that is harder to meet: fixed examples are the cheaper training on both."""
     hardest = judge_at_most(max(to_fixed, to_fly), STATED, tolerance=TOLERANCE)
     return Judgement(hardest.verdict, f"{to_fixed:.2f} of both fixed, {to_fly:.2f} of both on the fly; paper {STATED}")
-
-
-def _panel(rows: Sequence[Row], dataset: str) -> Panel:
-    here = [row for row in rows if row.labels[0] == dataset]
-    points = [
-        Point(x=", ".join(filter(None, (row.labels[1], *row.labels[2:]))), y=row.figures[SECONDS].ours or 0.0)
-        for row in here
-    ]
-    return Panel(
-        title=f"{dataset}: seconds an epoch",
-        kind="bars",
-        y_label="seconds",
-        share=False,
-        series=[Series(name="ours", points=points)],
-    )
 
 
 REPRODUCTION = Reproduction(

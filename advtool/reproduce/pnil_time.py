@@ -13,9 +13,9 @@ from advtool.reproduce.plan import Model, Plan, Timing
 from advtool.reproduce.pnil import FITTED_EPS, Budget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.timing import Timed
+from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
+from advtool.reproduction import Column, Figure, Row
 
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean": ("clean", {"batch_size": 100}),
@@ -85,7 +85,7 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         label_columns=("data set", "training"),
         columns=[Column(name=SECONDS, unit="seconds"), *(Column(name=name, unit="times") for name in ratios)],
         rows=rows,
-        panels=[_panel(rows, dataset) for dataset in datasets],
+        panels=[seconds_panel(rows, dataset, SECONDS) for dataset in datasets],
         notes=(
             "Medians of epochs that took turns, with the standard deviation of the single ones; no validation. The "
             f"paper states no times. '{SLOW} takes': how many times as long as this training.",
@@ -109,18 +109,6 @@ def _row(timed: Timed, dataset: str, name: str, scale: Scale) -> Row:
             TO_SLOWEST: Figure(ours=slowest),
         },
         judgement=judgement,
-    )
-
-
-def _panel(rows: Sequence[Row], dataset: str) -> Panel:
-    here = [row for row in rows if row.labels[0] == dataset]
-    points = [Point(x=row.labels[1], y=row.figures[SECONDS].ours or 0.0) for row in here]
-    return Panel(
-        title=f"{dataset}: seconds an epoch",
-        kind="bars",
-        y_label="seconds",
-        share=False,
-        series=[Series(name="ours", points=points)],
     )
 
 

@@ -1,7 +1,7 @@
 """What an epoch of each training costs: all take turns, so that a busy machine slows all of them alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import median, stdev
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from advtool import seeding
 from advtool.checkpoints import write_atomically
 from advtool.reproduce.plan import Timing
+from advtool.reproduction import Panel, Point, Row, Series
 from advtool.training import loop
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.session import Prepared
@@ -94,3 +95,16 @@ def read(path: Path, timing: Timing, device: torch.device) -> Timed | None:
 def write(path: Path, timed: Timed) -> None:
     """Keep what was timed."""
     write_atomically(path, (timed.model_dump_json(indent=2) + "\n").encode())
+
+
+def seconds_panel(rows: Sequence[Row], dataset: str, column: str) -> Panel:
+    """Bars of the seconds an epoch in ``column``, for the rows of a data set (their first label)."""
+    here = [row for row in rows if row.labels[0] == dataset]
+    points = [Point(x=", ".join(filter(None, row.labels[1:])), y=row.figures[column].ours or 0.0) for row in here]
+    return Panel(
+        title=f"{dataset}: seconds an epoch",
+        kind="bars",
+        y_label="seconds",
+        share=False,
+        series=[Series(name="ours", points=points)],
+    )

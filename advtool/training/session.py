@@ -15,6 +15,7 @@ from advtool import checkpoints, models, precision, seeding
 from advtool.checkpoints import Architecture, Header
 from advtool.data import KNOWN, Split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
+from advtool.memory import freed_memory_kept
 from advtool.models.bias import with_perturbation_bias
 from advtool.results import ThreatModel
 from advtool.training import loop
@@ -84,19 +85,20 @@ def train(
     floor = floor_of(pgd_images(prepared.validation).labels)
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
     observer.started(prepared.header, loop.batches_per_epoch(len(prepared.training), chosen.batch_size))
-    for figures in loop.epochs(
-        prepared.model,
-        chosen,
-        prepared.training,
-        prepared.validation,
-        eps=prepared.eps,
-        seed=seed,
-        fixed=prepared.fixed,
-        observer=observer,
-    ):
-        keeper.offer(prepared.model, figures)
-        if keeper.collapse is not None and chosen.stop_on_collapse:
-            break
+    with freed_memory_kept():
+        for figures in loop.epochs(
+            prepared.model,
+            chosen,
+            prepared.training,
+            prepared.validation,
+            eps=prepared.eps,
+            seed=seed,
+            fixed=prepared.fixed,
+            observer=observer,
+        ):
+            keeper.offer(prepared.model, figures)
+            if keeper.collapse is not None and chosen.stop_on_collapse:
+                break
     return keeper.finish(device)
 
 
