@@ -88,10 +88,13 @@ def seconds_a_call(call: Callable[[], object], device: torch.device) -> float:
 
 
 def flops(model: nn.Module, image: Tensor, *, gradient: bool) -> int:
-    """Floating point operations of a pass for one image (1, C, H, W), counted in torch's own layers."""
+    """Floating point operations of a pass for one image (1, C, H, W), counted in torch's own layers.
+
+    The input's gradient takes as many again: each layer's is the same product with its weight transposed.
+    """
     with FlopCounterMode(display=False) as counter:
-        _call(model, image, "float32", gradient=gradient)()
-    return counter.get_total_flops()
+        _call(model, image, "float32", gradient=False)()
+    return counter.get_total_flops() * (2 if gradient else 1)
 
 
 def peak(device: torch.device, dtype: torch.dtype) -> float:
