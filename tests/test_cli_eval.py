@@ -53,6 +53,10 @@ def test_json_is_the_contracts_document(evaluate: Command) -> None:
     assert document["worst_case"]["robust"] <= lowest["robust"]
     assert document["attacks"][0]["model_calls"] == {"forward": 120, "backward": 60}
     assert "newest checkpoint, checkpoints/model.safetensors" in done.stderr
+    peak = re.search(r"peak memory (\d\.\d\d) GiB, (\d+) images a pass", done.stderr)
+    assert peak is not None
+    assert 0.2 < float(peak[1]) < 2
+    assert int(peak[2]) == document["environment"]["images_a_pass"]
 
 
 def test_the_same_command_gives_the_same_bytes(evaluate: Command) -> None:

@@ -112,6 +112,7 @@ def evaluate(
     from advtool.evaluation import provenance
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.evaluation.seeds import evaluate_seeds
+    from advtool.memory import peak_bytes
     from advtool.report import FORMATS, SEEDS_FORMATS, table
     from advtool.report import seeds as seeds_report
 
@@ -146,6 +147,8 @@ def evaluate(
             result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
         else:
             repeated = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
+    environment = (result if seeds == 1 else repeated.evaluations[-1]).environment
+    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {environment['images_a_pass']} images a pass")
     if seeds == 1:
         answer(result, format, output, formats=FORMATS, renderable=table.renderable)
         lowest = result.worst_case.accuracy
