@@ -106,7 +106,7 @@ def correct(model: nn.Module, x: Tensor, y: Tensor, votes: int) -> Tensor:
 
 def peer(name: str, attack: str, given: Subject, how: Settings) -> Outcome:
     """A candidate outside the ball does not count."""
-    counted = Counted(given.model)
+    counted = Counted(given.model).eval()
     found = PEERS[attack][name](counted, given, how)
     inside = (found - given.x).abs().flatten(1).amax(1) <= given.eps + 1e-6
     clean, after = (correct(counted, images, given.y, how.draws) for images in (given.x, found))
