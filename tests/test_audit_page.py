@@ -44,7 +44,7 @@ def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pyt
 def test_honest_models_raise_no_masking_code(recipe: str, data_dir: Path) -> None:
     """At eps 0.1, where none of these recipes overfits."""
     model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / f"mnist-cnn-{recipe}.safetensors")
-    split = first_images(load("mnist", "test", data_dir), 50)
+    split = first_images(load("mnist", "test", data_dir), 30)
     result = advtool.evaluate(model, to_float(split.images), split.labels, eps=0.1, attacks="audit")
     assert not [warning.code for warning in result.warnings if warning.kind == "masking"]
     assert (result.worst_case.accuracy > 0.7) == (recipe != "clean")
