@@ -18,7 +18,7 @@ class QuickConv2d(nn.Conv2d):
     other types than float32 and float64, other devices, groups and dilation it is ``nn.Conv2d``.
     """
 
-    _memo: "list[Any]" = []
+    _memo: "list[Any]" = []  # no tuple: those are taken for settings when a model is fingerprinted
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._pays_for(x):

@@ -12,7 +12,6 @@ import os
 os.environ["TQDM_DISABLE"] = "1"  # ART's bars; read when tqdm is imported
 
 import argparse
-import copy
 import statistics
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from art.defences.trainer import AdversarialTrainerFBFPyTorch
 from art.estimators.classification import PyTorchClassifier
+from attack_models import in_torch_layers
 from torch import Tensor, nn
 
 from advtool import models
@@ -82,15 +82,6 @@ class Opaque(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.model(x)
         return logits
-
-
-def in_torch_layers(model: nn.Module) -> nn.Module:
-    """The same network with ``nn.Conv2d`` where ours has its faster convolution."""
-    plain = copy.deepcopy(model)
-    for layer in plain.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.__class__ = nn.Conv2d
-    return plain
 
 
 def art_epoch(split: Split, arch: str, batch_size: int, device: str, count: int, *, plain: bool = False) -> Epoch:

@@ -177,15 +177,16 @@ class Candidates(Found):
             queries: passes through the model that a search asks for an image at once.
         """
         first = 0
-        self.drop_fallen(at_least=0)
-        while first < count and len(self.rows):
+        while first < count:
+            self.drop_fallen(at_least=0)
+            if len(self.rows) == 0:
+                return
             room = self._estimator.batch_size // (queries * len(self.rows))
             copies = min(count - first, max(1, room))
             images = self.rows.repeat(copies)
             beside = Candidates(self.x[images], self._y[images], self._estimator)
             yield first, beside, images
             self._take_best(beside, copies)
-            self.drop_fallen(at_least=0)
             first += copies
 
     def _take_best(self, beside: "Candidates", copies: int) -> None:

@@ -54,18 +54,23 @@ def image_ids(x: Tensor, y: Tensor) -> list[str]:
     return [tensors(image, label) for image, label in zip(x, y, strict=True)]
 
 
-def environment(estimator: EOTClassifier) -> dict[str, Any]:
-    """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
-    device = estimator.device
+def machine(device: torch.device) -> dict[str, Any]:
+    """Versions, device and threads: where numbers come from."""
     cuda = device.type == "cuda"
     return {
         "advtool": advtool.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "art": version("adversarial-robustness-toolbox"),
-        "numpy": np.__version__,
         "device": torch.cuda.get_device_name(device) if cuda else f"cpu ({platform.machine()})",
         "threads": torch.get_num_threads(),
+    }
+
+
+def environment(estimator: EOTClassifier) -> dict[str, Any]:
+    """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
+    return machine(estimator.device) | {
+        "numpy": np.__version__,
         "randomness": estimator.randomness.value,
         "images_a_pass": estimator.batch_size,
         "search_precision": getattr(estimator.search_form, "precision", "float32"),

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from advtool.report.rows import percent, span
+from advtool.report.table import plain
 from advtool.reproduction import Column, Figure, Reproduced, Row
 
 WIDTH = 120
@@ -16,10 +17,7 @@ STYLES = {"holds": "green", "partly": "yellow", "does not": "red", "gradient mas
 
 def as_text(result: Reproduced) -> str:
     """The table as plain text."""
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(renderable(result))
-    return capture.get()
+    return plain(renderable(result), WIDTH)
 
 
 def renderable(result: Reproduced) -> RenderableType:

@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from advtool.report.rows import duration, number, percent, span, subject
-from advtool.report.table import WIDTH
+from advtool.report.table import WIDTH, plain
 from advtool.results import EotCurve, EotSweep, EpsSweep, Interval, PairedChange, Sweep, SweepPoint
 
 WORST_CASE = "worst case"
@@ -33,10 +33,7 @@ def curves(sweep: Sweep) -> list[Curve]:
 
 def as_text(sweep: Sweep) -> str:
     """The table as plain text, 80 columns wide."""
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(renderable(sweep))
-    return capture.get()
+    return plain(renderable(sweep))
 
 
 def renderable(sweep: Sweep) -> RenderableType:

@@ -28,9 +28,9 @@ def renderable(evaluation: Evaluation) -> RenderableType:
     return Group(table, *(Text(note) for note in notes(evaluation)))
 
 
-def plain(content: RenderableType) -> str:
-    """What a console of 80 columns without colour shows."""
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
+def plain(content: RenderableType, width: int = WIDTH) -> str:
+    """What a console of that many columns without colour shows."""
+    console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(content)
     return capture.get()

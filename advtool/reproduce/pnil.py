@@ -108,6 +108,11 @@ SCALES = {
 }
 
 
+def no_cifar10(datasets: Sequence[str]) -> tuple[str, ...]:
+    """The cut of a table that the paper has of CIFAR-10, if it is made without."""
+    return () if "cifar10" in datasets else ("no CIFAR-10",)
+
+
 def model(
     dataset: str, recipe: str, budget: Budget, *, eps: float, pnil: bool, fold: Fold | None, **changes: object
 ) -> Model:

@@ -44,8 +44,7 @@ def plan(scale: Scale, datasets: Sequence[str]) -> Plan:
         for share in SHARES[scale]
         for question in questions(dataset, recipe, share, scale)
     ]
-    cuts = pnil.SCALES[scale].cuts(datasets)
-    return Plan(questions=tuple(asked), cuts=cuts if "cifar10" in datasets else (*cuts, "no CIFAR-10"))
+    return Plan(questions=tuple(asked), cuts=(*pnil.SCALES[scale].cuts(datasets), *pnil.no_cifar10(datasets)))
 
 
 def judge(gains: Sequence[PairedDifference]) -> Judgement:

@@ -213,8 +213,7 @@ def _further_cuts(scale: Scale, datasets: Sequence[str]) -> Iterator[str]:
         yield "too few folds for the test of significance"
     if scale is Scale.smoke:
         yield "NFGSM at the fitted eps alone"
-    if "cifar10" not in datasets:
-        yield "no CIFAR-10"
+    yield from pnil.no_cifar10(datasets)
 
 
 def _tested(ours: Sequence[float], theirs: Sequence[float]) -> pooled.MeanGain:

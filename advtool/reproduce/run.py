@@ -1,17 +1,14 @@
 """One table from its name to its finished result and files."""
 
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import advtool
 from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
+from advtool.evaluation import provenance
 from advtool.reproduce.laboratory import Laboratory, Measured, hash_of
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.plan import Model, Plan, Question
@@ -74,7 +71,7 @@ def reproduce(
             datasets=chosen,
             seeds=_seeds(plan),
             models=_models(measured),
-            environment=_environment(place),
+            environment=provenance.machine(place),
             date=now(),
         ),
     )
@@ -87,15 +84,3 @@ def _seeds(plan: Plan) -> list[int]:
 
 def _models(measured: Measured) -> dict[str, str]:
     return {model.name: hash_of(path) for model, path in measured.files.items()}
-
-
-def _environment(device: torch.device) -> dict[str, Any]:
-    cuda = device.type == "cuda"
-    return {
-        "advtool": advtool.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "art": version("adversarial-robustness-toolbox"),
-        "device": torch.cuda.get_device_name(device) if cuda else f"cpu ({platform.machine()})",
-        "threads": torch.get_num_threads(),
-    }
