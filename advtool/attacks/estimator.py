@@ -1,7 +1,7 @@
 """The ART estimator that every attack runs on: predictions by votes, gradients by EOT, no trace on the model."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -120,12 +120,12 @@ class EOTClassifier(PyTorchClassifier):
     def logits(self, x: Tensor) -> Tensor:
         """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""
         with torch.no_grad():
-            return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
+            return _joined([self._forward(part) for part in x.split(self.batch_size)])
 
     def search_logits(self, x: Tensor) -> Tensor:
         """:meth:`logits` by the search form."""
         with torch.no_grad():
-            return torch.cat([self._search(part) for part in x.split(self.batch_size)])
+            return _joined([self._search(part) for part in x.split(self.batch_size)])
 
     def scores(self, x: Tensor) -> Tensor:
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
@@ -147,7 +147,7 @@ class EOTClassifier(PyTorchClassifier):
         size = self._images_a_pass(draws)
         parts = [self._differentiate(xs, ys, loss, draws) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
         scores, gradients = zip(*parts, strict=True)
-        return torch.cat(scores), torch.cat(gradients)
+        return _joined(scores), _joined(gradients)
 
     def predict(self, x: Array, batch_size: int = 128, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for :meth:`scores`. ``batch_size`` and ``training_mode`` are the run's, not the caller's."""
@@ -181,17 +181,23 @@ class EOTClassifier(PyTorchClassifier):
     def _differentiate(self, x: Tensor, y: Tensor, loss: Loss, eot: int) -> tuple[Tensor, Tensor]:
         # whatever mode the caller is in; autograd takes no tensors that were made in inference mode
         x, y = (tensor.clone() if tensor.is_inference() else tensor for tensor in (x, y))
-        gradient, answers = torch.zeros_like(x), []
+        if eot == 1:
+            logits, gradient = self._logits_and_slope(x, y, loss)
+            return logits, _without_nan(gradient)
+        total, answers = torch.zeros_like(x), []
         for draws in self._draws(x, eot):
             copies = len(draws) // len(x)
-            point = draws.detach().requires_grad_()
-            logits = self._search(point)
-            gradient += _slope(loss(logits, _repeat(y, copies)).sum(), point).view(copies, *x.shape).sum(0)
-            self.calls.backward += len(draws)
-            answers.append(logits.detach().view(copies, len(x), -1))
-        gradient.div_(eot).nan_to_num_(nan=0.0)  # a NaN says nothing about the direction
-        logits_of_draws = torch.cat(answers)
-        return (logits_of_draws[0] if eot == 1 else _log_mean_exp(logits_of_draws.log_softmax(2))), gradient
+            logits, gradient = self._logits_and_slope(draws, _repeat(y, copies), loss)
+            total += gradient.view(copies, *x.shape).sum(0)
+            answers.append(logits.view(copies, len(x), -1))
+        return _log_mean_exp(_joined(answers).log_softmax(2)), _without_nan(total / eot)
+
+    def _logits_and_slope(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        point = x.detach().requires_grad_()
+        logits = self._search(point)
+        gradient = _slope(loss(logits, y).sum(), point)
+        self.calls.backward += len(x)
+        return logits.detach(), gradient
 
     def _draws(self, x: Tensor, draws: int) -> Iterator[Tensor]:
         """Copies of the batch for ``draws`` draws, as many together as fit into a pass."""
@@ -239,6 +245,14 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
 def like(given: Array, result: Tensor) -> Array:
     """``result`` as the type of ``given``: a tensor, or a float32 array."""
     return result if isinstance(given, Tensor) else result.cpu().numpy().astype(np.float32)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))  # a copy less
+
+
+def _without_nan(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(nan=0.0)  # a NaN says nothing about the direction
 
 
 def _repeat(values: Tensor, copies: int) -> Tensor:
