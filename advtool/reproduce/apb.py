@@ -61,7 +61,7 @@ class Budget:
 
 SCALES = {
     Scale.smoke: Budget(epochs=2, limit=600, validated=60, images=50, audited=5, spsa_steps=5, spsa_samples=16),
-    Scale.cpu: Budget(epochs=6, limit=10_000, validated=250, images=1000, audited=100, spsa_steps=40, spsa_samples=64),
+    Scale.cpu: Budget(epochs=6, limit=10_000, validated=250, images=1000, audited=50, spsa_steps=40, spsa_samples=64),
     Scale.paper: Budget(epochs=EPOCHS, limit=None, validated=None, images=None, audited=1000),
 }
 

@@ -5,6 +5,7 @@ Monte Carlo simulations could be observed for all data sets", hence 100 are "mor
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from advtool.evaluation.statistics import PairedDifference
 from advtool.evaluation.sweep import EOT_DRAWS, TOLERANCE
@@ -19,6 +20,7 @@ from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged
 from advtool.reproduction import Column, Row
 
 DRAWS = {Scale.smoke: (1, 10, 20), Scale.cpu: EOT_DRAWS, Scale.paper: EOT_DRAWS}
+SCALES = pnil.SCALES | {Scale.cpu: replace(pnil.SCALES[Scale.cpu], images=100)}
 ENOUGH = 10
 """Draws from which on the paper saw only a marginal decline."""
 ACCURACY = "PGD-50"
@@ -26,7 +28,7 @@ ACCURACY = "PGD-50"
 
 def questions(dataset: str, recipe: str, draws: int, scale: Scale) -> list[Question]:
     """One for each fold."""
-    budget, eps = pnil.SCALES[scale], FITTED_EPS[dataset]
+    budget, eps = SCALES[scale], FITTED_EPS[dataset]
     models = [pnil.model(dataset, recipe, budget, eps=eps, pnil=True, fold=fold) for fold in budget.folds()]
     return [
         Question(model=model, eps=eps, images=budget.images, attacks=("pgd",), eot=draws, votes=VOTES)
@@ -43,7 +45,7 @@ def plan(scale: Scale, datasets: Sequence[str]) -> Plan:
         for draws in DRAWS[scale]
         for question in questions(dataset, recipe, draws, scale)
     ]
-    return Plan(questions=tuple(asked), cuts=(*pnil.SCALES[scale].cuts(datasets), *pnil.no_cifar10(datasets)))
+    return Plan(questions=tuple(asked), cuts=(*SCALES[scale].cuts(datasets), *pnil.no_cifar10(datasets)))
 
 
 def judge(change: PairedDifference) -> Judgement:
