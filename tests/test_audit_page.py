@@ -9,7 +9,7 @@ import pytest
 import advtool
 from advtool.attacks.registry import LONG_SQUARE, SHORT_SPSA, SHORT_SQUARE, SUITES, TARGETED
 from advtool.data import first_images, load, to_float
-from advtool.evaluation.diagnostics import CODES
+from advtool.evaluation.diagnostics.evidence import CODES
 
 ROOT = Path(__file__).parent.parent
 SECTION = re.compile(r"^### (\S+)$(?:(?!^###).)*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)

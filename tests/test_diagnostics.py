@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from advtool.attacks.estimator import Randomness
-from advtool.evaluation.diagnostics import CONTESTS, Evidence, findings
+from advtool.evaluation.diagnostics import findings
+from advtool.evaluation.diagnostics.contests import CONTESTS
+from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.inspection import Inspection
 from advtool.results import Finding
 

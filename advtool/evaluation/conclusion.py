@@ -9,7 +9,8 @@ from torch import Tensor
 from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import Scope
 from advtool.evaluation import summary
-from advtool.evaluation.diagnostics import Evidence, findings
+from advtool.evaluation.diagnostics import findings
+from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.inspection import Inspection
 from advtool.evaluation.run import CLEAN, Records, on_examples, survivors
 from advtool.evaluation.stages import BASELINE, DIAGNOSED, Cascade, Stage

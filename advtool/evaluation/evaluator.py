@@ -18,7 +18,7 @@ from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image, provenance
 from advtool.evaluation.batching import halving_on_out_of_memory, shard_size
 from advtool.evaluation.conclusion import conclude
-from advtool.evaluation.diagnostics import draws, of_model
+from advtool.evaluation.diagnostics.setup import draws, of_model
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
