@@ -1,0 +1,92 @@
+"""The small models behind the tables, each with what the audit and SPSA leave of it: checkpoints/papers.
+
+    ADVTOOL_DATA=folder python benchmarks/published.py reproductions/cpu/models/NAME.safetensors ...
+
+copies the checkpoints there, evaluates each by the command that the table of checkpoints/papers/README.md names, keeps
+the answer beside it as NAME.json, and writes that table again. A checkpoint that has its answer already is not
+evaluated again.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from advtool.checkpoints import SUFFIX
+from advtool.report.rows import percent, span
+from advtool.results import Evaluation, Interval
+
+FOLDER = Path(__file__).parents[1] / "checkpoints" / "papers"
+QUESTION = ("--attack", "audit", "--attack", "spsa", "--images", "200", "--format", "json")
+INTRODUCTION = f"""# The models behind the tables
+
+Small models that [the reproduced tables](../../docs/results/README.md) and the README rest on, under the names that
+their trainings gave them. `advtool show FILE` prints the card: recipe, seed, epochs, validation. `NAME.json` is the
+answer of
+
+```console
+$ advtool eval --checkpoint checkpoints/papers/NAME.safetensors {" ".join(QUESTION)}
+```
+
+made by `python benchmarks/published.py`; a test evaluates two of them again. Intervals in brackets, 95 %.
+
+| checkpoint | eps | seed | clean | PGD-50 | SPSA | worst case | masking codes |
+|---|---:|---:|---:|---:|---:|---:|---|
+"""
+
+
+def publish(source: Path) -> None:
+    """Copy a checkpoint, evaluate it, and keep the answer beside it."""
+    target = FOLDER / source.name
+    if not target.exists():
+        shutil.copyfile(source, target)
+    answer = target.with_suffix(".json")
+    if not answer.exists():
+        print(f"evaluating {target.name}", file=sys.stderr, flush=True)
+        answer.write_text(answer_for(target))
+
+
+def answer_for(checkpoint: Path) -> str:
+    """What the command prints."""
+    with tempfile.TemporaryDirectory() as run:
+        command = [sys.executable, "-m", "advtool", "eval", "--checkpoint", checkpoint.name, *QUESTION]
+        done = subprocess.run([*command, "--run-dir", run], cwd=FOLDER, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+def line(answer: Path) -> str:
+    """A row of the table."""
+    found = Evaluation.model_validate_json(answer.read_text())
+    under = {attack.name: attack for attack in found.attacks}
+    codes = ", ".join(sorted({warning.code for warning in found.warnings if warning.kind == "masking"}))
+    cells = [
+        f"[{answer.stem}]({answer.stem}{SUFFIX})",
+        f"{found.threat_model.eps:g}",
+        str(found.seed),
+        percent(found.clean.accuracy),
+        *(with_interval(under[name].accuracy, under[name].interval) for name in ("pgd", "spsa")),
+        with_interval(found.worst_case.accuracy, found.worst_case.interval),
+        codes,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def with_interval(accuracy: float | None, interval: Interval | None) -> str:
+    """Blank for an attack of the cascade that saw survivors only."""
+    return "" if accuracy is None or interval is None else f"{percent(accuracy)} ({span(interval)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", type=Path, nargs="*", help="to be added; without any the table is written again")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for checkpoint in parser.parse_args().checkpoints:
+        publish(checkpoint)
+    answers = sorted(FOLDER.glob("*.json"))
+    (FOLDER / "README.md").write_text(INTRODUCTION + "\n".join(map(line, answers)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
