@@ -38,7 +38,7 @@ class QuickConv2d(nn.Conv2d):
         if weight.requires_grad:
             return block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
         # Not by the tensor's version: fused optimisers change the values and not the version.
-        if not self._memo or not torch.equal(self._memo[0], weight):
+        if not self._memo or self._memo[0].dtype != weight.dtype or not torch.equal(self._memo[0], weight):
             made = block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
             self._memo = [weight.clone(), made]
         kernels: Kernels = self._memo[1]
@@ -108,10 +108,14 @@ def input_gradient(g: Tensor, kernels: Kernels, height: int, width: int) -> Tens
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: QuickConv2d) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.layer = layer
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, layer: QuickConv2d) -> Tensor:
         return conv2d(x, weight, bias, layer.stride, layer.padding)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        del output
+        x, weight, _, ctx.layer = inputs
+        ctx.save_for_backward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

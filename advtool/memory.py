@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 KEPT = 2**30
-USUAL = 128 * 2**10
+GROWN = {M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
+"""What glibc's own thresholds grow to while large blocks are freed, at most."""
 
 
 @contextmanager
@@ -16,7 +17,11 @@ def freed_memory_kept() -> Iterator[None]:
     """Within it, glibc keeps freed blocks of up to a gibibyte for the next pass in place of giving them back.
 
     Each pass through a model asks for the same large blocks again, and the system hands out fresh pages one by one,
-    cleared: that took up to half of the time. Does nothing where there is no glibc.
+    cleared. Does nothing where there is no glibc.
+
+    Afterwards what is free is given back, and the thresholds are those that glibc's own would have grown to: from the
+    first call of ``mallopt`` on they no longer adapt, and at glibc's initial ones every later pass of the process
+    would be slower than if nothing had been set.
     """
     mallopt = _glibc("mallopt")
     if mallopt is None:
@@ -27,8 +32,8 @@ def freed_memory_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        mallopt(M_MMAP_THRESHOLD, USUAL)
-        mallopt(M_TRIM_THRESHOLD, USUAL)
+        for threshold, size in GROWN.items():
+            mallopt(threshold, size)
         trim = _glibc("malloc_trim")
         if trim is not None:
             trim(0)

@@ -36,7 +36,7 @@ QUANTITIES = (
     Quantity("spsa_samples", 64, "robust", {"attacks": "spsa", "spsa_steps": 5}),
     Quantity("eot", 5, "random", {"attacks": "pgd", "votes": 1, "pgd_steps": 10}),
 )
-DOUBLINGS = 4
+VALUES = 4
 
 
 def seconds(given: Subject, quantity: Quantity, value: int, images: int) -> float:
@@ -67,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     print("| what grows | values | seconds | growth, linear is 1 |\n|---|---|---|---:|")
     for quantity in QUANTITIES:
-        values = [quantity.first * 2**doubling for doubling in range(DOUBLINGS)]
+        values = [quantity.first * 2**doubling for doubling in range(VALUES)]
         images = values[-1] if quantity.name == "images" else arguments.images
         given = subject("strided", quantity.kind, images, arguments.models, arguments.device)
         times = medians(given, quantity, values, images, arguments.repeats)

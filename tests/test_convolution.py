@@ -76,6 +76,22 @@ def test_blocks_where_they_pay(channels: int, kernel: int, stride: int, block: i
     assert block_side(channels, kernel, stride) == block
 
 
+def test_the_kernels_of_a_frozen_weight_follow_its_values_and_type() -> None:
+    layer = QuickConv2d(2, 3, 4, stride=2, padding=1).requires_grad_(False)
+    for change in (lambda: None, lambda: layer.weight.mul_(2), layer.double, layer.float):
+        change()
+        x = torch.rand(2, 2, 8, 8, dtype=layer.weight.dtype, requires_grad=True)
+        expected = torch.autograd.grad(nn.functional.conv2d(x, layer.weight, layer.bias, 2, 1).square().sum(), x)
+        torch.testing.assert_close(torch.autograd.grad(layer(x).square().sum(), x), expected)
+
+
+def test_function_transforms() -> None:
+    layer, x = QuickConv2d(1, 3, 4, stride=2, padding=1), torch.rand(2, 1, 8, 8)
+    leaf = x.clone().requires_grad_()
+    expected = torch.autograd.grad(layer(leaf).square().sum(), leaf)[0]
+    torch.testing.assert_close(torch.func.grad(lambda image: layer(image).square().sum())(x), expected)
+
+
 def test_second_derivatives() -> None:
     layer = QuickConv2d(2, 3, 4, stride=2, padding=1).double()
     x = torch.rand(2, 2, 4, 6, dtype=torch.float64, requires_grad=True)

@@ -97,6 +97,47 @@ def test_bfloat16_rounds_and_returns_what_autocast_does() -> None:
     torch.testing.assert_close(logits.float(), model(x), rtol=0.05, atol=0.05)
 
 
+class WrongInAnotherMode(nn.Module):
+    """Another function where its convolution has been replaced: no faster form of it is the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        swapped = type(self.convolution) is not nn.Conv2d
+        return self.convolution(x).mean((2, 3)) * (1.01 if swapped else 1.0)
+
+
+def test_a_form_that_computes_something_else_is_not_taken() -> None:
+    model = WrongInAnotherMode().eval().requires_grad_(False)
+    assert search_form(model, images()) is model
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e38])
+def test_logits_too_large_for_bfloat16_are_searched_in_float32(scale: float) -> None:
+    """It rounds a logit of a thousand by up to 4, more than any step of a search moves it."""
+    model, x = network(), images()
+    model[-1].weight.mul_(scale)
+    model[-1].bias.mul_(scale)
+    form = search_form(model, x, "bfloat16")
+    assert form is not model
+    assert form.precision == "float32"
+    assert form(x).dtype == torch.float32
+
+
+def test_what_is_verified_is_verified_in_float32_whatever_the_caller_has_set() -> None:
+    model, x = mlp(SHAPE), images(20)
+    y = model(x).argmax(1)
+    seen = set()
+    model[-1].register_forward_hook(lambda _layer, _input, output: seen.add(output.dtype))
+    expected = advtool.evaluate(model, x, y, eps=0.1, attacks="pgd(steps=5)")
+    with torch.autocast("cpu", torch.bfloat16):
+        given = advtool.evaluate(model, x, y, eps=0.1, attacks="pgd(steps=5)")
+    assert seen == {torch.float32}
+    assert (given.clean, given.worst_case) == (expected.clean, expected.worst_case)
+
+
 def test_what_only_the_search_form_misclassifies_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A form that is always wrong breaks no image: the model itself decides."""
     model = mlp(SHAPE)

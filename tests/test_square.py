@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import advtool
 from advtool.attacks.base import no_report
 from advtool.attacks.estimator import EOTClassifier
-from advtool.attacks.registry import build, parse
+from advtool.attacks.registry import SHORT_SQUARE, build, parse
 from advtool.attacks.square import Square, _windows
 from advtool.errors import InputError
 from tests.models import mlp
@@ -37,6 +37,45 @@ def test_a_smaller_budget_runs_through_the_same_schedule() -> None:
     assert [short._side(query, 28, 28) for query in range(500)] == [
         long._side(20 * query, 28, 28) for query in range(500)
     ]
+
+
+class Checkerboard(nn.Module):
+    """Two classes, told apart by the finest pattern there is: squares of more than a pixel hardly move its margin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
+        self.pattern = ((rows + columns) % 2 * 2 - 1).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        score = 40 * ((x - 0.5) * self.pattern).mean((1, 2, 3))
+        return torch.stack([score, -score], 1)
+
+    def images(self, count: int, of_reach: float) -> Tensor:
+        """Images (``count``, 1, 28, 28) of class 0, that share of what a ball of 0.1 can move away from class 1."""
+        x = 0.2 + 0.6 * torch.rand(count, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+        score = ((x - 0.5) * self.pattern).mean((1, 2, 3), keepdim=True)
+        return x + (0.1 * of_reach - score) * self.pattern
+
+
+def left(attack: str, of_reach: float) -> tuple[int, int]:
+    """How many of 40 images an attack leaves, and its passes."""
+    model = Checkerboard()
+    x, y = model.images(40, of_reach), torch.zeros(40, dtype=torch.long)
+    result = advtool.evaluate(model, x, y, eps=0.1, attacks=attack)
+    return result.worst_case.robust, result.attacks[0].model_calls.forward
+
+
+@pytest.mark.parametrize("of_reach", [0.13, 0.17, 0.19])
+def test_the_audits_patience_gives_up_no_image_that_falls_late(of_reach: float) -> None:
+    """Progress on the checkerboard is slow until the squares are small, and then fast."""
+    assert left(SHORT_SQUARE, of_reach)[0] <= left("square", of_reach)[0] + 1
+
+
+def test_the_audits_patience_saves_passes_on_what_is_out_of_reach() -> None:
+    (stand, few), (all_stand, many) = left(SHORT_SQUARE, 0.5), left("square", 0.5)
+    assert stand == all_stand == 40
+    assert few < many / 2
 
 
 @pytest.mark.parametrize(

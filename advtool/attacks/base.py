@@ -178,7 +178,8 @@ class Candidates(Found):
         """
         first = 0
         while first < count:
-            self.drop_fallen(at_least=0)
+            if first:
+                self.drop_fallen(at_least=0)
             if len(self.rows) == 0:
                 return
             room = self._estimator.batch_size // (queries * len(self.rows))

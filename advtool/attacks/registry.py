@@ -54,8 +54,8 @@ SHORT_SMOOTH = "pgd-smooth(samples=10, steps=20)"
 SHORT_SPSA = "spsa(delta=0.05, samples=64, steps=20)"
 """A wider delta than the papers' sees over steps and noise; after all others, a short search is enough."""
 TARGETED = "apgd-targeted(finalists=3)"
-SHORT_SQUARE = "square(patience=3, together=4)"
-LONG_SQUARE = "square(patience=3, queries=5000, together=8)"
+SHORT_SQUARE = "square(patience=8)"
+LONG_SQUARE = "square(patience=5, queries=5000, together=8)"
 """As many queries as AutoAttack's; on a model that hides its gradients it took four points more than all others."""
 
 NOT_FOR_RANDOM_MODELS = frozenset({LONG_SQUARE})

@@ -13,13 +13,17 @@ from advtool.convolution import QuickConv2d
 from advtool.precision import Precision, autocast, layout
 
 CLOSE = 1e-3
-"""Share of the largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
+"""Share of an image's largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
+COARSE = 0.25
+"""Rounding of a logit in bfloat16 that hides no step of a search. Logits of hundreds, which rounding moves by more, are
+searched in float32."""
 
 
 def search_form(model: nn.Module, images: Tensor, precision: Precision = "float32") -> nn.Module:
     """A copy of ``model`` with quick convolutions, in the layout and precision that are fastest on the device.
 
-    A model that cannot be copied, does not run so, or then computes something else is returned as it is.
+    A model that cannot be copied, does not run so, or then computes something else is returned as it is. bfloat16 is
+    not taken where it is too coarse for the model's logits.
 
     Args:
         model: in eval mode, parameters frozen; left as it was.
@@ -30,8 +34,9 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
         quick = _Arranged(copy.deepcopy(model))
         if not _agree(model, quick, images):
             return model
-        quick.precision = precision
-        return quick if bool(quick(images).isfinite().all()) else model
+        if precision == "bfloat16" and not _is_coarse(model, quick, images):
+            quick.precision = precision
+        return quick
     except Exception:  # whatever a user's model does when it is copied or given another memory layout
         return model
 
@@ -57,9 +62,25 @@ class _Arranged(nn.Module):
 
 
 def _agree(model: nn.Module, other: nn.Module, images: Tensor) -> bool:
-    """Whether the two give the same logits and gradients of their sum, under the same draws of torch's generators."""
+    """Whether the two give the same logits and gradients for each image, under the same draws of torch's generators."""
     answers = [_logits_and_gradient(each, images) for each in (model, other)]
-    return all((b - a).abs().max() <= CLOSE * a.abs().max() for a, b in zip(*answers, strict=True))
+    return all(bool((_largest(b - a) <= CLOSE * _largest(a)).all()) for a, b in zip(*answers, strict=True))
+
+
+def _is_coarse(model: nn.Module, quick: _Arranged, images: Tensor) -> bool:
+    """Whether bfloat16 rounds logits so much, or loses them, that small steps do not show."""
+    rounding = torch.finfo(torch.bfloat16).eps / 2
+    quick.precision = "bfloat16"
+    try:
+        finite = bool(quick(images).isfinite().all())
+    finally:
+        quick.precision = "float32"
+    return not finite or float(model(images).abs().max()) * rounding > COARSE
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Of each image, (N,)."""
+    return values.abs().flatten(1).amax(1)
 
 
 def _logits_and_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

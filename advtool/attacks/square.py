@@ -66,7 +66,8 @@ class Square(TensorAttack):
         found = Candidates(x, y, self.estimator)
         stripes = self._corners(x, _signs((len(x), x.shape[1], 1, x.shape[3]), generator))
         self._try(stripes[None], y, found, 0)
-        query, outlook, before = 1, self.queries // FIRST_OUTLOOK, found.score.clone()
+        first = max(1, self.queries // FIRST_OUTLOOK)
+        query, outlook, before = 1, first, found.score.clone()
         turn = 0
         while query < self.queries and len(x):
             turn += 1
@@ -78,7 +79,7 @@ class Square(TensorAttack):
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
             if self.patience is not None and query >= outlook and not self.estimator.randomised:
-                if query >= 2 * (self.queries // FIRST_OUTLOOK):
+                if query >= 2 * first:
                     kept = found.keep(self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]
                 outlook, before = 2 * query, found.score.clone()

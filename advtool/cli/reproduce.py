@@ -59,7 +59,8 @@ def reproduce(
     Trains and evaluates all that it needs. What is finished is kept: after
     Ctrl-C or a kill the same command goes on. The paper's values stand beside
     ours, with a verdict by a stated rule; TABLE.md, TABLE.json, TABLE.svg and
-    TABLE.png are written into the folder of the run.
+    TABLE.png (TABLE-DATASET with --dataset) are written into the folder of
+    the run, the drawings if matplotlib is there.
     """
     from advtool.reproduce import registry
 
@@ -70,9 +71,10 @@ def reproduce(
     from advtool.reproduce.run import reproduce as carry_out
 
     folder = run_dir or FOLDER / scale
-    drawings = [folder / f"{table}{suffix}" for suffix in reproduction_plot.SUFFIXES]
-    for drawing in drawings:
-        plots.check(drawing)
+    name = "-".join([table, *dict.fromkeys(dataset or ())])
+    drawn = plots.available()
+    if not drawn:
+        say("no drawings: they need matplotlib (pip install 'advtool[plots]')")
     with ReproductionProgress(f"reproducing {table}, scale {scale}", folder) as progress:
         result = carry_out(
             chosen,
@@ -86,7 +88,8 @@ def reproduce(
         )
     for suffix, view in ((".md", "markdown"), (".json", "json")):
         content = REPRODUCTION_FORMATS[view](result)
-        checkpoints.write_atomically(folder / f"{table}{suffix}", content.encode())
-    reproduction_plot.draw(drawings, result)
-    say(f"written to {folder}/{table}.md, .json, .svg and .png")
+        checkpoints.write_atomically(folder / f"{name}{suffix}", content.encode())
+    if drawn:
+        reproduction_plot.draw([folder / f"{name}{suffix}" for suffix in reproduction_plot.SUFFIXES], result)
+    say(f"written to {folder}/{name}.md, .json{', .svg and .png' if drawn else ''}")
     answer(result, Format(format), None, formats=REPRODUCTION_FORMATS, renderable=reproduction.renderable)

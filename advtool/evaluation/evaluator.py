@@ -130,6 +130,7 @@ def evaluate(
             "seed": seed,
             "eot": estimator.eot,
             "votes": estimator.votes,
+            "precision": provenance.searched_in(estimator),
             "images_a_shard": images_a_shard,
         }
         run = Run(
@@ -144,6 +145,8 @@ def evaluate(
         facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
         worker = Worker(estimator, x, y, seed=seed, images_a_shard=images_a_shard)
         _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
+        if precision == "bfloat16" and provenance.searched_in(estimator) != precision:
+            observer.note("--precision bfloat16: this model cannot be searched so, it is searched in float32")
         if not estimator.randomised:
             observer.note(f"outputs do not vary between identical calls: {draws(estimator.eot, estimator.votes)}")
         for finding in of_model(facts, estimator.randomness, estimator.eot, estimator.votes):

@@ -23,7 +23,7 @@ PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
 def code() -> str:
     """The version, and a fingerprint of every source file whose change could change a number."""
     root = Path(advtool.__file__).parent
-    rooms = ("*.py", "data/*.py", "models/*.py", "attacks/*.py", "evaluation/*.py")
+    rooms = ("*.py", *(f"{package}/**/*.py" for package in ("data", "models", "attacks", "evaluation")))
     content = hashlib.sha256(b"".join(path.read_bytes() for room in rooms for path in sorted(root.glob(room))))
     return f"{advtool.__version__}+{content.hexdigest()[:8]}"
 
@@ -54,6 +54,11 @@ def image_ids(x: Tensor, y: Tensor) -> list[str]:
     return [tensors(image, label) for image, label in zip(x, y, strict=True)]
 
 
+def searched_in(estimator: EOTClassifier) -> str:
+    """The precision of the search."""
+    return str(getattr(estimator.search_form, "precision", "float32"))
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads: where numbers come from."""
     cuda = device.type == "cuda"
@@ -73,7 +78,7 @@ def environment(estimator: EOTClassifier) -> dict[str, Any]:
         "numpy": np.__version__,
         "randomness": estimator.randomness.value,
         "images_a_pass": estimator.batch_size,
-        "search_precision": getattr(estimator.search_form, "precision", "float32"),
+        "search_precision": searched_in(estimator),
     }
 
 

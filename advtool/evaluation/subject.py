@@ -71,12 +71,20 @@ def subject(
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """float32 that is float32 and repeatable: on a GPU, cuDNN would take TF32 and any algorithm of the moment."""
-    if device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    """float32 that is float32 and repeatable, whatever the caller has set.
+
+    Autocast, TF32 and bfloat16 products of float32 matrices are off, and so is cuDNN's algorithm of the moment.
+    """
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
             yield
-    else:
-        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
 
 
 def home_of(model: nn.Module) -> torch.device:

@@ -1,6 +1,7 @@
 """What every plot shares: a figure without a display, and its way into a file."""
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ def check(path: Path) -> None:
     """
     _type_of(path)
     _figure_class()
+
+
+def available() -> bool:
+    """Whether a plot can be drawn here."""
+    return find_spec("matplotlib") is not None
 
 
 def new(width: float, height: float) -> Any:

@@ -34,7 +34,14 @@ def renderable(result: Reproduced) -> RenderableType:
         cells = [*row.labels, *(_pair(row, column) for column in columns), row.verdict or ""]
         ends = following is not None and following.labels[:2] != row.labels[:2]
         table.add_row(*map(Text, cells), style=STYLES.get(row.verdict or "", ""), end_section=ends)
-    return Group(table, *(Text(note) for note in notes(result)))
+    overall = [f"Verdict over all rows: {result.verdict}"] if result.verdict else []
+    lines = [*overall, *reasons(result), f"Rule: {result.rule}", *notes(result)]
+    return Group(table, *map(Text, lines))
+
+
+def reasons(result: Reproduced) -> list[str]:
+    """Why each row has its verdict."""
+    return [f"{_label(row)}: {row.verdict}: {row.why}" for row in result.rows if row.verdict and row.why]
 
 
 def as_markdown(result: Reproduced) -> str:
@@ -42,8 +49,8 @@ def as_markdown(result: Reproduced) -> str:
     lines = [f"# {result.name}: {result.title}", "", f"{result.paper}.", "", f"Claim: {result.claim}", ""]
     lines += [f"Verdict over all rows: **{result.verdict}**.", ""] if result.verdict else []
     lines += [*_markdown_table(result), ""]
-    reasons = [f"- {_label(row)}: {row.verdict}: {row.why}" for row in result.rows if row.verdict and row.why]
-    lines += ["## Why", "", *reasons, ""] if reasons else []
+    why = [f"- {reason}" for reason in reasons(result)]
+    lines += ["## Why", "", *why, ""] if why else []
     lines += [f"Rule: {result.rule}", "", *(f"- {note}" for note in notes(result))]
     return "\n".join(lines) + "\n"
 
@@ -55,7 +62,7 @@ def notes(result: Reproduced) -> Iterator[str]:
     if made.cuts:
         yield f"scale {made.scale}, cut down: {'; '.join(made.cuts)}"
     else:
-        yield f"scale {made.scale}: the paper's protocol in full"
+        yield f"scale {made.scale}: the paper's protocol"
     if made.scale == "smoke":
         yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
     where = made.environment

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from advtool.reproduce.plan import TRAIN_IMAGES, Model, Question, limit_of, settings
+from advtool.reproduce.plan import Model, Question, limit_of, settings
 from advtool.reproduce.scale import Scale
 from advtool.training.recipes import Bias, Direction, Scenario
 
@@ -48,7 +48,9 @@ class Budget:
         if self.epochs < EPOCHS:
             yield f"{self.epochs} epochs in place of {EPOCHS}"
         if any(limit_of(dataset, self.limit) for dataset in datasets):
-            yield f"{self.limit} training images in place of {TRAIN_IMAGES['mnist']}"
+            yield f"{self.limit} training images in place of 60000"
+        else:
+            yield "training images less those that choose the epoch"
         if self.validated is not None:
             yield f"{self.validated} validation images in place of all"
         if self.images is not None:

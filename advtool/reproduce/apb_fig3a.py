@@ -71,9 +71,9 @@ def question(model: Model, budget: Budget, eps: float) -> Question:
 def judge(shown: Sequence[PairedDifference], honest: Sequence[PairedDifference], distance: float) -> Judgement:
     """The verdict on one structure of the bias.
 
-    - a clear gain over the classical LeNet at every eps up to 0.15, under FGSM and in the worst case: ``holds``;
-    - under FGSM at every eps, in the worst case at none, and a worst case ``FAR`` below FGSM at the largest of these
-      eps: ``gradient masking``;
+    - a clear gain over the classical LeNet under FGSM at every eps up to 0.15, and a worst case ``FAR`` below FGSM at
+      the largest of these: ``gradient masking``;
+    - a clear gain at every one of them, under FGSM and in the worst case: ``holds``;
     - a clear gain in the worst case at some eps: ``partly``; else ``does not``.
 
     Args:
@@ -86,10 +86,10 @@ def judge(shown: Sequence[PairedDifference], honest: Sequence[PairedDifference],
         f"clear gains at {sum(map(above, shown))} of {len(shown)} eps under FGSM, at {sum(clear)} in the worst case, "
         f"which is {100 * distance:.1f} points below FGSM at the largest"
     )
+    if all(map(above, shown)) and distance >= FAR:
+        return Judgement(MASKING, why)
     if all(map(above, shown)) and all(clear):
         return Judgement(HOLDS, why)
-    if all(map(above, shown)) and not any(clear) and distance >= FAR:
-        return Judgement(MASKING, why)
     return Judgement(PARTLY if any(clear) else DOES_NOT, why)
 
 

@@ -47,7 +47,7 @@ def plan(scale: Scale, datasets: Sequence[str]) -> Plan:
     budget = apb.SCALES[scale]
     cuts = [f"{REPEATS[scale]} epochs of each timed in place of 500"]
     if any(limit_of(dataset, budget.limit) for dataset in datasets):
-        cuts.append(f"{budget.limit} training images in place of 55000")
+        cuts.append(f"{budget.limit} training images in place of 60000")
     return Plan(timings=tuple(timing(dataset, scale) for dataset in datasets), cuts=tuple(cuts))
 
 

@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import wilson_interval
 from advtool.reproduction import Figure, Panel, Point, Row, Series
+from advtool.results import Interval
 
 
 def clean(run: FinishedRun, paper: float | None = None) -> Figure:
@@ -43,14 +44,18 @@ def repeated(values: Sequence[float], paper: float | None = None, paper_deviatio
 
 
 def point(x: float | str, figure: Figure) -> Point:
-    """Ours, as a bar or a point of a curve.
+    """Ours, as a bar or a point of a curve, with its interval or one standard deviation to either side.
 
     Raises:
         ValueError: it was not measured.
     """
     if figure.ours is None:
         raise ValueError(f"nothing was measured at {x}")
-    return Point(x=x, y=figure.ours, interval=figure.interval)
+    return Point(x=x, y=figure.ours, interval=figure.interval or _within_deviation(figure.ours, figure.deviation))
+
+
+def _within_deviation(mean: float, deviation: float | None) -> Interval | None:
+    return None if deviation is None else (mean - deviation, mean + deviation)
 
 
 def curves(rows: Sequence[Row], dataset: str, column: str, x_label: str) -> Panel:

@@ -50,8 +50,10 @@ class Budget:
         return tuple(self._cuts(datasets))
 
     def _cuts(self, datasets: Sequence[str]) -> Iterator[str]:
-        if self.epochs:
-            yield f"{self.epochs} epochs in place of training till convergence"
+        epochs = {str(self.epochs or EPOCHS.get(dataset, 10)) for dataset in datasets}
+        yield f"{' or '.join(sorted(epochs))} epochs in place of training till convergence"
+        if self.repeats is None and not self.limit:
+            yield "training images less those that choose the epoch"
         if self.keep == "pgd":
             yield "the epoch of the best PGD accuracy in place of the lowest adversarial loss, an early one of so few"
         if any(limit_of(dataset, self.limit) for dataset in datasets):
@@ -109,11 +111,6 @@ SCALES = {
     Scale.cpu: Budget(epochs=10, limit=12_000, validated=250, images=200, repeats=1, keep="pgd"),
     Scale.paper: Budget(epochs=None, limit=None, validated=None, images=None, repeats=REPEATS),
 }
-
-
-def no_cifar10(datasets: Sequence[str]) -> tuple[str, ...]:
-    """The cut of a table that the paper has of CIFAR-10, if it is made without."""
-    return () if "cifar10" in datasets else ("no CIFAR-10",)
 
 
 def model(

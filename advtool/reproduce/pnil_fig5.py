@@ -44,7 +44,7 @@ def plan(scale: Scale, datasets: Sequence[str]) -> Plan:
         for share in SHARES[scale]
         for question in questions(dataset, recipe, share, scale)
     ]
-    return Plan(questions=tuple(asked), cuts=(*pnil.SCALES[scale].cuts(datasets), *pnil.no_cifar10(datasets)))
+    return Plan(questions=tuple(asked), cuts=pnil.SCALES[scale].cuts(datasets))
 
 
 def judge(gains: Sequence[PairedDifference]) -> Judgement:

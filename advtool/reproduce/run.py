@@ -1,6 +1,6 @@
 """One table from its name to its finished result and files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -67,7 +67,7 @@ def reproduce(
         provenance=Provenance(
             command=command,
             scale=scale,
-            cuts=list(plan.cuts),
+            cuts=[*plan.cuts, *_other_images(table, chosen)],
             datasets=chosen,
             seeds=_seeds(plan),
             models=_models(measured),
@@ -75,6 +75,14 @@ def reproduce(
             date=now(),
         ),
     )
+
+
+def _other_images(table: Reproduction, chosen: Sequence[str]) -> Iterator[str]:
+    """Where the data sets are not the paper's."""
+    if missing := [name for name in table.datasets if name not in chosen]:
+        yield f"no {', '.join(missing)}"
+    if others := [name for name in chosen if name not in table.datasets]:
+        yield f"{', '.join(others)}, which the paper does not have"
 
 
 def _seeds(plan: Plan) -> list[int]:

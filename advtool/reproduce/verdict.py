@@ -63,7 +63,7 @@ class Evidence:
     @property
     def hidden(self) -> bool:
         """Whether the shown accuracy is no robustness."""
-        return bool(self.codes) or self.distance >= FAR
+        return bool(self.codes) or self.distance >= FAR or below(self.honest_gain)
 
 
 def judged_row(
@@ -82,7 +82,8 @@ def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
     at most ``MARGIN`` below it and the gain over the baseline is not clearly negative; where the paper states none,
     if the gain is clearly positive.
 
-    - reached, but masking codes or a worst case ``FAR`` below: ``gradient masking``;
+    - reached, but masking codes, a worst case ``FAR`` below, or one that is clearly below the baseline's:
+      ``gradient masking``;
     - reached, and the gain is clear: ``holds``; reached, gain within noise: ``partly``;
     - not reached, but the gain is clear, in the worst case too: ``partly``;
     - else ``does not``.
@@ -105,13 +106,13 @@ def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
 
 
 def judge_order(gain: Gain, what: str) -> Judgement:
-    """A claim that one figure is above another: ``holds`` if clearly, ``does not`` if clearly below, else ``partly``.
+    """A claim that one figure is above another: ``holds`` if clearly, ``partly`` within noise, else ``does not``.
 
     Args:
         gain: of the figure that the paper calls higher, on the same images.
         what: the figure, for the reason.
     """
-    verdict = HOLDS if above(gain) else DOES_NOT if below(gain) else PARTLY
+    verdict = HOLDS if above(gain) else PARTLY if gain.difference > 0 else DOES_NOT
     noise = " (within noise)" if verdict == PARTLY else ""
     return Judgement(verdict, f"{what} {_points(gain)}{noise}")
 
@@ -182,6 +183,8 @@ def masking_codes(run: FinishedRun) -> tuple[str, ...]:
 
 def _hidden_by(evidence: Evidence) -> str:
     left = f"the worst case is {100 * evidence.distance:.1f} points lower"
+    if below(evidence.honest_gain):
+        left += f", {_points(evidence.honest_gain)} against the baseline's"
     return f"{left} ({', '.join(evidence.codes)})" if evidence.codes else left
 
 

@@ -107,7 +107,7 @@ def test_no_step_makes_the_host_wait(
             if isinstance(run, PGD):
                 from advtool.attacks.base import Candidates
 
-                run._climb(x, y, Candidates(x, droppable=not random), stream, lambda *_: None, 0)
+                run._climb(x, y, Candidates(x, y, target), stream, lambda *_: None, 0)
             else:
                 run.search(x, y, stream, lambda *_: None)
 
