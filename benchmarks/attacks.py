@@ -4,11 +4,11 @@
     ADVTOOL_DATA=folder python benchmarks/attacks.py --models folder --threads 2
     python benchmarks/attacks.py --models folder --only "strided robust pgd" --only conv5
 
-One process, and for all the same model, images, eps, steps, samples and threads. The sides take turns, and the median
-of --repeats counts. A side's time holds everything from the images to the verified accuracy; ours its probe, its
-clean pass and its search form too. Rows take a share of --images: EOT and audit a fifth, SPSA a tenth, SPSA with 2048
-samples a fiftieth; resnet11 a twentieth of these on a CPU. A Markdown table goes to stdout, a line a
-measurement to stderr.
+One process, and for all the same model, images, eps, steps, samples, threads and settings of the allocator (ours). The
+sides take turns, the bare model among them, and the median of --repeats counts. A side's time holds everything from the
+images to the verified accuracy; ours its probe, its clean pass and its search form too. Rows take a share of --images:
+EOT and audit a fifth, SPSA a tenth, SPSA with 2048 samples a fiftieth; resnet11 a twentieth of these on a CPU. A
+Markdown table goes to stdout, a line a measurement to stderr.
 """
 
 import os
@@ -25,12 +25,12 @@ from typing import NamedTuple
 
 import torch
 from attack_models import DATASETS, Subject, subject
-from bare import Rate, limit
+from bare import Rate, again, limit
 from peers import PEERS, Settings
 from torch import Tensor, nn
 
 from advtool import evaluate
-from advtool.memory import peak_bytes
+from advtool.memory import freed_memory_kept, peak_bytes
 
 OURS = "advtool"
 PGD_STEPS, DRAWS = 50, 20
@@ -143,17 +143,21 @@ def peak(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_bytes()
 
 
-def take_turns(sides: dict[str, Callable[[], Outcome]], repeats: int) -> dict[str, tuple[float, Outcome]]:
-    """The median seconds of each side and its last outcome."""
+def take_turns(
+    sides: dict[str, Callable[[], Outcome]], rate: Callable[[], float], repeats: int
+) -> tuple[dict[str, tuple[float, Outcome]], float]:
+    """The median seconds of each side with its last outcome, and the median rate of the bare model."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    outcomes = {}
+    outcomes, rates = {}, []
     for _ in range(repeats):
+        rates.append(rate())
+        print(f"  bare: {rates[-1]:.0f} images a second", file=sys.stderr, flush=True)
         for name, compute in sides.items():
             start = time.perf_counter()
             outcomes[name] = compute()
             seconds[name].append(time.perf_counter() - start)
             print(f"  {name}: {seconds[name][-1]:.2f} s, {outcomes[name]}", file=sys.stderr, flush=True)
-    return {name: (statistics.median(seconds[name]), outcomes[name]) for name in sides}
+    return {name: (statistics.median(seconds[name]), outcomes[name]) for name in sides}, statistics.median(rates)
 
 
 def settings(attack: str, batch: int, spsa_steps: int) -> Settings:
@@ -175,7 +179,8 @@ def measure(row: Row, images: int, arguments: argparse.Namespace, limits: dict[t
     sides: dict[str, Callable[[], Outcome]] = {OURS: lambda: ours(attack.partition("+")[0], given, how)}
     for name in PEERS[attack]:
         sides[name] = lambda name=name: peer(name, attack, given, how)  # type: ignore[misc]
-    measured = take_turns(sides, arguments.repeats)
+    measured, rate = take_turns(sides, lambda: again(given.model, given.x, bare, gradient=gradient), arguments.repeats)
+    bare = bare._replace(images_a_second=rate, of_peak=bare.of_peak * rate / bare.images_a_second)
     fastest = min(seconds for name, (seconds, _) in measured.items() if name != OURS)
     return [line(row, len(given.x), name, *measured[name], fastest, bare, gradient=gradient) for name in sides]
 
@@ -216,7 +221,9 @@ def main() -> None:
     for row in rows():
         if any(words <= set(row.name.split()) for words in wanted):
             images = share(row, arguments.images, arguments.device)
-            print("\n".join(measure(row, images, arguments, limits)), flush=True)
+            with freed_memory_kept():
+                lines = measure(row, images, arguments, limits)
+            print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

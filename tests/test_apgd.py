@@ -18,6 +18,7 @@ from advtool.attacks.registry import build, parse
 from advtool.errors import InputError
 from advtool.perturbation import random_start
 from tests.models import Linear, mlp
+from tests.test_known_answers import EPS, problem
 
 SHAPE = (1, 4, 4)
 
@@ -230,6 +231,21 @@ def test_targets_are_the_likeliest_other_classes() -> None:
 def test_there_are_no_more_targets_than_other_classes() -> None:
     target = EOTClassifier(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
     assert TargetedAPGD(target, eps=0.1).parameters() == {"steps": 100, "targets": 2, "finalists": None, "eot": 1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
+    """A linear model, whose truth is known: the class that can be reached is among the three that come nearest."""
+    model, x, y, robust = problem(classes=10, seed=seed)
+    assert 0.1 < robust.float().mean() < 0.9, "the problem decides nothing"
+    found = {
+        attack: advtool.evaluate(model, x, y, eps=EPS, attacks=attack).attacks[0]
+        for attack in ("apgd-targeted(finalists=3)", "apgd-targeted")
+    }
+    few, all_targets = found.values()
+    assert int(robust.sum()) <= few.robust <= int(robust.sum()) + 1
+    assert few.robust <= all_targets.robust + 1
+    assert few.model_calls.backward < 0.7 * all_targets.model_calls.backward
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,10 @@ class TargetedAPGD(TensorAttack):
 
     @property
     def most_queries(self) -> int:
-        return int(self.targets * self.steps * self.eot)
+        passes = self.targets * self.steps
+        if self.finalists is not None and self.finalists < self.targets:
+            passes = self.targets * max(1, self.steps // 5) + self.finalists * self.steps
+        return int(passes * self.eot)
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         found = Candidates(x, y, self.estimator)
