@@ -208,14 +208,14 @@ REPRODUCTION = Reproduction(
     paper=WEN_ITTI,
     claim="With the bias LeNet is more accurate on FGSM examples and on clean images: trained on clean images alone, "
     "98.88 % in place of 18.08 % under FGSM on MNIST, 53.88 % in place of 11.87 % on Fashion-MNIST.",
-    rule="Each row with a bias is held against the classical LeNet of its scenario and kind of examples, paired on the "
-    "same images. FGSM: reached if at most 10 points below the paper's figure (where it says only 'slightly increase', "
-    "below its classical one; where nothing, if clearly above our baseline) and not clearly below our baseline. "
-    "Reached with masking codes or with a worst case 20 points lower is gradient masking; reached with a clear gain "
-    "(95 % interval above 0) holds, within noise partly; not reached but clearly better, in the worst case too, "
-    "partly; else does not. Clean: clearly higher holds, within noise partly, clearly lower does not. FGSM leads where "
-    "trained on clean images (and is partly if clean accuracy is clearly lower), clean where on adversarial ones; "
-    "on both they weigh the same.",
+    rule="Each row with a bias is held against the classical LeNet of its scenario and kind of examples, paired on the"
+    " same images. FGSM: reached if at most 10 points below the paper's figure (where it says only 'slightly "
+    "increase', below its classical one; where nothing, if clearly above our baseline) and not clearly below our "
+    "baseline. Reached with masking codes or with a worst case 20 points lower or clearly below our baseline's is"
+    " gradient masking; reached with a clear gain (95 % interval above 0) holds, with one within noise partly; "
+    "not reached but clearly better, in the worst case too, partly; else does not. Clean: clearly higher holds, "
+    "higher within noise partly, else does not. FGSM leads where trained on clean images (and is partly if clean "
+    "accuracy is not higher), clean where on adversarial ones; on both they weigh the same.",
     datasets=apb.DATASETS,
     plan=plan,
     tabulate=tabulate,

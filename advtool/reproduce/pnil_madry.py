@@ -195,7 +195,7 @@ REPRODUCTION = Reproduction(
     rule="NFGSM + PNIL against our PGD-trained reference, at the scale paper alone. Reached: at least 49 % under "
     "PGD-50 and not clearly below the reference. Reached, but a masking code in half of the trainings or a worst case "
     "20 points lower: gradient masking. Reached with a clear gain (paired t-test over the trainings at 0.05) holds, "
-    "within noise partly; not reached, but clearly better, in the worst case too, partly; else does not.",
+    "with one within noise partly; not reached, but clearly better, in the worst case too, partly; else does not.",
     datasets=("cifar10",),
     plan=plan,
     tabulate=tabulate,

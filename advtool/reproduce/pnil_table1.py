@@ -305,11 +305,12 @@ REPRODUCTION = Reproduction(
     claim="With PNIL the effective robustness (the lowest accuracy under PGD and SPSA) is higher than without, and no "
     "gradient is obfuscated.",
     rule="Each training with PNIL against the same without, on Min. Reached: at most 10 points below the paper's Min, "
-    "and not clearly below the training without PNIL; at stated eps, which the table's figures do not fit, clearly "
-    "above that training. Reached, but a masking code in half of the folds, a worst case 20 points lower, or one "
-    "clearly below that training's: gradient masking. Reached with a clear gain holds, within noise partly; not "
-    "reached, but clearly better, in the worst case too, partly; else does not. Clear: by the corrected resampled "
-    "t-test at 0.003 over ten folds; with fewer, by the paired 95 % interval over all audited images.",
+    "and not clearly below the training without PNIL; at stated eps, which the table's figures do not fit, "
+    "clearly above that training. Reached, but a masking code in half of the folds, a worst case 20 points lower,"
+    " or one clearly below that training's: gradient masking. Reached with a clear gain holds, with one within "
+    "noise partly; not reached, but clearly better, in the worst case too, partly; else does not. Clear: by the "
+    "corrected resampled t-test at 0.003 over ten folds; with fewer, by the paired 95 % interval over all audited"
+    " images.",
     datasets=pnil.DATASETS,
     other_datasets={Scale.smoke: ("digits",), Scale.cpu: ("mnist", "fashion-mnist")},
     plan=plan,

@@ -84,7 +84,7 @@ def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
 
     - reached, but masking codes, a worst case ``FAR`` below, or one that is clearly below the baseline's:
       ``gradient masking``;
-    - reached, and the gain is clear: ``holds``; reached, gain within noise: ``partly``;
+    - reached, and the gain is clear: ``holds``; a gain within noise: ``partly``; no gain: ``does not``;
     - not reached, but the gain is clear, in the worst case too: ``partly``;
     - else ``does not``.
 
@@ -97,8 +97,7 @@ def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
     if reached and evidence.hidden:
         return Judgement(MASKING, f"{_percent(evidence.shown)} shown, {_hidden_by(evidence)}")
     if reached:
-        verdict = HOLDS if above(evidence.gain) else PARTLY
-        return Judgement(verdict, f"{_points(evidence.gain)} against the baseline")
+        return Judgement(_by_interval(evidence.gain), f"{_points(evidence.gain)} against the baseline")
     if above(evidence.gain) and above(evidence.honest_gain):
         return Judgement(PARTLY, f"{_points(evidence.gain)}, short of the paper's figure")
     stated = "" if paper is None else f" where the paper has {_percent(paper)}"
@@ -112,7 +111,7 @@ def judge_order(gain: Gain, what: str) -> Judgement:
         gain: of the figure that the paper calls higher, on the same images.
         what: the figure, for the reason.
     """
-    verdict = HOLDS if above(gain) else PARTLY if gain.difference > 0 else DOES_NOT
+    verdict = _by_interval(gain)
     noise = " (within noise)" if verdict == PARTLY else ""
     return Judgement(verdict, f"{what} {_points(gain)}{noise}")
 
@@ -179,6 +178,10 @@ def worst_case_gain(method: FinishedRun, baseline: FinishedRun) -> PairedDiffere
 def masking_codes(run: FinishedRun) -> tuple[str, ...]:
     """Of a run's findings those that say that the gradient misleads."""
     return tuple(finding.code for finding in run.result.warnings if finding.kind == "masking")
+
+
+def _by_interval(gain: Gain) -> Verdict:
+    return HOLDS if above(gain) else PARTLY if gain.difference > 0 else DOES_NOT
 
 
 def _hidden_by(evidence: Evidence) -> str:
