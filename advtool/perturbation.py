@@ -20,6 +20,14 @@ def project(x_adv: Tensor, x: Tensor, eps: float, clip: tuple[float, float] = CL
     return x_adv.clamp(x - eps, x + eps).clamp_(*clip)
 
 
+def ball(x: Tensor, eps: float, clip: tuple[float, float] = CLIP) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest values of the points that lie in the eps ball around ``x`` and in the clip range.
+
+    Clamping between them is :func:`project` for many points around the same ``x``, itself in the clip range.
+    """
+    return (x - eps).clamp_(*clip), (x + eps).clamp_(*clip)
+
+
 def uniform_noise(x: Tensor, eps: float, generator: torch.Generator | None = None) -> Tensor:
     """Noise of the shape of ``x``, uniform in [-eps, eps]."""
     noise = torch.empty_like(x, memory_format=torch.contiguous_format)

@@ -5,10 +5,11 @@
     python benchmarks/attacks.py --models folder --only "strided robust pgd" --only conv5
 
 One process, and for all the same model, images, eps, steps, samples, threads and settings of the allocator (ours). The
-sides take turns, the bare model among them, and the median of --repeats counts. A side's time holds everything from the
-images to the verified accuracy; ours its probe, its clean pass and its search form too. Rows take a share of --images:
-EOT and audit a fifth, SPSA a tenth, SPSA with 2048 samples a fiftieth; resnet11 a twentieth of these on a CPU. A
-Markdown table goes to stdout, a line a measurement to stderr.
+sides take turns, the bare model among them, and the median of --repeats counts. With --whole the peers are used as
+their own pages show it: all images in one call, glibc's thresholds as advtool leaves them. A side's time holds
+everything from the images to the verified accuracy; ours its probe, its clean pass and its search form too. Rows take
+a share of --images: EOT and audit a fifth, SPSA a tenth, SPSA with 2048 samples a fiftieth; resnet11 a twentieth of
+these on a CPU. A Markdown table goes to stdout, a line a measurement to stderr.
 """
 
 import os
@@ -20,13 +21,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from attack_models import DATASETS, Subject, subject
 from bare import Rate, again, limit
-from peers import PEERS, Settings
+from peers import PEERS, TOGETHER, Settings
 from torch import Tensor, nn
 
 from advtool import evaluate
@@ -175,7 +177,7 @@ def measure(row: Row, images: int, arguments: argparse.Namespace, limits: dict[t
         limits[key] = limit(given.model, given.x, gradient=gradient)
     bare = limits[key]
     print(f"{row.name}, {len(given.x)} images; bare: {bare}", file=sys.stderr, flush=True)
-    how = settings(row.attack, bare.batch, arguments.spsa_steps)
+    how = settings(row.attack, len(given.x) * TOGETHER if arguments.whole else bare.batch, arguments.spsa_steps)
     sides: dict[str, Callable[[], Outcome]] = {OURS: lambda: ours(attack.partition("+")[0], given, how)}
     for name in PEERS[attack]:
         sides[name] = lambda name=name: peer(name, attack, given, how)  # type: ignore[misc]
@@ -210,6 +212,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="rows whose name has all these words; repeats")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--spsa-steps", type=int, default=100, help="fewer for a slow machine: say so")
+    parser.add_argument("--whole", action="store_true", help="all images of a peer in one call")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -221,7 +224,7 @@ def main() -> None:
     for row in rows():
         if any(words <= set(row.name.split()) for words in wanted):
             images = share(row, arguments.images, arguments.device)
-            with freed_memory_kept():
+            with nullcontext() if arguments.whole else freed_memory_kept():
                 lines = measure(row, images, arguments, limits)
             print("\n".join(lines), flush=True)
 

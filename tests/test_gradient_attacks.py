@@ -17,10 +17,19 @@ from advtool.attacks.pgd_straight import StraightThroughPGD
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.attacks.registry import parse
 from advtool.errors import InputError
+from advtool.perturbation import ball, project
 from tests.models import Linear
 from tests.test_known_answers import EPS, SHAPE, problem
 
 LEVELS = 15
+
+
+def test_clamping_to_the_ball_is_the_projection() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, x_adv = torch.rand(500, *SHAPE, generator=generator), 3 * torch.rand(500, *SHAPE, generator=generator) - 1
+    x[::5], x[1::5] = 0.0, 1.0
+    for eps in (0.0, 0.03, 0.3, 1.0):
+        assert torch.equal(x_adv.clamp(*ball(x, eps)), project(x_adv, x, eps))
 
 
 class Scaled(nn.Module):

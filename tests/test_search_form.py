@@ -73,10 +73,31 @@ class ContiguousOnly(nn.Module):
         return self.convolution(x).view(len(x), -1)[:, :4]
 
 
-@pytest.mark.parametrize("make", [Uncopiable, ContiguousOnly])
-def test_a_model_that_has_no_such_form_is_searched_as_it_is(make: Callable[[], nn.Module]) -> None:
-    model = make().eval().requires_grad_(False)
+class Remembering(nn.Module):
+    """Needs its ReLU's input again, which a ReLU in place would have overwritten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.relu = nn.Conv2d(1, 4, 3), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = self.convolution(x) - 0.2
+        return (self.relu(before) + before * before).mean((2, 3))
+
+
+def test_a_model_that_has_no_such_form_is_searched_as_it_is() -> None:
+    model = Uncopiable().eval().requires_grad_(False)
     assert search_form(model, images()) is model
+
+
+@pytest.mark.parametrize("make", [ContiguousOnly, Remembering])
+def test_a_model_that_does_not_bear_one_arrangement_gets_another(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, x = make().eval().requires_grad_(False), images()
+    form = search_form(model, x)
+    assert form is not model
+    assert any(type(module) is QuickConv2d for module in form.modules())
+    torch.testing.assert_close(form(x), model(x))
 
 
 @pytest.mark.parametrize("make", [lambda: NoisyInput(network(), 0.3), lambda: with_pnil(network(), SHAPE)])

@@ -136,11 +136,13 @@ class Candidates(Found):
 
     def update(self, x: Tensor, score: Tensor, step: int | Tensor) -> None:
         """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
-        best = self.score[self.rows]
+        # Where none has gone a slice saves gathering and scattering all of them.
+        rows = slice(None) if len(self.rows) == len(self.x) else self.rows
+        best = self.score[rows]
         better = score < best
-        self.score[self.rows] = torch.where(better, score, best)
-        self.step[self.rows] = torch.where(better, step, self.step[self.rows])
-        self.x[self.rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[self.rows])
+        self.score[rows] = torch.where(better, score, best)
+        self.step[rows] = torch.where(better, step, self.step[rows])
+        self.x[rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[rows])
 
     def spend(self, queries: int) -> None:
         """Note that many passes through the model for each image that the search works on."""

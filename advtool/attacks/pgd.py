@@ -5,7 +5,7 @@ from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
 from advtool.attacks.estimator import EOTClassifier, Loss, margin, per_image_cross_entropy
-from advtool.perturbation import project, random_start, sign_step
+from advtool.perturbation import ball, random_start, sign_step
 
 STEPS_BETWEEN_LOOKS = 5
 """Asking which images have fallen makes the host wait for the device, so it is not asked at every step."""
@@ -78,18 +78,19 @@ class PGD(TensorAttack):
     ) -> None:
         """One start: ``steps`` steps for the standing images ``x`` (M, C, H, W)."""
         x_adv = random_start(x, self.eps, generator)
+        low, high = ball(x, self.eps)
         before = restart * self.steps
         for step in range(self.steps):
             scores, gradient = self.slope(x_adv, y, generator)
             found.spend(self.queries_a_step)
             if not self.estimator.randomised:
                 found.update(x_adv, margin(scores, y), before + step)
-            x_adv = project(sign_step(x_adv, gradient, self.step_size), x, self.eps)
+            x_adv = sign_step(x_adv, gradient, self.step_size).clamp_(low, high)
             if (step + 1) % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
-                    x, y, x_adv = x[kept], y[kept], x_adv[kept]
-                report(before + step + 1, self.restarts * self.steps, len(x))
-                if len(x) == 0:
+                    y, x_adv, low, high = y[kept], x_adv[kept], low[kept], high[kept]
+                report(before + step + 1, self.restarts * self.steps, len(y))
+                if len(y) == 0:
                     return
         found.spend(self.estimator.votes)
         found.update(x_adv, margin(self.estimator.scores(x_adv), y), before + self.steps)

@@ -30,28 +30,32 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
         images: a few images (N, C, H, W) on its device, to compare the two on.
         precision: float32 or bfloat16.
     """
-    try:
-        quick = _Arranged(copy.deepcopy(model))
-        if not _agree(model, quick, images):
-            return model
-        if precision == "bfloat16" and not _is_coarse(model, quick, images):
-            quick.precision = precision
-        return quick
-    except Exception:  # whatever a user's model does when it is copied or given another memory layout
-        return model
+    for arrangement in dict.fromkeys([(layout(model), True), (layout(model), False), (torch.contiguous_format, False)]):
+        try:
+            quick = _Arranged(copy.deepcopy(model), *arrangement)
+            if not _agree(model, quick, images):
+                continue
+            if precision == "bfloat16" and not _is_coarse(model, quick, images):
+                quick.precision = precision
+            return quick
+        except Exception:  # whatever a user's model does when it is copied or arranged otherwise
+            continue
+    return model
 
 
 class _Arranged(nn.Module):
-    """The model in its fastest memory layout, its plain convolutions become quick ones."""
+    """The model in a memory layout, its plain convolutions become quick ones, its ReLUs at will in place."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, memory_format: torch.memory_format, in_place: bool) -> None:
         super().__init__()
-        self.layout = layout(model)
-        self.inner = model.to(memory_format=self.layout)
+        self.layout = memory_format
+        self.inner = model.to(memory_format=memory_format)
         self.precision: Precision = "float32"
         for module in model.modules():
             if type(module) is nn.Conv2d:
                 module.__class__ = QuickConv2d
+            if type(module) is nn.ReLU:
+                module.inplace = in_place or module.inplace
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=self.layout)
