@@ -30,8 +30,8 @@ class Quantity(NamedTuple):
 
 
 QUANTITIES = (
-    Quantity("images", 125, "robust", {"attacks": "pgd"}),
-    Quantity("pgd_steps", 25, "robust", {"attacks": "pgd"}),
+    Quantity("images", 250, "robust", {"attacks": "pgd"}),
+    Quantity("pgd_steps", 50, "robust", {"attacks": "pgd"}),
     Quantity("spsa_steps", 5, "robust", {"attacks": "spsa", "spsa_samples": 128}),
     Quantity("spsa_samples", 64, "robust", {"attacks": "spsa", "spsa_steps": 5}),
     Quantity("eot", 5, "random", {"attacks": "pgd", "votes": 1, "pgd_steps": 10}),
