@@ -713,6 +713,7 @@ def test_the_comparison_with_madry_has_no_verdict_below_the_papers_scale(tmp_pat
         (["reproduce", "apb-fig22"], "did you mean 'apb-fig2'"),
         (["reproduce", "apb-fig2", "--dataset", "mnits"], "did you mean 'mnist'"),
         (["reproduce", "apb-fig2", "--scale", "huge"], "smoke"),
+        (["reproduce", "pnil-time", "--run-dir", "/dev/null/run"], "--run-dir '/dev/null/run': cannot be made"),
     ],
 )
 def test_what_is_unknown_is_refused_in_one_line(

@@ -55,8 +55,8 @@ class SmoothPGD(PGD):
             points, labels = x.repeat(len(copies), 1, 1, 1), y.repeat(len(copies))
             slopes = super().slope(points.add_(noise), labels, generator)[1]
             gradient += slopes.view(len(copies), *x.shape).sum(0)
-        return self.estimator.scores(x), gradient
+        return self.estimator.search_logits(x), gradient
 
     @property
     def queries_a_step(self) -> int:
-        return self.samples * self.eot + int(self.estimator.votes)
+        return self.samples * self.eot + 1

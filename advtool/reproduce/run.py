@@ -48,6 +48,7 @@ def reproduce(
         if dataset not in KNOWN:
             raise InputError(f"--dataset '{dataset}': no such data set{near_match(dataset, KNOWN)}")
     chosen = list(dict.fromkeys(datasets)) or list(table.default_datasets(scale))
+    _make(folder)
     plan = table.plan(scale, chosen)
     place = torch.device(device)
     measured = Laboratory(folder, place, data_dir, observer or Observer()).carry_out(plan)
@@ -75,6 +76,14 @@ def reproduce(
             date=now(),
         ),
     )
+
+
+def _make(folder: Path) -> None:
+    """Before hours of work, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--run-dir '{folder}': cannot be made ({error.strerror})") from None
 
 
 def _other_images(table: Reproduction, chosen: Sequence[str]) -> Iterator[str]:
