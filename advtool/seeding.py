@@ -1,6 +1,7 @@
 """Random streams: every draw of a run comes from a stream named by its place, never by its turn."""
 
 import hashlib
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,3 +46,9 @@ def global_streams(device: torch.device, seed: int, *place: str | int) -> Iterat
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)
+
+
+def global_states(device: torch.device) -> bytes:
+    """The states of the global generators that a model may draw from: equal as long as nothing is drawn."""
+    cuda = torch.cuda.get_rng_state(device).numpy() if device.type == "cuda" else None
+    return pickle.dumps((random.getstate(), np.random.get_state(), torch.get_rng_state().numpy(), cuda))
