@@ -171,6 +171,7 @@ def settings(attack: str, batch: int, spsa_steps: int) -> Settings:
 def measure(row: Row, images: int, arguments: argparse.Namespace, limits: dict[tuple[str, bool], Rate]) -> list[str]:
     """The lines of the table; ``limits`` holds what was measured of a model before."""
     given = subject(row.arch, row.kind, images, arguments.models, arguments.device)
+    given = given._replace(eps=arguments.eps or given.eps)
     gradient, attack = not row.attack.startswith("spsa"), row.attack.split(maxsplit=1)[0]
     key = (given.name, gradient)
     if key not in limits:
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True, help="folder of the models; trained there if absent")
     parser.add_argument("--only", action="append", default=[], help="rows whose name has all these words; repeats")
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--eps", type=float, help="in place of each model's own")
     parser.add_argument("--spsa-steps", type=int, default=100, help="fewer for a slow machine: say so")
     parser.add_argument("--whole", action="store_true", help="all images of a peer in one call")
     parser.add_argument("--repeats", type=int, default=3)

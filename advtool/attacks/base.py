@@ -136,17 +136,26 @@ class Candidates(Found):
 
     def update(self, x: Tensor, score: Tensor, step: int | Tensor) -> None:
         """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
-        # Where none has gone a slice saves gathering and scattering all of them.
-        rows = slice(None) if len(self.rows) == len(self.x) else self.rows
+        rows = self._slice
         best = self.score[rows]
         better = score < best
         self.score[rows] = torch.where(better, score, best)
         self.step[rows] = torch.where(better, step, self.step[rows])
         self.x[rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[rows])
 
+    @property
+    def best(self) -> Tensor:
+        """The candidates of the images that the search works on, (M, C, H, W)."""
+        return self.x[self._slice]
+
+    @property
+    def _slice(self) -> slice | Tensor:
+        """``rows``; where none has gone a slice saves gathering and scattering all of them."""
+        return slice(None) if len(self.rows) == len(self.x) else self.rows
+
     def spend(self, queries: int) -> None:
         """Note that many passes through the model for each image that the search works on."""
-        self.queries[self.rows] += queries
+        self.queries[self._slice] += queries
 
     def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
         """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go.

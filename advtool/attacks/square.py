@@ -72,7 +72,7 @@ class Square(TensorAttack):
         while query < self.queries and len(x):
             turn += 1
             count = min(self.together, 1 + query // QUERIES_A_PROPOSAL, self.queries - query)
-            self._try(self._proposals(x, found.x[found.rows], query, count, generator), y, found, query)
+            self._try(self._proposals(x, found.best, query, count, generator), y, found, query)
             query += count
             if turn % ROUNDS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
@@ -105,10 +105,11 @@ class Square(TensorAttack):
     def _try(self, points: Tensor, y: Tensor, found: Candidates, query: int) -> None:
         """Offer the best of the ``points`` (K, N, C, H, W) of each image, the first being query number ``query``."""
         count = len(points)
-        margins = self.noisy_margins(points.flatten(0, 1), y.repeat(count)).view(count, -1)
+        margins = self.noisy_margins(points.flatten(0, 1), y if count == 1 else y.repeat(count)).view(count, -1)
         score, place = margins.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).min(0)
+        best = points[0] if count == 1 else points[place, torch.arange(len(y), device=y.device)]
         found.spend(count * self.eot)
-        found.update(points[place, torch.arange(len(y), device=y.device)], score, query + count - 1)
+        found.update(best, score, query + count - 1)
 
     def _side(self, query: int, height: int, width: int) -> int:
         """Of the square: its area begins at ``area`` of the image and is halved as the budget is used up."""
@@ -127,4 +128,4 @@ def _windows(counts: tuple[int, int], height: int, width: int, side: int, genera
     left = torch.randint(0, width - side + 1, (*counts, 1, 1, 1), generator=generator, device=device)
     row = torch.arange(height, device=device).view(-1, 1)
     column = torch.arange(width, device=device)
-    return (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
+    return ((row >= top) & (row < top + side)) & ((column >= left) & (column < left + side))  # one large product
