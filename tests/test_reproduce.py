@@ -44,7 +44,7 @@ from advtool.reproduce.plan import Model, Plan, Question, Step, Timing
 from advtool.reproduce.registry import Content, Reproduction
 from advtool.reproduce.run import reproduce
 from advtool.reproduce.scale import Scale
-from advtool.reproduce.timing import take_turns
+from advtool.reproduce.timing import Timed, take_turns
 from advtool.reproduce.verdict import (
     Evidence,
     Judgement,
@@ -758,3 +758,17 @@ def test_an_evaluation_that_is_damaged_is_computed_again(tmp_path: Path) -> None
 def test_an_unknown_table_is_an_input_error() -> None:
     with pytest.raises(InputError, match="apb-time"):
         registry.find("abp-time")
+
+
+def test_a_ratio_of_times_is_of_the_medians_and_spreads_as_the_turns_do() -> None:
+    timed = Timed(seconds={"a": [2.0, 8.0, 6.0], "b": [1.0, 2.0, 3.0]}, device="cpu", threads=1)
+    figure = timed.ratio("a", to="b", paper=0.59)
+    assert (figure.ours, figure.paper, figure.repeats) == (3.0, 0.59, 3)
+    assert figure.deviation == pytest.approx(1.1547, abs=1e-4)  # of 2, 4 and 2
+    assert timed.epoch("b") == Figure(ours=2.0, deviation=1.0, repeats=3)
+    assert Timed(seconds={"a": [2.0], "b": [1.0]}, device="cpu", threads=1).ratio("a", to="b").deviation is None
+
+
+def test_a_share_noted_without_its_images_has_their_interval() -> None:
+    right = [True] * 31 + [False] * 19
+    assert measurement.share(sum(right) / 50, 50, 0.9) == measurement.proportion(right, 0.9)

@@ -36,4 +36,6 @@ def test_a_committed_table_is_of_the_present_scale_and_reads_as_its_page(path: P
 def test_the_overview_names_every_table_with_its_verdict() -> None:
     links = LINK.findall((FOLDER / "README.md").read_text())
     assert sorted(name for _, name in links) == [path.stem for path in RESULTS]
-    assert {name: verdict for verdict, name in links} == {path.stem: read(path).verdict or "no verdict" for path in RESULTS}
+    assert {name: verdict for verdict, name in links} == {
+        path.stem: read(path).verdict or "no verdict" for path in RESULTS
+    }

@@ -133,7 +133,8 @@ def _states(row: Row, column: Column) -> bool:
 
 
 def _deviation(value: float, column: Column) -> str:
-    return f"{100 * value:.1f}" if column.unit == "per cent" else f"{value:.3f}"
+    written = {"per cent": f"{100 * value:.1f}", "times": f"{value:.2f}"}
+    return written.get(column.unit, f"{value:.3f}")
 
 
 def _label(row: Row) -> str:

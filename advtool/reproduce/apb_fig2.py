@@ -141,7 +141,10 @@ def _row(measured: Measured, dataset: str, variant: Variant, budget: Budget) -> 
         WORST: measured_as.worst_case(audit),
     }
     if variant.fixed:
-        figures[FIXED] = Figure(paper=fgsm, ours=measured.cards[model].metrics["fixed_examples_accuracy"])
+        card = measured.cards[model]
+        figures[FIXED] = measured_as.share(
+            card.metrics["fixed_examples_accuracy"], card.metrics["validation_images"], fgsm
+        )
     judgement = None if variant.bias == "plain" else _judge(measured, dataset, variant, budget)
     return judged_row(
         labels=[dataset, variant.scenario, variant.examples, variant.title],

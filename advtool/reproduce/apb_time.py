@@ -15,7 +15,7 @@ from advtool.reproduce.registry import WEN_ITTI, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import Judgement, judge_at_most, judged_row
-from advtool.reproduction import Column, Figure, Row
+from advtool.reproduction import Column, Row
 
 STATED = 0.59
 """Time of training with the bias on clean images, of that of training on both."""
@@ -65,32 +65,30 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         rows=rows,
         panels=[seconds_panel(rows, dataset, SECONDS) for dataset in datasets],
         notes=(
-            "Medians of epochs that took turns, with the standard deviation of the single ones; no validation, and "
-            "making the fixed examples, once, is not counted. The paper states its ratio for Fashion-MNIST and does "
-            "not say whether its examples were made anew: both readings are given.",
+            "Medians of epochs that took turns and their ratios, with the standard deviation of the single epochs and "
+            "turns; no validation, and making the fixed examples, once, is not counted. The paper states its ratio "
+            "for Fashion-MNIST and does not say whether its examples were made anew: both readings are given.",
         ),
     )
 
 
 def _row(timed: Timed, dataset: str, variant: Variant, scale: Scale) -> Row:
-    budget = apb.SCALES[scale]
+    def name(of: Variant) -> str:
+        return apb.model(dataset, of, apb.SCALES[scale]).name
 
-    def seconds(of: Variant) -> float:
-        return timed.median(apb.model(dataset, of, budget).name)
-
-    name = apb.model(dataset, variant, budget).name
-    ratio = {key: seconds(variant) / seconds(of) for key, of in ((TO_FIXED, BOTH[True]), (TO_FLY, BOTH[False]))}
     claims = variant.bias != "plain"
     stated = STATED if claims and dataset == "fashion-mnist" else None
-    judgement = _judge(ratio[TO_FIXED], ratio[TO_FLY]) if claims else None
+    ratios = {
+        TO_CLEAN: timed.ratio(name(variant), to=name(CLASSICAL)),
+        TO_FIXED: timed.ratio(name(variant), to=name(BOTH[True]), paper=stated),
+        TO_FLY: timed.ratio(name(variant), to=name(BOTH[False]), paper=stated),
+    }
     return judged_row(
         labels=[dataset, variant.scenario, variant.examples, "classical" if not claims else variant.title],
-        figures={
-            SECONDS: Figure(ours=seconds(variant), deviation=timed.deviation(name), repeats=len(timed.seconds[name])),
-            TO_CLEAN: Figure(ours=seconds(variant) / seconds(CLASSICAL)),
-            **{key: Figure(paper=stated, ours=value) for key, value in ratio.items()},
-        },
-        judgement=judgement,
+        figures={SECONDS: timed.epoch(name(variant)), **ratios},
+        judgement=_judge(*(timed.median(name(variant)) / timed.median(name(BOTH[fixed])) for fixed in (True, False)))
+        if claims
+        else None,
     )
 
 

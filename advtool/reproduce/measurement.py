@@ -32,7 +32,12 @@ def worst_case(run: FinishedRun) -> Figure:
 
 def proportion(right: Sequence[bool], paper: float | None = None) -> Figure:
     """The share of ``right``, of at least one image."""
-    return Figure(paper=paper, ours=sum(right) / len(right), interval=wilson_interval(sum(right), len(right)))
+    return share(sum(right) / len(right), len(right), paper)
+
+
+def share(value: float, images: int, paper: float | None = None) -> Figure:
+    """A share of ``images`` that was noted without its images."""
+    return Figure(paper=paper, ours=value, interval=wilson_interval(round(value * images), images))
 
 
 def repeated(values: Sequence[float], paper: float | None = None, paper_deviation: float | None = None) -> Figure:

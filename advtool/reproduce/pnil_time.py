@@ -15,7 +15,7 @@ from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Figure, Row
+from advtool.reproduction import Column, Row
 
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean": ("clean", {"batch_size": 100}),
@@ -87,28 +87,25 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
         rows=rows,
         panels=[seconds_panel(rows, dataset, SECONDS) for dataset in datasets],
         notes=(
-            "Medians of epochs that took turns, with the standard deviation of the single ones; no validation. The "
-            f"paper states no times. '{SLOW} takes': how many times as long as this training.",
+            "Medians of epochs that took turns and their ratios, with the standard deviation of the single epochs and "
+            f"turns; no validation. The paper states no times. '{SLOW} takes': how many times as long as this "
+            "training.",
         ),
     )
 
 
 def _row(timed: Timed, dataset: str, name: str, scale: Scale) -> Row:
-    def seconds(of: str) -> float:
-        return timed.median(model(dataset, of, scale).name)
-
-    own = model(dataset, name, scale).name
-    slow, slowest = seconds(SLOW) / seconds(name), seconds(SLOWEST) / seconds(name)
-    judgement = judge(slow, slowest) if "FGSM" in name else None
+    names = {of: model(dataset, of, scale).name for of in TRAININGS}
+    slow, slowest = (timed.median(names[of]) / timed.median(names[name]) for of in (SLOW, SLOWEST))
     return judged_row(
         labels=[dataset, name],
         figures={
-            SECONDS: Figure(ours=seconds(name), deviation=timed.deviation(own), repeats=len(timed.seconds[own])),
-            TO_CLEAN: Figure(ours=seconds(name) / seconds("clean")),
-            TO_SLOW: Figure(ours=slow),
-            TO_SLOWEST: Figure(ours=slowest),
+            SECONDS: timed.epoch(names[name]),
+            TO_CLEAN: timed.ratio(names[name], to=names["clean"]),
+            TO_SLOW: timed.ratio(names[SLOW], to=names[name]),
+            TO_SLOWEST: timed.ratio(names[SLOWEST], to=names[name]),
         },
-        judgement=judgement,
+        judgement=judge(slow, slowest) if "FGSM" in name else None,
     )
 
 

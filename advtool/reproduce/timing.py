@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from advtool import seeding
 from advtool.checkpoints import write_atomically
 from advtool.reproduce.plan import Timing
-from advtool.reproduction import Panel, Point, Row, Series
+from advtool.reproduction import Figure, Panel, Point, Row, Series
 from advtool.training import loop
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.session import Prepared
@@ -33,9 +33,20 @@ class Timed(BaseModel):
         """Of one model's epochs, in seconds."""
         return median(self.seconds[name])
 
-    def deviation(self, name: str) -> float | None:
-        """Standard deviation of the sample, in seconds; None for a single epoch."""
-        return stdev(self.seconds[name]) if len(self.seconds[name]) > 1 else None
+    def epoch(self, name: str) -> Figure:
+        """Seconds an epoch: the median and the standard deviation of the single ones."""
+        return _median_of(self.median(name), self.seconds[name])
+
+    def ratio(self, name: str, to: str, paper: float | None = None) -> Figure:
+        """Of the medians of two models' epochs, with the standard deviation of the single turns' ratios."""
+        if name == to:
+            return Figure(paper=paper, ours=1.0)
+        turns = [a / b for a, b in zip(self.seconds[name], self.seconds[to], strict=True)]
+        return _median_of(self.median(name) / self.median(to), turns, paper)
+
+
+def _median_of(value: float, turns: Sequence[float], paper: float | None = None) -> Figure:
+    return Figure(paper=paper, ours=value, deviation=stdev(turns) if len(turns) > 1 else None, repeats=len(turns))
 
 
 def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
