@@ -13,6 +13,7 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advtool.attacks.affine_start import AffineStart
 from advtool.perturbation import CLIP
 
 Array = TypeVar("Array", np.ndarray, Tensor)
@@ -71,6 +72,7 @@ class EOTClassifier(PyTorchClassifier):
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
         search_form: the same function up to rounding, and faster (:mod:`advtool.attacks.search_form`); None is
             the model.
+        start: the search form in two parts (:mod:`advtool.attacks.affine_start`), if it has an affine start.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws a gradient averages over.
@@ -87,6 +89,7 @@ class EOTClassifier(PyTorchClassifier):
         model: nn.Module,
         *,
         search_form: nn.Module | None = None,
+        start: AffineStart | None = None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -109,7 +112,7 @@ class EOTClassifier(PyTorchClassifier):
         )
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness = randomness
-        self.search_form = search_form or model
+        self.search_form, self.start = search_form or model, start
         self.calls = CallCounter()
 
     @property
@@ -126,6 +129,12 @@ class EOTClassifier(PyTorchClassifier):
         """:meth:`logits` by the search form."""
         with torch.no_grad():
             return _joined([self._search(part) for part in x.split(self.batch_size)])
+
+    def logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
+        """:meth:`search_logits` of the N images ``x`` moved by each of P ``changes`` (P, C, H, W): (P, N, classes)."""
+        parts = x.split(max(1, self.batch_size // len(changes)))
+        with torch.no_grad():
+            return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
 
     def scores(self, x: Tensor) -> Tensor:
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
@@ -171,6 +180,14 @@ class EOTClassifier(PyTorchClassifier):
     def _search(self, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
         return self.search_form(x).float()  # type: ignore[no-any-return]
+
+    def _logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
+        if self.start is None:
+            logits = self.search_logits((x + changes[:, None]).flatten(0, 1))
+        else:
+            self.calls.forward += len(changes) * len(x)
+            logits = self.start.logits(self.start.moved(x, changes)).float()
+        return logits.view(len(changes), len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]

@@ -14,8 +14,8 @@ from advtool.convolution import QuickConv2d
 CONVOLUTIONS = (nn.Conv2d, QuickConv2d)
 
 
-def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
-    """The same function up to rounding, as a graph of ``model``'s own layers.
+def trace(model: nn.Module, device: torch.device) -> fx.GraphModule:
+    """``model`` as a graph of its own layers.
 
     A trace holds what Python did while it was made. What draws from a generator then would draw never again, so it is
     refused; what else a trace may lose has to be found by comparing the two.
@@ -25,14 +25,24 @@ def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
         device: whose generators to watch.
 
     Raises:
-        ValueError: the model draws its noise in Python, or nothing of the kind is in its graph.
+        ValueError: the model draws its noise in Python.
         Exception: whatever comes of tracing a model whose course depends on its values.
     """
     before = seeding.global_states(device)
     graph = _Tracer().trace(model)
     if seeding.global_states(device) != before:
         raise ValueError("the model draws while it is traced")
-    traced = fx.GraphModule(model, graph)
+    return fx.GraphModule(model, graph)
+
+
+def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
+    """The same function up to rounding, as a graph of ``model``'s own layers (:func:`trace`).
+
+    Raises:
+        ValueError: nothing of the kind is in its graph, or the model draws its noise in Python.
+        Exception: it cannot be traced.
+    """
+    traced = trace(model, device)
     if not _fold_norms(traced) | _pool_first(traced):
         raise ValueError("nothing to rewrite")
     traced.recompile()

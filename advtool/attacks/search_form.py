@@ -58,7 +58,7 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
     for arrangement in arrangements(model):
         try:
             quick = _Arranged(copy.deepcopy(model), arrangement, images.device)
-            if not _agree(model, quick, images):
+            if not agree(model, quick, images):
                 continue
             if precision == "bfloat16" and not _is_coarse(model, quick, images):
                 quick.precision = precision
@@ -91,7 +91,7 @@ class _Arranged(nn.Module):
             return self.inner(x)  # type: ignore[no-any-return]
 
 
-def _agree(model: nn.Module, other: nn.Module, images: Tensor) -> bool:
+def agree(model: nn.Module, other: nn.Module, images: Tensor) -> bool:
     """Whether the two give the same logits and gradients for each image, under the same draws and from call to call."""
     for call in range(CALLS):
         answers = [_logits_and_gradient(each, images, call) for each in (model, other)]

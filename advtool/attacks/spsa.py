@@ -18,8 +18,10 @@ class SPSA(TensorAttack):
 
     For directions ``v`` of random signs the estimate is the mean of ``v (f(x + delta v) - f(x - delta v)) / (2
     delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
-    would have with directions of its own, and the weighted sum of directions is one matrix product. Points
-    outside the clip range are clipped, since a model owes no answer there.
+    would have with directions of its own, the weighted sum of directions is one matrix product, and a model's
+    first convolution is computed for each image and each direction, not for each point
+    (:mod:`advtool.attacks.affine_start`). The points lie around the nearest image that is delta away from the clip
+    range's ends, since a model owes no answer outside.
 
     Args:
         estimator: the model under attack.
@@ -53,6 +55,8 @@ class SPSA(TensorAttack):
         reaching = max(LEARNING_RATE, 2 * eps / steps)
         self.learning_rate = positive_number("spsa", "learning_rate", learning_rate or reaching)
         self.delta = positive_number("spsa", "delta", delta)
+        if 2 * delta > CLIP[1] - CLIP[0]:
+            raise InputError(f"spsa: delta={delta!r} must be at most 0.5: both points lie in the clip range")
 
     @property
     def most_queries(self) -> int:
@@ -84,17 +88,27 @@ class SPSA(TensorAttack):
     def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """The estimated gradient of the margin at ``x``, of the same shape."""
         gradient, pairs = torch.zeros_like(x), self.samples // 2
+        centre = x.clamp(*self._room)
         for some in torch.arange(pairs).split(max(1, self.estimator.batch_size // (2 * len(x)))):
             signs = _random_signs((len(some), *x.shape[1:]), generator)
-            ahead, behind = self._margins(x, y, torch.cat((signs, -signs))).chunk(2)
+            ahead, behind = self._margins(centre, y, torch.cat((signs, -signs))).chunk(2)
             difference = (ahead - behind).nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
             gradient += torch.einsum("pn,pchw->nchw", difference, signs)
         return gradient / (2 * self.delta * pairs)
 
+    @property
+    def _room(self) -> tuple[float, float]:
+        """The pixels around which both points of a pair are in the clip range."""
+        return CLIP[0] + self.delta, CLIP[1] - self.delta
+
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
-        points = torch.add(x, directions[:, None], alpha=self.delta).clamp_(*CLIP).flatten(0, 1)
-        return self.noisy_margins(points, y.repeat(len(directions))).view(len(directions), len(x))
+        labels = y.repeat(len(directions))
+        draws = [
+            margin(self.estimator.logits_nearby(x, self.delta * directions).flatten(0, 1), labels)
+            for _ in range(self.eot)
+        ]
+        return (draws[0] if self.eot == 1 else torch.stack(draws).mean(0)).view(len(directions), len(x))
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

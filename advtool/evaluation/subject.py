@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
+from advtool.attacks.affine_start import affine_start
 from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
 from advtool.attacks.search_form import search_form
 from advtool.evaluation import batching, inputs, probe
@@ -53,10 +54,12 @@ def subject(
                 randomness = probe.randomness(model, few)
                 images_a_pass = batching.images_a_pass(model, few[:1])
                 form = search_form(model, few, resolve(precision, model, device))
+                start = affine_start(model, form, few)
             draws = 1 if randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
             yield EOTClassifier(
                 model,
                 search_form=form,
+                start=start,
                 input_shape=tuple(x.shape[1:]),
                 classes=classes,
                 eot=draws if eot is None else eot,
