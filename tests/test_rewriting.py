@@ -62,7 +62,9 @@ def sequential() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("make", "channels"), [(lambda: ResNet11((3, 16, 16), 4), 3), (Pooled, 1), (sequential, 1)], ids=str
+    ("make", "channels"),
+    [(lambda: ResNet11((3, 16, 16), 4), 3), (Pooled, 1), (sequential, 1)],
+    ids=["resnet11", "pooled", "sequential"],
 )
 def test_logits_and_gradients_are_the_models(make: Callable[[], nn.Module], channels: int) -> None:
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """SPSA's estimate against its definition, and the affine start that its points share."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -21,9 +22,9 @@ GRAY, COLOUR = (1, 16, 16), (3, 16, 16)
 
 
 def images(shape: tuple[int, ...] = GRAY) -> Tensor:
-    """With many pixels at the ends of the clip range."""
+    """Of 8 bits, with many pixels at the ends of the clip range."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(6, *shape, generator=generator).mul_(2).sub_(0.5).clamp_(0, 1)
+    return torch.rand(6, *shape, generator=generator).mul_(2).sub_(0.5).clamp_(0, 1).mul_(255).round_() / 255
 
 
 class Normalised(nn.Module):
@@ -63,20 +64,37 @@ class PastTheFirst(nn.Module):
         return self.second(self.first(x).relu() + x).flatten(1)
 
 
-class Rounded(nn.Module):
-    """To 16 levels before the convolution."""
+class Before(nn.Module):
+    """Something before the first convolution."""
+
+    def __init__(self, first: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.inner = first, CNN(GRAY, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.first(x))  # type: ignore[no-any-return]
+
+
+class Remembering(nn.Module):
+    """Keeps what it saw."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = CNN(GRAY, 4)
+        self.inner, self.seen = CNN(GRAY, 4), torch.zeros(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.inner((x * 15).round() / 15)  # type: ignore[no-any-return]
+        self.seen = x
+        return self.inner(x)  # type: ignore[no-any-return]
 
 
 def with_start(model: nn.Module, x: Tensor, batch_size: int = 1024) -> EOTClassifier:
-    start = affine_start(model, model, x)
-    return EOTClassifier(model, start=start, input_shape=tuple(x.shape[1:]), classes=4, batch_size=batch_size)
+    return EOTClassifier(
+        model,
+        find_start=partial(affine_start, model, model, x),
+        input_shape=tuple(x.shape[1:]),
+        classes=4,
+        batch_size=batch_size,
+    )
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
@@ -89,7 +107,11 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
 OTHERS: dict[str, Callable[[], nn.Module]] = {
     "no convolution": lambda: mlp(GRAY, 4),
     "past the first": PastTheFirst,
-    "rounded": Rounded,
+    "rounded to 4 bits": lambda: Before(lambda x: (x * 15).round() / 15),
+    "rounded to 8 bits": lambda: Before(lambda x: (x * 255).round() / 255),
+    "clamped": lambda: Before(lambda x: x.clamp(0, 1)),
+    "rectified": lambda: Before(torch.relu),
+    "squared": lambda: Before(torch.square),
     "noisy": lambda: NoisyInput(CNN(GRAY, 4), 0.1),
     "pnil": lambda: with_pnil(CNN(GRAY, 4), GRAY),
 }
@@ -115,6 +137,13 @@ def test_what_is_not_affine_up_to_its_first_convolution_has_no_start(name: str) 
     torch.manual_seed(0)
     with frozen(OTHERS[name]()) as model:
         assert affine_start(model, model, images()) is None
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    with frozen(Remembering()) as model:
+        assert affine_start(model, model, images()) is not None
+        assert isinstance(model.seen, Tensor)
+        assert not isinstance(model.seen, torch.fx.Proxy)
 
 
 def test_a_start_of_the_search_form_is_of_its_precision() -> None:

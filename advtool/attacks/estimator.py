@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -72,7 +73,8 @@ class EOTClassifier(PyTorchClassifier):
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
         search_form: the same function up to rounding, and faster (:mod:`advtool.attacks.search_form`); None is
             the model.
-        start: the search form in two parts (:mod:`advtool.attacks.affine_start`), if it has an affine start.
+        find_start: gives the search form in two parts (:mod:`advtool.attacks.affine_start`), or None; asked once, by
+            the first attack that has use for it.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws a gradient averages over.
@@ -89,7 +91,7 @@ class EOTClassifier(PyTorchClassifier):
         model: nn.Module,
         *,
         search_form: nn.Module | None = None,
-        start: AffineStart | None = None,
+        find_start: Callable[[], AffineStart | None] = lambda: None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -112,13 +114,18 @@ class EOTClassifier(PyTorchClassifier):
         )
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness = randomness
-        self.search_form, self.start = search_form or model, start
+        self.search_form, self._find_start = search_form or model, find_start
         self.calls = CallCounter()
 
     @property
     def randomised(self) -> bool:
         """Whether two identical calls may differ."""
         return self.randomness is not Randomness.none
+
+    @cached_property
+    def start(self) -> AffineStart | None:
+        """The search form in two parts, if it begins with an affine map."""
+        return self._find_start()
 
     def logits(self, x: Tensor) -> Tensor:
         """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +55,11 @@ def subject(
                 randomness = probe.randomness(model, few)
                 images_a_pass = batching.images_a_pass(model, few[:1])
                 form = search_form(model, few, resolve(precision, model, device))
-                start = affine_start(model, form, few)
             draws = 1 if randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
             yield EOTClassifier(
                 model,
                 search_form=form,
-                start=start,
+                find_start=partial(affine_start, model, form, few),
                 input_shape=tuple(x.shape[1:]),
                 classes=classes,
                 eot=draws if eot is None else eot,
