@@ -11,7 +11,7 @@ from advtool.attacks.search_form import agree
 from advtool.precision import Precision, autocast, layout
 
 CHANGE = 0.0317
-"""Of the images that an affine start is tried on: small, so that rounding to levels shows, and no level of 8 bits."""
+"""Share of an image by which others are moved to try a start: small, and no level of 8 bits, so that rounding shows."""
 CLOSE = 1e-3
 """Share of the largest movement by which the sum of the parts may differ from the whole: float32's rounding is less."""
 
@@ -80,9 +80,9 @@ class _Joined(nn.Module):
 
 @torch.no_grad()
 def _is_affine(start: AffineStart, images: Tensor) -> bool:
-    changes = CHANGE * torch.cat((images, -images))
-    at_x, whole = start.head(images[:1]), start.head(images[:1] + changes)
-    return bool((start.moved(images[:1], changes) - whole).abs().max() <= CLOSE * (whole - at_x).abs().max())
+    base, changes = (1 - CHANGE) * images[:1], CHANGE * torch.cat((images, -images))
+    at_base, whole = start.head(base), start.head(base + changes)
+    return bool((start.moved(base, changes) - whole).abs().max() <= CLOSE * (whole - at_base).abs().max())
 
 
 def _cut(traced: fx.GraphModule) -> tuple[nn.Module, nn.Module]:

@@ -92,7 +92,7 @@ class _Arranged(nn.Module):
 
 
 def agree(model: nn.Module, other: nn.Module, images: Tensor, *, gradient: bool) -> bool:
-    """Whether the two give each image the same logits and ``gradient`` under equal draws, and logits from call to call."""
+    """Whether the two give each image the same logits and ``gradient`` under equal draws, from call to call."""
     asked = [images, *[images[:2]] * (CALLS - 1)]
     for call, x in enumerate(asked):
         answers = [_answers(each, x, call, gradient=gradient and call == 0) for each in (model, other)]
