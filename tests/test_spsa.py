@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from advtool import evaluate, seeding
 from advtool.attacks.affine_start import AffineStart, affine_start
 from advtool.attacks.estimator import EOTClassifier, frozen, margin
+from advtool.attacks.search_form import search_form
 from advtool.attacks.spsa import SPSA
 from advtool.errors import InputError
 from advtool.models.cnn import CNN
@@ -65,11 +67,12 @@ class PastTheFirst(nn.Module):
 
 
 class Before(nn.Module):
-    """Something before the first convolution."""
+    """Something before the first convolution; a method, since what cannot be pickled is not traced at all."""
 
     def __init__(self, first: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.first, self.inner = first, CNN(GRAY, 4)
+        self.inner = CNN(GRAY, 4)
+        self.__class__ = type("Before", (Before,), {"first": staticmethod(first)})
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(self.first(x))  # type: ignore[no-any-return]
@@ -90,7 +93,8 @@ class Remembering(nn.Module):
 def with_start(model: nn.Module, x: Tensor, batch_size: int = 1024) -> EOTClassifier:
     return EOTClassifier(
         model,
-        find_start=partial(affine_start, model, model, x),
+        search_form=(form := search_form(model, x)),
+        find_start=partial(affine_start, model, form, x),
         input_shape=tuple(x.shape[1:]),
         classes=4,
         batch_size=batch_size,
@@ -111,6 +115,9 @@ OTHERS: dict[str, Callable[[], nn.Module]] = {
     "rounded to 8 bits": lambda: Before(lambda x: (x * 255).round() / 255),
     "clamped": lambda: Before(lambda x: x.clamp(0, 1)),
     "rectified": lambda: Before(torch.relu),
+    "absolute": lambda: Before(torch.abs),
+    "thresholded": lambda: Before(lambda x: (x > 0.5).float()),
+    "levels": lambda: Before(lambda x: (255 * x).to(torch.uint8).float() / 255),
     "squared": lambda: Before(torch.square),
     "noisy": lambda: NoisyInput(CNN(GRAY, 4), 0.1),
     "pnil": lambda: with_pnil(CNN(GRAY, 4), GRAY),
@@ -136,24 +143,44 @@ def test_logits_nearby_are_those_at_the_points(name: str, batch_size: int) -> No
 def test_what_is_not_affine_up_to_its_first_convolution_has_no_start(name: str) -> None:
     torch.manual_seed(0)
     with frozen(OTHERS[name]()) as model:
-        assert affine_start(model, model, images()) is None
+        assert affine_start(model, search_form(model, images()), images()) is None
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_a_model_that_remembers_is_evaluated_and_keeps_tensors() -> None:
     with frozen(Remembering()) as model:
-        assert affine_start(model, model, images()) is not None
-        assert isinstance(model.seen, Tensor)
-        assert not isinstance(model.seen, torch.fx.Proxy)
+        evaluate(model, images(), torch.zeros(6, dtype=torch.long), eps=0.1, attacks="spsa(samples=8, steps=2)")
+        assert type(model.seen) is Tensor
 
 
 def test_a_start_of_the_search_form_is_of_its_precision() -> None:
-    form = CNN(GRAY, 4).eval().requires_grad_(False)
-    start = affine_start(form, form, images())
-    assert isinstance(start, AffineStart)
-    assert start.precision == "float32"
-    rough = start._replace(precision="bfloat16").logits(start.moved(images(), torch.zeros(1, *GRAY)))
-    assert rough.dtype == torch.bfloat16
-    torch.testing.assert_close(rough.float(), form(images()), rtol=0.05, atol=0.05)
+    """Its head in float32, where the small changes show; the rest as the search form rounds."""
+    model, x = CNN(GRAY, 4).eval().requires_grad_(False), images()
+    start = affine_start(model, search_form(model, x, "bfloat16"), x)
+    assert start is not None
+    assert start.precision == "bfloat16"
+    features = start.moved(x, torch.zeros(1, *GRAY))
+    assert features.dtype == torch.float32
+    torch.testing.assert_close(start.logits(features).float(), model(x), rtol=0.05, atol=0.05)
+    assert start.logits(features).dtype == torch.bfloat16
+
+
+def test_an_evaluation_uses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    moved = AffineStart.moved
+    monkeypatch.setattr(AffineStart, "moved", lambda *call: asked.append(len(call[2])) or moved(*call))
+    model, x = CNN(GRAY, 4).eval(), images()
+    evaluate(model, x, model(x).argmax(1), eps=0.1, attacks="spsa(samples=8, steps=3)")
+    assert asked.count(8) == 3  # a step's points at once; other sizes are of the trials before
+
+
+@pytest.mark.parametrize("make", [lambda: NoisyInput(CNN(GRAY, 4), 0.1), lambda: CNN(GRAY, 4)], ids=["noisy", "plain"])
+def test_looking_for_a_start_draws_nothing(make: Callable[[], nn.Module]) -> None:
+    """A shard's numbers must not depend on whether it was the first to look."""
+    with frozen(make()) as model:
+        form = search_form(model, images())
+        before = seeding.global_states(CPU)
+        affine_start(model, form, images())
+        assert seeding.global_states(CPU) == before
 
 
 @pytest.mark.parametrize("make", [lambda: CNN(GRAY, 4), lambda: mlp(GRAY, 4)], ids=["with start", "without"])

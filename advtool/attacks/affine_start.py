@@ -6,13 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from advtool import seeding
 from advtool.attacks.rewriting import trace
-from advtool.attacks.search_form import agree
+from advtool.attacks.search_form import Arranged, agree
+from advtool.errors import is_out_of_memory
 from advtool.precision import Precision, autocast, layout
 
-CHANGE = 0.0317
-"""Share of an image by which others are moved to try a start: small, and no level of 8 bits, so that rounding shows."""
-CLOSE = 1e-3
+SIZES = (0.01, 0.3)
+"""Of the changes that a start is tried with, as SPSA makes them: rounding to levels shows in small ones."""
+TOLERANCE = 1e-3
 """Share of the largest movement by which the sum of the parts may differ from the whole: float32's rounding is less."""
 
 
@@ -43,25 +45,36 @@ class AffineStart(NamedTuple):
 
 
 def affine_start(model: nn.Module, form: nn.Module, images: Tensor) -> AffineStart | None:
-    """A copy of ``form`` in two parts; None if it has no such start or cannot be traced.
+    """The search form in two parts, which share its weights; None if it has no such start or cannot be traced.
+
+    A model that asks for its batch's size before the first convolution is one of these.
 
     Args:
         model: in eval mode, parameters frozen.
-        form: its search form, or itself.
+        form: its search form; itself if it has none, and then there is no start either.
         images: a few images (N, C, H, W) on its device, to try the parts on.
     """
-    for memory_format in _layouts(form, images.device):
-        try:
-            head, tail = _cut(trace(copy.deepcopy(form), images.device))
-            start = AffineStart(head, tail, memory_format, getattr(form, "precision", "float32"))
-            if _is_affine(start, images) and agree(model, _Joined(start), images, gradient=False):
-                return start
-        except Exception:  # whatever comes of tracing a user's model
-            continue
+    if not isinstance(form, Arranged):
+        return None
+    with seeding.global_streams(images.device, 0, "affine start"):
+        for memory_format in _layouts(form, images.device):
+            try:
+                start = AffineStart(*_cut(_graph(form.inner, images.device)), memory_format, form.precision)
+                if _is_affine(start, images) and agree(model, _Joined(start), images, gradient=False):
+                    return start
+            except Exception as error:  # whatever comes of tracing a user's model
+                if is_out_of_memory(error):
+                    raise
     return None
 
 
-def _layouts(form: nn.Module, device: torch.device) -> dict[torch.memory_format, None]:
+def _graph(inner: nn.Module, device: torch.device) -> fx.GraphModule:
+    """A copy that shares the weights, traced unless it is a graph already."""
+    twin = copy.deepcopy(inner, {id(weight): weight for weight in inner.parameters()})
+    return twin if isinstance(twin, fx.GraphModule) else trace(twin, device)
+
+
+def _layouts(form: Arranged, device: torch.device) -> dict[torch.memory_format, None]:
     """Without a gradient a CPU is faster with channels last for narrow models too; some tails bear one layout only."""
     first = torch.channels_last if device.type == "cpu" else layout(form)
     return dict.fromkeys((first, torch.channels_last, torch.contiguous_format))
@@ -80,9 +93,16 @@ class _Joined(nn.Module):
 
 @torch.no_grad()
 def _is_affine(start: AffineStart, images: Tensor) -> bool:
-    base, changes = (1 - CHANGE) * images[:1], CHANGE * torch.cat((images, -images))
-    at_base, whole = start.head(base), start.head(base + changes)
-    return bool((start.moved(base, changes) - whole).abs().max() <= CLOSE * (whole - at_base).abs().max())
+    generator = seeding.generator(images.device, 0, "affine start")
+    base, signs = (torch.rand(images.shape, generator=generator, device=images.device) for _ in range(2))
+    base, signs = base[:1], 2 * signs.round() - 1
+    return all(_moves_by_sums(start, base, size * signs) for size in SIZES)
+
+
+def _moves_by_sums(start: AffineStart, base: Tensor, changes: Tensor) -> bool:
+    whole = start.head(base + changes)
+    most = (whole - start.head(base)).abs().max()
+    return bool((most > 0) & ((start.moved(base, changes) - whole).abs().max() <= TOLERANCE * most))
 
 
 def _cut(traced: fx.GraphModule) -> tuple[nn.Module, nn.Module]:

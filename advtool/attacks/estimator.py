@@ -139,9 +139,8 @@ class EOTClassifier(PyTorchClassifier):
 
     def logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
         """:meth:`search_logits` of the N images ``x`` moved by each of P ``changes`` (P, C, H, W): (P, N, classes)."""
-        parts = x.split(max(1, self.batch_size // len(changes)))
         with torch.no_grad():
-            return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
+            return torch.cat([self._rows_nearby(x, some) for some in changes.split(self.batch_size)])
 
     def scores(self, x: Tensor) -> Tensor:
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
@@ -187,6 +186,10 @@ class EOTClassifier(PyTorchClassifier):
     def _search(self, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
         return self.search_form(x).float()  # type: ignore[no-any-return]
+
+    def _rows_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
+        parts = x.split(max(1, self.batch_size // len(changes)))
+        return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
 
     def _logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
         if self.start is None:

@@ -1,5 +1,6 @@
 """A model's graph with less to compute: batch norms become part of their convolutions, poolings come before ReLUs."""
 
+import pickle
 from collections import Counter
 from collections.abc import Iterator
 
@@ -17,21 +18,26 @@ CONVOLUTIONS = (nn.Conv2d, QuickConv2d)
 def trace(model: nn.Module, device: torch.device) -> fx.GraphModule:
     """``model`` as a graph of its own layers.
 
-    A trace holds what Python did while it was made. What draws from a generator then would draw never again, so it is
-    refused; what else a trace may lose has to be found by comparing the two.
+    A trace holds what Python did while it was made, once and for all: a member that was drawn, a counter's branch. So
+    a model whose own state, or a global generator, has moved by then is refused, and one whose containers have hooks,
+    which would see no tensors. Meanwhile no other thread may run a model: torch traces all modules of a process.
 
     Args:
         model: in eval mode; its layers become the graph's.
         device: whose generators to watch.
 
     Raises:
-        ValueError: the model draws its noise in Python.
-        Exception: whatever comes of tracing a model whose course depends on its values.
+        ValueError: such a model.
+        Exception: whatever comes of tracing a model whose course depends on its values, or of pickling its state.
     """
-    before = seeding.global_states(device)
-    graph = _Tracer().trace(model)
-    if seeding.global_states(device) != before:
-        raise ValueError("the model draws while it is traced")
+    tracer = _Tracer()
+    for name, module in model.named_modules():
+        if _has_hooks(module) and (module is model or not tracer.is_leaf_module(module, name)):
+            raise ValueError("a container has hooks")
+    before = seeding.global_states(device), _state(model)
+    graph = tracer.trace(model)
+    if (seeding.global_states(device), _state(model)) != before:
+        raise ValueError("the model changes while it is traced")
     return fx.GraphModule(model, graph)
 
 
@@ -39,14 +45,24 @@ def rewritten(model: nn.Module, device: torch.device) -> nn.Module:
     """The same function up to rounding, as a graph of ``model``'s own layers (:func:`trace`).
 
     Raises:
-        ValueError: nothing of the kind is in its graph, or the model draws its noise in Python.
+        ValueError: nothing of the kind is in its graph, or it must not be traced.
         Exception: it cannot be traced.
     """
     traced = trace(model, device)
-    if not _fold_norms(traced) | _pool_first(traced):
+    folded, swapped = _fold_norms(traced), _pool_first(traced)
+    if not (folded or swapped):
         raise ValueError("nothing to rewrite")
+    traced.delete_all_unused_submodules()
     traced.recompile()
     return traced
+
+
+def _state(model: nn.Module) -> bytes:
+    """What a forward pass may change in Python: attributes, with their generators and counters, and buffers."""
+    usual = vars(nn.Module()).keys() - {"_buffers"}
+    return pickle.dumps(
+        [{key: value for key, value in vars(module).items() if key not in usual} for module in model.modules()]
+    )
 
 
 class _Tracer(fx.Tracer):
@@ -110,4 +126,9 @@ def _layer(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     if node.op != "call_module":
         return None
     layer = traced.get_submodule(str(node.target))
-    return None if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks else layer
+    return None if _has_hooks(layer) else layer
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(kinds)

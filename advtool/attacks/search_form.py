@@ -18,14 +18,13 @@ from advtool.precision import Precision, autocast, layout
 CLOSE = 1e-3
 """Share of an image's largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
 CALLS = 4
-"""A copy that has lost a choice between two ways of computing, made anew at every call, agrees that often by chance one
-time in sixteen."""
+"""So often the two are asked: a model may compute something else from call to call."""
 COARSE = 0.25
 """Rounding of a logit in bfloat16 that hides no step of a search. Logits of hundreds, which rounding moves by more, are
 searched in float32."""
 
 
-class Arrangement(NamedTuple):
+class _Arrangement(NamedTuple):
     """What is done to a model beside giving it quick convolutions."""
 
     layout: torch.memory_format
@@ -35,13 +34,14 @@ class Arrangement(NamedTuple):
     """its ReLUs, for all those that are not"""
 
 
-def arrangements(model: nn.Module) -> Iterator[Arrangement]:
+def _arrangements(model: nn.Module) -> Iterator[_Arrangement]:
     """From the fastest to the one that every copy bears."""
-    yield Arrangement(layout(model), rewritten=True, in_place=True)
-    yield Arrangement(layout(model), rewritten=False, in_place=True)
-    yield Arrangement(layout(model), rewritten=False, in_place=False)
+    yield _Arrangement(layout(model), rewritten=True, in_place=True)
+    yield _Arrangement(layout(model), rewritten=True, in_place=False)
+    yield _Arrangement(layout(model), rewritten=False, in_place=True)
+    yield _Arrangement(layout(model), rewritten=False, in_place=False)
     if layout(model) != torch.contiguous_format:
-        yield Arrangement(torch.contiguous_format, rewritten=False, in_place=False)
+        yield _Arrangement(torch.contiguous_format, rewritten=False, in_place=False)
 
 
 def search_form(model: nn.Module, images: Tensor, precision: Precision = "float32") -> nn.Module:
@@ -55,9 +55,9 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
         images: a few images (N, C, H, W) on its device, to compare the two on.
         precision: float32 or bfloat16.
     """
-    for arrangement in arrangements(model):
+    for arrangement in _arrangements(model):
         try:
-            quick = _Arranged(copy.deepcopy(model), arrangement, images.device)
+            quick = Arranged(copy.deepcopy(model), arrangement, images.device)
             if not agree(model, quick, images, gradient=True):
                 continue
             if precision == "bfloat16" and not _is_coarse(model, quick, images):
@@ -68,10 +68,10 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
     return model
 
 
-class _Arranged(nn.Module):
+class Arranged(nn.Module):
     """The model in an arrangement, its plain convolutions become quick ones."""
 
-    def __init__(self, model: nn.Module, arrangement: Arrangement, device: torch.device) -> None:
+    def __init__(self, model: nn.Module, arrangement: _Arrangement, device: torch.device) -> None:
         super().__init__()
         self.layout = arrangement.layout
         self.precision: Precision = "float32"
@@ -101,7 +101,7 @@ def agree(model: nn.Module, other: nn.Module, images: Tensor, *, gradient: bool)
     return True
 
 
-def _is_coarse(model: nn.Module, quick: _Arranged, images: Tensor) -> bool:
+def _is_coarse(model: nn.Module, quick: Arranged, images: Tensor) -> bool:
     """Whether bfloat16 rounds logits so much, or loses them, that small steps do not show."""
     rounding = torch.finfo(torch.bfloat16).eps / 2
     quick.precision = "bfloat16"
