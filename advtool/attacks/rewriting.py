@@ -82,7 +82,8 @@ def _fold_norms(traced: fx.GraphModule) -> bool:
             continue
         plain = type(convolution) in CONVOLUTIONS and type(norm) is nn.BatchNorm2d and norm.running_mean is not None
         if plain and calls[before.target] == 1:
-            traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
+            parent, _, name = str(before.target).rpartition(".")
+            setattr(traced.get_submodule(parent), name, fuse_conv_bn_eval(convolution, norm))
             after.replace_all_uses_with(before)
             traced.graph.erase_node(after)
             folded = True
