@@ -14,7 +14,7 @@ from advtool.training.session import train
 
 DATASETS = {"strided": "mnist", "conv5": "mnist", "resnet11": "cifar10"}
 EPS = {"mnist": 0.1, "cifar10": 8 / 255}
-PLAIN_EPS = {"mnist": 0.3, "cifar10": 8 / 255}
+PLAIN_EPS = EPS | {"mnist": 0.3}
 """At which most images of a plain model fall early: the papers' radius on MNIST. At 0.1 a quarter stands to the end."""
 KINDS = ("robust", "plain", "random")
 """Trained with NFGSM, on clean images alone, and with NFGSM behind a PNIL."""

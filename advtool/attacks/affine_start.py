@@ -1,7 +1,9 @@
 """A model cut after its first convolution: up to there it is affine, so sums of inputs need not pass it again."""
 
 import copy
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,6 +13,8 @@ from advtool.attacks.rewriting import trace
 from advtool.attacks.search_form import Arranged, agree
 from advtool.errors import is_out_of_memory
 from advtool.precision import Precision, autocast, layout
+
+Answer = TypeVar("Answer")
 
 SIZES = (0.01, 0.3)
 """Of the changes that a start is tried with, as SPSA makes them: rounding to levels shows in small ones."""
@@ -47,7 +51,7 @@ class AffineStart(NamedTuple):
 def affine_start(model: nn.Module, form: nn.Module, images: Tensor) -> AffineStart | None:
     """The search form in two parts, which share its weights; None if it has no such start or cannot be traced.
 
-    A model that asks for its batch's size before the first convolution is one of these.
+    A model that takes its batch's size before the first convolution and uses it behind is one of these.
 
     Args:
         model: in eval mode, parameters frozen.
@@ -57,15 +61,25 @@ def affine_start(model: nn.Module, form: nn.Module, images: Tensor) -> AffineSta
     if not isinstance(form, Arranged):
         return None
     with seeding.global_streams(images.device, 0, "affine start"):
-        for memory_format in _layouts(form, images.device):
-            try:
-                start = AffineStart(*_cut(_graph(form.inner, images.device)), memory_format, form.precision)
-                if _is_affine(start, images) and agree(model, _Joined(start), images, gradient=False):
-                    return start
-            except Exception as error:  # whatever comes of tracing a user's model
-                if is_out_of_memory(error):
-                    raise
-    return None
+        parts = _tried(lambda: _cut(_graph(form.inner, images.device)))
+        if parts is None:
+            return None
+        starts = (AffineStart(*parts, each, form.precision) for each in _layouts(form, images.device))
+        return next((start for start in starts if _tried(partial(_is_right, start, model, images))), None)
+
+
+def _tried(compute: Callable[[], Answer]) -> Answer | None:
+    """None for whatever comes of tracing a user's model or of its tail's layout, but for memory that runs out."""
+    try:
+        return compute()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return None
+
+
+def _is_right(start: AffineStart, model: nn.Module, images: Tensor) -> bool:
+    return _is_affine(start, images) and agree(model, _Joined(start), images, gradient=False)
 
 
 def _graph(inner: nn.Module, device: torch.device) -> fx.GraphModule:

@@ -105,7 +105,11 @@ class TensorAttack(EvasionAttack):
 
     def noisy_margins(self, x: Tensor, y: Tensor) -> Tensor:
         """Margins (N,) by the search form, each the mean of ``eot`` draws."""
-        draws = [margin(self.estimator.search_logits(x), y) for _ in range(self.eot)]
+        return self.mean_margins(lambda: self.estimator.search_logits(x), y)
+
+    def mean_margins(self, logits: Callable[[], Tensor], y: Tensor) -> Tensor:
+        """The mean margins (N,) over ``eot`` calls of ``logits``, each one draw (N, classes)."""
+        draws = [margin(logits(), y) for _ in range(self.eot)]
         return draws[0] if self.eot == 1 else torch.stack(draws).mean(0)
 
     def parameters(self) -> dict[str, Any]:

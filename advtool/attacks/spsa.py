@@ -103,12 +103,11 @@ class SPSA(TensorAttack):
 
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
-        labels = y.repeat(len(directions))
-        draws = [
-            margin(self.estimator.logits_nearby(x, self.delta * directions).flatten(0, 1), labels)
-            for _ in range(self.eot)
-        ]
-        return (draws[0] if self.eot == 1 else torch.stack(draws).mean(0)).view(len(directions), len(x))
+        changes = self.delta * directions
+        margins = self.mean_margins(
+            lambda: self.estimator.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
+        )
+        return margins.view(len(directions), len(x))
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -86,7 +86,7 @@ def _row(timed: Timed, dataset: str, variant: Variant, scale: Scale) -> Row:
     return judged_row(
         labels=[dataset, variant.scenario, variant.examples, "classical" if not claims else variant.title],
         figures={SECONDS: timed.epoch(name(variant)), **ratios},
-        judgement=_judge(*(timed.median(name(variant)) / timed.median(name(BOTH[fixed])) for fixed in (True, False)))
+        judgement=_judge(*(timed.times(name(variant), to=name(BOTH[fixed])) for fixed in (True, False)))
         if claims
         else None,
     )

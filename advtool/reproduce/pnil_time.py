@@ -96,7 +96,7 @@ def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Conte
 
 def _row(timed: Timed, dataset: str, name: str, scale: Scale) -> Row:
     names = {of: model(dataset, of, scale).name for of in TRAININGS}
-    slow, slowest = (timed.median(names[of]) / timed.median(names[name]) for of in (SLOW, SLOWEST))
+    slow, slowest = (timed.times(names[of], to=names[name]) for of in (SLOW, SLOWEST))
     return judged_row(
         labels=[dataset, name],
         figures={
