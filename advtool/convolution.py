@@ -1,5 +1,6 @@
 """Convolutions whose input gradient a CPU computes quickly: attacks need little else."""
 
+import inspect
 from typing import Any, NamedTuple
 
 import torch
@@ -130,3 +131,7 @@ class _Convolution(torch.autograd.Function):
             )
         g_x = input_gradient(g, ctx.layer.kernels(weight), *x.shape[2:]) if of_x else None
         return g_x, g_weight, g_bias, None
+
+
+# torch asks for it at every call, and working it out takes as long as a small convolution
+_Convolution.forward.__signature__ = inspect.signature(_Convolution.forward)  # type: ignore[attr-defined]

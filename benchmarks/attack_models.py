@@ -16,13 +16,12 @@ DATASETS = {"strided": "mnist", "conv5": "mnist", "resnet11": "cifar10"}
 EPS = {"mnist": 0.1, "cifar10": 8 / 255}
 PLAIN_EPS = EPS | {"mnist": 0.3}
 """At which most images of a plain model fall early: the papers' radius on MNIST. At 0.1 a quarter stands to the end."""
-KINDS = ("robust", "plain", "random")
-"""Trained with NFGSM, on clean images alone, and with NFGSM behind a PNIL."""
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "robust": ("nfgsm", {}),
     "plain": ("clean", {}),
     "random": ("nfgsm", {"pnil": True}),
 }
+"""How a kind of model is trained: with NFGSM, on clean images alone, and with NFGSM behind a PNIL."""
 LENGTHS: dict[str, dict[str, Any]] = {
     "mnist": {"limit": 20_000, "epochs": 10, "batch_size": 100},
     "cifar10": {"limit": 6400, "epochs": 1, "batch_size": 32},

@@ -95,8 +95,7 @@ class APGD(TensorAttack):
         for step in range(self.steps + 1):
             value, scores, gradient = self._evaluate(at.x_adv, at.goal, loss)
             found.spend(self.eot)
-            if not self.estimator.randomised:
-                found.update(at.x_adv, margin(scores, at.y), part[0] * self.steps + step)
+            found.meet(at.x_adv, scores, part[0] * self.steps + step)
             at.note(value, gradient)
             if step in looks:
                 at.look(step - since)
@@ -110,7 +109,7 @@ class APGD(TensorAttack):
                     return
         if self.estimator.randomised:
             found.spend(self.estimator.votes)
-            found.update(at.best, margin(self.estimator.scores(at.best), at.y), (part[0] + 1) * self.steps)
+            found.meet(at.best, self.estimator.scores(at.best), (part[0] + 1) * self.steps)
 
     def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         scores, gradient = self.estimator.scores_and_gradient(x, goal, loss, eot=self.eot)

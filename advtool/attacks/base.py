@@ -123,12 +123,13 @@ class Candidates(Found):
     ``rows`` are the images that the search still works on, indices (M,) into the N it began with. An image has
     fallen when its score is below 0. Nothing here makes the host wait for the device but :meth:`drop_fallen`,
     which a search calls now and then; and since a changed batch shape costs new convolution plans, it drops
-    only when at least a quarter can go.
+    only when at least a quarter can go. A randomised model's noisy score below 0 proves nothing: of these images only
+    those go that it is sure to misclassify again (:meth:`EOTClassifier.surely_wrong`).
 
     Args:
         x: images (N, C, H, W).
         y: their labels (N,).
-        estimator: the model under attack. Of a randomised one nothing is dropped: a noisy score below 0 proves nothing.
+        estimator: the model under attack.
     """
 
     def __init__(self, x: Tensor, y: Tensor, estimator: EOTClassifier) -> None:
@@ -147,6 +148,16 @@ class Candidates(Found):
         self.step[rows] = torch.where(better, step, self.step[rows])
         self.x[rows] = torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, self.x[rows])
 
+    def meet(self, x: Tensor, scores: Tensor, step: int) -> None:
+        """The search is at ``x`` (M, C, H, W), with the model's ``scores`` (M, classes) there.
+
+        Of all points met the one of lowest margin counts; of a randomised model the last: the luckiest of many noisy
+        margins is no better point.
+        """
+        if self._estimator.randomised:
+            self.score[self._slice] = math.inf
+        self.update(x, margin(scores, self._y[self._slice]), step)
+
     @property
     def best(self) -> Tensor:
         """The candidates of the images that the search works on, (M, C, H, W)."""
@@ -164,15 +175,16 @@ class Candidates(Found):
     def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
         """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go.
 
-        None goes that fell in the search form's rounding alone: the model itself is asked first.
+        None goes that fell in the search form's rounding, or in a random model's noise alone: the model is asked first.
         """
-        if self._estimator.randomised:
+        if not self._estimator.knows_what_fell:
             return None
         fallen = self.score[self.rows] < 0
-        if int(fallen.sum()) < at_least * len(self.rows):
+        least = max(1, at_least * len(self.rows))
+        if int(fallen.sum()) < least:
             return None
-        self._confirm(self.rows[fallen])
-        return self.keep(~(self.score[self.rows] < 0))
+        fallen[fallen.clone()] = self._confirm(self.rows[fallen])
+        return self.keep(~fallen) if int(fallen.sum()) >= least else None
 
     def keep(self, wanted: Tensor) -> Tensor:
         """Go on with the ``wanted`` (M,) of ``rows`` alone; their places (K,)."""
@@ -211,11 +223,14 @@ class Candidates(Found):
         self.queries[self.rows] += beside.queries.view(copies, -1).sum(0)
         self.update(beside.x[place], score, beside.step[place])
 
-    def _confirm(self, rows: Tensor) -> None:
-        """The scores of ``rows`` (M,) by the model itself."""
-        if len(rows):
-            self.score[rows] = margin(self._estimator.scores(self.x[rows]), self._y[rows])
-            self.queries[rows] += 1
+    def _confirm(self, rows: Tensor) -> Tensor:
+        """Whether the model itself misclassifies the candidates of ``rows`` (M,), now and again: bool (M,)."""
+        x, y = self.x[rows], self._y[rows]
+        self.queries[rows] += self._estimator.votes
+        if self._estimator.randomised:
+            return self._estimator.surely_wrong(x, y)
+        self.score[rows] = margin(self._estimator.scores(x), y)
+        return self.score[rows] < 0
 
 
 def positive_integer(attack: str, name: str, value: Any) -> int:

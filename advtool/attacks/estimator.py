@@ -18,6 +18,8 @@ from advtool.attacks.affine_start import AffineStart
 from advtool.perturbation import CLIP
 
 Array = TypeVar("Array", np.ndarray, Tensor)
+SURE, ENOUGH = 4.0, 20
+"""Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""
 
@@ -122,6 +124,11 @@ class EOTClassifier(PyTorchClassifier):
         """Whether two identical calls may differ."""
         return self.randomness is not Randomness.none
 
+    @property
+    def knows_what_fell(self) -> bool:
+        """Whether a misclassification can be told from luck: fewer than ``ENOUGH`` votes prove nothing."""
+        return not self.randomised or self.votes >= ENOUGH
+
     @cached_property
     def start(self) -> AffineStart | None:
         """The search form in two parts, if it begins with an affine map."""
@@ -146,8 +153,18 @@ class EOTClassifier(PyTorchClassifier):
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
         if self.votes == 1:
             return self.logits(x)
-        with torch.no_grad():
-            return torch.cat([self._vote(part) for part in x.split(self._images_a_pass(self.votes))])
+        return _log_mean_exp(self._ballots(x))
+
+    def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether the next votes will misclassify these images too, bool (N,), as far as as many votes now can tell.
+
+        Of the true class's probability less that of the strongest other, the mean over the votes must lie ``SURE``
+        standard errors of the difference between two such means below 0.
+        """
+        ballots = self._ballots(x).exp()
+        other = ballots.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
+        lead = _of(y, ballots) - _of(other, ballots)
+        return lead.mean(0) < -SURE * math.sqrt(2 / self.votes) * lead.std(0)
 
     def scores_and_gradient(
         self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
@@ -199,9 +216,14 @@ class EOTClassifier(PyTorchClassifier):
             logits = self.start.logits(self.start.moved(x, changes)).float()
         return logits.view(len(changes), len(x), -1)
 
+    def _ballots(self, x: Tensor) -> Tensor:
+        """The log softmax of each of ``votes`` draws, (votes, N, classes)."""
+        with torch.no_grad():
+            return torch.cat([self._vote(part) for part in x.split(self._images_a_pass(self.votes))], 1)
+
     def _vote(self, x: Tensor) -> Tensor:
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
-        return _log_mean_exp(torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2))
+        return torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -284,6 +306,11 @@ def _without_nan(gradient: Tensor) -> Tensor:
 
 def _repeat(values: Tensor, copies: int) -> Tensor:
     return values.repeat(copies, *[1] * (values.ndim - 1))
+
+
+def _of(classes: Tensor, ballots: Tensor) -> Tensor:
+    """From ballots (votes, N, classes) those for one class of each image, (votes, N)."""
+    return ballots.gather(2, classes.expand(len(ballots), -1)[..., None]).squeeze(2)
 
 
 def _slope(value: Tensor, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier, Loss, margin, per_image_cross_entropy
+from advtool.attacks.estimator import EOTClassifier, Loss, per_image_cross_entropy
 from advtool.perturbation import ball, random_start, sign_step
 
 STEPS_BETWEEN_LOOKS = 5
@@ -83,8 +83,7 @@ class PGD(TensorAttack):
         for step in range(self.steps):
             scores, gradient = self.slope(x_adv, y, generator)
             found.spend(self.queries_a_step)
-            if not self.estimator.randomised:
-                found.update(x_adv, margin(scores, y), before + step)
+            found.meet(x_adv, scores, before + step)
             x_adv = sign_step(x_adv, gradient, self.step_size).clamp_(low, high)
             if (step + 1) % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
@@ -93,4 +92,4 @@ class PGD(TensorAttack):
                 if len(y) == 0:
                     return
         found.spend(self.estimator.votes)
-        found.update(x_adv, margin(self.estimator.scores(x_adv), y), before + self.steps)
+        found.meet(x_adv, self.estimator.scores(x_adv), before + self.steps)

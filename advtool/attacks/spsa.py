@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier, margin
+from advtool.attacks.estimator import EOTClassifier
 from advtool.errors import InputError
 from advtool.perturbation import CLIP, project
 
@@ -74,9 +74,9 @@ class SPSA(TensorAttack):
             slope = mean / (1 - BETA1**step)
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
-            if not randomised or step == self.steps:
+            if not randomised or step % STEPS_BETWEEN_LOOKS == 0 or step == self.steps:
                 found.spend(self.estimator.votes)
-                found.update(x_adv, margin(self.estimator.scores(x_adv), y), step)
+                found.meet(x_adv, self.estimator.scores(x_adv), step)
             if step % STEPS_BETWEEN_LOOKS == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
