@@ -1,5 +1,7 @@
 """Every fact about a model, on a tiny model of which it alone is true."""
 
+import cProfile
+import pstats
 import sys
 from collections.abc import Callable
 from typing import ClassVar
@@ -201,6 +203,13 @@ def test_a_profiler_that_was_there_is_there_again() -> None:
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(before)
+
+
+def test_an_evaluation_can_be_profiled() -> None:
+    profile = cProfile.Profile()
+    found = profile.runcall(facts, mlp(SHAPE))
+    assert found == PLAIN
+    assert any(name == "_ignores_the_ends" for _, _, name in pstats.Stats(profile).stats), "it goes on behind the watch"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from advtool.perturbation import project, random_start
 MOMENTUM = 0.75
 RISING = 0.75
 """A checkpoint halves the step size if the loss rose in less than this share of the steps since the last one."""
-STEPS_BETWEEN_LOOKS = 5
 
 
 def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
@@ -101,7 +100,7 @@ class APGD(TensorAttack):
                 at.look(step - since)
                 since = step
             at.move(self.eps, first=step == 0)
-            if step % STEPS_BETWEEN_LOOKS == 0 and step:
+            if step % found.steps_between_looks == 0 and step:
                 if (kept := found.drop_fallen()) is not None:
                     at = at.keep(kept)
                 report(part[0] * self.steps + step, part[1] * self.steps, len(at.y))

@@ -123,8 +123,8 @@ class Candidates(Found):
     ``rows`` are the images that the search still works on, indices (M,) into the N it began with. An image has
     fallen when its score is below 0. Nothing here makes the host wait for the device but :meth:`drop_fallen`,
     which a search calls now and then; and since a changed batch shape costs new convolution plans, it drops
-    only when at least a quarter can go. A randomised model's noisy score below 0 proves nothing: of these images only
-    those go that it is sure to misclassify again (:meth:`EOTClassifier.surely_wrong`).
+    only when at least a tenth can go. A randomised model's noisy score below 0 proves nothing: of these images only
+    those go that two sets of votes are sure of (:meth:`EOTClassifier.surely_wrong`).
 
     Args:
         x: images (N, C, H, W).
@@ -159,6 +159,11 @@ class Candidates(Found):
         self.update(x, margin(scores, self._y[self._slice]), step)
 
     @property
+    def steps_between_looks(self) -> int:
+        """At what has fallen: a look makes the host wait for a GPU, and a random model vote."""
+        return 2 if self.x.device.type == "cpu" and not self._estimator.randomised else 5
+
+    @property
     def best(self) -> Tensor:
         """The candidates of the images that the search works on, (M, C, H, W)."""
         return self.x[self._slice]
@@ -172,7 +177,7 @@ class Candidates(Found):
         """Note that many passes through the model for each image that the search works on."""
         self.queries[self._slice] += queries
 
-    def drop_fallen(self, at_least: float = 0.25) -> Tensor | None:
+    def drop_fallen(self, at_least: float = 0.1) -> Tensor | None:
         """Drop the fallen from ``rows`` if they are that share of it; the kept places (K,), or None if none go.
 
         None goes that fell in the search form's rounding, or in a random model's noise alone: the model is asked first.
@@ -225,12 +230,20 @@ class Candidates(Found):
 
     def _confirm(self, rows: Tensor) -> Tensor:
         """Whether the model itself misclassifies the candidates of ``rows`` (M,), now and again: bool (M,)."""
-        x, y = self.x[rows], self._y[rows]
-        self.queries[rows] += self._estimator.votes
         if self._estimator.randomised:
-            return self._estimator.surely_wrong(x, y)
-        self.score[rows] = margin(self._estimator.scores(x), y)
+            return self._confirm_twice(rows)
+        self.queries[rows] += 1
+        self.score[rows] = margin(self._estimator.scores(self.x[rows]), self._y[rows])
         return self.score[rows] < 0
+
+    def _confirm_twice(self, rows: Tensor) -> Tensor:
+        """The same of a random model: an image at the border that was lucky once seldom is twice."""
+        wrong = torch.ones_like(rows, dtype=torch.bool)
+        for _ in range(2):
+            if len(asked := rows[wrong]):
+                self.queries[asked] += self._estimator.votes
+                wrong[wrong.clone()] = self._estimator.surely_wrong(self.x[asked], self._y[asked])
+        return wrong
 
 
 def positive_integer(attack: str, name: str, value: Any) -> int:

@@ -18,7 +18,7 @@ from advtool.attacks.affine_start import AffineStart
 from advtool.perturbation import CLIP
 
 Array = TypeVar("Array", np.ndarray, Tensor)
-SURE, ENOUGH = 4.0, 20
+SURE, ENOUGH = 3.0, 20
 """Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""

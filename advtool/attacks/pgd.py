@@ -7,9 +7,6 @@ from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, po
 from advtool.attacks.estimator import EOTClassifier, Loss, per_image_cross_entropy
 from advtool.perturbation import ball, random_start, sign_step
 
-STEPS_BETWEEN_LOOKS = 5
-"""Asking which images have fallen makes the host wait for the device, so it is not asked at every step."""
-
 
 class PGD(TensorAttack):
     """Signed gradient steps from a random start inside the ball, projected after each.
@@ -85,7 +82,7 @@ class PGD(TensorAttack):
             found.spend(self.queries_a_step)
             found.meet(x_adv, scores, before + step)
             x_adv = sign_step(x_adv, gradient, self.step_size).clamp_(low, high)
-            if (step + 1) % STEPS_BETWEEN_LOOKS == 0:
+            if (step + 1) % found.steps_between_looks == 0:
                 if (kept := found.drop_fallen()) is not None:
                     y, x_adv, low, high = y[kept], x_adv[kept], low[kept], high[kept]
                 report(before + step + 1, self.restarts * self.steps, len(y))

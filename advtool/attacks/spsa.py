@@ -10,7 +10,6 @@ from advtool.perturbation import CLIP, project
 
 LEARNING_RATE = 0.01
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
-STEPS_BETWEEN_LOOKS = 5
 
 
 class SPSA(TensorAttack):
@@ -63,7 +62,6 @@ class SPSA(TensorAttack):
         return self.steps * self.samples * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        randomised = self.estimator.randomised
         found = Candidates(x, y, self.estimator)
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
@@ -74,10 +72,11 @@ class SPSA(TensorAttack):
             slope = mean / (1 - BETA1**step)
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
-            if not randomised or step % STEPS_BETWEEN_LOOKS == 0 or step == self.steps:
+            looks = step % found.steps_between_looks == 0
+            if looks or step == self.steps or not self.estimator.randomised:
                 found.spend(self.estimator.votes)
                 found.meet(x_adv, self.estimator.scores(x_adv), step)
-            if step % STEPS_BETWEEN_LOOKS == 0:
+            if looks:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
                 report(step, self.steps, len(x))

@@ -96,12 +96,14 @@ def _watch_for_autograd() -> Iterator[list[str]]:
         if event == "call" and frame.f_code in entrances:
             seen.append(frame.f_code.co_name)
 
-    before = sys.getprofile()
+    before: Any = sys.getprofile()
     sys.setprofile(watch)
     try:
         yield seen
     finally:
-        sys.setprofile(before)
+        sys.setprofile(before if callable(before) else None)
+        if hasattr(before, "enable"):  # before Python 3.12 cProfile's is no callable that could be set again
+            before.enable()
 
 
 def _depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
