@@ -96,8 +96,7 @@ def rows() -> Iterator[Row]:
     for arch in DATASETS:
         for kind in ("robust", "plain"):
             yield from (Row(arch, kind, attack) for attack in SHARES if attack != "pgd+eot")
-        if arch != "resnet11":
-            yield Row(arch, "random", "pgd+eot")
+        yield Row(arch, "random", "pgd+eot")
 
 
 @torch.no_grad()
