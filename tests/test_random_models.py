@@ -79,6 +79,17 @@ def test_of_a_random_model_the_last_point_counts_of_another_the_best() -> None:
         assert found.x[0, 0, 0, 0].item() == pytest.approx(expected)
 
 
+def test_a_start_that_surely_succeeded_beats_one_of_a_luckier_margin() -> None:
+    torch.manual_seed(0)
+    points = pairs(torch.tensor([-0.4, 0.4]))
+    found = Candidates(points[1:], torch.zeros(1, dtype=torch.long), target(noisy(0.1), 20))
+    for _, beside, _ in found.rounds(2, queries=1):
+        beside.update(points, torch.tensor([-1.0, -1.0]), 1)
+        assert beside.drop_fallen() is not None
+        beside.update(points[1:], torch.tensor([-5.0]), 2)
+    assert torch.equal(found.x, points[:1])
+
+
 @pytest.mark.parametrize("once_a_call", [False, True])
 @pytest.mark.parametrize(
     "attack", ["pgd", "pgd(restarts=3)", "apgd", "spsa(samples=16, steps=30)", "square(queries=200)"]

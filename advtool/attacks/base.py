@@ -243,6 +243,7 @@ class Candidates(Found):
             if len(asked := rows[wrong]):
                 self.queries[asked] += self._estimator.votes
                 wrong[wrong.clone()] = self._estimator.surely_wrong(self.x[asked], self._y[asked])
+        self.score[rows[wrong]] = -math.inf  # no luckier margin of another start beats what is sure
         return wrong
 
 

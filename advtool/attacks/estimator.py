@@ -153,7 +153,8 @@ class EOTClassifier(PyTorchClassifier):
         """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
         if self.votes == 1:
             return self.logits(x)
-        return _log_mean_exp(self._ballots(x))
+        with torch.no_grad():
+            return torch.cat([_log_mean_exp(self._vote(part)) for part in x.split(self._images_a_pass(self.votes))])
 
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether the next votes will misclassify these images too, bool (N,), as far as as many votes now can tell.
@@ -161,10 +162,10 @@ class EOTClassifier(PyTorchClassifier):
         Of the true class's probability less that of the strongest other, the mean over the votes must lie ``SURE``
         standard errors of the difference between two such means below 0.
         """
-        ballots = self._ballots(x).exp()
-        other = ballots.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
-        lead = _of(y, ballots) - _of(other, ballots)
-        return lead.mean(0) < -SURE * math.sqrt(2 / self.votes) * lead.std(0)
+        size = self._images_a_pass(self.votes)
+        with torch.no_grad():
+            parts = [_speak_against(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+        return torch.cat(parts)
 
     def scores_and_gradient(
         self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
@@ -216,12 +217,8 @@ class EOTClassifier(PyTorchClassifier):
             logits = self.start.logits(self.start.moved(x, changes)).float()
         return logits.view(len(changes), len(x), -1)
 
-    def _ballots(self, x: Tensor) -> Tensor:
-        """The log softmax of each of ``votes`` draws, (votes, N, classes)."""
-        with torch.no_grad():
-            return torch.cat([self._vote(part) for part in x.split(self._images_a_pass(self.votes))], 1)
-
     def _vote(self, x: Tensor) -> Tensor:
+        """The log softmax of each of ``votes`` draws, (votes, N, classes)."""
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
         return torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2)
 
@@ -308,9 +305,17 @@ def _repeat(values: Tensor, copies: int) -> Tensor:
     return values.repeat(copies, *[1] * (values.ndim - 1))
 
 
-def _of(classes: Tensor, ballots: Tensor) -> Tensor:
-    """From ballots (votes, N, classes) those for one class of each image, (votes, N)."""
-    return ballots.gather(2, classes.expand(len(ballots), -1)[..., None]).squeeze(2)
+def _speak_against(votes: Tensor, y: Tensor) -> Tensor:
+    """Whether log softmax outputs (V, N, classes) say that V others would misclassify the image too, bool (N,)."""
+    shares = votes.exp()
+    other = shares.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
+    lead = _of(y, shares) - _of(other, shares)
+    return lead.mean(0) < -SURE * math.sqrt(2 / len(votes)) * lead.std(0)
+
+
+def _of(classes: Tensor, shares: Tensor) -> Tensor:
+    """From votes (V, N, classes) those for one class of each image, (V, N)."""
+    return shares.gather(2, classes.expand(len(shares), -1)[..., None]).squeeze(2)
 
 
 def _slope(value: Tensor, x: Tensor) -> Tensor:
