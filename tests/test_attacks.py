@@ -109,6 +109,15 @@ class Recorder(nn.Module):
 
 
 @pytest.mark.parametrize("text", TEXTS)
+def test_queries_are_the_passes_when_a_random_model_votes_on_what_fell(text: str) -> None:
+    plain, x = mlp(SHAPE), images(30)
+    recorder = Recorder(NoisyInput(plain, 0.02))
+    target = estimator(recorder, randomness=Randomness.each_image, votes=20, eot=20, batch_size=50)
+    found = search(attack(text, target, 0.3), x, plain(x).argmax(1))
+    assert int(found.queries.sum()) == sum(map(len, recorder.passes)) == target.calls.forward
+
+
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("randomised", [False, True])
 def test_queries_are_the_passes_through_the_model(text: str, randomised: bool) -> None:
     """Of all images together, fallen ones that were dropped included; more draws cost more."""

@@ -30,7 +30,7 @@ def pairs(leads: Tensor) -> Tensor:
 @pytest.mark.parametrize("votes", [20, 50])
 @pytest.mark.parametrize("sharpness", [1.0, 20.0, 200.0])
 def test_what_is_dropped_is_wrong_by_the_next_votes(votes: int, sharpness: float) -> None:
-    """From never to always misclassified, by dull and by sharp outputs: at most one in ten thousand comes back."""
+    """From never to always misclassified, by dull and by sharp outputs: at most one in three thousand comes back."""
     torch.manual_seed(0)
     model = target(noisy(0.1, sharpness), votes)
     leads = torch.linspace(-0.4, 0.2, 50_000)
@@ -42,8 +42,31 @@ def test_what_is_dropped_is_wrong_by_the_next_votes(votes: int, sharpness: float
     dropped = torch.ones_like(y, dtype=torch.bool)
     dropped[kept] = False
     again = predictions(model.scores(x[dropped])) != y[dropped]
-    assert again.float().mean() > 0.9999
-    assert dropped[leads < -0.25].float().mean() > 0.9, "nearly all of their draws are wrong"
+    assert again.float().mean() > 1 - 1 / 3000
+    assert dropped[leads < -0.35].float().mean() > 0.9, "nearly all of their draws are wrong"
+
+
+class Drawn(nn.Module):
+    """One of twenty members answers, for each image or for all of a call: the last is sure of what the others miss."""
+
+    def __init__(self, *, once_a_call: bool) -> None:
+        super().__init__()
+        self.once_a_call = once_a_call
+
+    def forward(self, x: Tensor) -> Tensor:
+        lead = x.flatten(1) @ torch.tensor([1.0, -1.0])
+        member = torch.randint(20, (1 if self.once_a_call else len(x),)).expand(len(x))
+        score = torch.where(member == 19, 20 * (lead + 0.5), 2 * lead)
+        return torch.stack((score / 2, -score / 2), 1)
+
+
+@pytest.mark.parametrize("once_a_call", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_an_answer_that_twenty_votes_may_not_hold_is_reckoned_with(once_a_call: bool, seed: int) -> None:
+    """All fall once they are far from the border; right behind it the rare member saves them."""
+    x, y = pairs(torch.linspace(0.05, 0.15, 60)), torch.zeros(60, dtype=torch.long)
+    result = advtool.evaluate(Drawn(once_a_call=once_a_call), x, y, eps=0.2, attacks="pgd", eot=20, votes=20, seed=seed)
+    assert result.worst_case.robust <= 1
 
 
 def test_few_votes_prove_nothing() -> None:

@@ -118,7 +118,7 @@ class TensorAttack(EvasionAttack):
 
 
 class Candidates(Found):
-    """The images under attack: for each the candidate of lowest score so far, and which still stand.
+    """The images under attack: for each its candidate so far with a score, and which still stand.
 
     ``rows`` are the images that the search still works on, indices (M,) into the N it began with. An image has
     fallen when its score is below 0. Nothing here makes the host wait for the device but :meth:`drop_fallen`,
@@ -160,8 +160,10 @@ class Candidates(Found):
 
     @property
     def steps_between_looks(self) -> int:
-        """At what has fallen: a look makes the host wait for a GPU, and a random model vote."""
-        return 2 if self.x.device.type == "cpu" and not self._estimator.randomised else 5
+        """How many steps to go before :meth:`drop_fallen`: it makes a GPU's host wait, and a random model vote."""
+        if self._estimator.randomised:
+            return 5 * max(1, self._estimator.votes // self._estimator.eot)
+        return 2 if self.x.device.type == "cpu" else 5
 
     @property
     def best(self) -> Tensor:

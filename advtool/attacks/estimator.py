@@ -20,6 +20,8 @@ from advtool.perturbation import CLIP
 Array = TypeVar("Array", np.ndarray, Tensor)
 SURE, ENOUGH = 3.0, 20
 """Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
+UNSEEN = 3.0
+"""Votes more that count as for the image: what none of n draws shows may happen in 3 of n (the rule of three)."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""
 
@@ -159,8 +161,8 @@ class EOTClassifier(PyTorchClassifier):
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether the next votes will misclassify these images too, bool (N,), as far as as many votes now can tell.
 
-        Of the true class's probability less that of the strongest other, the mean over the votes must lie ``SURE``
-        standard errors of the difference between two such means below 0.
+        Of the true class's probability less that of the strongest other, the mean over the votes, with ``UNSEEN`` of
+        them for the image, must lie ``SURE`` standard errors of the difference between two such means below 0.
         """
         size = self._images_a_pass(self.votes)
         with torch.no_grad():
@@ -310,7 +312,7 @@ def _speak_against(votes: Tensor, y: Tensor) -> Tensor:
     shares = votes.exp()
     other = shares.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
     lead = _of(y, shares) - _of(other, shares)
-    return lead.mean(0) < -SURE * math.sqrt(2 / len(votes)) * lead.std(0)
+    return lead.mean(0) + UNSEEN / len(votes) < -SURE * math.sqrt(2 / len(votes)) * lead.std(0)
 
 
 def _of(classes: Tensor, shares: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ class PGD(TensorAttack):
 
     Of all the points on its way the one of lowest margin is returned: at no cost, since every gradient needs
     the forward pass that tells the margin. Images that have fallen are dropped now and then. Of a randomised
-    model only the last points of the starts compete: the luckiest of many noisy margins is no better point.
+    model only the last points of the starts compete, and those that surely fell: the luckiest of many noisy margins is
+    no better point.
 
     Args:
         estimator: the model under attack.

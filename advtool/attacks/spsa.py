@@ -73,7 +73,7 @@ class SPSA(TensorAttack):
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
             looks = step % found.steps_between_looks == 0
-            if looks or step == self.steps or not self.estimator.randomised:
+            if not self.estimator.randomised or step == self.steps or (looks and self.estimator.knows_what_fell):
                 found.spend(self.estimator.votes)
                 found.meet(x_adv, self.estimator.scores(x_adv), step)
             if looks:

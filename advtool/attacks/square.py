@@ -14,7 +14,8 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
 QUERIES_A_PROPOSAL = 50
 """Of those made so far, for each further proposal that is tried at once: while most squares are kept, few are."""
-ROUNDS_BETWEEN_LOOKS = 25
+ROUNDS_A_STEP = 5
+"""A round asks for one pass through the model, a gradient attack's step for a few."""
 FIRST_OUTLOOK = 8
 """After the budget divided by this, and at each doubling, the margins are noted that tell which images are in reach."""
 
@@ -74,7 +75,7 @@ class Square(TensorAttack):
             count = min(self.together, 1 + query // QUERIES_A_PROPOSAL, self.queries - query)
             self._try(self._proposals(x, found.best, query, count, generator), y, found, query)
             query += count
-            if turn % ROUNDS_BETWEEN_LOOKS == 0:
+            if turn % (ROUNDS_A_STEP * found.steps_between_looks) == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
