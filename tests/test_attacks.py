@@ -393,6 +393,14 @@ def test_searches_side_by_side_leave_the_best_of_each_image() -> None:
     assert found.queries.tolist() == [15, 11, 11], "five a search, and one to confirm the fall"
 
 
+def test_one_noisy_misclassification_drops_nothing() -> None:
+    random = estimator(always(1), randomness=Randomness.each_call)
+    found = Candidates(torch.zeros(2, 1, 1, 1), LABELS[:2], random)
+    found.update(torch.ones(2, 1, 1, 1), torch.tensor([-1.0, -1.0]), 1)
+    assert found.drop_fallen() is None
+    assert len(found.rows) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +43,7 @@ def model(model: nn.Module) -> str:
 
 def tensors(*values: Tensor) -> str:
     """A fingerprint of images and labels."""
-    return hashlib.sha256(b"".join(map(_bytes, values))).hexdigest()[:16]
+    return _fingerprint(map(_bytes, values))
 
 
 def image_ids(x: Tensor, y: Tensor) -> list[str]:
@@ -53,7 +54,7 @@ def image_ids(x: Tensor, y: Tensor) -> list[str]:
         y: labels (N,).
     """
     rows = zip(x.cpu().contiguous().numpy(), y.cpu().numpy(), strict=True)
-    return [hashlib.sha256(image.tobytes() + label.tobytes()).hexdigest()[:16] for image, label in rows]
+    return [_fingerprint((image.tobytes(), label.tobytes())) for image, label in rows]
 
 
 def searched_in(estimator: EOTClassifier) -> str:
@@ -90,6 +91,10 @@ def _source(cls: type) -> str:
         return inspect.getsource(cls)
     except (OSError, TypeError):  # typed into an interpreter, or compiled
         return cls.__qualname__
+
+
+def _fingerprint(contents: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
 
 
 def _bytes(tensor: Tensor) -> bytes:
