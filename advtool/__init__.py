@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from advtool.attacks.estimator import EOTClassifier as EOTClassifier
+    from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
     from advtool.evaluation.comparison import compare as compare
     from advtool.evaluation.evaluator import evaluate as evaluate
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "PNIL": "advtool.models.noise",
-    "EOTClassifier": "advtool.attacks.estimator",
+    "EOTClassifier": "advtool.attacks.art_classifier",
     "InputError": "advtool.errors",
     "compare": "advtool.evaluation.comparison",
     "evaluate": "advtool.evaluation.evaluator",

@@ -2,6 +2,7 @@
 
 import inspect
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,6 @@ class QuickConv2d(nn.Conv2d):
     has no state of its own, so an ``nn.Conv2d`` becomes one by assigning its class. Where nothing is gained, for
     other types than float32 and float64, other devices, groups and dilation it is ``nn.Conv2d``.
     """
-
-    _memo: "list[Any]" = []  # no tuple: those are taken for settings when a model is fingerprinted
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._pays_for(x):
@@ -39,10 +38,10 @@ class QuickConv2d(nn.Conv2d):
         if weight.requires_grad:
             return block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
         # Not by the tensor's version: fused optimisers change the values and not the version.
-        if not self._memo or self._memo[0].dtype != weight.dtype or not torch.equal(self._memo[0], weight):
-            made = block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
-            self._memo = [weight.clone(), made]
-        kernels: Kernels = self._memo[1]
+        known, kernels = _MADE.get(self, (None, None))
+        if known is None or kernels is None or known.dtype != weight.dtype or not torch.equal(known, weight):
+            kernels = block_kernels(weight, self.stride[0], int(self.padding[0]), self.block)
+            _MADE[self] = weight.clone(), kernels
         return kernels
 
     def _pays_for(self, x: Tensor) -> bool:
@@ -61,6 +60,10 @@ class Kernels(NamedTuple):
     """outputs from block to block"""
     block: int
     """the side b of a block"""
+
+
+_MADE: "WeakKeyDictionary[QuickConv2d, tuple[Tensor, Kernels]]" = WeakKeyDictionary()
+"""Each layer's kernels and the weight that they were made of; in the layer itself they would look like its state."""
 
 
 def block_side(channels: int, kernel: int, stride: int) -> int:

@@ -26,3 +26,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     words = ("allocate memory", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)
+
+
+def reason(error: BaseException) -> str:
+    """What an error of code that is not ours says, in one line: its first, or of TorchScript its last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if "TorchScript" in str(error) else lines[0]

@@ -132,11 +132,53 @@ class Score(_Record):
         return self.model_dump(mode="json", by_alias=True)
 
 
+class Check(_Record):
+    """What is understood of a model and its data before anything is attacked. ``to_dict`` is the JSON document."""
+
+    schema_name: Literal["advtool.check/1"] = Field(default="advtool.check/1", alias="schema")
+    checkpoint: dict[str, Any] | None
+    model: dict[str, Any]
+    dataset: DatasetInfo
+    threat_model: ThreatModel
+    eot: int
+    votes: int
+    classes: int
+    input_shape: tuple[int, ...]
+    """(C, H, W)"""
+    pixel_range: tuple[float, float]
+    """of the images"""
+    parameters: int
+    """numbers in the model's weights"""
+    randomness: str
+    """how the outputs of identical calls vary: none, each image, each call"""
+    state: list[str]
+    """buffers and attributes that the model's own calls change"""
+    no_gradient: str | None
+    """why autograd finds no gradient; None where it finds one"""
+    images_a_pass: int
+    seconds: float
+    """that the attacks take at most, about"""
+    clean: CleanAccuracy
+    """of the first images, at most 100"""
+    chance: float
+    """the accuracy of guessing"""
+    better_than_chance: bool
+    cause: str | None
+    """a likely mistake, without which the model would be better than guessing"""
+    environment: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain Python data, ready for :func:`json.dumps`."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
 class Evaluation(_Record):
     """One run's answer. ``to_dict`` is the JSON document of the command line."""
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
+    """where it comes from, ``spec`` as the user wrote it, and its ``fingerprint``"""
     dataset: DatasetInfo
     threat_model: ThreatModel
     seed: int

@@ -13,10 +13,10 @@ import advtool
 from advtool.attacks.apgd import APGD, checkpoints, difference_of_logits_ratio
 from advtool.attacks.apgd_targeted import TargetedAPGD, targeted_difference_of_logits_ratio
 from advtool.attacks.base import no_report
-from advtool.attacks.estimator import EOTClassifier, Randomness
 from advtool.attacks.registry import build, parse
 from advtool.errors import InputError
 from advtool.perturbation import random_start
+from advtool.target.target import Randomness, Target
 from tests.models import Linear, mlp
 from tests.test_known_answers import EPS, problem
 
@@ -122,7 +122,7 @@ class Scripted(nn.Module):
         return torch.stack((-lost, torch.zeros_like(lost)), 1)
 
 
-def algorithm_1(target: EOTClassifier, start: Tensor, x: Tensor, y: Tensor, *, eps: float, steps: int) -> Tensor:
+def algorithm_1(target: Target, start: Tensor, x: Tensor, y: Tensor, *, eps: float, steps: int) -> Tensor:
     """``x_max`` of Algorithm 1 with cross entropy from ``x(0) = start``, decided image by image.
 
     A checkpoint is held as soon as ``x(w_j)`` is known, and condition 2 from the second on: so it is in the
@@ -166,7 +166,7 @@ def into_the_ball(z: Tensor, x: Tensor, eps: float) -> Tensor:
     return torch.maximum(torch.minimum(z, x + eps), x - eps).clamp(0, 1)
 
 
-def objective(target: EOTClassifier, x: Tensor, y: Tensor) -> tuple[list[float], Tensor]:
+def objective(target: Target, x: Tensor, y: Tensor) -> tuple[list[float], Tensor]:
     scores, gradient = target.scores_and_gradient(x, y)
     return nn.functional.cross_entropy(scores, y, reduction="none").tolist(), gradient.clone()
 
@@ -175,7 +175,7 @@ def objective(target: EOTClassifier, x: Tensor, y: Tensor) -> tuple[list[float],
 def test_apgd_is_algorithm_1(steps: int) -> None:
     """Declared random, though it is not: then no image is dropped, and the best point of the loss is returned."""
     model = Scripted(100, steps + 2)
-    target = EOTClassifier(model, input_shape=SHAPE, classes=2, randomness=Randomness.each_image)
+    target = Target(model, input_shape=SHAPE, classes=2, randomness=Randomness.each_image)
     x, y = torch.rand(100, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.zeros(100, dtype=torch.long)
     found = APGD(target, eps=0.2, steps=steps).search(x, y, torch.Generator().manual_seed(5), no_report)
     assert model.called == steps + 2
@@ -220,7 +220,7 @@ def test_targets_are_the_likeliest_other_classes() -> None:
     """The border to the second likeliest class is out of reach, that to the third is not: one target is too few."""
     weight = torch.tensor([[0.0], [0.0], [-1.0], [0.0]])
     model = Linear(weight, torch.tensor([0.5, 0.4, 0.85, -5.0])).requires_grad_(False)
-    target = EOTClassifier(model, input_shape=(1, 1, 1), classes=4)
+    target = Target(model, input_shape=(1, 1, 1), classes=4)
     x, y = torch.full((1, 1, 1, 1), 0.5), torch.tensor([0])
     for targets, broken in ((1, False), (2, True), (3, True)):
         attack = TargetedAPGD(target, eps=0.2, steps=10, targets=targets)
@@ -229,7 +229,7 @@ def test_targets_are_the_likeliest_other_classes() -> None:
 
 
 def test_there_are_no_more_targets_than_other_classes() -> None:
-    target = EOTClassifier(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
+    target = Target(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
     assert TargetedAPGD(target, eps=0.1).parameters() == {"steps": 100, "targets": 2, "finalists": None, "eot": 1}
 
 
@@ -259,6 +259,6 @@ def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
     ],
 )
 def test_bad_parameters_are_refused_in_words(text: str, words: str) -> None:
-    target = EOTClassifier(mlp(SHAPE).requires_grad_(False), input_shape=SHAPE, classes=4)
+    target = Target(mlp(SHAPE).requires_grad_(False), input_shape=SHAPE, classes=4)
     with pytest.raises(InputError, match=words):
         build(parse([text])[0], target, eps=0.1, defaults={})

@@ -22,12 +22,13 @@ GROUND = {
     "errors",
 }
 MAY_IMPORT = {
-    "cli": {"cli", "reproduce", "report", "training", "evaluation", "attacks", "models"},
-    "reproduce": {"reproduce", "report", "training", "evaluation", "attacks", "models"},
+    "cli": {"cli", "reproduce", "report", "training", "evaluation", "attacks", "target", "models"},
+    "reproduce": {"reproduce", "report", "training", "evaluation", "attacks", "target", "models"},
     "report": {"report"},
     "training": {"training", "models"},
-    "evaluation": {"evaluation", "attacks"},
-    "attacks": {"attacks"},
+    "evaluation": {"evaluation", "attacks", "target"},
+    "attacks": {"attacks", "target"},
+    "target": {"target", "models"},
     "models": {"models"},
     **{room: set() for room in GROUND},
 }

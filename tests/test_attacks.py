@@ -12,20 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import Candidates, Found, TensorAttack, no_report
-from advtool.attacks.estimator import EOTClassifier, Randomness, frozen, margin
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec, build, parse
 from advtool.errors import InputError
+from advtool.target.handling import frozen
+from advtool.target.scores import margin
+from advtool.target.target import Randomness, Target
 from tests.models import Linear, NoisyInput, mlp
 
 SHAPE = (1, 4, 4)
 
 
-def estimator(model: nn.Module | None = None, **options: object) -> EOTClassifier:
+def estimator(model: nn.Module | None = None, **options: object) -> Target:
     model = (model or mlp(SHAPE)).eval().requires_grad_(False)
-    return EOTClassifier(model, input_shape=SHAPE, classes=4, **options)
+    return Target(model, input_shape=SHAPE, classes=4, **options)
 
 
 def images(count: int = 12, seed: int = 0) -> Tensor:
@@ -51,9 +54,7 @@ TEXTS = (
 """Every attack of ours, short."""
 
 
-def attack(
-    text: str, target: EOTClassifier, eps: float, *, surrogate: EOTClassifier | None = None, **more: object
-) -> TensorAttack:
+def attack(text: str, target: Target, eps: float, *, surrogate: Target | None = None, **more: object) -> TensorAttack:
     """The attack as it is written; ``transfer`` comes from a network of other weights if none is given."""
     (spec,) = parse([text], surrogate=True)
     other = surrogate or estimator(mlp(SHAPE, seed=7))
@@ -180,7 +181,7 @@ def test_one_pixel_and_two_or_three_classes_are_enough(text: str, classes: int) 
     """A single image of one grey pixel, 0.05 from the border of its class, in reach of eps 0.1."""
     weight = torch.tensor([[1.0], [0.0], [0.0]])[:classes]
     model = Linear(weight, torch.tensor([-0.5, 0.0, -9.0])[:classes])
-    target = EOTClassifier(model.requires_grad_(False), input_shape=(1, 1, 1), classes=classes)
+    target = Target(model.requires_grad_(False), input_shape=(1, 1, 1), classes=classes)
     x, y = torch.full((1, 1, 1, 1), 0.55), torch.tensor([0])
     found = search(attack(text, target, 0.1, surrogate=target), x, y)
     assert target.scores(found.x).argmax(1) != y
@@ -190,7 +191,7 @@ def test_one_pixel_and_two_or_three_classes_are_enough(text: str, classes: int) 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("shape", [(3, 2, 5), (1, 5, 2), (2, 1, 6)])
 def test_images_need_not_be_square_nor_grey(text: str, shape: tuple[int, int, int]) -> None:
-    target = EOTClassifier(mlp(shape, 3).requires_grad_(False), input_shape=shape, classes=3)
+    target = Target(mlp(shape, 3).requires_grad_(False), input_shape=shape, classes=3)
     x = torch.rand(7, *shape, generator=torch.Generator().manual_seed(0))
     y = target.scores(x).argmax(1)
     found = search(attack(text, target, 0.5, surrogate=target), x, y)
@@ -238,7 +239,7 @@ def test_without_labels_the_models_own_predictions_are_attacked() -> None:
 
 def test_fgsm_is_its_formula() -> None:
     weight = torch.tensor([[1.0, -2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]])
-    target = EOTClassifier(Linear(weight, torch.zeros(2)).requires_grad_(False), input_shape=(1, 2, 2), classes=2)
+    target = Target(Linear(weight, torch.zeros(2)).requires_grad_(False), input_shape=(1, 2, 2), classes=2)
     x = torch.full((1, 1, 2, 2), 0.5)
     found = FGSM(target, eps=0.1).generate(x, torch.tensor([0]))
     torch.testing.assert_close(found.flatten(), torch.tensor([0.4, 0.6, 0.5, 0.4]))
@@ -256,7 +257,7 @@ def test_arts_pgd_on_our_estimator_equals_arts_pgd_on_its_own() -> None:
     y = torch.arange(50) % 4
     options = {"eps": 0.2, "eps_step": 0.02, "max_iter": 10, "verbose": False}
     theirs = ProjectedGradientDescentPyTorch(art_classifier(model), **options).generate(x.numpy(), y.numpy())
-    ours = ProjectedGradientDescentPyTorch(estimator(model), **options).generate(x.numpy(), y.numpy())
+    ours = ProjectedGradientDescentPyTorch(EOTClassifier(estimator(model)), **options).generate(x.numpy(), y.numpy())
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -264,7 +265,9 @@ def test_the_gradient_is_the_sum_where_arts_is_the_mean() -> None:
     model, x = mlp(SHAPE), images(7)
     y = np.eye(4, dtype=np.float32)[np.arange(7) % 4]
     theirs = art_classifier(model).loss_gradient(x.numpy(), y)
-    np.testing.assert_allclose(estimator(model).loss_gradient(x.numpy(), y), 7 * theirs, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        EOTClassifier(estimator(model)).loss_gradient(x.numpy(), y), 7 * theirs, rtol=1e-5, atol=1e-7
+    )
 
 
 def test_no_parameter_gradient_is_filled_and_the_model_is_left_as_it_was() -> None:
@@ -272,7 +275,7 @@ def test_no_parameter_gradient_is_filled_and_the_model_is_left_as_it_was() -> No
     model[3].weight.requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with frozen(model):
-        target = EOTClassifier(model, input_shape=SHAPE, classes=4)
+        target = Target(model, input_shape=SHAPE, classes=4)
         assert not model[2].training
         PGD(target, eps=0.1, steps=3).generate(images(), torch.arange(12) % 4)
     assert all(module.training for module in model.modules())

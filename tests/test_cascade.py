@@ -14,7 +14,7 @@ from advtool.attacks.base import Found
 from advtool.attacks.registry import LONG_SQUARE, SUITES, Scope, parse
 from advtool.attacks.square import Square
 from advtool.errors import InputError
-from advtool.evaluation import batching
+from advtool.evaluation import sharding
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import DIAGNOSED, probed
 from advtool.evaluation.statistics import wilson_interval
@@ -42,7 +42,7 @@ COUNTS = ["survivors_in", "survivors_out"]
 @pytest.fixture(autouse=True)
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES, "audit", SHORT)
-    monkeypatch.setitem(batching.IMAGES_A_SHARD, "cpu", 100)
+    monkeypatch.setitem(sharding.IMAGES_A_SHARD, "cpu", 100)
 
 
 def audit(folder: Path | None = None, images: int = IMAGES, **changes: Any) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def test_the_real_suite_conforms_to_the_contract(monkeypatch: pytest.MonkeyPatch
 def check_document(document: dict[str, Any]) -> None:
     """Against "JSON of ``advtool eval``", times left out."""
     assert set(document) == {
-        "schema", "checkpoint", "dataset", "threat_model", "seed", "eot", "votes", "clean", "attacks",
+        "schema", "checkpoint", "model", "dataset", "threat_model", "seed", "eot", "votes", "clean", "attacks",
         "effective_robustness", "worst_case", "warnings", "environment",
     }  # fmt: skip
     assert document["schema"] == "advtool.eval/1"

@@ -35,7 +35,7 @@ def test_json_is_the_contracts_document(evaluate: Command) -> None:
     done = evaluate("eval", *FAST, "--format", "json")
     document = json.loads(done.stdout)
     assert list(document) == [
-        "schema", "checkpoint", "dataset", "threat_model", "seed", "eot", "votes", "clean", "attacks",
+        "schema", "checkpoint", "model", "dataset", "threat_model", "seed", "eot", "votes", "clean", "attacks",
         "effective_robustness", "worst_case", "warnings", "environment",
     ]  # fmt: skip
     assert document["schema"] == "advtool.eval/1"

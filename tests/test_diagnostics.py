@@ -5,22 +5,27 @@ from typing import Any
 
 import pytest
 
-from advtool.attacks.estimator import Randomness
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
 from advtool.evaluation.diagnostics.evidence import Evidence
-from advtool.evaluation.inspection import Inspection
 from advtool.results import Finding
+from advtool.target.facts import Facts, Needs
+from advtool.target.inspection import Inspection
+from advtool.target.target import Autograd, Randomness
 
-HONEST = Inspection(
+HONEST = Inspection(ends_ignored=False, saturated=0.25, vanishing=0.125, blind=0.0, undefined=0.0)
+PLAIN = Facts(
+    classes=10,
+    randomness=Randomness.none,
+    autograd=Autograd.grad,
+    no_gradient_because=None,
+    needs=Needs(),
+    moving=[],
+    bytes_an_image=1000,
     train_mode=False,
     batch_dependent=False,
     probabilities=False,
     differentiates=False,
-    no_gradient=False,
-    ends_ignored=False,
-    saturated=0.25,
-    vanishing=0.125,
 )
 N = 2000
 K = 14
@@ -44,8 +49,8 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "most_of_a_class": n // 10,
         "worst_case": left,
         "in_cascade": True,
+        "facts": PLAIN,
         "inspection": HONEST,
-        "randomness": Randomness.none,
         "eot": 1,
         "votes": 1,
         "span": (0.0, 1.0),
@@ -264,21 +269,41 @@ def test_of_two_classes_half_may_survive_half_the_range() -> None:
 @pytest.mark.parametrize(
     ("fact", "code"),
     [
-        ("train_mode", "train-mode"),
-        ("batch_dependent", "batch-dependent"),
-        ("probabilities", "probabilities"),
-        ("differentiates", "gradient-in-forward"),
-        ("no_gradient", "no-gradient"),
-        ("ends_ignored", "ends-ignored"),
+        ({"train_mode": True}, "train-mode"),
+        ({"batch_dependent": True}, "batch-dependent"),
+        ({"probabilities": True}, "probabilities"),
+        ({"differentiates": True}, "gradient-in-forward"),
+        ({"moving": ["seen"]}, "keeps-state"),
     ],
 )
-def test_a_fact_is_told(fact: str, code: str) -> None:
-    facts = Inspection(**{**vars(HONEST), fact: True})
-    assert only(findings(evidence(inspection=facts)), code).kind == "setup"
+def test_a_fact_is_told(fact: dict[str, Any], code: str) -> None:
+    assert only(findings(evidence(facts=PLAIN.model_copy(update=fact))), code).kind == "setup"
+
+
+def test_ends_without_gradient_are_told() -> None:
+    found = findings(evidence(inspection=HONEST.model_copy(update={"ends_ignored": True})))
+    assert only(found, "ends-ignored").kind == "setup"
+
+
+@pytest.mark.parametrize(
+    ("facts", "inspection", "code", "kind"),
+    [
+        ({"autograd": Autograd.none, "no_gradient_because": "cut"}, {"blind": 1.0}, "no-gradient", "masking"),
+        ({}, {"blind": 0.95}, "zero-gradient", "masking"),
+        ({}, {"blind": 1.0, "undefined": 1.0}, "undefined-gradient", "masking"),
+        ({}, {"undefined": 0.1}, "undefined-gradient", "strength"),
+    ],
+)
+def test_a_lost_gradient_is_told(facts: dict[str, Any], inspection: dict[str, Any], code: str, kind: str) -> None:
+    given = evidence(facts=PLAIN.model_copy(update=facts), inspection=HONEST.model_copy(update=inspection))
+    assert only(findings(given), code).kind == kind
 
 
 def test_counts_of_zero_gradients_and_saturated_outputs_are_no_warning_by_themselves() -> None:
-    assert findings(evidence(inspection=Inspection(**{**vars(HONEST), "saturated": 1.0, "vanishing": 1.0}))) == []
+    assert (
+        findings(evidence(inspection=HONEST.model_copy(update={"saturated": 1.0, "vanishing": 1.0, "blind": 0.5})))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,7 +317,7 @@ def test_counts_of_zero_gradients_and_saturated_outputs_are_no_warning_by_themse
     ],
 )
 def test_randomness_is_told(randomness: Randomness, eot: int, votes: int, codes: list[str]) -> None:
-    found = findings(evidence(randomness=randomness, eot=eot, votes=votes))
+    found = findings(evidence(facts=PLAIN.model_copy(update={"randomness": randomness}), eot=eot, votes=votes))
     assert [finding.code for finding in found] == codes
 
 

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
-from advtool.attacks.estimator import EOTClassifier, margin
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_margin import negative_margin
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.attacks.registry import parse
 from advtool.errors import InputError
 from advtool.perturbation import ball, project
+from advtool.target.scores import margin, negative_margin
+from advtool.target.target import Target
 from tests.models import Linear
 from tests.test_known_answers import EPS, SHAPE, problem
 
@@ -98,7 +98,7 @@ def test_rounding_stops_the_gradient_alone() -> None:
 
 def test_pgd_stays_where_it_started_behind_rounding() -> None:
     model, x, y, _ = problem(classes=2, seed=0, count=50)
-    target = EOTClassifier(Rounded(model).requires_grad_(False), input_shape=SHAPE, classes=2)
+    target = Target(Rounded(model).requires_grad_(False), input_shape=SHAPE, classes=2)
     found = PGD(target, eps=EPS, steps=5).search(x, y, torch.Generator().manual_seed(0), no_report)
     assert (found.step == 0).all()
 
@@ -136,7 +136,7 @@ def test_the_smoothed_gradient_of_a_sine_is_damped_as_it_should_be(k: float, dev
         loss = staticmethod(lambda logits, _: logits[:, 0])
 
     copies, samples = 2000, 20
-    target = EOTClassifier(Sine(k), input_shape=(1, 2, 4), classes=2, batch_size=copies)
+    target = Target(Sine(k), input_shape=(1, 2, 4), classes=2, batch_size=copies)
     image = torch.linspace(0.1, 0.9, 8).view(1, 1, 2, 4)
     x, y = image.expand(copies, -1, -1, -1), torch.zeros(copies, dtype=torch.long)
     attack = OfTheFirstLogit(target, eps=0.3, samples=samples, deviation=deviation)
@@ -196,7 +196,7 @@ def slope_through(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tens
         def forward(self, x: Tensor) -> Tensor:
             return function(3 * x.flatten(1))
 
-    target = EOTClassifier(Of(), input_shape=(1, 2, 2), classes=4)
+    target = Target(Of(), input_shape=(1, 2, 2), classes=4)
     return Asked(target, eps=0.1).slope(x, torch.zeros(len(x), dtype=torch.long), torch.Generator())
 
 

@@ -13,13 +13,13 @@ from torch.func import functional_call
 
 import advtool
 from advtool import checkpoints, models
-from advtool.attacks.estimator import Randomness
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
-from advtool.evaluation import probe
 from advtool.models.noise import PNIL, maps, noise_levels, with_pnil
 from advtool.report import pnil_plot
 from advtool.results import ThreatModel
+from advtool.target import probing
+from advtool.target.target import Randomness
 
 MNIST = (1, 28, 28)
 CIFAR = (3, 32, 32)
@@ -209,7 +209,7 @@ def test_places_that_cannot_be_are_refused(model: nn.Module, at: list[str], mess
 
 def test_the_evaluator_sees_that_each_image_has_noise_of_its_own() -> None:
     model = models.build(architecture(pnil=[""])).eval()
-    assert probe.randomness(model, picture((8, *MNIST))) is Randomness.each_image
+    assert probing.randomness(model, picture((8, *MNIST))) is Randomness.each_image
 
 
 # Checkpoints

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import Candidates
-from advtool.attacks.estimator import EOTClassifier, Randomness, predictions
+from advtool.target.scores import predictions
+from advtool.target.target import Randomness, Target
 from tests.models import Linear, NoisyInput
 
 SHAPE = (1, 1, 2)
@@ -18,8 +19,8 @@ def noisy(scale: float, sharpness: float = 20.0, *, once_a_call: bool = False) -
     return NoisyInput(Linear(sharpness * WEIGHT, torch.zeros(2)), scale, once_a_call=once_a_call).requires_grad_(False)
 
 
-def target(model: nn.Module, votes: int, randomness: Randomness = Randomness.each_image) -> EOTClassifier:
-    return EOTClassifier(model, input_shape=SHAPE, classes=2, votes=votes, randomness=randomness)
+def target(model: nn.Module, votes: int, randomness: Randomness = Randomness.each_image) -> Target:
+    return Target(model, input_shape=SHAPE, classes=2, votes=votes, randomness=randomness)
 
 
 def pairs(leads: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def test_few_votes_prove_nothing() -> None:
 def test_the_strongest_other_class_is_the_one_that_counts() -> None:
     """Three classes and no noise to speak of: the true one is second, first, second."""
     model = NoisyInput(Linear(torch.eye(3), torch.zeros(3)), 1e-6).requires_grad_(False)
-    classifier = EOTClassifier(model, input_shape=(1, 1, 3), classes=3, votes=20, randomness=Randomness.each_image)
+    classifier = Target(model, input_shape=(1, 1, 3), classes=3, votes=20, randomness=Randomness.each_image)
     x = torch.tensor([[0.5, 0.0, 0.9], [0.5, 0.4, 0.3], [0.5, 0.9, 0.0]]).view(3, 1, 1, 3)
     assert classifier.surely_wrong(x, torch.zeros(3, dtype=torch.long)).tolist() == [True, False, True]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from advtool.attacks.rewriting import rewritten
-from advtool.attacks.search_form import search_form
 from advtool.models.resnet11 import ResNet11
+from advtool.target.rewriting import rewritten
+from advtool.target.search_form import search_form
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ import torch
 
 import advtool
 from advtool.errors import InputError
-from advtool.evaluation import batching
+from advtool.evaluation import sharding
 from advtool.evaluation.observer import Observer
 from tests.conftest import Command
 from tests.models import NoisyInput, mlp
@@ -31,7 +31,7 @@ class Listener(Observer):
 
 @pytest.fixture
 def shards_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(batching.IMAGES_A_SHARD, "cpu", 100)
+    monkeypatch.setitem(sharding.IMAGES_A_SHARD, "cpu", 100)
 
 
 def evaluate(folder: Path | None, **changes: Any) -> tuple[dict[str, Any], list[str]]:
@@ -101,7 +101,7 @@ def test_a_changed_configuration_is_refused_with_the_difference(
 def test_other_weights_and_other_images_are_refused(tmp_path: Path) -> None:
     x, y = labelled(mlp(), 20)
     advtool.evaluate(mlp(), x, y, attacks=["fgsm"], run_dir=tmp_path)
-    with pytest.raises(InputError, match="model: there"):
+    with pytest.raises(InputError, match="run of another model"):
         advtool.evaluate(mlp(seed=1), x, y, attacks=["fgsm"], run_dir=tmp_path)
     with pytest.raises(InputError, match="images: there"):
         advtool.evaluate(mlp(), x.flip(0), y, attacks=["fgsm"], run_dir=tmp_path)
@@ -111,7 +111,7 @@ def test_another_attribute_of_a_module_is_another_model(tmp_path: Path) -> None:
     """The noise's scale is in no state dict, and still decides the answer."""
     x, y = labelled(mlp(), 20)
     advtool.evaluate(NoisyInput(mlp(), 0.1), x, y, attacks=["fgsm"], run_dir=tmp_path)
-    with pytest.raises(InputError, match="model: there"):
+    with pytest.raises(InputError, match="run of another model"):
         advtool.evaluate(NoisyInput(mlp(), 0.2), x, y, attacks=["fgsm"], run_dir=tmp_path)
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.search_form import search_form
 from advtool.convolution import QuickConv2d
 from advtool.data import first_images, load, to_float
 from advtool.models.noise import with_pnil
+from advtool.target.search_form import search_form
 from tests.models import NoisyInput, mlp
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -164,7 +164,7 @@ def test_what_only_the_search_form_misclassifies_counts_for_nothing(monkeypatch:
     model = mlp(SHAPE)
     wrong = copy.deepcopy(model)
     wrong[-1].weight.data.neg_()
-    monkeypatch.setattr("advtool.evaluation.subject.search_form", lambda *_: wrong)
+    monkeypatch.setattr("advtool.target.making.search_form", lambda *_: wrong)
     x = images(20)
     y = model(x).argmax(1)
     result = advtool.evaluate(model, x, y, eps=1e-4, attacks=["pgd", "apgd", "square(queries=20)", "spsa(steps=3)"])

@@ -8,15 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from advtool import evaluate, seeding
-from advtool.attacks.affine_start import AffineStart, affine_start
-from advtool.attacks.estimator import EOTClassifier, frozen, margin
-from advtool.attacks.search_form import search_form
 from advtool.attacks.spsa import SPSA
 from advtool.errors import InputError
 from advtool.models.cnn import CNN
 from advtool.models.lenet import LeNet
 from advtool.models.noise import with_pnil
 from advtool.models.resnet11 import ResNet11
+from advtool.target.affine_start import AffineStart, affine_start
+from advtool.target.handling import frozen
+from advtool.target.scores import margin
+from advtool.target.search_form import search_form
+from advtool.target.target import Target
 from tests.models import NoisyInput, mlp
 
 CPU = torch.device("cpu")
@@ -90,10 +92,11 @@ class Remembering(nn.Module):
         return self.inner(x)  # type: ignore[no-any-return]
 
 
-def with_start(model: nn.Module, x: Tensor, batch_size: int = 1024) -> EOTClassifier:
-    return EOTClassifier(
+def with_start(model: nn.Module, x: Tensor, batch_size: int = 1024) -> Target:
+    form = search_form(model, x)
+    return Target(
         model,
-        search_form=(form := search_form(model, x)),
+        find_form=lambda: form,
         find_start=partial(affine_start, model, form, x),
         input_shape=tuple(x.shape[1:]),
         classes=4,
@@ -213,7 +216,7 @@ class Watching(nn.Module):
 
 def test_no_point_lies_outside_the_clip_range() -> None:
     with frozen(Watching()) as model:
-        estimator = EOTClassifier(model, input_shape=GRAY, classes=4)
+        estimator = Target(model, input_shape=GRAY, classes=4)
         SPSA(estimator, eps=0.3, steps=3, samples=8, delta=0.2).generate(images())
     assert (model.least, model.most) == (0.0, 1.0)
 
@@ -221,4 +224,4 @@ def test_no_point_lies_outside_the_clip_range() -> None:
 def test_points_wider_apart_than_the_clip_range_are_refused() -> None:
     model = CNN(GRAY, 4).eval()
     with pytest.raises(InputError, match=r"delta=0\.6 must be at most 0\.5"):
-        SPSA(EOTClassifier(model, input_shape=GRAY, classes=4), eps=0.1, delta=0.6)
+        SPSA(Target(model, input_shape=GRAY, classes=4), eps=0.1, delta=0.6)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import SHORT_SQUARE, build, parse
 from advtool.attacks.square import Square, _windows
 from advtool.errors import InputError
+from advtool.target.target import Target
 from tests.models import mlp
 from tests.test_known_answers import EPS, problem
 
@@ -20,7 +20,7 @@ PAPERS = {0: 1, 10: 2, 50: 4, 200: 8, 500: 16, 1000: 32, 2000: 64, 4000: 128, 60
 
 
 def square(shape: tuple[int, int, int] = (1, 28, 28), **options: object) -> Square:
-    return Square(EOTClassifier(mlp(shape), input_shape=shape, classes=4), **{"eps": 0.1, **options})
+    return Square(Target(mlp(shape), input_shape=shape, classes=4), **{"eps": 0.1, **options})
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (32, 32), (4, 4), (1, 1), (20, 30), (3, 40)])
@@ -104,7 +104,7 @@ def tried(queries: int = 60) -> tuple[Tensor, Tensor]:
             lead = 100 + x.flatten(1).sum(1)
             return torch.stack((lead, torch.zeros_like(lead)), 1)
 
-    target = EOTClassifier(Recorder(), input_shape=(3, 6, 8), classes=2)
+    target = Target(Recorder(), input_shape=(3, 6, 8), classes=2)
     x = torch.rand(10, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     Square(target, eps=0.3, queries=queries).search(
         x, torch.zeros(10, dtype=torch.long), torch.Generator().manual_seed(1), no_report

@@ -1,1 +1,1 @@
-"""Attacks as ART ``EvasionAttack``s, and the ART estimator they run on."""
+"""Attacks as ART ``EvasionAttack``s, and the target as ART sees it."""

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier, Loss, margin, per_image_cross_entropy
 from advtool.errors import InputError, near_match
 from advtool.perturbation import project, random_start
+from advtool.target.scores import Loss, margin, per_image_cross_entropy
+from advtool.target.target import Target
 
 MOMENTUM = 0.75
 RISING = 0.75
@@ -35,7 +36,7 @@ class APGD(TensorAttack):
     """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         loss: ``ce``, cross entropy, or ``dlr``, the difference of logits ratio.
         steps: gradient steps a start.
@@ -47,7 +48,7 @@ class APGD(TensorAttack):
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         loss: str = "ce",
@@ -55,7 +56,7 @@ class APGD(TensorAttack):
         restarts: int = 1,
         eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         if loss not in LOSSES:
             raise InputError(f"apgd: no loss '{loss}'{near_match(loss, LOSSES)}")
         self.loss = loss
@@ -67,7 +68,7 @@ class APGD(TensorAttack):
         return self.restarts * self.steps * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         for first, beside, images in found.rounds(self.restarts, self.eot):
             part = (first, self.restarts)
             self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
@@ -106,12 +107,12 @@ class APGD(TensorAttack):
                 report(part[0] * self.steps + step, part[1] * self.steps, len(at.y))
                 if len(at.y) == 0:
                     return
-        if self.estimator.randomised:
-            found.spend(self.estimator.votes)
-            found.meet(at.best, self.estimator.scores(at.best), (part[0] + 1) * self.steps)
+        if self.target.randomised:
+            found.spend(self.target.votes)
+            found.meet(at.best, self.target.scores(at.best), (part[0] + 1) * self.steps)
 
     def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-        scores, gradient = self.estimator.scores_and_gradient(x, goal, loss, eot=self.eot)
+        scores, gradient = self.target.scores_and_gradient(x, goal, loss, eot=self.eot)
         return loss(scores, goal), scores, gradient
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from advtool.attacks.apgd import APGD
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier
+from advtool.target.target import Target
 
 
 def targeted_difference_of_logits_ratio(logits: Tensor, goal: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class TargetedAPGD(TensorAttack):
     """:class:`APGD` on the targeted ratio, for the classes that come nearest on the clean image.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         steps: gradient steps for each target.
         targets: classes tried, the likeliest first; at most all others.
@@ -38,7 +38,7 @@ class TargetedAPGD(TensorAttack):
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         steps: int = 100,
@@ -46,9 +46,9 @@ class TargetedAPGD(TensorAttack):
         finalists: int | None = None,
         eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         self.steps = positive_integer("apgd-targeted", "steps", steps)
-        self.targets = min(positive_integer("apgd-targeted", "targets", targets), estimator.nb_classes - 1)
+        self.targets = min(positive_integer("apgd-targeted", "targets", targets), self.target.classes - 1)
         self.finalists = None if finalists is None else positive_integer("apgd-targeted", "finalists", finalists)
 
     @property
@@ -59,9 +59,9 @@ class TargetedAPGD(TensorAttack):
         return int(passes * self.eot)
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
-        found.spend(self.estimator.votes)
-        others = self.estimator.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
+        found = Candidates(x, y, self.target)
+        found.spend(self.target.votes)
+        others = self.target.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
         others = others[:, : self.targets]
         if self.finalists is not None and self.finalists < self.targets:
             scores = self._climb(max(1, self.steps // 5), x, y, others, found, generator, report)
@@ -80,7 +80,7 @@ class TargetedAPGD(TensorAttack):
         report: StepReport,
     ) -> Tensor:
         """A start towards each of the classes ``others`` (N, T); the lowest margin met on each way, (N, T)."""
-        apgd = APGD(self.estimator, eps=self.eps, steps=steps, eot=self.eot)
+        apgd = APGD(self.target, eps=self.eps, steps=steps, eot=self.eot)
         scores = torch.full(others.shape, torch.inf, device=x.device)
         count = others.shape[1]
         for first, beside, images in found.rounds(count, self.eot):

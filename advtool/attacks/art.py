@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import Found, StepReport, TensorAttack
-from advtool.attacks.estimator import EOTClassifier
 from advtool.errors import InputError, is_out_of_memory, near_match
 from advtool.perturbation import project
+from advtool.target.target import Target
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
 
@@ -23,22 +24,22 @@ UNKNOWN_QUERIES = 50_000
 
 
 class ArtAttack(TensorAttack):
-    """Runs an attack of ART on our estimator; what leaves the ball is projected back, and then verified.
+    """Runs an attack of ART on our target; what leaves the ball is projected back, and then verified.
 
     The radius, the norm and the step size (where the attack has one and none is given) come from the threat
     model; everything else is ART's default unless given.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         class_name: a class of ``art.attacks.evasion``.
         given: parameters of that class.
         eps: radius of the ball, a fraction of the pixel range.
     """
 
-    def __init__(self, estimator: EOTClassifier, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
-        super().__init__(estimator, eps=eps)
+    def __init__(self, target: Target, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
+        super().__init__(target, eps=eps)
         self.class_name, self.given = class_name, given
-        self._attack = _construct(art_class(class_name), class_name, estimator, eps, given)
+        self._attack = _construct(art_class(class_name), class_name, self.estimator, eps, given)
 
     @property
     def most_queries(self) -> int:
@@ -46,8 +47,8 @@ class ArtAttack(TensorAttack):
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
-        before = self.estimator.calls.forward
-        one_hot = np.eye(self.estimator.nb_classes, dtype=np.float32)[y.cpu().numpy()]
+        before = self.target.calls.forward
+        one_hot = np.eye(self.target.classes, dtype=np.float32)[y.cpu().numpy()]
         try:
             with _seeded_random_states(), redirect_stderr(io.StringIO()):  # nested attacks draw bars unasked
                 found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
@@ -56,7 +57,7 @@ class ArtAttack(TensorAttack):
                 raise
             raise InputError(f"art:{self.class_name} fails on this model: {type(error).__name__}: {error}") from error
         report(1, 1, len(x))
-        spent = (self.estimator.calls.forward - before) // len(x)  # ART tells no image's own
+        spent = (self.target.calls.forward - before) // len(x)  # ART tells no image's own
         candidates = project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
         return Found.at_once(candidates, step=1, queries=spent)
 

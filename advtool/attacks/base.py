@@ -11,8 +11,10 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from advtool.attacks.estimator import Array, EOTClassifier, like, margin
+from advtool.attacks.art_classifier import Array, EOTClassifier, like
 from advtool.errors import InputError
+from advtool.target.scores import margin
+from advtool.target.target import Target
 
 
 @dataclass
@@ -48,19 +50,23 @@ class TensorAttack(EvasionAttack):
     after the verifier has seen it, so a search may be cheap, lucky or stop early.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack, or ART's view of it.
         eps: radius of the ball, a fraction of the pixel range.
         eot: draws of a randomised model's noise that each gradient, or each evaluation of an attack without
-            gradients, averages over; None takes the estimator's.
+            gradients, averages over; None takes the target's.
     """
 
     one_step: ClassVar[bool] = False
+    follows_gradient: ClassVar[bool] = True
+    """it asks the model for gradients"""
     _estimator_requirements = (EOTClassifier,)
 
-    def __init__(self, estimator: EOTClassifier, *, eps: float, eot: int | None = None) -> None:
-        super().__init__(estimator=estimator)
+    def __init__(self, target: Target | EOTClassifier, *, eps: float, eot: int | None = None) -> None:
+        classifier = EOTClassifier(target) if isinstance(target, Target) else target
+        super().__init__(estimator=classifier)
+        self.target = classifier.target
         self.eps = eps
-        self.eot = positive_integer(type(self).__name__.lower(), "eot", estimator.eot if eot is None else eot)
+        self.eot = positive_integer(type(self).__name__.lower(), "eot", self.target.eot if eot is None else eot)
 
     @abstractmethod
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
@@ -85,9 +91,9 @@ class TensorAttack(EvasionAttack):
             kwargs: ignored; ART's callers pass their own.
         """
         del kwargs
-        device = self.estimator.device
+        device = self.target.device
         images = torch.as_tensor(x, dtype=torch.float32, device=device)
-        labels = self.estimator.scores(images) if y is None else torch.as_tensor(y, device=device)
+        labels = self.target.scores(images) if y is None else torch.as_tensor(y, device=device)
         indices = (labels.argmax(1) if labels.ndim == 2 else labels).long()
         if generator is None:
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
@@ -105,7 +111,7 @@ class TensorAttack(EvasionAttack):
 
     def noisy_margins(self, x: Tensor, y: Tensor) -> Tensor:
         """Margins (N,) by the search form, each the mean of ``eot`` draws."""
-        return self.mean_margins(lambda: self.estimator.search_logits(x), y)
+        return self.mean_margins(lambda: self.target.search_logits(x), y)
 
     def mean_margins(self, logits: Callable[[], Tensor], y: Tensor) -> Tensor:
         """The mean margins (N,) over ``eot`` calls of ``logits``, each one draw (N, classes)."""
@@ -124,20 +130,20 @@ class Candidates(Found):
     fallen when its score is below 0. Nothing here makes the host wait for the device but :meth:`drop_fallen`,
     which a search calls now and then; and since a changed batch shape costs new convolution plans, it drops
     only when at least a tenth can go. A randomised model's noisy score below 0 proves nothing: of these images only
-    those go that two sets of votes are sure of (:meth:`EOTClassifier.surely_wrong`).
+    those go that two sets of votes are sure of (:meth:`Target.surely_wrong`).
 
     Args:
         x: images (N, C, H, W).
         y: their labels (N,).
-        estimator: the model under attack.
+        target: the model under attack.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, estimator: EOTClassifier) -> None:
+    def __init__(self, x: Tensor, y: Tensor, target: Target) -> None:
         counts = torch.zeros(len(x), dtype=torch.long, device=x.device)
         super().__init__(x.clone(), counts, counts.clone())
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.rows = torch.arange(len(x), device=x.device)
-        self._y, self._estimator = y, estimator
+        self._y, self._target = y, target
 
     def update(self, x: Tensor, score: Tensor, step: int | Tensor) -> None:
         """Keep ``x`` (M, C, H, W) where its ``score`` (M,) is lower than the best so far; NaN never is."""
@@ -154,15 +160,15 @@ class Candidates(Found):
         Of all points met the one of lowest margin counts; of a randomised model the last: the luckiest of many noisy
         margins is no better point.
         """
-        if self._estimator.randomised:
+        if self._target.randomised:
             self.score[self._slice] = math.inf
         self.update(x, margin(scores, self._y[self._slice]), step)
 
     @property
     def steps_between_looks(self) -> int:
         """How many steps to go before :meth:`drop_fallen`: it makes a GPU's host wait, and a random model vote."""
-        if self._estimator.randomised:
-            return 5 * max(1, self._estimator.votes // self._estimator.eot)
+        if self._target.randomised:
+            return 5 * max(1, self._target.votes // self._target.eot)
         return 2 if self.x.device.type == "cpu" else 5
 
     @property
@@ -184,7 +190,7 @@ class Candidates(Found):
 
         None goes that fell in the search form's rounding, or in a random model's noise alone: the model is asked first.
         """
-        if not self._estimator.knows_what_fell:
+        if not self._target.knows_what_fell:
             return None
         fallen = self.score[self.rows] < 0
         least = max(1, at_least * len(self.rows))
@@ -216,10 +222,10 @@ class Candidates(Found):
                 self.drop_fallen(at_least=0)
             if len(self.rows) == 0:
                 return
-            room = self._estimator.batch_size // (queries * len(self.rows))
+            room = self._target.batch_size // (queries * len(self.rows))
             copies = min(count - first, max(1, room))
             images = self.rows.repeat(copies)
-            beside = Candidates(self.x[images], self._y[images], self._estimator)
+            beside = Candidates(self.x[images], self._y[images], self._target)
             yield first, beside, images
             self._take_best(beside, copies)
             first += copies
@@ -232,10 +238,10 @@ class Candidates(Found):
 
     def _confirm(self, rows: Tensor) -> Tensor:
         """Whether the model itself misclassifies the candidates of ``rows`` (M,), now and again: bool (M,)."""
-        if self._estimator.randomised:
+        if self._target.randomised:
             return self._confirm_twice(rows)
         self.queries[rows] += 1
-        self.score[rows] = margin(self._estimator.scores(self.x[rows]), self._y[rows])
+        self.score[rows] = margin(self._target.scores(self.x[rows]), self._y[rows])
         return self.score[rows] < 0
 
     def _confirm_twice(self, rows: Tensor) -> Tensor:
@@ -243,8 +249,8 @@ class Candidates(Found):
         wrong = torch.ones_like(rows, dtype=torch.bool)
         for _ in range(2):
             if len(asked := rows[wrong]):
-                self.queries[asked] += self._estimator.votes
-                wrong[wrong.clone()] = self._estimator.surely_wrong(self.x[asked], self._y[asked])
+                self.queries[asked] += self._target.votes
+                wrong[wrong.clone()] = self._target.surely_wrong(self.x[asked], self._y[asked])
         self.score[rows[wrong]] = -math.inf  # no luckier margin of another start beats what is sure
         return wrong
 

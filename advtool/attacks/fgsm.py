@@ -15,6 +15,6 @@ class FGSM(TensorAttack):
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator
-        _, gradient = self.estimator.scores_and_gradient(x, y, eot=self.eot)
+        _, gradient = self.target.scores_and_gradient(x, y, eot=self.eot)
         report(1, 1, len(x))
         return Found.at_once(project(sign_step(x, gradient, self.eps), x, self.eps), step=1, queries=self.eot)

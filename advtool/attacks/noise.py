@@ -4,24 +4,25 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier
 from advtool.perturbation import CLIP, random_start, sign_step
+from advtool.target.target import Target
 
 
 class Noise(TensorAttack):
     """The worst of a few random points: uniform ones of the ball, and corners of it in turn.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         samples: points tried for each image.
         eot: draws that each margin averages over; None takes the run's.
     """
 
+    follows_gradient = False
     attack_params = ["eps", "samples", "eot"]
 
-    def __init__(self, estimator: EOTClassifier, *, eps: float, samples: int = 10, eot: int | None = None) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+    def __init__(self, target: Target, *, eps: float, samples: int = 10, eot: int | None = None) -> None:
+        super().__init__(target, eps=eps, eot=eot)
         self.samples = positive_integer("noise", "samples", samples)
 
     @property
@@ -29,7 +30,7 @@ class Noise(TensorAttack):
         return self.samples * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         for sample in range(self.samples):
             point = random_start(x, self.eps, generator)
             if sample % 2:

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier, Loss, per_image_cross_entropy
 from advtool.perturbation import ball, random_start, sign_step
+from advtool.target.scores import Loss, per_image_cross_entropy
+from advtool.target.target import Target
 
 
 class PGD(TensorAttack):
@@ -17,7 +18,7 @@ class PGD(TensorAttack):
     no better point.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         steps: gradient steps a start.
         step_size: default 2 eps / steps, so that every point of the ball is within reach (Schwinn et al., 4.3).
@@ -31,7 +32,7 @@ class PGD(TensorAttack):
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         steps: int = 50,
@@ -39,7 +40,7 @@ class PGD(TensorAttack):
         restarts: int = 1,
         eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         self.steps = positive_integer("pgd", "steps", steps)
         self.step_size = positive_number("pgd", "step_size", 2 * eps / steps if step_size is None else step_size)
         self.restarts = positive_integer("pgd", "restarts", restarts)
@@ -47,7 +48,7 @@ class PGD(TensorAttack):
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Scores (N, classes) at ``x``, and the direction (N, C, H, W) whose signs the steps follow."""
         del generator
-        answer: tuple[Tensor, Tensor] = self.estimator.scores_and_gradient(x, y, self.loss, eot=self.eot)
+        answer: tuple[Tensor, Tensor] = self.target.scores_and_gradient(x, y, self.loss, eot=self.eot)
         return answer
 
     @property
@@ -60,7 +61,7 @@ class PGD(TensorAttack):
         return self.restarts * self.steps * self.queries_a_step
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         for first, beside, images in found.rounds(self.restarts, self.queries_a_step):
             self._climb(x[images], y[images], beside, generator, report, first)
         return found
@@ -89,5 +90,5 @@ class PGD(TensorAttack):
                 report(before + step + 1, self.restarts * self.steps, len(y))
                 if len(y) == 0:
                     return
-        found.spend(self.estimator.votes)
-        found.meet(x_adv, self.estimator.scores(x_adv), before + self.steps)
+        found.spend(self.target.votes)
+        found.meet(x_adv, self.target.scores(x_adv), before + self.steps)

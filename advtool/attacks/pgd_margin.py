@@ -1,14 +1,7 @@
 """PGD on the margin: its gradient does not vanish where the softmax rounds to 1 (Carlini and Wagner 2017)."""
 
-from torch import Tensor
-
-from advtool.attacks.estimator import margin
 from advtool.attacks.pgd import PGD
-
-
-def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """The best other logit minus that of the true class, (N,)."""
-    return -margin(logits, labels)
+from advtool.target.scores import negative_margin
 
 
 class MarginPGD(PGD):

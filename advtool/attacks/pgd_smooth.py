@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
+from advtool.target.target import Target
 
 
 class SmoothPGD(PGD):
@@ -15,7 +15,7 @@ class SmoothPGD(PGD):
     It is the gradient of the loss convolved with the Gaussian. The noised copies may leave the clip range.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         steps: gradient steps a start.
         step_size: default 2 eps / steps.
@@ -30,7 +30,7 @@ class SmoothPGD(PGD):
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         steps: int = 50,
@@ -40,7 +40,7 @@ class SmoothPGD(PGD):
         samples: int = 20,
         deviation: float | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
+        super().__init__(target, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
         self.samples = positive_integer("pgd-smooth", "samples", samples)
         self.deviation = positive_number(
             "pgd-smooth", "deviation", min(eps / 3, 0.1) if deviation is None else deviation
@@ -48,14 +48,14 @@ class SmoothPGD(PGD):
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(x)
-        together = max(1, self.estimator.batch_size // (len(x) * self.eot))
+        together = max(1, self.target.batch_size // (len(x) * self.eot))
         for copies in torch.ones(self.samples, dtype=torch.long).split(together):
             shape = (len(copies) * len(x), *x.shape[1:])
             noise = torch.randn(shape, generator=generator, device=x.device).mul_(self.deviation)
             points, labels = x.repeat(len(copies), 1, 1, 1), y.repeat(len(copies))
             slopes = super().slope(points.add_(noise), labels, generator)[1]
             gradient += slopes.view(len(copies), *x.shape).sum(0)
-        return self.estimator.search_logits(x), gradient
+        return self.target.search_logits(x), gradient
 
     @property
     def queries_a_step(self) -> int:

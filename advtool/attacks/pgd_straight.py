@@ -26,7 +26,7 @@ class StraightThroughPGD(PGD):
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
         """Whether the model calls none of the functions for these images: then this is PGD with a temperature."""
         with _StraightThrough() as straight:
-            self.estimator.scores_and_gradient(x, y, self.loss, eot=1)
+            self.target.scores_and_gradient(x, y, self.loss, eot=1)
         return not straight.met
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

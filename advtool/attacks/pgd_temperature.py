@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from advtool.attacks.estimator import margin, per_image_cross_entropy
 from advtool.attacks.pgd import PGD
+from advtool.target.scores import margin, per_image_cross_entropy
 
 
 def tempered_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack, art_class
 from advtool.attacks.base import TensorAttack
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
@@ -24,6 +23,7 @@ from advtool.attacks.spsa import SPSA
 from advtool.attacks.square import Square
 from advtool.attacks.transfer import Transfer
 from advtool.errors import InputError, near_match
+from advtool.target.target import Target
 
 ATTACKS: dict[str, type[TensorAttack]] = {
     "fgsm": FGSM,
@@ -76,7 +76,7 @@ SUITES: dict[str, dict[str, Scope]] = {
 
 ART = "art:"
 NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
-OURS_TO_GIVE = {"estimator", "eps", "surrogate"}
+OURS_TO_GIVE = {"target", "eps", "surrogate"}
 """Arguments of attacks that the run gives."""
 
 
@@ -123,24 +123,24 @@ def parse(texts: Iterable[str], *, surrogate: bool = False) -> list[AttackSpec]:
 
 def build(
     spec: AttackSpec,
-    estimator: EOTClassifier,
+    target: Target,
     *,
     eps: float,
     defaults: Mapping[str, Any],
-    surrogate: EOTClassifier | None = None,
+    surrogate: Target | None = None,
 ) -> TensorAttack:
-    """The attack of ``spec`` on ``estimator``; ``defaults`` are the run's for this attack.
+    """The attack of ``spec`` on ``target``; ``defaults`` are the run's for this attack.
 
     Raises:
         InputError: a parameter is out of range.
     """
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
-        return ArtAttack(estimator, spec.name.removeprefix(ART), parameters, eps=eps)
+        return ArtAttack(target, spec.name.removeprefix(ART), parameters, eps=eps)
     if spec.name == "transfer":
         parameters["surrogate"] = surrogate
     try:
-        return ATTACKS[spec.name](estimator, eps=eps, **parameters)
+        return ATTACKS[spec.name](target, eps=eps, **parameters)
     except InputError as error:
         _, _, reason = str(error).partition(": ")  # the class may be another attack's parent, or have another name
         raise InputError(f"{spec.name}: {reason}") from None

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier
 from advtool.errors import InputError
 from advtool.perturbation import CLIP, project
+from advtool.target.target import Target
 
 LEARNING_RATE = 0.01
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
@@ -19,11 +19,11 @@ class SPSA(TensorAttack):
     delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
     would have with directions of its own, the weighted sum of directions is one matrix product, and a model's
     first convolution is computed for each image and each direction, not for each point
-    (:mod:`advtool.attacks.affine_start`). The points lie around the nearest image that is delta away from the clip
+    (:mod:`advtool.target.affine_start`). The points lie around the nearest image that is delta away from the clip
     range's ends, since a model owes no answer outside.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         steps: Adam steps.
         samples: forward evaluations a step, half as many antithetic pairs; even.
@@ -33,11 +33,12 @@ class SPSA(TensorAttack):
         eot: draws of a randomised model's noise that each evaluation averages over.
     """
 
+    follows_gradient = False
     attack_params = ["eps", "steps", "samples", "learning_rate", "delta", "eot"]
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         steps: int = 100,
@@ -46,7 +47,7 @@ class SPSA(TensorAttack):
         delta: float = 0.01,
         eot: int = 1,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         self.steps = positive_integer("spsa", "steps", steps)
         self.samples = positive_integer("spsa", "samples", samples)
         if samples % 2:
@@ -62,7 +63,7 @@ class SPSA(TensorAttack):
         return self.steps * self.samples * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
@@ -73,9 +74,9 @@ class SPSA(TensorAttack):
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
             x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
             looks = step % found.steps_between_looks == 0
-            if not self.estimator.randomised or step == self.steps or (looks and self.estimator.knows_what_fell):
-                found.spend(self.estimator.votes)
-                found.meet(x_adv, self.estimator.scores(x_adv), step)
+            if not self.target.randomised or step == self.steps or (looks and self.target.knows_what_fell):
+                found.spend(self.target.votes)
+                found.meet(x_adv, self.target.scores(x_adv), step)
             if looks:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
@@ -88,7 +89,7 @@ class SPSA(TensorAttack):
         """The estimated gradient of the margin at ``x``, of the same shape."""
         gradient, pairs = torch.zeros_like(x), self.samples // 2
         centre = x.clamp(*self._room)
-        for some in torch.arange(pairs).split(max(1, self.estimator.batch_size // (2 * len(x)))):
+        for some in torch.arange(pairs).split(max(1, self.target.batch_size // (2 * len(x)))):
             signs = _random_signs((len(some), *x.shape[1:]), generator)
             ahead, behind = self._margins(centre, y, torch.cat((signs, -signs))).chunk(2)
             difference = (ahead - behind).nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
@@ -104,7 +105,7 @@ class SPSA(TensorAttack):
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
         changes = self.delta * directions
         margins = self.mean_margins(
-            lambda: self.estimator.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
+            lambda: self.target.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
         )
         return margins.view(len(directions), len(x))
 

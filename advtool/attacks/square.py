@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
-from advtool.attacks.estimator import EOTClassifier
 from advtool.errors import InputError
 from advtool.perturbation import CLIP
+from advtool.target.target import Target
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
@@ -26,7 +26,7 @@ class Square(TensorAttack):
     Starts from vertical stripes. A randomised model's margin is a mean over ``eot`` draws.
 
     Args:
-        estimator: the model under attack.
+        target: the model under attack.
         eps: radius of the ball, a fraction of the pixel range.
         queries: points tried for each image.
         area: share of the image that the first squares cover (p of the paper).
@@ -38,11 +38,12 @@ class Square(TensorAttack):
         eot: draws that each margin averages over; None takes the run's.
     """
 
+    follows_gradient = False
     attack_params = ["eps", "queries", "area", "together", "patience", "eot"]
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
         queries: int = 1000,
@@ -51,7 +52,7 @@ class Square(TensorAttack):
         patience: float | None = None,
         eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         self.queries = positive_integer("square", "queries", queries)
         self.area = positive_number("square", "area", area)
         self.together = positive_integer("square", "together", together)
@@ -64,7 +65,7 @@ class Square(TensorAttack):
         return self.queries * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         stripes = self._corners(x, _signs((len(x), x.shape[1], 1, x.shape[3]), generator))
         self._try(stripes[None], y, found, 0)
         first = max(1, self.queries // FIRST_OUTLOOK)
@@ -79,7 +80,7 @@ class Square(TensorAttack):
                 if (kept := found.drop_fallen()) is not None:
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
-            if self.patience is not None and query >= outlook and not self.estimator.randomised:
+            if self.patience is not None and query >= outlook and not self.target.randomised:
                 if query >= 2 * first:
                     kept = found.keep(self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.perturbation import project, random_start, sign_step
+from advtool.target.target import Target
 
 STEPS_BETWEEN_TRIES = 5
 
@@ -15,7 +15,7 @@ class Transfer(TensorAttack):
     """PGD on the surrogate to its last step; of the points on the way the worst for the model is returned.
 
     Args:
-        estimator: the model under attack; only asked for its scores.
+        target: the model under attack; only asked for its scores.
         eps: radius of the ball, a fraction of the pixel range.
         surrogate: the model whose gradients are followed, with the same input shape and classes.
         steps: gradient steps of 2 eps / steps.
@@ -27,14 +27,14 @@ class Transfer(TensorAttack):
 
     def __init__(
         self,
-        estimator: EOTClassifier,
+        target: Target,
         *,
         eps: float,
-        surrogate: EOTClassifier,
+        surrogate: Target,
         steps: int = 50,
         eot: int | None = None,
     ) -> None:
-        super().__init__(estimator, eps=eps, eot=eot)
+        super().__init__(target, eps=eps, eot=eot)
         self.surrogate = surrogate
         self.steps = positive_integer("transfer", "steps", steps)
 
@@ -43,7 +43,7 @@ class Transfer(TensorAttack):
         return self.steps * self.eot
 
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.estimator)
+        found = Candidates(x, y, self.target)
         x_adv = random_start(x, self.eps, generator)
         for step in range(1, self.steps + 1):
             _, gradient = self.surrogate.scores_and_gradient(x_adv, y, tempered_cross_entropy)

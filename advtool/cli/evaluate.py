@@ -109,7 +109,6 @@ def evaluate(
     """
     from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.evaluation import provenance
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.evaluation.seeds import evaluate_seeds
     from advtool.memory import peak_bytes
@@ -131,7 +130,7 @@ def evaluate(
         "precision": precision,
     }
     other = None if surrogate is None else subject.surrogate(surrogate)
-    question = settings | {"surrogate": None if other is None else provenance.model(other)}
+    question = settings | {"surrogate": None if other is None else str(surrogate)}
     runs = _run_folders(range(seed, seed + seeds), run_dir, subject, question, place)
     kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
     with EvaluationProgress(f"evaluating {subject.title}", kept_in) as progress:

@@ -6,15 +6,16 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.registry import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
-from advtool.evaluation.inspection import Inspection
 from advtool.evaluation.run import CLEAN, Records, on_examples, survivors
 from advtool.evaluation.stages import BASELINE, DIAGNOSED, Cascade, Stage
 from advtool.results import AttackResult
+from advtool.target.facts import Facts
+from advtool.target.inspection import Inspection
+from advtool.target.target import Target
 
 
 def conclude(
@@ -23,7 +24,8 @@ def conclude(
     x: Tensor,
     *,
     eps: float,
-    estimator: EOTClassifier,
+    target: Target,
+    facts: Facts,
     inspection: Inspection,
 ) -> dict[str, Any]:
     """The fields of an ``Evaluation`` that follow from the records.
@@ -33,8 +35,9 @@ def conclude(
         records: of each stage by its label, and of the clean one.
         x: all images of the run, float32 (N, C, H, W).
         eps: radius of the run's ball.
-        estimator: the model under test.
-        inspection: what it is like.
+        target: the model under test.
+        facts: what is known of it.
+        inspection: what its gradient is worth.
     """
     cascade = Cascade(survivors(records[CLEAN]))
     results: list[AttackResult] = []
@@ -42,7 +45,7 @@ def conclude(
         if stage.probed_eps is None:
             results.append(summary.attack_result(stage, records[stage.label], cascade.standing))
         cascade.note(stage, survivors(records[stage.label]))
-    evidence = _evidence(stages, records, cascade, x, eps, estimator, inspection)
+    evidence = _evidence(stages, records, cascade, x, eps, target, facts, inspection)
     return {
         "clean": summary.clean_accuracy(records[CLEAN]),
         "attacks": results,
@@ -58,7 +61,8 @@ def _evidence(
     cascade: Cascade,
     x: Tensor,
     eps: float,
-    estimator: EOTClassifier,
+    target: Target,
+    facts: Facts,
     inspection: Inspection,
 ) -> Evidence:
     in_cascade = any(stage.scope is not Scope.every for stage in stages)
@@ -80,12 +84,12 @@ def _evidence(
         most_of_a_class=_most_of_a_class(records[CLEAN], seen),
         worst_case=cascade.standing[seen],
         in_cascade=in_cascade,
+        facts=facts,
         inspection=inspection,
-        randomness=estimator.randomness,
-        eot=estimator.eot,
-        votes=estimator.votes,
+        eot=target.eot,
+        votes=target.votes,
         span=(float(low), float(high)),
-        classes=estimator.nb_classes,
+        classes=facts.classes,
     )
 
 

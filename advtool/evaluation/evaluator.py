@@ -1,9 +1,7 @@
-"""The evaluator: a run over a set of images, stage by stage and shard by shard."""
+"""The evaluator: from arguments to a run, and from the run to its answer."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.attacks.base import StepReport
-from advtool.attacks.estimator import EOTClassifier
-from advtool.attacks.registry import ATTACKS, Scope, parse
-from advtool.errors import InputError
-from advtool.evaluation import inputs, per_image, provenance
-from advtool.evaluation.batching import halving_on_out_of_memory, shard_size
+from advtool.evaluation import inputs, per_image
+from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnostics.setup import draws, of_model
-from advtool.evaluation.examples import Examples
-from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.run import CLEAN, Run, ShardRecord, survivors
-from advtool.evaluation.stages import DIAGNOSED, Cascade, Stage, plan
-from advtool.evaluation.subject import home_of, subject
+from advtool.evaluation.preparation import Prepared, prepared
+from advtool.evaluation.question import Question
+from advtool.evaluation.recognition import recognise
+from advtool.evaluation.run import Run
+from advtool.evaluation.stages import DIAGNOSED
+from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
-from advtool.precision import Precision, check_precision
-from advtool.results import DatasetInfo, Evaluation, ThreatModel
-
-Work = tuple[ShardRecord, Examples | None]
-"""A shard's record, and the adversarial examples that an attack found there."""
+from advtool.precision import Precision
+from advtool.results import Check, DatasetInfo, Evaluation, ThreatModel
+from advtool.target.handling import home_of
+from advtool.target.inspection import Inspection, inspect
+from advtool.target.memory_use import halving_on_out_of_memory
 
 
 @torch.inference_mode(False)
@@ -56,6 +51,8 @@ def evaluate(
     dataset: DatasetInfo | None = None,
     indices: Sequence[int] | Tensor | None = None,
     checkpoint: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
+    refuse_chance: bool = False,
     observer: Observer | None = None,
 ) -> Evaluation:
     """How robust is this model, on these images, against these attacks?
@@ -84,7 +81,9 @@ def evaluate(
         save_adversarial: keep the verified examples there too, in its folder ``adversarial``.
         dataset: what the images are, for the result.
         indices: (N,), of each image in its data set, for the run's ``images.jsonl``; None counts from 0.
-        checkpoint: where the model comes from, for the result.
+        checkpoint: the card of the checkpoint that the model comes from, for the result.
+        origin: where the model comes from otherwise, for the result's ``model``.
+        refuse_chance: stop before the attacks if the model is no better than guessing.
         observer: hears of the progress.
 
     Returns:
@@ -93,195 +92,155 @@ def evaluate(
     Raises:
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
-    eps = inputs.as_eps(eps)
-    check_precision(precision)
-    inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
     observer = observer or Observer()
-    specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=surrogate is not None)
-    if surrogate is not None and not any(spec.name == "transfer" for spec in specs):
-        raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
-    place = home_of(model) if device is None else inputs.as_device(device)
-    x = inputs.as_images(images)
-    y = inputs.as_labels(labels, x)
-    positions = inputs.as_indices(indices, x)
-    data = dataset or DatasetInfo(name="given", split="given", images=len(x))
-    train_mode = any(module.training for module in model.modules())
-    defaults = _defaults(pgd_steps, {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1})
-    with ExitStack() as stack:
-        estimator = stack.enter_context(
-            subject(model, x, y, eot=eot, votes=votes, seed=seed, device=place, precision=precision)
+    question = Question.of(
+        images,
+        labels,
+        eps=eps,
+        attacks=attacks,
+        seed=seed,
+        eot=eot,
+        votes=votes,
+        pgd_steps=pgd_steps,
+        spsa_steps=spsa_steps,
+        spsa_samples=spsa_samples,
+        precision=precision,
+        dataset=dataset,
+        indices=indices,
+        transfers=surrogate is not None,
+    )
+    folder, place = None if run_dir is None else Path(run_dir), _place(model, device)
+    with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
+        origin = _origin(origin, ready)
+        run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
+        _recognise(ready, run, worker)
+        if not _is_complete(run, worker, ready):
+            check = _check(ready, run, worker, observer, checkpoint, origin)
+            _tell(run, ready, precision, check, observer)
+            if refuse_chance:
+                refuse_guessing(check)
+        else:
+            observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
+        records = compute(run, worker, ready.stages, observer)
+        inspection = run.inspection or _inspect(ready, run, observer)
+        run.put_inspection(inspection)
+        answer = conclude(
+            ready.stages,
+            records,
+            question.x,
+            eps=question.eps,
+            target=worker.target,
+            facts=ready.ours.facts,
+            inspection=inspection,
         )
-        other = None
-        if surrogate is not None:
-            other = stack.enter_context(_surrogate(surrogate, estimator, x, y, eot=eot, seed=seed, device=place))
-        few = x[:8].to(place), y[:8].to(place)
-        with seeding.global_streams(place, seed, "plan"):
-            stages = plan(specs, estimator, eps=eps, defaults=defaults, surrogate=other, few=few)
-            images_a_shard = shard_size([stage.attack for stage in stages], model, few[0][:1])
-        configuration = {
-            "code": provenance.code(),
-            "model": provenance.model(model),
-            "surrogate": None if surrogate is None else provenance.model(surrogate),
-            "images": provenance.tensors(x, y),
-            "dataset": data.model_dump(),
-            "eps": eps,
-            "attacks": {stage.label: stage.attack.parameters() for stage in stages},
-            "stages": [f"{stage.label} on {stage.scope}" for stage in stages],
-            "seed": seed,
-            "eot": estimator.eot,
-            "votes": estimator.votes,
-            "precision": provenance.searched_in(estimator),
-            "images_a_shard": images_a_shard,
-        }
-        run = Run(
-            None if run_dir is None else Path(run_dir),
-            configuration,
-            provenance.environment(estimator),
-            keep_examples=[s.label for s in stages if s.probed_eps is None] if save_adversarial else [],
-        )
-        run.put_image_ids(provenance.image_ids(x, y))
-        estimator.batch_size = run.manifest.environment["images_a_pass"]
-        ask = partial(_inspect, estimator, model, x[:DIAGNOSED], y[:DIAGNOSED], seed, train_mode=train_mode)
-        facts = halving_on_out_of_memory(ask, partial(_halve, run, estimator, observer))
-        worker = Worker(estimator, x, y, seed=seed, images_a_shard=images_a_shard)
-        _tell(run, len(worker.sizes) * (1 + len(stages)), observer)
-        if precision == "bfloat16" and provenance.searched_in(estimator) != precision:
-            observer.note("--precision bfloat16: this model cannot be searched so, it is searched in float32")
-        if not estimator.randomised:
-            observer.note(f"outputs do not vary between identical calls: {draws(estimator.eot, estimator.votes)}")
-        for finding in of_model(facts, estimator.randomness, estimator.eot, estimator.votes):
-            observer.note(finding.message)
-        records = _compute(run, worker, stages, observer)
-        answer = conclude(stages, records, x, eps=eps, estimator=estimator, inspection=facts)
     evaluation = Evaluation(
         checkpoint=checkpoint,
-        dataset=data,
-        threat_model=ThreatModel(eps=eps),
+        model=origin,
+        dataset=question.dataset,
+        threat_model=ThreatModel(eps=question.eps),
         seed=seed,
-        eot=estimator.eot,
-        votes=estimator.votes,
+        eot=worker.target.eot,
+        votes=worker.target.votes,
         **answer,
         environment=run.manifest.environment,
     )
-    run.put_images(per_image.lines(records, y, positions, probes={s.label for s in stages if s.probed_eps is not None}))
+    probes = {stage.label for stage in ready.stages if stage.probed_eps is not None}
+    run.put_images(per_image.lines(records, question.y, question.indices, probes=probes))
     run.put_result(evaluation)
     return evaluation
 
 
-@contextmanager
-def _surrogate(
-    model: nn.Module, target: EOTClassifier, x: Tensor, y: Tensor, *, eot: int | None, seed: int, device: torch.device
-) -> Iterator[EOTClassifier]:
-    """The model to transfer from as an estimator; what is wrong with it is said of it, not of the model under test."""
-    with ExitStack() as stack:
-        try:
-            other = stack.enter_context(subject(model, x, y, eot=eot, votes=None, seed=seed, device=device))
-        except InputError as error:
-            raise InputError(f"surrogate: {error}") from None
-        if other.nb_classes != target.nb_classes:
-            raise InputError(
-                f"surrogate: it tells {other.nb_classes} classes apart and the model {target.nb_classes}: "
-                "name one that was trained for the same task"
-            )
-        yield other
+@torch.inference_mode(False)
+@torch.enable_grad()
+def check(
+    model: nn.Module,
+    images: Any,
+    labels: Any,
+    *,
+    device: torch.device | str | None = None,
+    checkpoint: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Check:
+    """What :func:`evaluate` would understand of the model and the data; nothing is attacked.
+
+    Args:
+        model: as for :func:`evaluate`.
+        images: float (N, C, H, W) in [0, 1], array or tensor.
+        labels: class indices (N,).
+        device: where to compute; None stays where the model is.
+        checkpoint: the card of the checkpoint that the model comes from, for the result.
+        origin: where the model comes from otherwise, for the result's ``model``.
+        observer: hears of the progress.
+        settings: of :func:`evaluate`, from which the time is foretold: eps, attacks, votes, ...
+
+    Raises:
+        InputError: what :func:`evaluate` refuses.
+    """
+    question = Question.of(images, labels, **settings)
+    with prepared(model, question, _place(model, device)) as ready:
+        return _check(ready, ready.run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready))
 
 
-def _defaults(pgd_steps: int, spsa: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The parameters of attacks that the run has options for."""
-    return {name: {"steps": pgd_steps} for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa}
+def _place(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    return home_of(model) if device is None else inputs.as_device(device)
 
 
-def _inspect(
-    estimator: EOTClassifier, model: nn.Module, x: Tensor, y: Tensor, seed: int, *, train_mode: bool
-) -> Inspection:
-    device = estimator.device
-    with seeding.global_streams(device, seed, "inspect"):
-        return inspect(estimator, model, x.to(device), y.to(device), train_mode=train_mode)
+def _origin(origin: dict[str, Any] | None, ready: Prepared) -> dict[str, Any]:
+    return {**(origin or {"spec": None}), "fingerprint": ready.ours.identity.fingerprint}
 
 
-def _compute(run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> dict[str, list[ShardRecord]]:
-    """The records of the clean stage and of each other, by label."""
-    everything = [[True] * size for size in worker.sizes]
-    clean = _stage(run, worker, observer, 0, CLEAN, lambda shard, _: (worker.classify(shard), None), everything)
-    records, cascade = {CLEAN: clean}, Cascade(survivors(clean))
-    for position, stage in enumerate(stages, start=1):
-        asked = _by_shard(cascade.asks_for(stage), worker)
-        in_turn = stage.scope is Scope.every or stage.probed_eps is not None
-        counted = _by_shard(cascade.clean if in_turn else cascade.standing, worker)
-        compute = partial(_attack, worker, stage, asked)
-        told = stage.label if stage.probed_eps is None else f"probe, {stage.label}"
-        records[stage.label] = _stage(run, worker, observer, position, told, compute, counted)
-        cascade.note(stage, survivors(records[stage.label]))
-    return records
+def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
+    shards = range(len(worker.sizes))
+    clean = [run.get(0, shard) for shard in shards]
+    recognise(ready.begun, ready.ours, clean, [worker.images(shard) for shard in shards])
+    ready.ours.handled.state.restore()
 
 
-def _by_shard(images: Sequence[bool], worker: Worker) -> list[list[bool]]:
-    rest = iter(images)
-    return [list(islice(rest, size)) for size in worker.sizes]
+def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
+    return run.finished == len(worker.sizes) * (1 + len(ready.stages)) and run.inspection is not None
 
 
-def _attack(worker: Worker, stage: Stage, asked: list[list[bool]], shard: int, report: StepReport) -> Work:
-    return worker.attack(stage.attack, stage.label, shard, asked[shard], report)
-
-
-def _stage(
+def _check(
+    ready: Prepared,
     run: Run,
     worker: Worker,
     observer: Observer,
-    position: int,
-    name: str,
-    compute: Callable[[int, StepReport], Work],
-    counted: Sequence[Sequence[bool]],
-) -> list[ShardRecord]:
-    """Every shard of one stage: those that are finished as they are, the others computed and kept.
-
-    ``counted`` tells of each shard which images the progress speaks of: in a cascade an attack may also see some
-    that were lost before.
-    """
-    records: list[ShardRecord] = []
-    done = standing = 0
-    observer.start(name, sum(worker.sizes))
-    for shard, size in enumerate(worker.sizes):
-        most = sum(counted[shard])
-
-        def report(
-            step: int,
-            steps: int,
-            left: int,
-            done: int = done,
-            before: int = standing,
-            size: int = size,
-            most: int = most,
-        ) -> None:
-            observer.advance(name, done + size * step / steps, before + min(left, most))
-
-        record = run.get(position, shard)
-        if record is None:
-            halve = partial(_halve, run, worker.estimator, observer)
-            record, found = halving_on_out_of_memory(partial(compute, shard, report), halve)
-            run.put(position, record, found)
-        records.append(record)
-        left = sum(counts and stands for counts, stands in zip(counted[shard], record.survives, strict=True))
-        done, standing = done + size, standing + left
-        observer.advance(name, done, standing)
-    observer.finish(name, standing)
-    return records
+    checkpoint: dict[str, Any] | None,
+    origin: dict[str, Any],
+) -> Check:
+    question, lower = ready.question, partial(halve, run, worker.target, observer)
+    preview = halving_on_out_of_memory(partial(worker.preview, partial(run.get, 0)), lower)
+    return understand(
+        ready.ours,
+        question.x,
+        question.y,
+        preview,
+        ready.stages,
+        eps=question.eps,
+        dataset=question.dataset,
+        checkpoint=checkpoint,
+        origin=origin,
+        environment=run.manifest.environment,
+    )
 
 
-def _halve(run: Run, estimator: EOTClassifier, observer: Observer) -> int:
-    estimator.batch_size //= 2
-    if estimator.batch_size:
-        observer.note(f"out of memory: going on with {estimator.batch_size} images a pass")
-        run.set_images_a_pass(estimator.batch_size)
-    return estimator.batch_size
+def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
+    target = ready.ours.target
+    x, y = ready.question.few(target.device, DIAGNOSED)
+
+    def ask() -> Inspection:
+        with seeding.global_streams(target.device, ready.question.seed, "inspect"):
+            return inspect(target, x, y)
+
+    return halving_on_out_of_memory(ask, partial(halve, run, target, observer))
 
 
-def _tell(run: Run, shards: int, observer: Observer) -> None:
-    """What the user should know of a run that was begun before."""
-    if run.finished == shards:
-        observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
-        return
+def _tell(run: Run, ready: Prepared, precision: Precision, check: Check, observer: Observer) -> None:
+    """What the user should know before the attacks begin."""
     if run.finished:
+        shards = len(ready.worker().sizes) * (1 + len(ready.stages))
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
     for name in run.damaged:
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
@@ -289,3 +248,11 @@ def _tell(run: Run, shards: int, observer: Observer) -> None:
         observer.note(
             f"run '{run.folder}' was begun with {key} {there}, here it is {here}: results may differ in rounding"
         )
+    facts, target = ready.ours.facts, ready.ours.target
+    if precision == "bfloat16" and facts.search_precision != precision:
+        observer.note("--precision bfloat16: this model cannot be searched so, it is searched in float32")
+    observer.understood(check)
+    if not target.randomised:
+        observer.note(f"outputs do not vary between identical calls: {draws(target.eot, target.votes)}")
+    for finding in of_model(facts, target.eot, target.votes):
+        observer.note(finding.message)

@@ -1,7 +1,6 @@
-"""What a run's numbers come from: code, weights and images by their fingerprints, the machine by name."""
+"""What a run's numbers come from: code and images by their fingerprints, the machine by name."""
 
 import hashlib
-import inspect
 import platform
 from collections.abc import Iterable
 from functools import cache
@@ -11,34 +10,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import advtool
-from advtool.attacks.estimator import EOTClassifier
-
-PLAIN = (bool, int, float, complex, str, bytes, tuple, type(None))
-"""Attributes of these types say how a module computes: a scale, a padding, a number of levels."""
+from advtool.target.facts import Facts
+from advtool.target.target import Target
 
 
 @cache
 def code() -> str:
     """The version, and a fingerprint of every source file whose change could change a number."""
     root = Path(advtool.__file__).parent
-    rooms = ("*.py", *(f"{package}/**/*.py" for package in ("data", "models", "attacks", "evaluation")))
+    rooms = ("*.py", *(f"{package}/**/*.py" for package in ("data", "models", "target", "attacks", "evaluation")))
     content = hashlib.sha256(b"".join(path.read_bytes() for room in rooms for path in sorted(root.glob(room))))
     return f"{advtool.__version__}+{content.hexdigest()[:8]}"
-
-
-def model(model: nn.Module) -> str:
-    """A fingerprint of all weights and buffers, of each module's plain attributes and of its class's source."""
-    digest = hashlib.sha256(repr(model).encode())
-    for name, module in model.named_modules():
-        settings = {key: value for key, value in vars(module).items() if isinstance(value, PLAIN) and key != "training"}
-        source = _source(type(module))  # type: ignore[arg-type]  # mypy takes no type for hashable
-        digest.update(f"{name} {source} {sorted(settings.items())}".encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + str((tensor.dtype, tuple(tensor.shape))).encode() + _bytes(tensor))
-    return digest.hexdigest()[:16]
 
 
 def tensors(*values: Tensor) -> str:
@@ -57,11 +42,6 @@ def image_ids(x: Tensor, y: Tensor) -> list[str]:
     return [_fingerprint((image.tobytes(), label.tobytes())) for image, label in rows]
 
 
-def searched_in(estimator: EOTClassifier) -> str:
-    """The precision of the search."""
-    return str(getattr(estimator.search_form, "precision", "float32"))
-
-
 def machine(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads: where numbers come from."""
     cuda = device.type == "cuda"
@@ -75,22 +55,14 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def environment(estimator: EOTClassifier) -> dict[str, Any]:
+def environment(target: Target, facts: Facts) -> dict[str, Any]:
     """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
-    return machine(estimator.device) | {
+    return machine(target.device) | {
         "numpy": np.__version__,
-        "randomness": estimator.randomness.value,
-        "images_a_pass": estimator.batch_size,
-        "search_precision": searched_in(estimator),
+        "randomness": target.randomness.value,
+        "images_a_pass": target.batch_size,
+        "search_precision": facts.search_precision,
     }
-
-
-@cache
-def _source(cls: type) -> str:
-    try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError):  # typed into an interpreter, or compiled
-        return cls.__qualname__
 
 
 def _fingerprint(contents: Iterable[bytes]) -> str:

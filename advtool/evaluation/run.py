@@ -2,10 +2,12 @@
 
 ::
 
-    RUN/manifest.json             what was asked for, where it was computed, images a pass
+    RUN/manifest.json             what was asked for, what is known of the model, where it was computed, images a pass
     RUN/shards/1-fgsm-0000.json   one stage (0 is clean) on one slice of the images, with a checksum
+    RUN/model.safetensors         who the model is: hashes of its tensors, its answers to fixed questions
     RUN/image_ids.json            a fingerprint of each image with its label, in their order
     RUN/adversarial/1-fgsm-0000.safetensors    its verified adversarial examples, if they are kept
+    RUN/inspection.json           what its gradient is worth, once every attack is done
     RUN/images.jsonl              a line an image, once every shard is there
     RUN/result.json               the answer, likewise
 """
@@ -15,7 +17,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +26,8 @@ from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.results import Evaluation, ModelCalls
+from advtool.target.facts import Facts
+from advtool.target.inspection import Inspection
 
 EXAMPLES = "adversarial"
 IMAGE_IDS = "image_ids.json"
@@ -54,6 +58,8 @@ class ShardRecord(BaseModel):
     """passes through the model for the image in the search; 0 where the attack had nothing to do"""
     example_correct: list[bool] | None = None
     """one-step attacks: the candidate, made for every image, is classified right"""
+    answers: list[list[float]] | None = None
+    """the clean stage: the logits of a few images under a stream of their own, by which a model is known again"""
 
 
 Records = Sequence[ShardRecord]
@@ -70,6 +76,14 @@ def on_examples(records: Records) -> list[bool]:
     return [correct for record in records for correct in record.example_correct or []]
 
 
+class Known(NamedTuple):
+    """What is asked of a model once, and kept with the run."""
+
+    facts: Facts | None = None
+    surrogate_facts: Facts | None = None
+    moot: tuple[str, ...] = ()
+
+
 class Manifest(BaseModel):
     """What defines a run's numbers."""
 
@@ -78,6 +92,10 @@ class Manifest(BaseModel):
     schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
     configuration: dict[str, Any]
     environment: dict[str, Any]
+    facts: Facts | None = None
+    surrogate_facts: Facts | None = None
+    moot: tuple[str, ...] = ()
+    """attacks of a cascade that would be others of it on this model, and do not run therefore"""
     created: AwareDatetime
 
 
@@ -88,6 +106,7 @@ class Run:
         folder: where it lives; None keeps it in memory alone.
         configuration: everything that the numbers depend on but the machine; plain JSON data.
         environment: the machine, versions and batch plan; plain JSON data.
+        known: of the model, asked beforehand.
         keep_examples: the stages whose verified adversarial examples are kept too; their shards are not finished
             without them.
 
@@ -101,6 +120,7 @@ class Run:
         configuration: dict[str, Any],
         environment: dict[str, Any],
         *,
+        known: Known | None = None,
         keep_examples: Collection[str] = (),
     ) -> None:
         if keep_examples and folder is None:
@@ -109,8 +129,9 @@ class Run:
         self.damaged: list[str] = []
         self.moved: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
-        wanted = Manifest(configuration=configuration, environment=environment, created=now())
-        found = None if folder is None else _read_manifest(folder)
+        words = (known or Known())._asdict()
+        wanted = Manifest(configuration=configuration, environment=environment, **words, created=now())
+        found = None if folder is None else read_manifest(folder)
         if folder is None or found is None:
             self.manifest = wanted
             self._write_manifest()
@@ -158,6 +179,24 @@ class Run:
         if self.folder is not None:
             write_atomically(self.folder / "result.json", (json.dumps(result.to_dict(), indent=2) + "\n").encode())
 
+    @property
+    def inspection(self) -> Inspection | None:
+        """What :meth:`put_inspection` kept."""
+        try:
+            return None if self.folder is None else Inspection.model_validate_json(self._inspection.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def put_inspection(self, inspection: Inspection) -> None:
+        """Keep what was asked of the model once the attacks were done."""
+        if self.folder is not None:
+            write_atomically(self._inspection, (inspection.model_dump_json() + "\n").encode())
+
+    @property
+    def _inspection(self) -> Path:
+        assert self.folder is not None
+        return self.folder / "inspection.json"
+
     def put_image_ids(self, ids: list[str]) -> None:
         """Name each image, so that a run on the first N of them can be recognised."""
         if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
@@ -198,16 +237,26 @@ def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
     return root / f"{name}-{_checksum(asked)[:8]}"
 
 
-def _read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the run in ``folder``; None where there is nothing yet.
+
+    Raises:
+        InputError: it is damaged, or the folder holds something else.
+    """
     path = folder / "manifest.json"
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(map(_counts, folder.iterdir()))):
             raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
         return None
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (ValidationError, OSError):
         raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
+
+
+def _counts(path: Path) -> bool:
+    """Not a temporary file, as a kill in the middle of the first write leaves it."""
+    return not path.name.startswith(".")
 
 
 def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:

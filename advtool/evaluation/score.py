@@ -1,6 +1,7 @@
 """A run's saved adversarial examples, classified again: by the same model, or by another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,20 @@ import torch
 from torch import nn
 
 from advtool import seeding
-from advtool.attacks.estimator import EOTClassifier, predictions
 from advtool.errors import InputError
-from advtool.evaluation import examples, provenance
+from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.inputs import as_device, check_counts
+from advtool.evaluation.recognition import MODEL, Begun, opened
 from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.statistics import wilson_interval
-from advtool.evaluation.subject import home_of, subject
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score
+from advtool.target.handling import home_of
+from advtool.target.identity import Identity, tensors_by_hash
+from advtool.target.scores import predictions
+from advtool.target.target import Target
 
 
 @torch.inference_mode(False)
@@ -53,16 +57,18 @@ def score(
     saved = _read_examples(finished)
     place = home_of(model) if device is None else as_device(device)
     some = next((part for parts in saved.values() for part in parts if len(part.places)), None)
-    same = provenance.model(model) == finished.manifest.configuration["model"]
-    if votes is None and same:
-        votes = finished.result.votes
+    kept = Identity.read(finished.folder / MODEL)
     if some is None:
         attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], votes or 1, False
+        same = kept is not None and kept.clash(tensors_by_hash(model)) is None
     else:
-        with subject(model, some.originals, some.labels, eot=1, votes=votes, seed=seed, device=place) as estimator:
-            eps = finished.result.threat_model.eps
-            attacks = [_rescore(estimator, name, parts, eps, seed) for name, parts in saved.items()]
-            drawn, random = estimator.votes, estimator.randomised
+        with opened(model, some.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:
+            target, eps = ours.target, finished.result.threat_model.eps
+            same = kept is not None and kept.difference(replace(ours.identity, of_run=None)) is None
+            if votes is None and same:
+                target.votes = finished.result.votes
+            attacks = [_rescore(target, name, parts, eps, seed) for name, parts in saved.items()]
+            drawn, random = target.votes, target.randomised
     return Score(
         run=str(run),
         checkpoint=checkpoint,
@@ -88,15 +94,15 @@ def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
     }
 
 
-def _rescore(estimator: EOTClassifier, name: str, parts: Sequence[Examples], eps: float, seed: int) -> RescoredAttack:
+def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, seed: int) -> RescoredAttack:
     originals_correct = fooling = 0
     for number, part in enumerate(parts):
         if len(part.places):
-            x_adv, x, y = (tensor.to(estimator.device) for tensor in (part.images, part.originals, part.labels))
-            with seeding.global_streams(estimator.device, seed, "score", name, number):
-                right = predictions(estimator.scores(x)) == y
+            x_adv, x, y = (tensor.to(target.device) for tensor in (part.images, part.originals, part.labels))
+            with seeding.global_streams(target.device, seed, "score", name, number):
+                right = predictions(target.scores(x)) == y
                 originals_correct += int(right.sum())
-                fooling += int((right & verify(estimator, x_adv, x, y, eps=eps).adversarial).sum())
+                fooling += int((right & verify(target, x_adv, x, y, eps=eps).adversarial).sum())
     return _counted(name, sum(len(part.places) for part in parts), originals_correct, fooling)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
-from advtool.attacks.estimator import EOTClassifier
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
+from advtool.target.target import Target
 
 DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
@@ -68,22 +68,20 @@ class Cascade:
 
 def plan(
     specs: Sequence[AttackSpec],
-    estimator: EOTClassifier,
+    target: Target,
     *,
     eps: float,
     defaults: Mapping[str, Mapping[str, Any]],
-    surrogate: EOTClassifier | None,
-    few: tuple[Tensor, Tensor],
+    surrogate: Target | None,
 ) -> list[Stage]:
     """The stages after the clean one: the attacks, and for a cascade the probes of its diagnostics.
 
     Args:
         specs: what was asked for.
-        estimator: the model under test.
+        target: the model under test.
         eps: radius of the ball.
         defaults: the run's parameters for attacks, by the attack's name.
         surrogate: the model to transfer from, if there is one.
-        few: images and labels to ask by whether an attack of a cascade is moot.
 
     Raises:
         InputError: a parameter is out of range.
@@ -92,27 +90,30 @@ def plan(
         Stage(
             label=spec.label,
             name=spec.name,
-            attack=build(spec, estimator, eps=eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
+            attack=build(spec, target, eps=eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
             scope=spec.scope,
         )
         for spec in specs
     ]
-    stages = [stage for stage in stages if stage.scope is Scope.every or _is_of_use(stage, estimator, few)]
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
-            Stage(
-                f"pgd at eps {radius:g}", "pgd", PGD(estimator, eps=radius, **defaults["pgd"]), Scope.diagnosed, radius
-            )
+            Stage(f"pgd at eps {radius:g}", "pgd", PGD(target, eps=radius, **defaults["pgd"]), Scope.diagnosed, radius)
             for radius in probed(eps)
         ]
     return stages
 
 
-def _is_of_use(stage: Stage, estimator: EOTClassifier, few: tuple[Tensor, Tensor]) -> bool:
-    """Whether a cascade takes this stage for this model."""
-    if estimator.randomised and stage.label in NOT_FOR_RANDOM_MODELS:
-        return False
-    return not stage.attack.is_moot(*few)
+def moot(stages: Sequence[Stage], target: Target, few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
+    """The labels of a cascade's attacks that are not worth their time on this model.
+
+    Args:
+        stages: what was asked for.
+        target: the model under test.
+        few: images (N, C, H, W) and labels (N,) on its device, to ask it by.
+    """
+    asked = [stage for stage in stages if stage.scope is not Scope.every]
+    dear = [stage for stage in asked if target.randomised and stage.label in NOT_FOR_RANDOM_MODELS]
+    return tuple(stage.label for stage in asked if stage in dear or stage.attack.is_moot(*few))
 
 
 def probed(eps: float) -> list[float]:

@@ -17,9 +17,9 @@ from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
+from advtool.evaluation.recognition import Begun, opened
 from advtool.evaluation.run import read_survivors
 from advtool.evaluation.statistics import paired_difference
-from advtool.evaluation.subject import home_of, subject
 from advtool.results import (
     AttackResult,
     CleanAccuracy,
@@ -32,6 +32,7 @@ from advtool.results import (
     PairedChange,
     SweepPoint,
 )
+from advtool.target.handling import home_of
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
 """From one draw to the hundred that Schwinn et al. (5.1) call more than sufficient."""
@@ -248,10 +249,10 @@ def _refuse_deterministic(
     model: nn.Module, images: Any, labels: Any, *, seed: int, device: torch.device | str | None
 ) -> None:
     x = inputs.as_images(images)
-    y = inputs.as_labels(labels, x)
+    inputs.as_labels(labels, x)
     place = home_of(model) if device is None else inputs.as_device(device)
-    with subject(model, x, y, eot=None, votes=None, seed=seed, device=place) as estimator:
-        randomised = estimator.randomised
+    with opened(model, x, place, Begun(), seed=seed) as ours:
+        randomised = ours.target.randomised
     if not randomised:
         raise InputError(
             "the model is deterministic, all draws of its gradient are equal: 1 EOT sample is enough, and there is "

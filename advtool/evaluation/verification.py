@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from advtool.attacks.estimator import EOTClassifier, margin, predictions
 from advtool.perturbation import CLIP
+from advtool.target.scores import margin, predictions
+from advtool.target.target import Target
 
 ROUNDING = 2 * torch.finfo(torch.float32).eps
 """``x + eps`` in float32 may miss the ball's surface by this much."""
@@ -24,7 +25,7 @@ class Verdict:
     """float32 (N,); below 0 where misclassified"""
 
 
-def verify(estimator: EOTClassifier, candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
+def verify(target: Target, candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
     """Hold ``candidates`` (N, C, H, W) to the threat model and to the prediction rule of the clean accuracy.
 
     An adversarial example is finite, inside the eps ball around ``x`` and the clip range to float32 rounding,
@@ -32,7 +33,7 @@ def verify(estimator: EOTClassifier, candidates: Tensor, x: Tensor, y: Tensor, *
     that the search never saw.
     """
     allowed = _is_allowed(candidates, x, eps)
-    scores = estimator.scores(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
+    scores = target.scores(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
     prediction = predictions(scores)
     return Verdict(allowed & (prediction != y), prediction, margin(scores, y))
 

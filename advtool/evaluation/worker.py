@@ -2,33 +2,55 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from advtool import seeding
 from advtool.attacks.base import Found, StepReport, TensorAttack
-from advtool.attacks.estimator import CallCounter, EOTClassifier, margin, predictions
 from advtool.evaluation.examples import Examples
+from advtool.evaluation.recognition import answers_for_shard
 from advtool.evaluation.run import CLEAN, ShardRecord
 from advtool.evaluation.verification import Verdict, verify
 from advtool.results import ModelCalls
+from advtool.target.scores import margin, predictions
+from advtool.target.target import CallCounter, Target
+
+BLOCK = 100
+"""Images that are classified together in the clean stage. The first ones tell whether the model fits the data."""
+
+
+class Preview(NamedTuple):
+    """The first images of a run, classified before the attacks."""
+
+    right: list[bool]
+    """up to ``BLOCK``"""
+    seconds: float
+
+
+class _Block(NamedTuple):
+    scores: Tensor
+    seconds: float
+    forward: int
 
 
 class Worker:
     """Computes shards of a run.
 
     Args:
-        estimator: the model under test.
+        target: the model under test.
         x: all images of the run, float32 (N, C, H, W) in [0, 1], on the CPU.
         y: their labels, int64 (N,).
         seed: of the run.
         images_a_shard: images of a shard; the last one may be smaller.
     """
 
-    def __init__(self, estimator: EOTClassifier, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
-        self.estimator, self.seed = estimator, seed
+    def __init__(self, target: Target, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
+        self.target, self.seed = target, seed
+        self._classified: dict[tuple[int, int], _Block] = {}
         self._shards = list(zip(x.split(images_a_shard), y.split(images_a_shard), strict=True))
 
     @property
@@ -39,22 +61,63 @@ class Worker:
     def classify(self, shard: int) -> ShardRecord:
         """The clean stage: which images are classified right?"""
         x, y = self._load(shard)
-        started = self._start_counting()
-        with self._streams(CLEAN, shard):
-            scores = self.estimator.scores(x)
+        blocks = [self._block(shard, place) for place in _places(x)]
+        scores = torch.cat([block.scores for block in blocks])
         prediction = predictions(scores)
         return ShardRecord(
             stage=CLEAN,
             shard=shard,
-            images_a_pass=self.estimator.batch_size,
+            images_a_pass=self.target.batch_size,
             survives=(prediction == y).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margin(scores, y)),
             step=[None] * len(x),
             queries=[0] * len(x),
-            seconds=_since(started),
-            model_calls=self._calls(),
+            answers=answers_for_shard(self.target, x, shard),
+            seconds=round(sum(block.seconds for block in blocks), 4),
+            model_calls=ModelCalls(forward=sum(block.forward for block in blocks), backward=0),
         )
+
+    def preview(self, finished: Callable[[int], ShardRecord | None]) -> Preview:
+        """The first part of the clean stage; what it computes is kept for :meth:`classify`.
+
+        Args:
+            finished: gives the clean record of a shard that is finished.
+        """
+        right: list[bool] = []
+        seconds = 0.0
+        for shard, (x, y) in enumerate(self._shards):
+            if (record := finished(shard)) is not None:
+                right += record.survives
+                seconds += record.seconds * min(1.0, BLOCK / len(x))
+                if len(right) >= BLOCK:
+                    break
+                continue
+            for place in _places(x):
+                block = self._classified[shard, place] = self._classify(shard, place)
+                right += (predictions(block.scores).cpu() == y[place : place + BLOCK]).tolist()
+                seconds += block.seconds
+                if len(right) >= BLOCK:
+                    return Preview(right[:BLOCK], seconds)
+        return Preview(right[:BLOCK], seconds)
+
+    def images(self, shard: int) -> Tensor:
+        """The images of a shard, float32 (n, C, H, W) on the CPU."""
+        x: Tensor = self._shards[shard][0]
+        return x
+
+    def _block(self, shard: int, place: int) -> _Block:
+        """What :meth:`preview` has computed, or the same now."""
+        known = (shard, place) in self._classified
+        return self._classified.pop((shard, place)) if known else self._classify(shard, place)
+
+    def _classify(self, shard: int, place: int) -> _Block:
+        """The images of a shard from ``place`` on, as many as a block has; its noise depends on where it is alone."""
+        x = self.images(shard)[place : place + BLOCK].to(self.target.device)
+        started = self._start_counting()
+        with self._streams(CLEAN, shard, place):
+            scores = self.target.scores(x)
+        return _Block(scores, _since(started), self.target.calls.forward)
 
     def attack(
         self, attack: TensorAttack, stage: str, shard: int, asked: list[bool], report: StepReport
@@ -80,7 +143,7 @@ class Worker:
         record = ShardRecord(
             stage=stage,
             shard=shard,
-            images_a_pass=self.estimator.batch_size,
+            images_a_pass=self.target.batch_size,
             survives=(wanted & ~fallen).tolist(),
             prediction=prediction.tolist(),
             margin=_json_numbers(margins),
@@ -99,24 +162,29 @@ class Worker:
         with self._streams(stage, shard, "search"):
             found = attack.search(x, y, stream, report)
         with self._streams(stage, shard, "verify"):
-            return found, verify(self.estimator, found.x, x, y, eps=attack.eps)
+            return found, verify(self.target, found.x, x, y, eps=attack.eps)
 
     def _first(self, shard: int) -> int:
         return sum(self.sizes[:shard])
 
     def _load(self, shard: int) -> tuple[Tensor, Tensor]:
         x, y = self._shards[shard]
-        return x.to(self.estimator.device), y.to(self.estimator.device)
+        return x.to(self.target.device), y.to(self.target.device)
 
     def _streams(self, *place: str | int) -> AbstractContextManager[None]:
-        return seeding.global_streams(self.estimator.device, self.seed, *place)
+        return seeding.global_streams(self.target.device, self.seed, *place)
 
     def _start_counting(self) -> float:
-        self.estimator.calls = CallCounter()
+        self.target.calls = CallCounter()
         return time.perf_counter()
 
     def _calls(self) -> ModelCalls:
-        return ModelCalls(forward=self.estimator.calls.forward, backward=self.estimator.calls.backward)
+        return ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward)
+
+
+def _places(x: Tensor) -> range:
+    """Where the blocks of a shard begin."""
+    return range(0, len(x), BLOCK)
 
 
 def _since(started: float) -> float:

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 import advtool
 from advtool import training
-from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.spsa import SPSA
 from advtool.data import load, to_float
 from advtool.evaluation.verification import verify
+from advtool.target.handling import frozen
+from advtool.target.target import Randomness, Target
 from tests.models import NoisyInput
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -34,8 +35,8 @@ def digits_test() -> tuple[Tensor, Tensor]:
     return to_float(split.images), split.labels
 
 
-def estimator(model: nn.Module, device: torch.device, **options: object) -> EOTClassifier:
-    return EOTClassifier(model.to(device), input_shape=SHAPE, classes=10, device=device, **options)
+def estimator(model: nn.Module, device: torch.device, **options: object) -> Target:
+    return Target(model.to(device), input_shape=SHAPE, classes=10, device=device, **options)
 
 
 def test_training_on_the_gpu_reaches_what_the_cpu_reaches() -> None:

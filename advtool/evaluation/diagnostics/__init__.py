@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from advtool.evaluation.diagnostics.accuracies import far_below, label_leaking, noise, over_eps
 from advtool.evaluation.diagnostics.contests import contests
 from advtool.evaluation.diagnostics.evidence import Evidence
-from advtool.evaluation.diagnostics.setup import setup
+from advtool.evaluation.diagnostics.setup import lost_gradient, setup
 from advtool.results import Finding
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
@@ -19,6 +19,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     over_eps,
     label_leaking,
     noise,
+    lost_gradient,
     setup,
 )
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from advtool.evaluation.diagnostics.evidence import Code, Evidence, Outcome, drop_finding, is_masking, percent
-from advtool.evaluation.inspection import Inspection
 from advtool.evaluation.stages import DROP
 from advtool.evaluation.statistics import paired_difference
 from advtool.results import Finding
+from advtool.target.inspection import Inspection
 
 
 @dataclass(frozen=True)

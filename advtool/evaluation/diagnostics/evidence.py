@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from advtool.attacks.estimator import Randomness
-from advtool.evaluation.inspection import Inspection
 from advtool.evaluation.stages import DROP
 from advtool.evaluation.statistics import PairedDifference
 from advtool.results import Finding
+from advtool.target.facts import Facts
+from advtool.target.inspection import Inspection
 
 LEAST = 0.03
 """The smallest lower end of the paired interval of a masking code's drop."""
@@ -38,7 +38,10 @@ Code = Literal[
     "probabilities",
     "gradient-in-forward",
     "no-gradient",
+    "undefined-gradient",
+    "zero-gradient",
     "ends-ignored",
+    "keeps-state",
     "train-mode",
     "narrow-images",
     "low-clean-accuracy",
@@ -65,8 +68,8 @@ class Evidence:
     """images classified right of the class that has most of them"""
     worst_case: Outcome
     in_cascade: bool
+    facts: Facts
     inspection: Inspection
-    randomness: Randomness
     eot: int
     votes: int
     span: tuple[float, float]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from advtool import seeding
-from advtool.attacks.rewriting import trace
-from advtool.attacks.search_form import Arranged, agree
 from advtool.errors import is_out_of_memory
 from advtool.precision import Precision, autocast, layout
+from advtool.target.rewriting import trace
+from advtool.target.search_form import Arranged, agree
 
 Answer = TypeVar("Answer")
 

@@ -1,29 +1,22 @@
-"""The ART estimator that every attack runs on: predictions by votes, gradients by EOT, no trace on the model."""
+"""The model under attack, as the tool asks it: predictions by votes, gradients by EOT, counters."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from advtool.attacks.affine_start import AffineStart
 from advtool.perturbation import CLIP
+from advtool.target.affine_start import AffineStart
+from advtool.target.scores import Loss, per_image_cross_entropy
 
-Array = TypeVar("Array", np.ndarray, Tensor)
 SURE, ENOUGH = 3.0, 20
 """Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
 UNSEEN = 3.0
 """Votes more that count as for the image: what none of n draws shows may happen in 3 of n (the rule of three)."""
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""
 
 
 class Randomness(StrEnum):
@@ -34,6 +27,16 @@ class Randomness(StrEnum):
     each_call = "each call"
 
 
+class Autograd(StrEnum):
+    """How a model's gradient is asked for."""
+
+    grad = "grad"
+    backward = "backward"
+    """through ``backward()``, as reentrant checkpointing demands"""
+    none = "none"
+    """not at all: every gradient is zero, and attacks without gradients go on"""
+
+
 @dataclass
 class CallCounter:
     """Images pushed through the model so far."""
@@ -42,42 +45,21 @@ class CallCounter:
     backward: int = 0
 
 
-def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each image, (N,)."""
-    return cross_entropy(logits, labels, reduction="none")
+class Target:
+    """A model whose answers average over its own randomness.
 
-
-def predictions(scores: Tensor) -> Tensor:
-    """The class of the highest score, int64 (N,); -1, which is never right, where a score is NaN or infinite."""
-    return torch.where(scores.isfinite().all(1), scores.argmax(1), -1)
-
-
-def margin(scores: Tensor, labels: Tensor) -> Tensor:
-    """Score of the true class minus the best other one, (N,): negative where the image is misclassified.
-
-    The margin loss of Carlini and Wagner (2017) is its negative. A tie counts as misclassified only if
-    ``argmax`` takes the other class, so compare predictions, not margins, to decide.
-    """
-    true = scores.gather(1, labels[:, None])
-    return (true - scores.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
-
-
-class EOTClassifier(PyTorchClassifier):
-    """A PyTorch classifier for ART whose answers average over the model's own randomness.
-
-    ``predict`` gives the log of the mean softmax over ``votes`` draws (of one draw: the logits themselves), so
-    its arg max is the prediction rule of every accuracy in advtool. ``loss_gradient`` gives the gradient of the
-    mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
-    go through the model in one batch, or one by one for a model that draws once a call. Both return the type
-    they were given: NumPy for ART's own attacks, tensors that stay on the device for ours. No parameter
-    gradient is filled. Predictions come from the model itself, gradients and what a search asks in passing
-    from its search form.
+    :meth:`scores` gives the log of the mean softmax over ``votes`` draws (of one draw: the logits themselves), so
+    its arg max is the prediction rule of every accuracy in advtool. :meth:`scores_and_gradient` gives the gradient of
+    the mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
+    go through the model in one batch, or one by one for a model that draws once a call. Tensors stay on the device,
+    and no parameter gradient is filled. Predictions come from the model itself, gradients and what a search asks in
+    passing from its search form.
 
     Args:
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
-        search_form: the same function up to rounding, and faster (:mod:`advtool.attacks.search_form`); None is
-            the model.
-        find_start: gives the search form in two parts (:mod:`advtool.attacks.affine_start`), or None; asked once, by
+        find_form: gives the same function up to rounding, and faster (:mod:`advtool.target.search_form`); asked once,
+            by the first attack. None is the model.
+        find_start: gives the search form in two parts (:mod:`advtool.target.affine_start`), or None; asked once, by
             the first attack that has use for it.
         input_shape: (C, H, W).
         classes: number of classes.
@@ -85,16 +67,16 @@ class EOTClassifier(PyTorchClassifier):
         votes: draws a prediction averages over.
         batch_size: most images in one pass through the model, draws included.
         randomness: whether the model draws noise, and whether for each image or once a call.
+        autograd: how its gradient is asked for.
         device: where the model is.
+        clip: the range of pixel values.
     """
-
-    estimator_params = [*PyTorchClassifier.estimator_params, "eot", "votes", "batch_size"]
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        search_form: nn.Module | None = None,
+        find_form: Callable[[], nn.Module] | None = None,
         find_start: Callable[[], AffineStart | None] = lambda: None,
         input_shape: tuple[int, ...],
         classes: int,
@@ -102,23 +84,15 @@ class EOTClassifier(PyTorchClassifier):
         votes: int = 1,
         batch_size: int = 1024,
         randomness: Randomness = Randomness.none,
+        autograd: Autograd = Autograd.grad,
         device: torch.device | None = None,
         clip: tuple[float, float] = CLIP,
     ) -> None:
-        place = device or torch.device("cpu")
-        if place.type == "cuda" and place.index is not None:
-            torch.cuda.set_device(place)  # ART's "gpu" is the current CUDA device
-        super().__init__(
-            model=_Whole(model),
-            loss=nn.CrossEntropyLoss(),
-            input_shape=input_shape,
-            nb_classes=classes,
-            clip_values=clip,
-            device_type="gpu" if place.type == "cuda" else "cpu",
-        )
+        self.model, self._find_form, self._find_start = model, find_form or (lambda: model), find_start
+        self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
-        self.randomness = randomness
-        self.search_form, self._find_start = search_form or model, find_start
+        self.randomness, self.autograd = randomness, autograd
+        self.device = device or torch.device("cpu")
         self.calls = CallCounter()
 
     @property
@@ -130,6 +104,11 @@ class EOTClassifier(PyTorchClassifier):
     def knows_what_fell(self) -> bool:
         """Whether a misclassification can be told from luck: fewer than ``ENOUGH`` votes prove nothing."""
         return not self.randomised or self.votes >= ENOUGH
+
+    @cached_property
+    def search_form(self) -> nn.Module:
+        """The model as attacks search it."""
+        return self._find_form()
 
     @cached_property
     def start(self) -> AffineStart | None:
@@ -184,24 +163,16 @@ class EOTClassifier(PyTorchClassifier):
         scores, gradients = zip(*parts, strict=True)
         return _joined(scores), _joined(gradients)
 
-    def predict(self, x: Array, batch_size: int = 128, training_mode: bool = False, **kwargs: Any) -> Array:
-        """ART's signature for :meth:`scores`. ``batch_size`` and ``training_mode`` are the run's, not the caller's."""
-        del batch_size, training_mode, kwargs
-        return like(x, self.scores(self._on_device(x)))
-
-    def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **kwargs: Any) -> Array:
-        """ART's signature for the gradient of the mean cross entropy over ``eot`` draws.
-
-        Labels are one-hot (N, classes) or indices (N,), arrays or tensors alike.
-        """
-        del training_mode, kwargs
-        labels = self._on_device(y, dtype=None)
-        indices = labels.argmax(1) if labels.ndim == 2 else labels
-        return like(x, self.scores_and_gradient(self._on_device(x), indices.long())[1])
+    def raw_gradient(self, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
+        """One draw of the gradient (N, C, H, W) as autograd gives it, NaN included; elsewhere a NaN counts as zero."""
+        with torch.inference_mode(False), torch.enable_grad():
+            x, y = _usable(x), _usable(y)
+            parts = zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
+            return _joined([self._logits_and_slope(xs, ys, loss)[1] for xs, ys in parts])
 
     def _forward(self, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
-        return self._model(x)[-1].float()  # type: ignore[no-any-return]
+        return self.model(x).float()  # type: ignore[no-any-return]
 
     def _search(self, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
@@ -227,8 +198,7 @@ class EOTClassifier(PyTorchClassifier):
     @torch.inference_mode(False)
     @torch.enable_grad()
     def _differentiate(self, x: Tensor, y: Tensor, loss: Loss, eot: int) -> tuple[Tensor, Tensor]:
-        # whatever mode the caller is in; autograd takes no tensors that were made in inference mode
-        x, y = (tensor.clone() if tensor.is_inference() else tensor for tensor in (x, y))
+        x, y = _usable(x), _usable(y)  # whatever mode the caller is in
         if eot == 1:
             logits, gradient = self._logits_and_slope(x, y, loss)
             return logits, _without_nan(gradient)
@@ -236,14 +206,17 @@ class EOTClassifier(PyTorchClassifier):
         for draws in self._draws(x, eot):
             copies = len(draws) // len(x)
             logits, gradient = self._logits_and_slope(draws, _repeat(y, copies), loss)
-            total += gradient.view(copies, *x.shape).sum(0)
+            total += _without_nan(gradient).view(copies, *x.shape).sum(0)
             answers.append(logits.view(copies, len(x), -1))
-        return _log_mean_exp(_joined(answers).log_softmax(2)), _without_nan(total / eot)
+        return _log_mean_exp(_joined(answers).log_softmax(2)), total / eot
 
     def _logits_and_slope(self, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+        if self.autograd is Autograd.none:
+            with torch.no_grad():
+                return self._search(x), torch.zeros_like(x)
         point = x.detach().requires_grad_()
         logits = self._search(point)
-        gradient = _slope(loss(logits, y).sum(), point)
+        gradient = slope(loss(logits, y).sum(), point, self.autograd)
         self.calls.backward += len(x)
         return logits.detach(), gradient
 
@@ -258,45 +231,14 @@ class EOTClassifier(PyTorchClassifier):
     def _images_a_pass(self, draws: int) -> int:
         return self.batch_size if self.randomness is Randomness.each_call else max(1, self.batch_size // draws)
 
-    def _on_device(self, values: np.ndarray | Tensor, dtype: torch.dtype | None = torch.float32) -> Tensor:
-        # ART's attacks pass float64 now and then (HopSkipJump): the model's type is float32
-        return torch.as_tensor(values, dtype=dtype, device=self.device)
-
-
-class _Whole(nn.Module):
-    """The model as one opaque piece: ART would run a Sequential's children and skip its own ``forward``."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.inner = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x)  # type: ignore[no-any-return]
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in eval mode and without parameter gradients, for a while; left as it was afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    needy = [parameter for parameter in model.parameters() if parameter.requires_grad and not parameter.is_inference()]
-    try:
-        for parameter in needy:
-            parameter.requires_grad_(False)
-        yield model.eval()
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter in needy:
-            parameter.requires_grad_(True)
-
-
-def like(given: Array, result: Tensor) -> Array:
-    """``result`` as the type of ``given``: a tensor, or a float32 array."""
-    return result if isinstance(given, Tensor) else result.cpu().numpy().astype(np.float32)
-
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))  # a copy less
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    """Autograd takes no tensors that were made in inference mode."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _without_nan(gradient: Tensor) -> Tensor:
@@ -320,11 +262,14 @@ def _of(classes: Tensor, shares: Tensor) -> Tensor:
     return shares.gather(2, classes.expand(len(shares), -1)[..., None]).squeeze(2)
 
 
-def _slope(value: Tensor, x: Tensor) -> Tensor:
-    """The gradient of ``value`` at ``x``; zero where the model cuts the graph, so gradient-free attacks go on."""
+def slope(value: Tensor, x: Tensor, way: Autograd = Autograd.grad) -> Tensor:
+    """The gradient of ``value`` at the leaf ``x``; zero where the model cuts the graph."""
     if not value.requires_grad:
         return torch.zeros_like(x)
-    return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]
+    if way is Autograd.grad:
+        return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]
+    value.backward()
+    return torch.zeros_like(x) if x.grad is None else x.grad
 
 
 def _log_mean_exp(log_values: Tensor) -> Tensor:

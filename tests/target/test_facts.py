@@ -4,6 +4,7 @@ import cProfile
 import pstats
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -12,24 +13,34 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 import advtool
-from advtool.attacks.estimator import EOTClassifier, Randomness, frozen
-from advtool.errors import InputError
-from advtool.evaluation.inspection import Inspection, inspect
 from advtool.evaluation.observer import Observer
+from advtool.target.handling import handled
+from advtool.target.inspection import inspect
+from advtool.target.making import open_target
+from advtool.target.target import Autograd, Target
 from tests.models import NoisyInput, mlp
 from tests.test_gradient_attacks import Scaled
 
 SHAPE = (1, 4, 4)
-PLAIN = Inspection(
-    train_mode=False,
-    batch_dependent=False,
-    probabilities=False,
-    differentiates=False,
-    no_gradient=False,
-    ends_ignored=False,
-    saturated=0.0,
-    vanishing=0.0,
-)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is asked beforehand and what is asked after the attacks, as far as these tests speak of it."""
+
+    train_mode: bool = False
+    batch_dependent: bool = False
+    probabilities: bool = False
+    differentiates: bool = False
+    no_gradient: bool = False
+    ends_ignored: bool = False
+    saturated: float = 0.0
+    vanishing: float = 0.0
+    blind: float = 0.0
+    undefined: float = 0.0
+
+
+PLAIN = Found()
 
 
 class Around(nn.Module):
@@ -100,11 +111,18 @@ def images(count: int = 40) -> Tensor:
     return x
 
 
-def facts(model: nn.Module, *, randomness: Randomness = Randomness.none, count: int = 40) -> Inspection:
+def facts(model: nn.Module, *, count: int = 40) -> Found:
     x = images(count)
-    target = EOTClassifier(model, input_shape=SHAPE, classes=4, randomness=randomness, batch_size=16)
-    with frozen(model):
-        return inspect(target, model, x, torch.arange(count) % 4, train_mode=False)
+    with handled(model.eval(), torch.device("cpu")) as ours:
+        target, before = open_target(ours, x)
+        target.batch_size = 16
+        after = inspect(target, x, torch.arange(count) % 4)
+    names = ("train_mode", "batch_dependent", "probabilities", "differentiates")
+    return Found(
+        **{name: getattr(before, name) for name in names},
+        no_gradient=before.autograd is Autograd.none,
+        **after.model_dump(),
+    )
 
 
 @pytest.mark.parametrize("count", [1, 8, 40])
@@ -130,7 +148,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, bool]]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_fact_is_found_where_it_is_true_and_no_other(name: str) -> None:
     build, true = MODELS[name]
-    assert facts(build()) == Inspection(**{**vars(PLAIN), **true})
+    assert facts(build()) == replace(PLAIN, **true)
 
 
 def test_a_clamp_to_the_range_itself_counts_if_torch_gives_it_no_gradient_at_its_ends() -> None:
@@ -158,13 +176,13 @@ def test_a_cut_graph_has_no_gradient_anywhere(name: str, model: Callable[[], nn.
 
 def test_rounding_has_a_graph_but_no_gradient() -> None:
     found = facts(Around(before=lambda x: (15 * x).round() / 15))
-    assert found == Inspection(**{**vars(PLAIN), "vanishing": 1.0})
+    assert found == replace(PLAIN, vanishing=1.0, blind=1.0)
 
 
 def test_large_logits_saturate_the_softmax() -> None:
     found = facts(Scaled(mlp(SHAPE), 10_000))
     assert found.saturated == 1
-    assert found == Inspection(**{**vars(PLAIN), "saturated": found.saturated, "vanishing": found.vanishing})
+    assert found == replace(PLAIN, saturated=found.saturated, vanishing=found.vanishing)
     assert 0 < found.vanishing < 1, "of wrong images cross entropy has a gradient all the same"
 
 
@@ -181,15 +199,15 @@ def test_shares_are_of_images() -> None:
 
 
 def test_noise_is_not_taken_for_a_dependence_on_the_batch() -> None:
-    found = facts(NoisyInput(mlp(SHAPE), 0.3), randomness=Randomness.each_image)
+    found = facts(NoisyInput(mlp(SHAPE), 0.3))
     assert found == PLAIN
 
 
 def test_images_without_pixels_at_the_ends_ignore_none() -> None:
     x = torch.full((8, *SHAPE), 0.5)
     model = Around(before=lambda x: x.clamp(0.1, 0.9)).requires_grad_(False)
-    target = EOTClassifier(model, input_shape=SHAPE, classes=4)
-    assert not inspect(target, model, x, torch.arange(8) % 4, train_mode=False).ends_ignored
+    target = Target(model, input_shape=SHAPE, classes=4)
+    assert not inspect(target, x, torch.arange(8) % 4).ends_ignored
 
 
 def test_a_profiler_that_was_there_is_there_again() -> None:
@@ -241,9 +259,8 @@ def test_train_mode_is_told_and_kept() -> None:
 @pytest.mark.parametrize("once_a_call", [False, True])
 @pytest.mark.parametrize("wrong", [Batch, Place])
 def test_a_noisy_model_that_looks_at_its_batch_is_found_out(wrong: Callable[[], nn.Module], once_a_call: bool) -> None:
-    randomness = Randomness.each_call if once_a_call else Randomness.each_image
     model = NoisyInput(wrong(), 0.05, once_a_call=once_a_call)
-    assert facts(model, randomness=randomness).batch_dependent
+    assert facts(model).batch_dependent
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -251,13 +268,13 @@ def test_pixelwise_noise_does_not_look_at_its_batch(seed: int) -> None:
     model = advtool.with_pnil(mlp(SHAPE, seed=seed), input_shape=SHAPE)
     torch.manual_seed(seed)
     for count in (1, 8):
-        assert not facts(model, randomness=Randomness.each_image, count=count).batch_dependent
+        assert not facts(model, count=count).batch_dependent
 
 
 def test_noise_that_no_seed_reaches_averages_out() -> None:
     own = torch.Generator().manual_seed(0)
     model = Around(before=lambda x: x + 0.3 * torch.randn(x.shape, generator=own))
-    assert not facts(model, randomness=Randomness.each_image).batch_dependent
+    assert not facts(model).batch_dependent
 
 
 def test_a_model_whose_outputs_do_not_vary_is_told_too() -> None:
@@ -272,13 +289,23 @@ def test_a_model_whose_outputs_do_not_vary_is_told_too() -> None:
     assert "outputs do not vary between identical calls: 1 EOT draw a gradient, 1 vote a prediction" in Notes.heard
 
 
-def test_a_model_that_works_in_place_on_its_input_is_refused_in_words() -> None:
-    model = Around(before=lambda x: x.mul_(2).sub_(1))
-    with pytest.raises(InputError, match=r"changes its input in place.*clone"):
-        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])
+def test_a_model_that_works_in_place_on_its_input_gets_a_copy() -> None:
+    in_place, plain = Around(before=lambda x: x.mul_(2).sub_(1)), Around(before=lambda x: 2 * x - 1)
+    x = images()
+    y = plain(x).argmax(1)
+    y[:10] = (y[:10] + 1) % 4
+    found, expected = (advtool.evaluate(model, x, y, eps=0.05, attacks=["paper"]) for model in (in_place, plain))
+    assert x.equal(images())
+    assert found.clean == expected.clean
+    assert [attack.robust for attack in found.attacks] == [attack.robust for attack in expected.attacks]
 
 
-def test_a_model_that_autograd_refuses_is_told_in_words() -> None:
+def test_a_model_that_autograd_refuses_falls_to_attacks_without_gradients() -> None:
     model = Around(before=lambda x: x // 0.25 * 0.25)
-    with pytest.raises(InputError, match=r"cannot be differentiated .*floor_divide.*torch\.floor"):
-        advtool.evaluate(model, images(), torch.zeros(40, dtype=torch.long), attacks=["fgsm"])
+    x = images()
+    result = advtool.evaluate(model, x, model(x).argmax(1), eps=0.1, attacks=["pgd", "square(queries=300)"])
+    told = next(finding for finding in result.warnings if finding.code == "no-gradient")
+    assert told.kind == "masking"
+    assert "floor_divide" in told.message
+    pgd, square = result.attacks
+    assert square.robust < pgd.robust <= result.clean.correct

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.attacks.rewriting import rewritten
 from advtool.convolution import QuickConv2d
 from advtool.precision import Precision, autocast, layout
+from advtool.target.rewriting import rewritten
 
 CLOSE = 1e-3
 """Share of an image's largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
@@ -29,7 +29,7 @@ class _Arrangement(NamedTuple):
 
     layout: torch.memory_format
     rewritten: bool
-    """see :mod:`advtool.attacks.rewriting`"""
+    """see :mod:`advtool.target.rewriting`"""
     in_place: bool
     """its ReLUs, for all those that are not"""
 

@@ -1,0 +1,92 @@
+"""Why a model that should be good is no better than guessing: the likely mistakes, tried on a few images."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+
+from advtool import seeding
+from advtool.target.scores import predictions
+from advtool.target.target import Target
+
+NORMALISATIONS = {
+    "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10's": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
+    "CIFAR-100's": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "CLIP's": ((0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)),
+    "MNIST's": ((0.1307,), (0.3081,)),
+    "Fashion-MNIST's": ((0.2860,), (0.3530,)),
+    "[-1, 1]": ((0.5,), (0.5,)),
+    "pixels from 0 to 255": ((0.0,), (1 / 255,)),
+}
+"""What models were trained on, as mean and standard deviation of each channel, or of all."""
+SURE = 1e-3
+"""A cause is named if guessing would do as well with a smaller probability than this, shared by all causes tried."""
+
+
+class Cause(NamedTuple):
+    """A mistake, and how many images would be right without it."""
+
+    words: str
+    """what to do about it"""
+    right: int
+
+
+def find_cause(target: Target, x: Tensor, y: Tensor) -> Cause | None:
+    """The mistake that, mended, brings most images above guessing; None if none does.
+
+    Args:
+        target: the model.
+        x: images (N, C, H, W) on its device.
+        y: labels (N,).
+    """
+    causes = list(_causes(target, x, y))
+    best = max(causes, key=lambda cause: cause.right, default=None)
+    if best is None:
+        return None
+    chance = binomtest(best.right, len(x), 1 / target.classes, alternative="greater").pvalue
+    return best if chance < SURE / len(causes) else None
+
+
+def _causes(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
+    plain = _predictions(target, x)
+    for offset, words in ((1, "the labels begin at 1 and the outputs at 0: subtract 1"), (-1, "add 1 to the labels")):
+        yield Cause(f"with the labels moved by one ({words})", _count(plain + offset == y))
+    yield from _other_order(plain, y, target.classes)
+    if x.shape[1] == 3:
+        yield Cause("with blue, green, red as the order of the channels", _count(_predictions(target, x.flip(1)) == y))
+    for name, (mean, std) in NORMALISATIONS.items():
+        if len(mean) in (1, x.shape[1]):
+            of_mean, of_std = (torch.tensor(values, device=x.device).view(1, -1, 1, 1) for values in (mean, std))
+            options = f"--mean {','.join(f'{m:g}' for m in mean)} --std {','.join(f'{s:.4g}' for s in std)}"
+            right = _count(_predictions(target, (x - of_mean) / of_std) == y)
+            yield Cause(f"with the normalisation for {name} inside the model ({options})", right)
+
+
+def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
+    """Each output names the class that it answers for most often: learnt on one half, counted on the other."""
+    right = 0
+    for learn in (slice(0, None, 2), slice(1, None, 2)):
+        count = slice(1, None, 2) if learn.start == 0 else slice(0, None, 2)
+        seen = Counter(zip(plain[learn].tolist(), y[learn].tolist(), strict=True))
+        meaning: dict[int, int] = {}
+        for (output, label), _ in seen.most_common():
+            if output not in meaning and label not in meaning.values():
+                meaning[output] = label
+        right += sum(
+            meaning.get(output) == label for output, label in zip(plain[count].tolist(), y[count].tolist(), strict=True)
+        )
+    if classes > 1:
+        yield Cause("with the outputs in another order (--classes FILE names the class of each output)", right)
+
+
+def _predictions(target: Target, x: Tensor) -> Tensor:
+    with seeding.global_streams(x.device, 0, "causes"):
+        return predictions(target.scores(x))
+
+
+def _count(right: Tensor) -> int:
+    return int(right.sum())

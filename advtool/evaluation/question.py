@@ -1,0 +1,86 @@
+"""What is asked of a model: on which images, against which attacks, how hard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.errors import InputError
+from advtool.evaluation import inputs
+from advtool.precision import Precision, check_precision
+from advtool.results import DatasetInfo
+
+
+@dataclass(frozen=True)
+class Question:
+    """The arguments of :func:`advtool.evaluate`, checked."""
+
+    x: Tensor
+    """float32 (N, C, H, W) in [0, 1] on the CPU"""
+    y: Tensor
+    """int64 (N,)"""
+    indices: list[int]
+    """of each image in its data set"""
+    dataset: DatasetInfo
+    specs: list[AttackSpec]
+    eps: float
+    defaults: dict[str, dict[str, Any]]
+    """parameters of attacks that the run has options for, by the attack's name"""
+    eot: int | None
+    votes: int | None
+    seed: int
+    precision: Precision
+
+    @classmethod
+    def of(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        eps: float = 8 / 255,
+        attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
+        seed: int = 0,
+        eot: int | None = None,
+        votes: int | None = None,
+        pgd_steps: int = 50,
+        spsa_steps: int = 100,
+        spsa_samples: int = 128,
+        precision: Precision = "auto",
+        dataset: DatasetInfo | None = None,
+        indices: Sequence[int] | Tensor | None = None,
+        transfers: bool = False,
+    ) -> "Question":
+        """The question that the arguments of :func:`advtool.evaluate` ask.
+
+        ``transfers`` tells whether there is a surrogate.
+
+        Raises:
+            InputError: one of them is not as it must be.
+        """
+        check_precision(precision)
+        inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
+        specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=transfers)
+        if transfers and not any(spec.name == "transfer" for spec in specs):
+            raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
+        x = inputs.as_images(images)
+        spsa = {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1}
+        return cls(
+            x=x,
+            y=inputs.as_labels(labels, x),
+            indices=inputs.as_indices(indices, x),
+            dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
+            specs=specs,
+            eps=inputs.as_eps(eps),
+            defaults={name: {"steps": pgd_steps} for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
+            eot=eot,
+            votes=votes,
+            seed=seed,
+            precision=precision,
+        )
+
+    def few(self, device: torch.device, count: int = 8) -> tuple[Tensor, Tensor]:
+        """The first images and labels, on ``device``."""
+        return self.x[:count].to(device), self.y[:count].to(device)

@@ -1,0 +1,153 @@
+"""The model of a run: opened, asked once, and known again when the run goes on."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from advtool.errors import InputError, is_out_of_memory
+from advtool.evaluation.run import Manifest, ShardRecord
+from advtool.precision import Precision
+from advtool.target.facts import Facts
+from advtool.target.handling import Handled, handled
+from advtool.target.identity import ANSWERS, ASKED, Identity, agree, answers_of, identify, tensors_by_hash
+from advtool.target.making import open_target
+from advtool.target.target import Target
+
+ANSWERS_A_SHARD = 4
+"""Images of each shard whose logits are kept: they show a difference that few images have."""
+
+Role = Literal["model", "surrogate"]
+MODEL, SURROGATE = "model.safetensors", "surrogate.safetensors"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that is ready to be attacked."""
+
+    target: Target
+    facts: Facts
+    handled: Handled
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a run in a folder knows of one of its models; nothing if it is new."""
+
+    folder: Path | None = None
+    manifest: Manifest | None = None
+    role: Role = "model"
+    same_images: bool = True
+    """as the run's: then the model's answers to them are compared too"""
+
+    @property
+    def facts(self) -> Facts | None:
+        """What was found out about the model."""
+        if self.manifest is None:
+            return None
+        return self.manifest.facts if self.role == "model" else self.manifest.surrogate_facts
+
+    @property
+    def path(self) -> Path | None:
+        """Where the run keeps who the model is."""
+        return None if self.folder is None else self.folder / (MODEL if self.role == "model" else SURROGATE)
+
+    def identity(self) -> Identity | None:
+        """Who the model is."""
+        return None if self.path is None or self.manifest is None else Identity.read(self.path)
+
+    def keep(self, identity: Identity) -> None:
+        """Note who the model is, once."""
+        if self.path is not None and not self.path.exists():
+            identity.write(self.path)
+
+    def refuse(self, difference: str | None) -> None:
+        """Refuse another model, unless there is no ``difference``.
+
+        Raises:
+            InputError: there is one.
+        """
+        if difference is not None:
+            which = "run of another model" if self.role == "model" else "run with another surrogate"
+            raise InputError(f"--run-dir '{self.folder}' holds a {which} ({difference} differ): name another folder")
+
+
+@contextmanager
+def opened(
+    model: nn.Module,
+    images: Tensor,
+    device: torch.device,
+    begun: Begun,
+    *,
+    eot: int | None = None,
+    votes: int | None = None,
+    precision: Precision = "auto",
+    seed: int = 0,
+) -> Iterator[Opened]:
+    """The model on ``device``; left as it was afterwards.
+
+    Args:
+        model: the user's.
+        images: of the run, float32 (N, C, H, W) in [0, 1] on any device.
+        device: where to compute.
+        begun: the run that this goes on with, if there is one.
+        eot: draws of a gradient; None takes 1, or 20 for a random model.
+        votes: draws of a prediction; the same.
+        precision: of the search.
+        seed: of the run.
+
+    Raises:
+        InputError: the model is no classifier of such images, is broken, or is another than the run's.
+    """
+    first = images[:ASKED].to(device)
+    with handled(model, device) as ours:
+        tensors, before = tensors_by_hash(model), begun.identity()
+        known = None if before is None else begun.facts
+        if before is not None:
+            begun.refuse(before.clash(tensors))
+        target, facts = open_target(ours, first, known=known, eot=eot, votes=votes, precision=precision, seed=seed)
+        try:
+            identity = identify(ours, target, facts, tensors, first)
+        except Exception as error:
+            if before is None or is_out_of_memory(error):
+                raise
+            begun.refuse(ANSWERS)  # what was known of it holds no longer
+            raise
+        if before is not None:
+            begun.refuse(before.difference(identity if begun.same_images else replace(identity, of_run=None)))
+        yield Opened(target, facts, ours, identity)
+
+
+def answers_for_shard(target: Target, x: Tensor, shard: int) -> list[list[float]]:
+    """The logits of a few images of a shard's ``x`` (N, C, H, W), under a stream of their own."""
+    rows = torch.linspace(0, len(x) - 1, min(ANSWERS_A_SHARD, len(x))).round().long()
+    answers: list[list[float]] = answers_of(target.model, x[rows.to(x.device)], "shard", shard).tolist()
+    return answers
+
+
+def recognise(begun: Begun, ours: Opened, clean: Sequence[ShardRecord | None], parts: Sequence[Tensor]) -> None:
+    """Hold the answers that finished shards have kept against the model's answers now.
+
+    Args:
+        begun: the run.
+        ours: its model.
+        clean: the record of each shard's clean stage, where it is finished.
+        parts: the images of each shard.
+
+    Raises:
+        InputError: the model answers otherwise.
+    """
+    if ours.identity.fixed is None:  # its noise comes from nowhere that could be seeded
+        return
+    if begun.manifest is None or ours.identity.noise != (kept := begun.identity() or ours.identity).noise:
+        return
+    for shard, (record, x) in enumerate(zip(clean, parts, strict=True)):
+        if record is not None and record.answers is not None:
+            now = torch.tensor(answers_for_shard(ours.target, x.to(ours.target.device), shard))
+            if not agree(torch.tensor(record.answers), now, kept.rounding):
+                begun.refuse(f"its answers to images of shard {shard}")

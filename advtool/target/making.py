@@ -1,0 +1,77 @@
+"""From a user's model to the target of attacks: asked what it is, and put into the form in which it is searched."""
+
+from torch import Tensor, nn
+
+from advtool import seeding
+from advtool.precision import Precision, resolve
+from advtool.target.adapting import adapted
+from advtool.target.affine_start import affine_start
+from advtool.target.facts import Facts
+from advtool.target.handling import Handled
+from advtool.target.memory_use import images_a_pass
+from advtool.target.preflight import FEW, preflight
+from advtool.target.search_form import search_form
+from advtool.target.target import Autograd, Randomness, Target
+
+DRAWS_OF_A_RANDOM_MODEL = 20
+
+
+def open_target(
+    handled: Handled,
+    images: Tensor,
+    *,
+    known: Facts | None = None,
+    eot: int | None = None,
+    votes: int | None = None,
+    precision: Precision = "auto",
+    seed: int = 0,
+) -> tuple[Target, Facts]:
+    """The model as attacks ask it, and what is known of it.
+
+    Args:
+        handled: the model.
+        images: of the run, float32 (N, C, H, W) in [0, 1] on the model's device; the first few are asked about.
+        known: what an earlier call found; then nothing is asked, and the search form is made when it is needed.
+        eot: draws of a gradient; None takes 1, or 20 for a random model.
+        votes: draws of a prediction; the same.
+        precision: of the search; auto is bfloat16 where the device gains from it. The verifier's is float32.
+        seed: of the run.
+
+    Raises:
+        InputError: the model is no classifier of such images, or is broken.
+    """
+    if known is not None:
+        return _target(handled, known, images, eot, votes), known
+    with seeding.global_streams(images.device, seed, "probe"):
+        wanted = resolve(precision, handled.model, images.device)
+        facts = preflight(handled, images).model_copy(update={"search_precision": wanted})
+        target = _target(handled, facts, images, eot, votes)
+        reached = getattr(target.search_form, "precision", "float32")
+    handled.state.restore()
+    return target, facts.model_copy(update={"search_precision": reached})
+
+
+def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
+    model, few = adapted(handled.model, facts.needs, handled.state), images[:FEW]
+    draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
+
+    def find_form() -> nn.Module:
+        if facts.autograd is not Autograd.grad:
+            return model
+        with seeding.global_streams(images.device, 0, "search form"):
+            return search_form(model, few, facts.search_precision)
+
+    target = Target(
+        model,
+        find_form=find_form,
+        find_start=lambda: affine_start(model, target.search_form, few),
+        input_shape=tuple(images.shape[1:]),
+        classes=facts.classes,
+        eot=draws if eot is None else eot,
+        votes=draws if votes is None else votes,
+        batch_size=images_a_pass(facts.bytes_an_image, images.device),
+        randomness=facts.randomness,
+        autograd=facts.autograd,
+        device=images.device,
+    )
+    return target

@@ -1,0 +1,94 @@
+"""What an image takes in memory, held against what autograd keeps, counted by hand, for five kinds of model."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
+
+from advtool.target import memory_use
+from advtool.target.memory_use import bytes_an_image
+from advtool.target.target import Autograd
+
+FLOAT = 4
+SIDE = 16
+
+
+class Functional(nn.Module):
+    """Convolutions by function, no layer that a hook could see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.randn(8, 1, 3, 3))
+        self.two = nn.Parameter(torch.randn(8, 8, 3, 3))
+        self.last = nn.Parameter(torch.randn(5, 8 * SIDE**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for weight in (self.one, self.two):
+            x = functional.relu(functional.conv2d(x, weight, padding=1))
+        return functional.linear(x.flatten(1), self.last)
+
+
+class Attention(nn.Module):
+    """Rows attend to rows: the softmax (heads, rows, rows) is kept, and queries, keys and values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList([nn.Parameter(torch.randn(SIDE, SIDE) / 4) for _ in range(3)])
+        self.last = nn.Linear(SIDE**2, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (x[:, 0] @ weight for weight in self.weights)
+        return self.last((torch.softmax(q @ k.transpose(1, 2), -1) @ v).flatten(1))
+
+
+class Checkpointed(nn.Module):
+    """Six blocks whose insides are computed again on the way back: their inputs are kept, and one inside at a time."""
+
+    def __init__(self, *, reentrant: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Conv2d(1, 1, 3, padding=1) for _ in range(6)])
+        self.last, self.reentrant = nn.Linear(SIDE**2, 5), reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = checkpoint(lambda y, block=block: functional.relu(block(y)), x, use_reentrant=self.reentrant)
+        return self.last(x.flatten(1))
+
+
+def parametrised() -> nn.Module:
+    """The weights are computed anew at each pass: no image takes more for it."""
+    layer = parametrizations.weight_norm(nn.Conv2d(1, 8, 3, padding=1))
+    return nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(8 * SIDE**2, 5))
+
+
+PLANE = SIDE**2 * FLOAT
+KINDS: dict[str, tuple[Callable[[], nn.Module], Autograd, int]] = {
+    "layers": (
+        lambda: nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * SIDE**2, 5)),
+        Autograd.grad,
+        8 * PLANE,
+    ),
+    "functional": (Functional, Autograd.grad, 16 * PLANE),
+    "attention": (Attention, Autograd.grad, 5 * PLANE),
+    "checkpointed": (lambda: Checkpointed(reentrant=False), Autograd.grad, 6 * PLANE),
+    "checkpointed, reentrant": (lambda: Checkpointed(reentrant=True), Autograd.backward, 7 * PLANE),
+    "parametrised": (parametrised, Autograd.grad, 8 * PLANE),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_takes_what_autograd_keeps_of_it(kind: str) -> None:
+    build, autograd, expected = KINDS[kind]
+    torch.manual_seed(0)
+    model = build().eval().requires_grad_(False)
+    found = bytes_an_image(model, torch.rand(1, 1, SIDE, SIDE), autograd)
+    assert 0.8 * expected <= found <= 1.2 * expected, (found / PLANE, expected / PLANE)
+
+
+def test_a_larger_network_makes_smaller_passes() -> None:
+    sizes = [memory_use.images_a_pass(count, torch.device("cpu")) for count in (1000, 10_000, 10**9)]
+    assert sizes == [memory_use.MOST_IMAGES, memory_use.CPU_BYTES // 10_000, 1]
