@@ -44,10 +44,7 @@ def as_images(images: Any) -> Tensor:
                 f"images must lie in [0, 1], these span [{low:.4g}, {high:.4g}]: "
                 "scale them, and put any normalisation inside the model"
             )
-        if low < 0 or high > 1:
-            return plain.clamp(0, 1)
-        # A tensor of inference mode takes part in no gradient, unless it is copied outside of it.
-        return plain.clone() if plain.is_inference() else plain
+        return plain.clamp(0, 1) if low < 0 or high > 1 else plain
 
 
 def as_labels(labels: Any, count: int) -> Tensor:
@@ -152,7 +149,9 @@ def _from_tensor(tensor: Tensor, what: str) -> Tensor:
     }
     if wrong := [kind for kind, holds in kinds.items() if holds]:
         raise InputError(f"{what} must be plain dense numbers, these are {wrong[0]}")
-    return tensor.detach().cpu().as_subclass(Tensor)
+    plain = tensor.detach().cpu().as_subclass(Tensor)
+    # A tensor of inference mode takes part in no gradient, unless it is copied outside of it.
+    return plain.clone() if plain.is_inference() else plain
 
 
 def _array(value: Any, what: str) -> NDArray[Any]:
