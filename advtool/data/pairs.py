@@ -65,8 +65,8 @@ def _collected(source: Any, limit: int | None) -> tuple[Tensor, Tensor]:
                     f"item {number} holds images of shape {tuple(x.shape[1:])}, but item 0 "
                     f"{tuple(images[0].shape[1:])}: resize them to one size"
                 )
-            images.append(x[:missing])
-            labels.append(y[:missing])
+            images.append(x[:missing].clone())  # the source may fill the same memory again
+            labels.append(y[:missing].clone())
             missing = None if missing is None else missing - len(x)
     if not images:
         raise InputError(f"the {type(source).__name__} given as images is empty: it must yield pairs (image, label)")
@@ -77,7 +77,7 @@ def _collected(source: Any, limit: int | None) -> tuple[Tensor, Tensor]:
 def _numbered(source: Any) -> Generator[tuple[int, Any], None, None]:
     """The items of a source with their numbers; what its code raises becomes one line."""
     if isinstance(source, Tensor | np.ndarray) or not (isinstance(source, Iterable) or hasattr(source, "__getitem__")):
-        raise InputError(f"labels are missing: give them beside images, which are a {type(source).__name__}")
+        raise InputError(f"labels are missing: give them beside the images ({type(source).__name__})")
     number = 0
     try:
         for item in _items(source):

@@ -105,6 +105,18 @@ def test_no_more_is_read_than_was_asked_for() -> None:
     assert batched.asked == [0, 1, 2, 3]
 
 
+def test_a_source_may_use_one_buffer_for_all_its_items() -> None:
+    image, label = torch.empty(3, 5, 4), torch.empty((), dtype=torch.int64)
+
+    def pairs() -> Iterator[Any]:
+        for x, y in PAIRS:
+            yield image.copy_(x), label.copy_(y)
+
+    images, labels = as_pairs(pairs())
+    assert images.equal(IMAGES)
+    assert labels.equal(LABELS)
+
+
 def test_without_a_limit_all_is_read_once() -> None:
     source = Counting(list(PAIRS))
     assert as_pairs(source)[0].equal(IMAGES)
@@ -159,9 +171,9 @@ class Failing(Dataset[Any]):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (IMAGES, "labels are missing: give them beside images, which are a Tensor"),
+        (IMAGES, "labels are missing: give them beside the images (Tensor)"),
         (IMAGES.numpy(), "labels are missing"),
-        (7, "labels are missing: give them beside images, which are a int"),
+        (7, "labels are missing: give them beside the images (int)"),
         (None, "labels are missing"),
         (list(IMAGES), "item 0 of the data must be a pair (image, label), not a Tensor"),
         ((IMAGES, LABELS), "item 0 of the data must be a pair (image, label), not a Tensor"),
