@@ -4,7 +4,11 @@ Other modules import from here, never from the files of this package.
 """
 
 from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps
-from advtool.data.loading import fetch, load
+from advtool.data.class_file import read_classes
+from advtool.data.given import as_images, as_indices, as_labels, layout_hint
+from advtool.data.loading import fetch, load, load_first
+from advtool.data.pairs import as_pairs
+from advtool.data.resizing import read_size
 from advtool.data.split import Split, SplitName, first_images, first_indices, to_float, train_validation
 
 __all__ = [
@@ -12,13 +16,21 @@ __all__ = [
     "Entry",
     "Split",
     "SplitName",
+    "as_images",
+    "as_indices",
+    "as_labels",
+    "as_pairs",
     "available",
     "cache_dir",
     "default_eps",
     "fetch",
     "first_images",
     "first_indices",
+    "layout_hint",
     "load",
+    "load_first",
+    "read_classes",
+    "read_size",
     "to_float",
     "train_validation",
 ]

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 
 from advtool.errors import InputError, near_match
 
@@ -134,10 +135,24 @@ def default_eps(name: str) -> float:
 
 
 def cache_dir(data_dir: Path | None = None) -> Path:
-    """``data_dir``, else ``$ADVTOOL_DATA``, else ``advtool`` in the user's cache; it need not exist."""
+    """``data_dir``, else ``$ADVTOOL_DATA``, else ``advtool`` in the user's cache; it need not exist.
+
+    Without a home folder (as in a container with a user of its own) it is in the system's temporary folder.
+
+    Raises:
+        InputError: ``data_dir`` or ``$ADVTOOL_DATA`` begins with ``~``, and there is no home folder.
+    """
     if chosen := data_dir or os.environ.get("ADVTOOL_DATA"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtool"
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError:
+            raise InputError(f"'{chosen}' begins with ~, but no home folder is known: give the whole path") from None
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches) / "advtool"
+    try:
+        return Path.home() / ".cache" / "advtool"
+    except RuntimeError:
+        return Path(gettempdir()) / "advtool"
 
 
 def available(data_dir: Path | None = None) -> list[Entry]:
@@ -173,10 +188,18 @@ def locate(known: Known, folder: Path) -> Path | None:
     """Where a data set lies: a package, an ``.npz`` file or torchvision's folder; None if it is not there."""
     if known.torchvision is None:
         return _scikit_learn()
-    if (npz := folder / known.npz).is_file():
+    if is_file(npz := folder / known.npz):
         return npz
     raw = folder / known.torchvision.folder
-    return raw if all((raw / file).is_file() for file in known.torchvision.files) else None
+    return raw if all(is_file(raw / file) for file in known.torchvision.files) else None
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file that may be seen: a cache in another user's folder counts as empty."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def _scikit_learn() -> Path | None:

@@ -1,96 +1,185 @@
-"""Data sets in a folder of image files: ``train/CLASS/*.png`` and ``test/CLASS/*.png``."""
+"""Data sets in a folder of image files: ``train/CLASS/*`` and ``test/CLASS/*``, or ``CLASS/*`` alone.
 
+Finding the files opens none of them: only the images that are asked for are read.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from advtool.data.split import Split, SplitName
+from advtool.data import image_file
+from advtool.data.resizing import Size, channels_first, fit
+from advtool.data.split import Split, SplitName, first_of
 from advtool.errors import InputError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-_GREY = ("1", "L", "LA")
-_COLOUR = ("RGB", "RGBA", "P", "CMYK")
+_FOLDERS: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "valid")}
+_LAYOUT = "a data set needs train/CLASS/ and test/CLASS/ (or val/CLASS/), or CLASS/ alone, with images in each"
+_LOOKED_AT = 64  # whose headers say whether a split is grey: few, and the same ones however many images are asked for
+_USUAL = 224  # the input size of most models for images that come in many sizes
 
 
-def load(path: Path, split: SplitName) -> Split:
-    """One split of a folder; the classes are the folders under ``train/``, in the order of their names.
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The files of one split, none of them read yet.
 
-    Images are read as 8-bit grey or RGB (transparency is dropped), all of one size.
+    Attributes:
+        name: the folder's name.
+        classes: the folders' names, in order.
+        files: paths, class by class, in the order of their names.
+        labels: int64 (N,), the class of each file.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    files: list[str]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, indices: Sequence[int], size: Size | None) -> Split:
+        """The images at ``indices``, in their order.
+
+        All are RGB if one of 64 fixed files of the split is in colour, else grey: so an image's pixels do not depend
+        on which others are read.
+
+        Args:
+            indices: positions in ``files``, at least one.
+            size: (height, width) that each is resized and cut to; None: they must have one size already.
+
+        Raises:
+            InputError: a file cannot be read, or differs in size from the first one.
+        """
+        looked_at = first_of(len(self), _LOOKED_AT).tolist()
+        colour = any(image_file.is_colour(self.files[index]) for index in looked_at)
+        files = [self.files[index] for index in indices]
+        return Split(
+            name=self.name,
+            classes=self.classes,
+            images=torch.from_numpy(_stack(files, colour, size)),
+            labels=torch.from_numpy(self.labels[np.asarray(indices)]),
+        )
+
+
+def find(path: Path, split: SplitName) -> Listing:
+    """The files of one split.
+
+    ``test`` is the first of ``test/``, ``val/`` and ``valid/`` that holds a folder for each class. Where there is none
+    of these and no ``train/``, the folders in ``path`` are the classes of the test split. The classes are the folders
+    under ``train/`` if there is one, else those of the test split, in the order of their names. The images of a class
+    lie in its folder, or in the only folder within it that holds images.
 
     Raises:
-        InputError: a folder is missing or empty, ``test/`` has a class that ``train/`` lacks, a file is no
-            image, or the images differ in size or in being grey or RGB.
+        InputError: a folder is missing or empty, or the test split has a class that ``train/`` lacks.
     """
-    classes = _classes(path, "train")
-    present = _classes(path, split)
+    folders = _split_folders(path)
+    if split not in folders:
+        raise InputError(_missing(path, split, bool(folders)))
+    present = _classes(folders[split])
+    classes = _classes(folders["train"]) if "train" in folders else present
     if strange := [name for name in present if name not in classes]:
-        raise InputError(f"'{path / split}' has the class '{strange[0]}', which '{path / 'train'}' lacks")
-    files = [(file, classes.index(name)) for name in present for file in _files(path / split / name)]
-    return Split(
+        raise InputError(f"'{folders[split]}' has the class '{strange[0]}', which '{folders['train']}' lacks")
+    number = {name: label for label, name in enumerate(classes)}
+    found = [(number[name], _files(folders[split] / name)) for name in present]
+    return Listing(
         name=path.resolve().name,
         classes=classes,
-        images=torch.from_numpy(_stack([file for file, _ in files])),
-        labels=torch.tensor([label for _, label in files], dtype=torch.int64),
+        files=[file for _, files in found for file in files],
+        labels=np.repeat([label for label, _ in found], [len(files) for _, files in found]).astype(np.int64),
     )
 
 
-def _classes(path: Path, split: SplitName) -> tuple[str, ...]:
-    folder = path / split
-    if not folder.is_dir():
-        raise InputError(f"'{path}' has no folder '{split}': a data set needs train/CLASS/*.png and test/CLASS/*.png")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _split_folders(path: Path) -> dict[SplitName, Path]:
+    """Where the splits lie; a folder called train, test or val that holds images itself is a class (the vehicle)."""
+    folders, _ = _entries(path)
+    named = {name.lower(): path / name for name in folders}  # of 'Test' and 'test' the latter stays
+    known = [name for names in _FOLDERS.values() for name in names if name in named]
+    if not any(not _entries(named[name])[1] for name in known):
+        return {"test": path} if folders else {}
+    found: dict[SplitName, Path] = {}
+    for split, names in _FOLDERS.items():
+        there = [named[name] for name in names if name in named]
+        usable = [folder for folder in there if _entries(folder)[0]]
+        if there:
+            found[split] = (usable or there)[0]
+    return found
+
+
+def _missing(path: Path, split: SplitName, has_other: bool) -> str:
+    if split == "test" or not has_other:
+        return f"'{path}' has no folder '{split}': {_LAYOUT}"
+    return f"'{path}' has no folder 'train', so it is no training data, only the test split: {_LAYOUT}"
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    names, files = _entries(folder)
     if not names:
-        raise InputError(f"'{folder}' is empty: it needs a folder of images for each class")
+        state = "holds images, but no folders" if files else "is empty"
+        raise InputError(f"'{folder}' {state}: it needs a folder of images for each class")
     return tuple(names)
 
 
-def _files(folder: Path) -> list[Path]:
-    files = sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
-    )
-    if not files:
-        raise InputError(f"'{folder}' holds no images: it needs {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]} files")
-    return files
+def _files(folder: Path) -> list[str]:
+    """The images of a class: in its folder, or one level deeper as in Tiny ImageNet's ``CLASS/images``."""
+    folders, files = _entries(folder)
+    nested = [inner for name in folders if (inner := _entries(folder / name)[1])]
+    if len(nested) + bool(files) > 1:
+        raise InputError(
+            f"'{folder}' holds images in more than one folder: put those of one class into one folder; "
+            "splits are called train/, test/ or val/"
+        )
+    if not files and not nested:
+        known = f"{', '.join(image_file.SUFFIXES[:-1])} or {image_file.SUFFIXES[-1]}"
+        raise InputError(f"'{folder}' holds no images: it needs {known} files")
+    return files or nested[0]
 
 
-def _stack(files: list[Path]) -> NDArray[np.uint8]:
+def _entries(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the folders, and the paths of the image files; both sorted, hidden ones left out."""
+    folders, files = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.name)
+                elif entry.name.lower().endswith(image_file.SUFFIXES):
+                    files.append(entry.path)
+    except OSError as error:
+        raise InputError(f"cannot list the folder '{folder}' ({error.strerror}): make it readable") from None
+    return sorted(folders), sorted(files)
+
+
+def _stack(files: list[str], colour: bool, size: Size | None) -> NDArray[np.uint8]:
     """uint8 (N, C, H, W) of image files."""
-    first = _pixels(files[0])
+    first = _pixels(files[0], colour, size)
     stacked = np.empty((len(files), *first.shape), dtype=np.uint8)
-    for index, file in enumerate(files):
-        pixels = _pixels(file)
+    stacked[0] = first
+    for index, file in enumerate(files[1:], start=1):
+        pixels = _pixels(file, colour, size)
         if pixels.shape != first.shape:
-            raise InputError(
-                f"'{file}' is {_describe(pixels)}, but '{files[0]}' is {_describe(first)}: "
-                "the images of a data set must be alike"
-            )
+            raise InputError(_unlike((file, pixels), (files[0], first)))
         stacked[index] = pixels
     return stacked
 
 
-def _pixels(file: Path) -> NDArray[Any]:
-    """uint8 (C, H, W) of an image file."""
-    from PIL import Image  # noqa: PLC0415 - for this kind of data set alone
-
-    try:
-        with Image.open(file) as image:
-            if image.mode in _GREY:
-                return np.asarray(image.convert("L"))[np.newaxis]
-            if image.mode in _COLOUR:
-                return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-            mode = image.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the image '{file}' ({_first_line(error)}): replace or remove it") from None
-    raise InputError(f"'{file}' has pixels of the kind '{mode}': save it as 8-bit grey or RGB")
+def _pixels(file: str, colour: bool, size: Size | None) -> NDArray[np.uint8]:
+    image = image_file.read(file, colour)
+    return channels_first(image if size is None else fit(image, size))
 
 
-def _describe(pixels: NDArray[Any]) -> str:
-    channels, height, width = pixels.shape
-    return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"
+def _unlike(one: tuple[str, NDArray[np.uint8]], other: tuple[str, NDArray[np.uint8]]) -> str:
+    def describe(pixels: NDArray[np.uint8]) -> str:
+        return "x".join(map(str, pixels.shape[1:]))
 
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    proposal = min(_USUAL, *one[1].shape[1:], *other[1].shape[1:])
+    return (
+        f"'{one[0]}' is {describe(one[1])} (height x width), but '{other[0]}' is {describe(other[1])}: "
+        f"give the size that the model takes, e.g. --input-size {proposal}"
+    )

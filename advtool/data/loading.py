@@ -4,33 +4,61 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from advtool.data import digits, folder, npz, torchvision_sets
-from advtool.data.catalogue import KNOWN, Known, cache_dir, find, locate
-from advtool.data.split import Split, SplitName
+from advtool.data.catalogue import KNOWN, Known, cache_dir, find, is_file, locate
+from advtool.data.resizing import Size, check_size, fit_all
+from advtool.data.split import Split, SplitName, first_of
 from advtool.errors import InputError, near_match
 
 
-def load(name_or_path: str | Path, split: SplitName, data_dir: Path | None = None) -> Split:
-    """One split of a data set; the other one is not read.
+def load(
+    name_or_path: str | Path, split: SplitName, data_dir: Path | None = None, *, input_size: Size | None = None
+) -> Split:
+    """One split of a data set; the images of the other one are not read.
 
     Args:
         name_or_path: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, a path to an ``.npz`` file, or
-            one to a folder with ``train/CLASS/*.png`` and ``test/CLASS/*.png``. A name wins over a folder
-            of the same name; ``./mnist`` means the folder.
+            one to a folder with ``train/CLASS/*`` and ``test/CLASS/*`` or with ``CLASS/*`` alone, which is the test
+            split. A name wins over a folder of the same name; ``./mnist`` means the folder.
         split: which part.
         data_dir: the cache; default: see :func:`cache_dir`. What is missing there is downloaded into it,
             with progress on stderr.
+        input_size: (height, width) to which every image is resized and cut; None: as it is.
 
     Raises:
-        InputError: no such data set, a malformed or damaged file, or a download that failed.
+        InputError: no such data set, a malformed or damaged file, images of different sizes without ``input_size``,
+            or a download that failed.
     """
-    text = os.fspath(name_or_path)
-    if text in KNOWN:
-        return _load_known(KNOWN[text], split, cache_dir(data_dir))
-    loaded = _load_path(text, split)
-    if len(loaded.classes) < 2:
-        raise InputError(f"'{text}' has one class only: a classifier needs two or more")
-    return loaded
+    return _read(_find(name_or_path, split, data_dir), None, input_size)
+
+
+def load_first(
+    name_or_path: str | Path,
+    split: SplitName,
+    count: int | None,
+    data_dir: Path | None = None,
+    *,
+    input_size: Size | None = None,
+) -> tuple[Split, Tensor]:
+    """The images of :func:`first_images`, and where they are in the split, int64 (``count``,).
+
+    Of a folder only these files are read; the other kinds of data set are one file, which is read as a whole.
+
+    Args:
+        name_or_path: as for :func:`load`, likewise the others.
+        split: which part.
+        count: how many; None, or more than there are, means all.
+        data_dir: the cache.
+        input_size: (height, width) to which every image is resized and cut; None: as it is.
+
+    Raises:
+        InputError: as for :func:`load`; or ``count`` is below 1.
+    """
+    source = _find(name_or_path, split, data_dir)
+    chosen = first_of(len(source), count)
+    return _read(source, chosen, input_size), chosen
 
 
 def fetch(name: str, data_dir: Path | None = None) -> Path:
@@ -48,10 +76,28 @@ def fetch(name: str, data_dir: Path | None = None) -> Path:
     return place
 
 
+def _find(name_or_path: str | Path, split: SplitName, data_dir: Path | None) -> Split | folder.Listing:
+    text = os.fspath(name_or_path)
+    if text in KNOWN:
+        return _load_known(KNOWN[text], split, cache_dir(data_dir))
+    found = _find_path(text, split)
+    if len(found.classes) < 2:
+        raise InputError(f"'{text}' has one class only: a classifier needs two or more")
+    return found
+
+
+def _read(source: Split | folder.Listing, chosen: Tensor | None, input_size: Size | None) -> Split:
+    size = None if input_size is None else check_size(input_size)
+    if isinstance(source, folder.Listing):
+        return source.read(range(len(source)) if chosen is None else chosen.tolist(), size)
+    part = source if chosen is None else source[chosen]
+    return part if size is None else replace(part, images=fit_all(part.images, size))
+
+
 def _load_known(known: Known, split: SplitName, cache: Path) -> Split:
     if known.torchvision is None:
         return digits.load(split, known.name, known.classes)
-    if (file := cache / known.npz).is_file():
+    if is_file(file := cache / known.npz):
         return _as_known(known, npz.load(file, split), file)
     return torchvision_sets.load(known, known.torchvision, split, cache)
 
@@ -66,14 +112,14 @@ def _as_known(known: Known, loaded: Split, file: Path) -> Split:
     return replace(loaded, name=known.name, classes=known.classes)
 
 
-def _load_path(text: str, split: SplitName) -> Split:
+def _find_path(text: str, split: SplitName) -> Split | folder.Listing:
     path = Path(text)
     if path.is_dir():
-        return folder.load(path, split)
+        return folder.find(path, split)
     if path.suffix.lower() == ".npz":
         return npz.load(path, split)
     if path.exists():
-        raise InputError(f"'{text}' is no data set: give an .npz file, or a folder with train/ and test/")
+        raise InputError(f"'{text}' is no data set: give an .npz file, or a folder of images")
     if len(path.parts) > 1:
         raise InputError(f"no data set at '{text}': there is no such file or folder")
     raise InputError(f"no data set named '{text}', nor a file or folder{near_match(text, KNOWN)}")

@@ -1,4 +1,7 @@
-"""Data sets in a NumPy archive: ``x_train``, ``y_train``, ``x_test``, ``y_test``, as Keras keeps them."""
+"""Data sets in a NumPy archive: ``x_train``, ``y_train``, ``x_test``, ``y_test``, as Keras keeps them.
+
+Either split may be missing; ``class_names`` may name the classes.
+"""
 
 import lzma
 import zipfile
@@ -13,38 +16,40 @@ from numpy.typing import NDArray
 from advtool.data.split import Split, SplitName
 from advtool.errors import InputError
 
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
+_NAMES = "class_names"
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _MOST_CLASSES = 65_536  # a label beyond it is an error of the file, not a class
+_ROUNDING = 1e-5  # a pixel that lies this little outside [0, 1] was rounded, not scaled otherwise
 
 
 def load(path: Path, split: SplitName) -> Split:
-    """One split of an archive; the images of the other one are not read.
+    """One split of an archive, whose x array is read as a whole; the images of the other split are not.
 
-    The x arrays are uint8, or floats in [0, 1], of shape (N, H, W), (N, H, W, C) or (N, C, H, W); the y
-    arrays are integers from 0, of shape (N,) or (N, 1). The classes are those of both y arrays.
+    The x arrays are uint8, other integers in 0..255, or floats in [0, 1], of shape (N, H, W), (N, H, W, C) or
+    (N, C, H, W); the y arrays are integers from 0, of shape (N,) or (N, 1). The other split may be missing. The
+    classes are named by the array of strings ``class_names``; without it, by the labels of both y arrays.
 
     Raises:
         InputError: no such file, no archive, or arrays of another kind than these.
     """
-    arrays = _read(path, ("y_train", "y_test", f"x_{split}"))
-    labels = {part: _labels(arrays[f"y_{part}"], f"y_{part} of '{path}'") for part in ("train", "test")}
+    arrays = _read(path, split)
+    labels = {key: _labels(arrays[key], f"{key} of '{path}'") for key in arrays if key.startswith("y_")}
     images = _images(arrays[f"x_{split}"], f"x_{split} of '{path}'")
-    if len(images) != len(labels[split]):
+    if len(images) != len(labels[f"y_{split}"]):
         raise InputError(
-            f"'{path}' has {len(images)} images in x_{split}, but {len(labels[split])} labels in y_{split}: "
+            f"'{path}' has {len(images)} images in x_{split}, but {len(labels[f'y_{split}'])} labels in y_{split}: "
             "they must be as many"
         )
-    classes = 1 + max(int(part.max()) for part in labels.values())
     return Split(
         name=path.stem,
-        classes=tuple(map(str, range(classes))),
+        classes=_named(arrays[_NAMES], labels, path) if _NAMES in arrays else _numbered(labels, path),
         images=torch.from_numpy(images),
-        labels=torch.from_numpy(labels[split]),
+        labels=torch.from_numpy(labels[f"y_{split}"]),
     )
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _read(path: Path, split: SplitName) -> dict[str, NDArray[Any]]:
+    needed = (f"x_{split}", f"y_{split}")
     if not path.is_file():
         raise InputError(f"no data set at '{path}': there is no such file")
     if not zipfile.is_zipfile(path):
@@ -53,15 +58,54 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         # A pickle could run any code, so allow_pickle stays off.
         with np.load(path, allow_pickle=False) as archive:
             present = list(archive.files)
-            arrays = {key: archive[key] for key in keys if key in present}
+            arrays = {key: archive[key] for key in (*needed, "y_train", "y_test", _NAMES) if key in present}
     except _DAMAGE as error:
         raise InputError(_damage(path, error)) from None
-    if missing := [key for key in _KEYS if key not in present]:
+    if missing := [key for key in needed if key not in present]:
         raise InputError(
             f"'{path}' lacks {', '.join(missing)} (it has {', '.join(present) or 'no arrays'}): "
-            f"a data set needs {', '.join(_KEYS)}"
+            "a data set needs x_train and y_train to train, x_test and y_test to evaluate"
         )
     return arrays
+
+
+def _numbered(labels: dict[str, NDArray[np.int64]], path: Path) -> tuple[str, ...]:
+    """The classes 0, 1, ... up to the largest label.
+
+    Labels that are exactly 1..K count from 1. Test labels alone prove it only where there are so many that no class
+    can be missing by chance; where there are fewer, a model with K outputs has no place for label K.
+    """
+    every = np.concatenate(list(labels.values()))
+    most = int(every.max())
+    if ("y_train" in labels or len(every) >= 10 * (most + 1)) and np.array_equal(
+        np.unique(every), np.arange(1, most + 1)
+    ):
+        raise InputError(
+            f"the labels of '{path}' are 1..{most}, and none is 0: subtract 1 from them, since classes count from 0 "
+            f"(or name all classes in an array {_NAMES}, if class 0 has no images)"
+        )
+    return tuple(map(str, range(most + 1)))
+
+
+def _named(names: NDArray[Any], labels: dict[str, NDArray[np.int64]], path: Path) -> tuple[str, ...]:
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise InputError(
+            f"{_NAMES} of '{path}' has the type {names.dtype} and the shape {names.shape}: "
+            "it must be strings (K,), one name a class"
+        )
+    try:
+        classes = tuple(np.char.decode(names, "utf-8").tolist() if names.dtype.kind == "S" else names.tolist())
+    except UnicodeDecodeError:
+        raise InputError(f"{_NAMES} of '{path}' is no UTF-8 text: save it as an array of str") from None
+    if len(set(classes)) < len(classes):
+        double = next(name for name in classes if classes.count(name) > 1)
+        raise InputError(f"{_NAMES} of '{path}' names '{double}' twice: every class needs a name of its own")
+    if (most := max(int(part.max()) for part in labels.values())) >= len(classes):
+        raise InputError(
+            f"'{path}' has labels up to {most}, but {len(classes)} {_NAMES}: labels count from 0, so they must lie in "
+            f"0..{len(classes) - 1}"
+        )
+    return classes
 
 
 def _damage(path: Path, error: Exception) -> str:
@@ -91,12 +135,15 @@ def _channels_first(array: NDArray[Any], what: str) -> NDArray[Any]:
 def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "iuf":
         raise InputError(f"{what} has the type {array.dtype}: images must be uint8, or floats in [0, 1]")
+    integers = array.dtype.kind in "iu"
+    most, rounding = (255, 0.0) if integers else (1, max(_ROUNDING, float(np.finfo(array.dtype).eps)))
     low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):  # so written, it holds for NaN as well
+    if not (low >= -rounding and high <= most + rounding):  # so written, it holds for NaN as well
         raise InputError(f"{what} has values from {low:g} to {high:g}: images must be uint8, or floats in [0, 1]")
-    return np.ascontiguousarray(np.rint(array * 255).astype(np.uint8))
+    scaled = array if integers else np.rint(np.clip(array, 0, 1) * 255)
+    return np.ascontiguousarray(scaled.astype(np.uint8))
 
 
 def _labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:

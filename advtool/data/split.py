@@ -1,5 +1,6 @@
 """A split of a data set, and the fixed ways to cut it: none of them depends on a seed that a user gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advtool.errors import InputError
+from advtool.errors import InputError, near_match
 
 SplitName = Literal["train", "test"]
 
@@ -52,6 +53,29 @@ class Split:
         """The same split on ``device``."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
+    def relabelled(self, outputs: Mapping[str, int]) -> "Split":
+        """The same images, labelled by the outputs of a model that knows other classes, or orders them otherwise.
+
+        Args:
+            outputs: of each class name its output, as :func:`read_classes` gives them. It may name more classes.
+
+        Returns:
+            A split whose ``classes`` are in the order of the outputs, up to the last one that ``outputs`` names; an
+            output without a name is called by its number.
+
+        Raises:
+            InputError: ``outputs`` lacks one of ``classes``, whether or not an image of it is here.
+        """
+        if unknown := [name for name in self.classes if name not in outputs]:
+            raise InputError(
+                f"'{self.name}' has the class '{unknown[0]}', which --classes does not name"
+                f"{near_match(unknown[0], outputs)}"
+            )
+        names = {output: name for name, output in outputs.items()}
+        classes = tuple(names.get(output, str(output)) for output in range(max(names) + 1))
+        of_label = torch.from_numpy(np.array([outputs[name] for name in self.classes], dtype=np.int64))
+        return replace(self, classes=classes, labels=of_label.to(self.labels.device)[self.labels])
+
 
 def to_float(images: Tensor) -> Tensor:
     """Float32 in [0, 1] of uint8 images of any shape; ``(255 * result).round()`` gives the bytes back."""
@@ -77,9 +101,14 @@ def first_indices(split: Split, count: int | None) -> Tensor:
     Raises:
         InputError: ``count`` is below 1.
     """
+    return first_of(len(split), count)
+
+
+def first_of(total: int, count: int | None) -> Tensor:
+    """:func:`first_indices` of a split of ``total`` images, which need not be read for that."""
     if count is not None and count < 1:
         raise InputError(f"the number of images must be at least 1, not {count}")
-    return _permutation(len(split), _SUBSET_STREAM)[:count]
+    return _permutation(total, _SUBSET_STREAM)[:count]
 
 
 def train_validation(train: Split) -> tuple[Split, Split]:

@@ -1,0 +1,72 @@
+"""One image file as Pillow reads it: upright, 8 bits a channel, grey or RGB."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from advtool.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm")
+
+# Pillow looks at the content, not at the suffix: web collections hold PNG and GIF files that are called .jpg.
+# Its other readers stay off: one of them runs Ghostscript.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+_GREY = ("1", "L", "LA")
+_COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
+# What Pillow's readers raise on damaged files (MemoryError is left out: memory may really be short).
+_DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RuntimeError, struct.error, zlib.error),
+)
+
+
+def is_colour(file: str) -> bool:
+    """Whether the file's header says that it is in colour; False too if it cannot be read."""
+    try:
+        with _opened(file) as image:
+            return image.mode in _COLOUR
+    except InputError:
+        return False
+
+
+def read(file: str, colour: bool) -> "Image.Image":
+    """The image, turned upright as its EXIF orientation says, in mode RGB (``colour``) or L.
+
+    Transparency is dropped. Of an animated file or one of several pages the first image counts.
+
+    Raises:
+        InputError: no image, damaged, not of 8 bits a channel, or in colour where grey is asked for.
+    """
+    from PIL import ImageOps  # noqa: PLC0415 - for folders alone
+
+    with _opened(file) as image:
+        mode = image.mode
+        if mode in _GREY or (colour and mode in _COLOUR):
+            return ImageOps.exif_transpose(image).convert("RGB" if colour else "L")
+    if mode in _COLOUR:
+        raise InputError(f"'{file}' is in colour, but the first images of its folder are grey: save all in one way")
+    raise InputError(f"'{file}' has pixels of the kind '{mode}': save it as 8-bit grey or RGB")
+
+
+@contextmanager
+def _opened(file: str) -> "Iterator[Image.Image]":
+    from PIL import Image  # noqa: PLC0415 - for folders alone
+
+    try:
+        with warnings.catch_warnings():
+            # Odd metadata and many pixels: nothing that a user of the images has to mend.
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=_FORMATS) as image:
+                yield image
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read the image '{file}' ({_first_line(error)}): replace or remove it") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

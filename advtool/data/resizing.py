@@ -1,0 +1,88 @@
+"""Images of any size to one size: the shorter side is resized, then the centre is cut out.
+
+Pillow resizes (bilinear, with antialias), so the pixels are those of torchvision's ``Resize(N)`` and ``CenterCrop(N)``
+on image files, which most published models were measured with.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from advtool.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Size = tuple[int, int]
+_MOST = 16_384  # pixels a side; beyond it, a typing error
+
+
+def read_size(text: str) -> Size:
+    """(height, width) of ``224`` or ``224x320``, as ``--input-size`` takes them.
+
+    Raises:
+        InputError: neither of the two, or not from 1 to 16384.
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
+    if match is None:
+        raise InputError(f"--input-size '{text}' is no size: give N or HxW, e.g. 224 or 224x320")
+    return check_size((int(match[1]), int(match[2] or match[1])))
+
+
+def check_size(size: Any) -> Size:
+    """``size`` itself, if it is a (height, width) of whole numbers.
+
+    Raises:
+        InputError: it is something else, or not from 1 to 16384.
+    """
+    pair = tuple(size) if isinstance(size, tuple | list) else ()
+    if len(pair) != 2 or not all(_is_side(side) for side in pair):
+        raise InputError(f"input size {size!r}: it must be (height, width), whole numbers from 1 to {_MOST}")
+    return int(pair[0]), int(pair[1])
+
+
+def _is_side(side: Any) -> bool:
+    return isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= int(side) <= _MOST
+
+
+def fit(image: "Image.Image", size: Size) -> "Image.Image":
+    """The centre of ``image``, in exactly ``size``: as little as possible is cut off.
+
+    Args:
+        image: mode L or RGB.
+        size: (height, width).
+    """
+    from PIL import Image  # noqa: PLC0415 - for images that are resized alone
+
+    (height, width), (wide, high) = size, image.size
+    if height * wide >= width * high:  # the scale is the larger one of height/high and width/wide
+        wide, high = wide * height // high, height
+    else:
+        wide, high = width, high * width // wide
+    # round() goes to the even number, here as in torchvision's CenterCrop.
+    left, top = round((wide - width) / 2), round((high - height) / 2)
+    resized = image.resize((wide, high), Image.Resampling.BILINEAR)
+    return resized.crop((left, top, left + width, top + height))
+
+
+def fit_all(images: Tensor, size: Size) -> Tensor:
+    """:func:`fit` for uint8 (N, C, H, W), C being 1 or 3; the result is uint8 (N, C, *size)."""
+    from PIL import Image  # noqa: PLC0415 - likewise
+
+    if images.shape[2:] == size:
+        return images
+    fitted = np.empty((*images.shape[:2], *size), dtype=np.uint8)
+    for index, pixels in enumerate(images.numpy()):
+        image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+        fitted[index] = channels_first(fit(image, size))
+    return torch.from_numpy(fitted)
+
+
+def channels_first(image: "Image.Image") -> NDArray[np.uint8]:
+    """uint8 (1, H, W) of mode L, (3, H, W) of mode RGB."""
+    pixels = np.asarray(image)
+    return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
