@@ -65,6 +65,8 @@ def refer(model: str) -> Reference:
     Raises:
         InputError: it is none; the line says how it would be written.
     """
+    if "://" in model:
+        raise InputError(f"MODEL '{model}' is an address: download the file first")
     head, colon, rest = model.partition(":")
     for kind in KINDS:
         if colon and kind.prefix == head:
@@ -119,8 +121,6 @@ def _what_it_might_be(model: str) -> str:
     path = Path(model)
     if not model.strip():
         return "is empty: name a file, 'FILE.py:NAME' or 'torchvision:NAME'"
-    if "://" in model:
-        return "is an address: download the file first"
     if is_python_file(model):
         return f"is Python code: name the factory, '{model}:NAME'"
     if path.is_dir():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advtool.errors import InputError
 from advtool.target.opening.batches import AnyBatch
@@ -21,10 +21,28 @@ TOLERANCE = 1e-3
 """that a conversion may be off, as a share of the largest logit: float32 rounding in deep nets stays far below"""
 
 
+class Converted(nn.Module):
+    """What onnx2pytorch made, without the warnings of its way to index.
+
+    Args:
+        graph: maps images (N, C, H, W) to logits.
+    """
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, x: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            logits: Tensor = self.graph(x)
+        return logits
+
+
 def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
     """The graph as a module, for batches of any size.
 
-    The converter knows most operators, but not all of them well: what it makes is asked for two images, and
+    The converter knows most operators, but not all of them well: what it makes is asked for a few images, and
     refused if ONNX's reference implementation answers otherwise.
 
     Raises:
@@ -36,13 +54,12 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         warnings.simplefilter("ignore")
         with one_line(f"'{path}' cannot be read as ONNX"):
             graph = onnx.load(path)
-            onnx.checker.check_model(graph)
         batch, channels, height, width = _input_shape(path, graph)
         with one_line(f"'{path}' cannot be converted to PyTorch", _instead):
-            model = onnx2pytorch.ConvertModel(_without_copies(graph))
+            model = Converted(onnx2pytorch.ConvertModel(_as_the_converter_likes(graph)))
             model.eval()
             _forget_running_statistics(model)
-        _compare(path, graph, model, (batch or 2, channels, height or SIDE, width or SIDE))
+        _compare(path, graph, model, (batch or 3, channels, height or SIDE, width or SIDE))
     return Made(
         AnyBatch(model, batch, batch) if batch else model,
         input_size=(height, width) if height and width else None,
@@ -66,8 +83,8 @@ def _input_shape(path: Path, graph: Any) -> tuple[int, int, int, int]:
     return batch, channels, height, width
 
 
-def _without_copies(graph: Any) -> Any:
-    """The graph without ``Identity`` of a constant, by which exporters share equal weights."""
+def _as_the_converter_likes(graph: Any) -> Any:
+    """The graph without ``Identity`` of a constant (equal weights are shared so) and of ``training_mode=0``."""
     slim = type(graph)()
     slim.CopyFrom(graph)
     sources = {tensor.name: tensor.name for tensor in slim.graph.initializer}
@@ -80,6 +97,8 @@ def _without_copies(graph: Any) -> Any:
     for node in copies:
         slim.graph.node.remove(node)
     for node in slim.graph.node:
+        for attribute in [known for known in node.attribute if known.name == "training_mode" and not known.i]:
+            node.attribute.remove(attribute)
         for place, name in enumerate(node.input):
             node.input[place] = sources.get(name, name)
     return slim

@@ -21,6 +21,9 @@ from advtool.target.opening.kinds import Reference, is_python_file
 from advtool.target.opening.spec import Made, ModelSpec
 from advtool.target.opening.user_code import is_users_own, one_line
 
+FILE_MODULE = "advtool_user_"
+"""begins the names of modules that were named by their file"""
+
 _imported_before: set[str] = set()
 """modules of the user's that earlier openings imported; the next opening reads them again"""
 
@@ -75,7 +78,7 @@ def _importable(name: str) -> Iterator[set[str]]:
         if folder not in sys.path:
             sys.path.append(folder)  # for what is imported only when the model is called
         imported |= {new for new in set(sys.modules) - before if _file(new)}
-        _imported_before.update(imported)
+        _imported_before.update(new for new in imported if not new.startswith(FILE_MODULE))
         for known, module in old.items():
             sys.modules.setdefault(known, module)  # models that were opened before stay as they were
 
@@ -85,7 +88,7 @@ def _module(reference: Reference) -> ModuleType:
         if not is_python_file(reference.name):
             return importlib.import_module(reference.name)
         path = Path(reference.name).resolve()
-        name = f"advtool_user_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{sha256(str(path).encode()).hexdigest()[:8]}"
+        name = _free_name(path)
         loader = _SourceOnly(name, str(path))
         specification = importlib.util.spec_from_file_location(name, path, loader=loader)
         assert specification is not None
@@ -97,6 +100,14 @@ def _module(reference: Reference) -> ModuleType:
             sys.modules.pop(name, None)
             raise
         return module
+
+
+def _free_name(path: Path) -> str:
+    """A name that no other module has; a model that was opened from the file before keeps its own."""
+    name = f"{FILE_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{sha256(str(path).encode()).hexdigest()[:8]}"
+    while name in sys.modules:
+        name += "_"
+    return name
 
 
 def _import_hint(error: BaseException) -> str:

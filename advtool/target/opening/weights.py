@@ -1,5 +1,6 @@
 """``--weights``: a file of tensors into a model, whatever the file wraps them in and however it prefixes them."""
 
+import pickle
 import re
 import warnings
 import zipfile
@@ -19,20 +20,21 @@ from advtool.target.opening.user_code import in_words, one_line
 
 MOST_NAMED = 3
 MOST_RENAMINGS = 8
+TORCH_WRAPPERS = {"module", "_orig_mod"}
+"""of DataParallel and torch.compile"""
 EXTRA_STATE = "_extra_state"
 
 State = dict[str, Any]
 
 
 class Renaming(NamedTuple):
-    """Keys that begin with ``given`` begin with ``wanted`` in the model."""
+    """All keys begin with ``given``, and in the model with ``wanted``."""
 
     given: str
     wanted: str
 
     def __call__(self, state: State) -> State:
-        start = len(self.given)
-        return {self.wanted + key[start:] if key.startswith(self.given) else key: state[key] for key in state}
+        return {self.wanted + key.removeprefix(self.given): state[key] for key in state}
 
 
 def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ def read(path: Path) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(f"--weights '{path}' {_why_not(error)}") from None
+        raise InputError(f"--weights '{path}' {_why_not(error, start)}") from None
 
 
 def _refuse_whole_models(path: Path) -> None:
@@ -106,11 +108,11 @@ def _refuse_whole_models(path: Path) -> None:
         raise InputError(f"--weights '{path}' is {what}, not weights alone: give it as MODEL")
 
 
-def _why_not(error: Exception) -> str:
+def _why_not(error: Exception, start: bytes) -> str:
     """Why ``torch.load`` refused a file, for people."""
-    if "weights_only" not in str(error).lower() and "weights only" not in str(error).lower():
-        return f"is damaged, or no file of weights ({in_words(error)})"
     named = re.search(r"GLOBAL (\S+)", str(error))
+    if not named and not (isinstance(error, pickle.UnpicklingError) and start[:2] in {b"PK", b"\x80\x02"}):
+        return "is damaged, or no file of weights"
     return (
         f"is a pickle that can run any code{f' (it names {named[1]})' if named else ''}: refused; "
         "save the tensors alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"
@@ -120,10 +122,9 @@ def _why_not(error: Exception) -> str:
 def _readings(content: Any, expected: Mapping[str, Any]) -> Iterator[tuple[str, State]]:
     """Every state dict in the file under every renaming that might make it fit."""
     for name, state in _state_dicts(content, expected):
-        for renaming in _renamings(state, expected):
-            renamed = renaming(state)
-            if len(renamed) == len(state):
-                yield name, renamed
+        for keys in (state, _without_wrappers(state, expected)):
+            if len(keys) == len(state):  # no two became one
+                yield from ((name, renaming(keys)) for renaming in _renamings(keys, expected))
 
 
 def _state_dicts(
@@ -142,7 +143,7 @@ def _state_dicts(
 
 
 def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
-    """The changes of prefix under which most keys meet a key of the model with the same shape."""
+    """The changes of one prefix that all keys have, those first under which most keys meet one of the model."""
     by_end: dict[tuple[str, Any], list[str]] = {}
     for key, tensor in expected.items():
         by_end.setdefault((key.rpartition(".")[2], _shape(tensor)), []).append(key)
@@ -150,7 +151,18 @@ def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
     for given, tensor in state.items():
         for wanted in by_end.get((given.rpartition(".")[2], _shape(tensor)), ()):
             votes[_renaming(given, wanted)] += 1
-    return [Renaming("", ""), *(renaming for renaming, _ in votes.most_common(MOST_RENAMINGS))]
+    common = [renaming for renaming, _ in votes.most_common() if all(key.startswith(renaming.given) for key in state)]
+    return [Renaming("", ""), *common[:MOST_RENAMINGS]]
+
+
+def _without_wrappers(state: State, expected: Mapping[str, Any]) -> State:
+    """The keys without the names of torch's wrappers, which may stand in the middle: ``features.module.0.weight``."""
+
+    def bare(key: str) -> str:
+        return ".".join(part for part in key.split(".") if part not in TORCH_WRAPPERS)
+
+    names = {bare(key): key for key in expected}
+    return {names.get(bare(key), bare(key)): state[key] for key in state}
 
 
 def _renaming(given: str, wanted: str) -> Renaming:
