@@ -7,12 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import advtool
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
 from tests.target.opened import answer
 
-NETS = Path(os.environ.get("ADVTOOL_NETS") or Path(advtool.__file__).parents[2] / "shared" / "nets")
+NETS = Path(os.environ.get("ADVTOOL_NETS") or Path(__file__).parents[3] / "shared" / "nets")
 NAMES = (
     "kw_mnist",
     "kw_fashion_mnist",

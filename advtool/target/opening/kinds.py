@@ -37,7 +37,7 @@ KINDS = (
     Kind("timm_models", "a timm model", "timm", (), "file or default", True),
     Kind("hf_folders", "a transformers folder", "hf"),
     Kind("own_checkpoints", "a checkpoint", suffixes=(".safetensors",)),
-    Kind("torchscript_files", "a TorchScript file", suffixes=(".pt", ".pth", ".jit")),
+    Kind("torchscript_files", "a TorchScript file", suffixes=(".pt", ".pth", ".jit", ".ts", ".torchscript")),
     Kind("exported_programs", "a torch.export file", suffixes=(".pt2",)),
     Kind("onnx_files", "an ONNX file", suffixes=(".onnx",)),
     Kind("python_factories", "a factory", "", (), "file", True),
@@ -162,8 +162,8 @@ def _check_module(reference: Reference) -> None:
     known = first in sys.modules or first in sys.builtin_module_names
     if known or importlib.machinery.PathFinder.find_spec(first, [str(Path.cwd()), *sys.path]):
         return
-    near = near_match(first, [*PREFIXES, *(path.stem for path in Path().glob("*.py"))])
-    raise InputError(f"MODEL '{reference.text}': there is no module '{first}'{near if 'mean' in near else ''}")
+    near = _nearest(first, [*PREFIXES, *(path.stem for path in Path().glob("*.py"))])
+    raise InputError(f"MODEL '{reference.text}': there is no module '{first}'{near}")
 
 
 def _check_weights(reference: Reference, weights: str) -> None:
@@ -190,8 +190,12 @@ def _is_drive(name: str, rest: str) -> bool:
 def _neighbour(path: Path) -> str:
     """A file in the same folder with nearly the same name."""
     try:
-        names = [neighbour.name for neighbour in path.parent.iterdir()]
+        return _nearest(path.name, [neighbour.name for neighbour in path.parent.iterdir()])
     except OSError:
         return ""
-    near = near_match(path.name, names)
-    return near if "mean" in near else ""
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The nearest match, and not the whole list where there is none."""
+    near = near_match(name, known)
+    return near if near.startswith(" (did you mean") else ""

@@ -62,7 +62,7 @@ def _normalised(model: nn.Module, mean: tuple[float, ...] | None, std: tuple[flo
     if mean is None or std is None:
         return model
     whole = nn.Sequential(Normalise(mean, std), model)
-    whole.training = model.training
+    whole.training = getattr(model, "training", False)  # frozen TorchScript has no mode
     return whole
 
 

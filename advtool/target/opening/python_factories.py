@@ -36,7 +36,8 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     """
     with _importable(reference.name) as imported:
         module = _module(reference)
-        factory = _attribute(module, reference)
+        with one_line(f"looking up '{reference.text}' failed"):
+            factory = _attribute(module, reference)
         model = factory if isinstance(factory, nn.Module) else _call(factory, reference, dict(spec.arguments))
     if isinstance(factory, nn.Module) and spec.arguments:
         raise InputError(f"--model-args: '{reference.text}' is a model already and takes no arguments")

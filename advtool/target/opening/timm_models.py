@@ -25,7 +25,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     with one_line(what, lambda _: "; without a network give --weights FILE" if own else ""):
         model = timm.create_model(name, pretrained=own, **spec.arguments)
         config = timm.data.resolve_model_data_config(model)
-    mean, std, size = tuple(config["mean"]), tuple(config["std"]), tuple(config["input_size"][1:])
+    mean, std, size = tuple(config["mean"]), tuple(config["std"]), _size(spec.arguments.get("img_size"), config)
     return Made(
         model,
         mean=mean if own else None,
@@ -34,6 +34,12 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         description={"weights": {"name": model.pretrained_cfg.get("tag") or DEFAULT}} if own else {},
         notes=_notes(name, spec.weights, mean, std, size),
     )
+
+
+def _size(asked: Any, config: dict[str, Any]) -> tuple[int, int]:
+    """(H, W): timm's, unless the model was made for others."""
+    height, width = [asked, asked] if isinstance(asked, int) else asked or config["input_size"][1:]
+    return height, width
 
 
 def _notes(name: str, weights: str | None, mean: Any, std: Any, size: Any) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ def surroundings() -> Iterator[None]:
 @contextmanager
 def prints_to_stderr() -> Iterator[None]:
     """What Python code, its libraries and its child processes print to stdout goes to stderr."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     try:
         stdout = os.dup(1)
     except OSError:  # there is none

@@ -1,5 +1,6 @@
 """``--weights``: a file of tensors into a model, whatever the file wraps them in and however it prefixes them."""
 
+import json
 import pickle
 import re
 import warnings
@@ -181,16 +182,25 @@ def _matches(state: State, expected: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _check_shapes(path: Path, state: State, expected: Mapping[str, Any]) -> None:
-    wrong = [
-        f"'{key}' is {tuple(tensor.shape)}, the model's {tuple(expected[key].shape)}"
-        for key, tensor in state.items()
-        if None not in {_shape(tensor), _shape(expected.get(key))} and tensor.shape != expected[key].shape
-    ]
+    shapes = {key: (_shape(state[key]), _shape(expected.get(key))) for key in state}
+    wrong = {key: both for key, both in shapes.items() if None not in both and both[0] != both[1]}
     if wrong:
+        listed = [f"'{key}' is {given}, the model's {wanted}" for key, (given, wanted) in wrong.items()]
         raise InputError(
             f"--weights '{path}' does not fit the model: {len(wrong)} tensor(s) have another shape "
-            f"({'; '.join(wrong[:MOST_NAMED])}{'; ...' if len(wrong) > MOST_NAMED else ''})"
+            f"({'; '.join(listed[:MOST_NAMED])}{'; ...' if len(listed) > MOST_NAMED else ''}){_other_classes(wrong)}"
         )
+
+
+def _other_classes(wrong: Mapping[str, Any]) -> str:
+    """What to do where nothing but the number of outputs differs."""
+    if any(given[1:] != wanted[1:] or not given for given, wanted in wrong.values()):
+        return ""
+    counts = {(given[0], wanted[0]) for given, wanted in wrong.values()}
+    if len(counts) != 1:
+        return ""
+    example = json.dumps({"num_classes": counts.pop()[0]})
+    return f": if it was trained for that many classes, say so to the factory, e.g. --model-args '{example}'"
 
 
 def _refuse_misfits(
