@@ -126,8 +126,8 @@ def test_an_exported_program_answers_for_any_batch(batch: Dim | None, count: int
     export(model, "net.pt2", batch, count)
     opened = open_model(ModelSpec("net.pt2"))
     opened.model.eval().train().eval()
-    for count in (1, 2, 3, 4, 7):
-        assert torch.allclose(answer(opened, images(count)), answer(model, images(count)), atol=1e-5)
+    for size in (1, 2, 3, 4, 7):
+        assert torch.allclose(answer(opened, images(size)), answer(model, images(size)), atol=1e-5)
     assert torch.allclose(input_gradient(opened.model), input_gradient(model), atol=1e-4)
     assert opened.input_size == (8, 8)
     assert opened.notes == (
