@@ -1,0 +1,1 @@
+"""The model under attack: opening it from whatever the user has."""
