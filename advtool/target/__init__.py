@@ -1,1 +1,1 @@
-"""The model under attack: opening it from whatever the user has."""
+"""The model under attack: opened, asked what it is, known again, and asked by attacks."""

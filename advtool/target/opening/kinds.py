@@ -43,6 +43,7 @@ KINDS = (
     Kind("python_factories", "a factory", "", (), "file", True),
 )
 FACTORY = KINDS[-1]
+OWN = next(kind for kind in KINDS if kind.module == "own_checkpoints")
 PREFIXES = tuple(kind.prefix for kind in KINDS if kind.prefix)
 
 
@@ -92,10 +93,23 @@ def check_exists(model: str, weights: str | None = None) -> None:
     Raises:
         InputError: one line that says what would be right.
     """
-    reference = refer(model)
+    check_there(refer(model), weights)
+
+
+def check_there(reference: Reference, weights: str | None = None) -> None:
+    """Refuse a file, folder or module that is not there.
+
+    Raises:
+        InputError: one line that says what would be right.
+    """
     _check_place(reference)
     if weights is not None:
         _check_weights(reference, weights)
+
+
+def checkpoint(path: str) -> Reference:
+    """A checkpoint of ours, whatever its file is called."""
+    return Reference(OWN, path, path)
 
 
 def is_python_file(name: str) -> bool:

@@ -21,13 +21,14 @@ class Maker(Protocol):
     def __call__(self, reference: Reference, spec: ModelSpec) -> Made: ...
 
 
-def open_model(asked: ModelSpec) -> Opened:
+def open_model(asked: ModelSpec, *, is_checkpoint: bool = False) -> Opened:
     """Make the model, give it its weights, and put the normalisation in front.
 
     Random weights are the same each time. The process is left as it was: generators, torch's defaults, stdout.
 
     Args:
         asked: MODEL and what was said beside it.
+        is_checkpoint: it is a checkpoint of ours, whatever its file is called.
 
     Returns:
         The model on the CPU, and what is known of it.
@@ -35,9 +36,9 @@ def open_model(asked: ModelSpec) -> Opened:
     Raises:
         InputError: one line about what cannot be opened, and what would be right.
     """
-    reference = kinds.refer(asked.model)
+    reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
     spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
-    kinds.check_exists(asked.model, asked.weights)
+    kinds.check_there(reference, asked.weights)
     maker: Maker = importlib.import_module(f"{__package__}.{reference.kind.module}").make
     notes: tuple[str, ...] = ()
     with surroundings():
