@@ -70,13 +70,17 @@ def test_the_librarys_own_weights_bring_mean_std_size_and_names(monkeypatch: pyt
     assert torch.allclose(answer(plain, x), answer(model, x), atol=1e-5)
 
 
-def test_a_download_that_fails_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_fails_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
+        sys.stderr.write("Downloading: ...")
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
     line = refusal("torchvision:resnet18", weights="DEFAULT")
     says(line, "torchvision's weights for 'resnet18' cannot be had", "no network", "give --weights FILE")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -152,12 +156,14 @@ def folder(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
 
 
 def test_a_folder_of_transformers_gives_logits_names_and_its_preprocessing(
-    folder: tuple[Path, torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+    folder: tuple[Path, torch.nn.Module], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, model = folder
     x = pixels()
+    capfd.readouterr()
     plain = open_model(ModelSpec(f"hf:{path}"))
     assert torch.equal(answer(plain, x), model(x).logits)
+    assert capfd.readouterr() == ("", "")
     assert plain.class_names == ("cat", "dog", "owl")
     assert plain.input_size is None
     config = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"height": 32, "width": 32}}

@@ -11,7 +11,7 @@ from advtool.errors import InputError
 from advtool.target.opening.extras import required
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
-from advtool.target.opening.user_code import one_line
+from advtool.target.opening.user_code import one_line, quietly
 
 
 class Logits(nn.Module):
@@ -40,7 +40,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     if not (folder / "config.json").is_file():
         raise InputError(f"'{folder}' has no config.json: name a folder that save_pretrained wrote")
     transformers = required("transformers", "hf")
-    with one_line(f"'{folder}' cannot be read as an image classifier of transformers"):
+    with quietly(), one_line(f"'{folder}' cannot be read as an image classifier of transformers"):
         model, report = transformers.AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )

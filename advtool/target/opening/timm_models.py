@@ -6,7 +6,7 @@ from advtool.errors import InputError, near_match
 from advtool.target.opening.extras import required
 from advtool.target.opening.kinds import DEFAULT, Reference
 from advtool.target.opening.spec import Made, ModelSpec
-from advtool.target.opening.user_code import one_line
+from advtool.target.opening.user_code import one_line, quietly
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:
@@ -22,7 +22,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         raise InputError(f"--model-args: give --weights {DEFAULT} or --weights FILE instead of '{argument}'")
     own = spec.weights == DEFAULT
     what = f"--weights {DEFAULT}: timm's weights for '{name}' cannot be had" if own else f"making 'timm:{name}' failed"
-    with one_line(what, lambda _: "; without a network give --weights FILE" if own else ""):
+    with quietly(), one_line(what, lambda _: "; without a network give --weights FILE" if own else ""):
         model = timm.create_model(name, pretrained=own, **spec.arguments)
         config = timm.data.resolve_model_data_config(model)
     mean, std, size = tuple(config["mean"]), tuple(config["std"]), _size(spec.arguments.get("img_size"), config)

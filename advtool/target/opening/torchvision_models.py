@@ -8,7 +8,7 @@ import torchvision
 from advtool.errors import InputError, near_match
 from advtool.target.opening.kinds import DEFAULT, Reference
 from advtool.target.opening.spec import Made, ModelSpec
-from advtool.target.opening.user_code import one_line
+from advtool.target.opening.user_code import one_line, quietly
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:
@@ -31,7 +31,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
 
 def _with_own_weights(name: str, arguments: dict[str, Any]) -> Made:
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    with one_line(f"--weights {DEFAULT}: torchvision's weights for '{name}' cannot be had", _download_hint):
+    with quietly(), one_line(f"--weights {DEFAULT}: torchvision's weights for '{name}' cannot be had", _download_hint):
         model = _get(name, weights=weights, progress=False, **arguments)
     preset = weights.transforms()
     mean, std, (size,) = tuple(preset.mean), tuple(preset.std), preset.crop_size

@@ -1,10 +1,12 @@
 """Calling code that the user brought: its surroundings are kept, and its faults end in one line."""
 
+import io
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -45,6 +47,18 @@ def prints_to_stderr() -> Iterator[None]:
         if stdout is not None:
             os.dup2(stdout, 1)
             os.close(stdout)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """What a library says of its progress and its retries is dropped: stderr is ours, and a refusal is one line."""
+    logging_was = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging_was)
 
 
 @contextmanager
