@@ -258,6 +258,7 @@ class _Sweep(_Record):
     schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
     over: Literal["eps", "eot"]
     checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
     norm: Literal["linf"]
     clip: tuple[float, float]

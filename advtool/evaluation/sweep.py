@@ -264,6 +264,7 @@ def _common(evaluation: Evaluation) -> dict[str, Any]:
     """What all evaluations of a sweep share; the clean pass draws the same noise in each."""
     return {
         "checkpoint": evaluation.checkpoint,
+        "model": evaluation.model,
         "dataset": evaluation.dataset,
         "norm": evaluation.threat_model.norm,
         "clip": evaluation.threat_model.clip,

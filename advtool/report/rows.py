@@ -48,9 +48,8 @@ def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
 def subject(run: Evaluation | ComparedRun | Sweep) -> str:
     """Which model, on which images."""
     card, data = run.checkpoint or {}, run.dataset
-    trained = (
-        f"{card['architecture']} trained with {card['recipe']}" if {"architecture", "recipe"} <= card.keys() else ""
-    )
+    is_ours = {"architecture", "recipe"} <= card.keys()
+    trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
     name = trained or run.model.get("spec") or card.get("path") or "model"
     return f"{name} on {data.images} {data.split} images of {data.name}"
 
