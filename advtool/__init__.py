@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
     from advtool.evaluation.comparison import compare as compare
+    from advtool.evaluation.evaluator import check as check
     from advtool.evaluation.evaluator import evaluate as evaluate
     from advtool.evaluation.score import score as score
     from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
@@ -29,14 +30,21 @@ if TYPE_CHECKING:
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
     from advtool.models.noise import with_pnil as with_pnil
+    from advtool.results import Check as Check
     from advtool.results import Evaluation as Evaluation
+    from advtool.target.opening.opener import open_model as open_model
+    from advtool.target.target import Target as Target
 
 _HOMES = {
     "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.art_classifier",
     "InputError": "advtool.errors",
     "compare": "advtool.evaluation.comparison",
+    "check": "advtool.evaluation.evaluator",
     "evaluate": "advtool.evaluation.evaluator",
+    "open_model": "advtool.target.opening.opener",
+    "Check": "advtool.results",
+    "Target": "advtool.target.target",
     "score": "advtool.evaluation.score",
     "evaluate_seeds": "advtool.evaluation.seeds",
     "sweep_eot": "advtool.evaluation.sweep",
@@ -49,25 +57,7 @@ _HOMES = {
     "with_perturbation_bias": "advtool.models.bias",
     "with_pnil": "advtool.models.noise",
 }
-__all__ = [
-    "PNIL",
-    "EOTClassifier",
-    "Evaluation",
-    "InputError",
-    "__version__",
-    "collapse",
-    "compare",
-    "evaluate",
-    "evaluate_seeds",
-    "load_checkpoint",
-    "perturbation_parameters",
-    "perturbation_step",
-    "score",
-    "sweep_eot",
-    "sweep_eps",
-    "with_perturbation_bias",
-    "with_pnil",
-]
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.precision import Precision, check_precision
@@ -38,8 +39,9 @@ class Question:
     def of(
         cls,
         images: Any,
-        labels: Any,
+        labels: Any = None,
         *,
+        limit: int | None = None,
         eps: float = 8 / 255,
         attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
         seed: int = 0,
@@ -65,15 +67,16 @@ class Question:
         specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=transfers)
         if transfers and not any(spec.name == "transfer" for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
-        x = inputs.as_images(images)
+        eps = inputs.as_eps(eps)
+        x, y = as_pairs(images, labels, limit)
         spsa = {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1}
         return cls(
             x=x,
-            y=inputs.as_labels(labels, x),
-            indices=inputs.as_indices(indices, x),
+            y=y,
+            indices=as_indices(indices, len(x)),
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
-            eps=inputs.as_eps(eps),
+            eps=eps,
             defaults={name: {"steps": pgd_steps} for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
             eot=eot,
             votes=votes,

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
@@ -17,8 +18,9 @@ from advtool.results import AttackResult, Evaluation
 def evaluate_seeds(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     seeds: Sequence[int],
     run_dirs: Sequence[Path | str] | None = None,
     observer: Observer | None = None,
@@ -31,8 +33,9 @@ def evaluate_seeds(
 
     Args:
         model: as for :func:`advtool.evaluate`.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         seeds: at least two, all different.
         run_dirs: a folder for the run of each seed, from which the same call goes on; None keeps nothing.
         observer: hears of the progress.
@@ -49,6 +52,7 @@ def evaluate_seeds(
     if run_dirs is not None and len(set(map(Path, run_dirs))) != len(seeds):
         raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, all different")
     observer = observer or Observer()
+    images, labels = as_pairs(images, labels, limit)
     evaluations = []
     for number, seed in enumerate(seeds):
         observer.point(f"seed {seed}", number, [1.0] * len(seeds))
