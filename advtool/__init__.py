@@ -57,7 +57,29 @@ _HOMES = {
     "with_perturbation_bias": "advtool.models.bias",
     "with_pnil": "advtool.models.noise",
 }
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = [
+    "PNIL",
+    "Check",
+    "EOTClassifier",
+    "Evaluation",
+    "InputError",
+    "Target",
+    "__version__",
+    "check",
+    "collapse",
+    "compare",
+    "evaluate",
+    "evaluate_seeds",
+    "load_checkpoint",
+    "open_model",
+    "perturbation_parameters",
+    "perturbation_step",
+    "score",
+    "sweep_eot",
+    "sweep_eps",
+    "with_perturbation_bias",
+    "with_pnil",
+]
 
 
 def __getattr__(name: str) -> Any:
