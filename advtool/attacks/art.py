@@ -19,7 +19,8 @@ from advtool.perturbation import project
 from advtool.target.target import Target
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
-
+AIMING = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
+"""Attacks that take the labels they are given for the classes to reach, and know no other way."""
 
 UNKNOWN_QUERIES = 50_000
 """What an attack of ART asks is its own affair: counted as one of the dearest."""
@@ -54,7 +55,8 @@ class ArtAttack(TensorAttack):
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
         before = self.target.calls.forward
-        one_hot = np.eye(self.target.classes, dtype=np.float32)[y.cpu().numpy()]
+        told = self._nearest_wrong(x, y) if self.class_name in AIMING else y
+        one_hot = np.eye(self.target.classes, dtype=np.float32)[told.cpu().numpy()]
         try:
             with _seeded_random_states(), _quietly():
                 found = _images_like(x, self._attack.generate(x=x.cpu().numpy(), y=one_hot))
@@ -65,6 +67,10 @@ class ArtAttack(TensorAttack):
         report(1, 1, len(x))
         spent = (self.target.calls.forward - before) // len(x)  # ART tells no image's own
         return Found.at_once(project(found, x, self.eps), step=1, queries=spent)
+
+    def _nearest_wrong(self, x: Tensor, y: Tensor) -> Tensor:
+        """The likeliest of the other classes, int64 (N,)."""
+        return self.target.scores(x).scatter(1, y[:, None], -torch.inf).argmax(1)
 
     def parameters(self) -> dict[str, Any]:
         """What was asked for, and the step size that the threat model gave."""
@@ -119,7 +125,13 @@ def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given
             raise InputError(f"--attack 'art:{name}': {key} comes from the threat model, leave it out")
         if key not in accepted:
             raise InputError(f"--attack 'art:{name}': it has no parameter '{key}'{near_match(key, accepted)}")
-    ours = {"eps": eps, "norm": np.inf, "verbose": False, "eps_step": _step_size(name, accepted, eps, given)}
+    ours = {
+        "eps": eps,
+        "norm": np.inf,
+        "targeted": False,
+        "verbose": False,
+        "eps_step": _step_size(name, accepted, eps, given),
+    }
     parameters = {key: value for key, value in ours.items() if key in accepted} | dict(given)
     missing = [key for key in _needed(accepted) if key not in parameters]
     if missing:
