@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
     from advtool.evaluation.comparison import compare as compare
+    from advtool.evaluation.evaluator import check as check
     from advtool.evaluation.evaluator import evaluate as evaluate
     from advtool.evaluation.score import score as score
     from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
@@ -34,14 +35,21 @@ if TYPE_CHECKING:
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
     from advtool.models.noise import with_pnil as with_pnil
+    from advtool.results import Check as Check
     from advtool.results import Evaluation as Evaluation
+    from advtool.target.opening.opener import open_model as open_model
+    from advtool.target.target import Target as Target
 
 _HOMES = {
     "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.art_classifier",
     "InputError": "advtool.errors",
     "compare": "advtool.evaluation.comparison",
+    "check": "advtool.evaluation.evaluator",
     "evaluate": "advtool.evaluation.evaluator",
+    "open_model": "advtool.target.opening.opener",
+    "Check": "advtool.results",
+    "Target": "advtool.target.target",
     "score": "advtool.evaluation.score",
     "evaluate_seeds": "advtool.evaluation.seeds",
     "sweep_eot": "advtool.evaluation.sweep",
@@ -56,15 +64,19 @@ _HOMES = {
 }
 __all__ = [
     "PNIL",
+    "Check",
     "EOTClassifier",
     "Evaluation",
     "InputError",
+    "Target",
     "__version__",
+    "check",
     "collapse",
     "compare",
     "evaluate",
     "evaluate_seeds",
     "load_checkpoint",
+    "open_model",
     "perturbation_parameters",
     "perturbation_step",
     "score",

@@ -121,7 +121,7 @@ def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
 
 
 def newest(folder: Path) -> Path:
-    """The checkpoint under ``folder`` with the latest date in its header.
+    """The checkpoint directly in ``folder`` with the latest date in its header.
 
     Files that are none are passed over, and so are partial ones: their training may still be running.
 
@@ -129,7 +129,7 @@ def newest(folder: Path) -> Path:
         InputError: there is no checkpoint.
     """
     dated = []
-    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
         if path.name.endswith(f".partial{SUFFIX}"):
             continue
         try:
@@ -138,8 +138,8 @@ def newest(folder: Path) -> Path:
             continue
     if not dated:
         raise InputError(
-            f"no checkpoint found under '{folder}/': train one first, e.g. 'advtool train both', "
-            "or name one with --checkpoint"
+            f"no checkpoint in '{folder}/': name a model, e.g. 'advtool eval FILE.py:factory', or train one, "
+            "e.g. 'advtool train both'"
         )
     return max(dated)[2]
 

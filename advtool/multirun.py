@@ -49,6 +49,7 @@ class ComparedRun(_Record):
 
     run: str
     checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
     threat_model: ThreatModel
     seed: int

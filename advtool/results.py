@@ -29,6 +29,12 @@ class DatasetInfo(_Record):
     name: str
     split: str
     images: int
+    classes: list[str] | None = None
+    """the names of the classes, by label, where they are more than numbers"""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_does_not_apply(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None}
 
 
 class CleanAccuracy(_Record):
@@ -252,6 +258,7 @@ class _Sweep(_Record):
     schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
     over: Literal["eps", "eot"]
     checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
     norm: Literal["linf"]
     clip: tuple[float, float]

@@ -239,7 +239,7 @@ def broken_checkpoints(folder: Path) -> dict[str, bytes]:
 
 
 def test_no_checkpoint_is_told_in_words(tmp_path: Path) -> None:
-    assert "no checkpoint found under 'checkpoints/'" in Command(tmp_path).refused("eval")
+    assert "no checkpoint in 'checkpoints/'" in Command(tmp_path).refused("eval")
 
 
 def test_a_folder_of_images_is_a_data_set(evaluate: Command) -> None:

@@ -32,7 +32,7 @@ Output = Annotated[
 
 def answer(
     result: Result,
-    format: Format,
+    format: StrEnum,
     output: Path | None,
     *,
     formats: Mapping[str, Callable[[Result], str]],
@@ -52,7 +52,7 @@ def answer(
     if output is not None:
         checkpoints.write_atomically(output, formats[format](result).encode())
         say(f"written to {output}")
-    elif format is Format.table and sys.stdout.isatty():
+    elif format == "table" and sys.stdout.isatty():
         Console(highlight=False).print(renderable(result))
     else:
         typer.echo(formats[format](result), nl=False)

@@ -1,4 +1,4 @@
-"""``advtool eval``: how robust is this checkpoint?"""
+"""``advtool eval``: how robust is this model?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from advtool.cli.answer import Format, FormatName, Output, answer
-from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.gathering import gathering
+from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
     RUNS,
-    CheckpointFile,
+    SUBJECT_OPTIONS,
     Eot,
-    Images,
     PgdSteps,
     RunDir,
     SpsaSamples,
     SpsaSteps,
     Subject,
-    TestSet,
+    SubjectOptions,
     Votes,
     attack_option,
-    open_subject,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +32,9 @@ EPILOG = """
 [bold]Examples[/bold]
 
 The newest checkpoint under fgsm, pgd and spsa:  [cyan]advtool eval[/cyan]
+
+Your model, from the function that makes it, with your weights and images:
+[cyan]advtool eval net.py:make --weights net.pth --dataset pictures --input-size 224 --mean 0.5 --std 0.5[/cyan]
 
 Stronger, and on all test images:
 [cyan]advtool eval --attack "pgd(steps=100, restarts=5)" --images all[/cyan]
@@ -49,12 +51,12 @@ In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 """
 
 
+@gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 def evaluate(
-    checkpoint: CheckpointFile = None,
+    *,
+    subject: SubjectOptions,
     attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    dataset: TestSet = None,
-    images: Images = "1000",  # type: ignore[assignment]  # typer parses defaults too
-    eps: Annotated[float | None, eps_option("the checkpoint's")] = None,
+    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
     eot: Eot = None,
     votes: Votes = None,
     pgd_steps: PgdSteps = 50,
@@ -76,20 +78,23 @@ def evaluate(
         ),
     ] = 1,
     surrogate: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--surrogate",
-            metavar="FILE",
-            help="A checkpoint whose adversarial examples are tried on the model: attack 'transfer', also in 'audit'.",
+            metavar="MODEL",
+            help="A model whose adversarial examples are tried on this one: attack 'transfer', also in 'audit'.",
             show_default="none",
         ),
+    ] = None,
+    surrogate_weights: Annotated[
+        str | None,
+        typer.Option("--surrogate-weights", metavar="FILE", help="Its weights.", show_default="those that it brings"),
     ] = None,
     save_adversarial: Annotated[
         bool,
         typer.Option("--save-adversarial", help="Keep the verified examples in the run's folder, for 'advtool score'."),
     ] = False,
     device: Device = DeviceName.auto,
-    data_dir: DataDir = None,
     format: FormatName = Format.table,
     output: Output = None,
     run_dir: RunDir = None,
@@ -107,6 +112,7 @@ def evaluate(
     the lowest accuracy over the attacks; the worst case is the share of images
     that survive them all.
     """
+    subject.models.check()
     from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation.evaluator import evaluate as run_evaluation
@@ -118,9 +124,9 @@ def evaluate(
     if output is not None:
         checkpoints.check_writable(output)
     place = resolve_device(device)
-    subject = open_subject(checkpoint, dataset, images, data_dir)
+    ours = subject.open()
     settings: dict[str, Any] = {
-        "eps": subject.header.threat_model.eps if eps is None else eps,
+        "eps": ours.eps if eps is None else eps,
         "attacks": attack or ["paper"],
         "eot": eot,
         "votes": votes,
@@ -129,17 +135,18 @@ def evaluate(
         "spsa_samples": spsa_samples,
         "precision": precision,
     }
-    other = None if surrogate is None else subject.surrogate(surrogate)
-    question = settings | {"surrogate": None if other is None else str(surrogate)}
-    runs = _run_folders(range(seed, seed + seeds), run_dir, subject, question, place)
+    other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)
+    question = settings | {"surrogate": surrogate and [surrogate, surrogate_weights]}
+    runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)
     kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
-    with EvaluationProgress(f"evaluating {subject.title}", kept_in) as progress:
+    with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes) as progress:
         arguments = {
-            **subject.arguments(),
+            **ours.arguments(),
             **settings,
             "surrogate": other,
             "save_adversarial": save_adversarial,
             "device": place,
+            "refuse_chance": ours.refuse_chance,
             "observer": progress,
         }
         if seeds == 1:

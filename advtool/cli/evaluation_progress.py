@@ -11,7 +11,9 @@ from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
+from advtool.report.check import lines
 from advtool.report.rows import duration
+from advtool.results import Check
 
 SECONDS_BETWEEN_LINES = 30.0
 LEAST_SECONDS = 1.0
@@ -24,10 +26,11 @@ class EvaluationProgress(Observer):
     Args:
         greeting: said when the first run begins, so that a refused input stays alone in its line.
         folder: of the run, named after Ctrl-C.
+        notes: what should be known of the model, said with the greeting.
     """
 
-    def __init__(self, greeting: str, folder: Path) -> None:
-        self._unsaid, self._folder = [greeting], folder
+    def __init__(self, greeting: str, folder: Path, notes: Sequence[str] = ()) -> None:
+        self._unsaid, self._folder = [greeting, *notes], folder
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
@@ -59,6 +62,11 @@ class EvaluationProgress(Observer):
     def note(self, message: str) -> None:
         self._speak()
         say(message)
+
+    def understood(self, check: Check) -> None:
+        self._speak()
+        for line in lines(check):
+            say(line)
 
     def start(self, stage: str, images: int) -> None:
         self._speak()

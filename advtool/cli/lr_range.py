@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
-from advtool.cli.recipe_options import SETTINGS, Recipe, with_settings
+from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 from advtool.cli.train import Limit
 
 # What is about the course of a whole training means nothing here.
@@ -21,7 +22,7 @@ class RangeFormat(StrEnum):
     json = "json"
 
 
-@with_settings(name for name in SETTINGS if name in OTHER_SETTINGS)
+@gathering("settings", {name: SETTINGS[name] for name in SETTINGS if name in OTHER_SETTINGS}, asked)
 def lr_range(
     recipe: Recipe,
     *,

@@ -1,8 +1,6 @@
 """The options that choose and change a recipe, shared by the commands that train."""
 
 import functools
-import inspect
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -170,30 +168,9 @@ SETTINGS: dict[str, Any] = {
 """Every field of :class:`advtool.training.Settings` and its option."""
 
 
-def with_settings(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options of ``SETTINGS``; it receives them in one argument, the dict ``settings``.
-
-    An option that was not given is None there.
-    """
-    chosen = list(names)
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            settings = {name: _asked(given.pop(name)) for name in chosen}
-            command(**given, settings=settings)
-
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
-        run.__signature__ = inspect.Signature([*own, *map(_option, chosen)])  # type: ignore[attr-defined]
-        return run
-
-    return decorate
-
-
-def _option(name: str) -> inspect.Parameter:
-    annotation = SETTINGS[name]
-    default = False if annotation.__origin__ is bool else None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+def asked(**given: Any) -> dict[str, Any]:
+    """The settings as training takes them: None where an option was not given."""
+    return {name: _asked(value) for name, value in given.items()}
 
 
 def _asked(value: Any) -> Any:

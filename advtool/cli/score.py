@@ -1,11 +1,14 @@
 """``advtool score``: do the adversarial examples of a run still fool, this model or another?"""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.gathering import gathering
+from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
@@ -17,16 +20,15 @@ Check a run:
 [cyan]advtool eval --save-adversarial --run-dir runs/mine[/cyan]
 [cyan]advtool score runs/mine[/cyan]
 
-Do its examples transfer?  [cyan]advtool score runs/mine --checkpoint other.safetensors[/cyan]
+Do its examples transfer?  [cyan]advtool score runs/mine other.safetensors[/cyan]
 """
 
 
+@gathering("model", MODEL_OPTIONS, ModelOptions.of)
 def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run with --save-adversarial.")],
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="The model to fool.", show_default="the run's own"),
-    ] = None,
+    *,
+    model: ModelOptions,
     votes: Annotated[
         int | None,
         typer.Option(
@@ -49,7 +51,8 @@ def score(
     random, the share is told. On another model you see what transfers, of the
     images that it gets right.
     """
-    from advtool import checkpoints, models
+    model.check()
+    from advtool import checkpoints
     from advtool.evaluation.finished import read_finished
     from advtool.evaluation.score import score as score_run
     from advtool.report import SCORE_FORMATS
@@ -58,16 +61,29 @@ def score(
     if output is not None:
         checkpoints.check_writable(output)
     place = resolve_device(device)
-    path = checkpoint
-    if path is None:
-        origin = read_finished(run).result.checkpoint
-        if origin is None or not Path(origin["path"]).is_file():
-            raise InputError(f"run '{run}': its model is not where it was; name it with --checkpoint")
-        path = Path(origin["path"])
-    described = checkpoints.describe(path, checkpoints.read_header(path))
-    model = models.load_checkpoint(path)
-    result = score_run(run, model, seed=seed, votes=votes, device=place, checkpoint=described)
+    opened = (model if model.is_given else _own(run, read_finished(run).result.model)).open()[0]
+    card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)
+    result = score_run(run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card)
     answer(result, format, output, formats=SCORE_FORMATS, renderable=report.renderable)
     if result.agrees is False:
         say("the score disagrees with the run: not every example fools the run's own model again")
         raise typer.Exit(1)
+
+
+def _own(run: Path, origin: Mapping[str, Any]) -> ModelOptions:
+    """How the run's own model is opened again."""
+    if origin.get("spec") is None:
+        raise InputError(f"run '{run}' was made from Python: name its model")
+    weights, mean, std = origin.get("weights"), origin.get("mean"), origin.get("std")
+    options = ModelOptions(
+        model=origin["spec"],
+        weights=weights["path"] if isinstance(weights, dict) else weights,
+        model_args=origin.get("arguments"),
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
+    )
+    try:
+        options.check()
+    except InputError as error:
+        raise InputError(f"run '{run}': its model is not where it was ({error}); name it") from None
+    return options

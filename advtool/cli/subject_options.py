@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
+from advtool.cli.options import DataDir
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from advtool.checkpoints import Header
     from advtool.data import Split
+    from advtool.target.opening.spec import Opened
 
 ALL = 0
-CHECKPOINTS = Path("checkpoints")
 RUNS = Path("runs")
+EPS = 8 / 255
+"""Of a model that says nothing of it."""
 
 
 def parse_images(text: str) -> int:
@@ -43,23 +46,6 @@ def attack_option(default: str) -> Any:
     )
 
 
-CheckpointFile = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", metavar="FILE", help="The model.", show_default="newest under checkpoints/"),
-]
-TestSet = Annotated[
-    str | None,
-    typer.Option("--dataset", metavar="NAME|PATH", help="Images to test on.", show_default="the checkpoint's"),
-]
-Images = Annotated[
-    int,
-    typer.Option(
-        "--images",
-        parser=parse_images,
-        metavar="N|all",
-        help="The first N of a fixed permutation of the test set.",
-    ),
-]
 Eot = Annotated[
     int | None,
     typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
@@ -84,55 +70,123 @@ RunDir = Annotated[
     ),
 ]
 
+SUBJECT_OPTIONS: dict[str, Any] = {
+    **MODEL_OPTIONS,
+    "classes": Annotated[
+        Path | None,
+        typer.Option(
+            "--classes",
+            metavar="FILE",
+            rich_help_panel=PANEL,
+            help="Which output names which class: a name a line in the order of the outputs, or JSON {name: output}.",
+            show_default="the classes in their order",
+        ),
+    ],
+    "force": Annotated[
+        bool,
+        typer.Option(
+            "--force", rich_help_panel=PANEL, help="Go on though the model is no better than guessing on clean images."
+        ),
+    ],
+    "dataset": Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME|PATH",
+            help="Images to test on: digits, mnist, fashion-mnist, cifar10, a .npz file, or a folder with "
+            "test/CLASS/* or CLASS/*.",
+            show_default="the checkpoint's",
+        ),
+    ],
+    "input_size": Annotated[
+        str | None,
+        typer.Option(
+            "--input-size",
+            metavar="HxW|N",
+            help="Resize the shorter side and crop the centre.",
+            show_default="the images as they are",
+        ),
+    ],
+    "images": (
+        Annotated[
+            int,
+            typer.Option(
+                "--images",
+                parser=parse_images,
+                metavar="N|all",
+                help="The first N of a fixed permutation of the test set.",
+            ),
+        ],
+        "1000",
+    ),
+    "data_dir": DataDir,
+}
+
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint's model and the test images that it is held against."""
+    """A model and the test images that it is held against."""
 
-    path: Path
-    header: Header
-    model: nn.Module
+    opened: Opened
     split: Split
     indices: list[int]
     """of the split's images in the data set's own order"""
-    origin: dict[str, Any]
-    """the checkpoint as a result describes it"""
+    checkpoint: dict[str, Any] | None
+    """its card as a result describes it, if it is a checkpoint of ours"""
     title: str
-    """for people: the path, and that it is the newest one if nobody named it"""
+    """for people: the model as it was named, and that it is the newest one if nobody named it"""
+    force: bool
+
+    @property
+    def eps(self) -> float:
+        """The radius that it was trained for, or a usual one."""
+        return EPS if self.opened.header is None else self.opened.header.threat_model.eps
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`advtool.evaluate` that say what is evaluated."""
         from advtool.data import to_float
         from advtool.results import DatasetInfo
 
+        names = self.split.classes
+        numbers = tuple(map(str, range(len(names))))
         return {
-            "model": self.model,
+            "model": self.opened.model,
             "images": to_float(self.split.images),
             "labels": self.split.labels,
             "indices": self.indices,
-            "dataset": DatasetInfo(name=self.split.name, split="test", images=len(self.split)),
-            "checkpoint": self.origin,
+            "dataset": DatasetInfo(
+                name=self.split.name,
+                split="test",
+                images=len(self.split),
+                classes=None if names == numbers else list(names),
+            ),
+            "checkpoint": self.checkpoint,
+            "origin": self.opened.description,
         }
 
-    def surrogate(self, path: Path) -> nn.Module:
-        """The model of another checkpoint for the same images and classes.
+    @property
+    def refuse_chance(self) -> bool:
+        """A stranger's model that guesses was probably opened the wrong way."""
+        return self.opened.header is None and not self.force
+
+    def surrogate(self, model: str, weights: str | None) -> nn.Module:
+        """Another model for the same images and classes.
 
         Raises:
-            InputError: it is broken, or made for other images or classes.
+            InputError: it cannot be opened, or was made for other images or classes.
         """
-        from advtool import checkpoints, models
-
         try:
-            theirs, model = checkpoints.read_header(path).architecture, models.load_checkpoint(path)
+            theirs = ModelOptions(model=model, weights=weights).open()[0]
         except InputError as error:
             raise InputError(f"--surrogate: {error}") from None
-        ours = self.header.architecture
-        if (theirs.input_shape, theirs.classes) != (ours.input_shape, ours.classes):
-            raise InputError(
-                f"--surrogate '{path}' takes images {theirs.input_shape} of {theirs.classes} classes, the model "
-                f"{ours.input_shape} of {ours.classes}: name one that was trained for the same task"
-            )
-        return model
+        if self.opened.header is not None and theirs.header is not None:
+            ours, other = self.opened.header.architecture, theirs.header.architecture
+            if (other.input_shape, other.classes) != (ours.input_shape, ours.classes):
+                raise InputError(
+                    f"--surrogate '{model}' takes images {other.input_shape} of {other.classes} classes, the model "
+                    f"{ours.input_shape} of {ours.classes}: name one that was trained for the same task"
+                )
+        return theirs.model
 
     def run_folder(self, asked: dict[str, Any], device: torch.device, purpose: str = "") -> Path:
         """Where a run lives that was given no folder: the same question finds the same one.
@@ -147,32 +201,76 @@ class Subject:
 
         question = {
             **asked,
-            "checkpoint": self.origin["sha256"],
+            "model": self.opened.description,
+            "sources": self.opened.sources,
             "images": provenance.tensors(self.split.images, self.split.labels),
             "device": device.type,
             "code": provenance.code(),
         }
-        return default_folder(RUNS, self.path.stem + purpose, question)
+        return default_folder(RUNS, self._name + purpose, question)
+
+    @property
+    def _name(self) -> str:
+        """Fit for a folder: ``net-make`` of ``models/net.py:make``."""
+        name = Path(self.opened.description["spec"]).name
+        stem, _, factory = name.rpartition(":")
+        words = f"{stem.removesuffix('.py')}-{factory}" if stem else Path(name).stem
+        return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in words)
 
 
-def open_subject(checkpoint: Path | None, dataset: str | None, images: int, data_dir: Path | None) -> Subject:
-    """The model of ``checkpoint`` (None: the newest one) and the first ``images`` of ``dataset`` (None: its own).
+@dataclass(frozen=True)
+class SubjectOptions:
+    """What ``SUBJECT_OPTIONS`` were given."""
 
-    Raises:
-        InputError: one of them is missing, broken, or does not fit the other.
-    """
-    from advtool import checkpoints, data, models
+    models: ModelOptions
+    classes: Path | None
+    force: bool
+    dataset: str | None
+    input_size: str | None
+    images: int
+    data_dir: Path | None
 
-    path = checkpoint or checkpoints.newest(CHECKPOINTS)
-    header = checkpoints.read_header(path)
-    model = models.load_checkpoint(path)
-    try:
-        test = data.load(dataset or header.dataset, "test", data_dir)
-    except InputError as error:
-        hint = "" if dataset else " (the checkpoint's data set; --dataset names another)"
-        raise InputError(f"{error}{hint}") from None
-    chosen = data.first_indices(test, None if images == ALL else images)
-    split = test[chosen]
-    models.check_images(header.architecture, split.shape)
-    title = f"{'' if checkpoint else 'the newest checkpoint, '}{path}"
-    return Subject(path, header, model, split, chosen.tolist(), checkpoints.describe(path, header), title)
+    @classmethod
+    def of(cls, **given: Any) -> SubjectOptions:
+        """From the options as Typer gives them."""
+        of_model = {field.name: given.pop(field.name) for field in fields(ModelOptions)}
+        return cls(ModelOptions.of(**of_model), **given)
+
+    def open(self) -> Subject:
+        """The model and its images.
+
+        Raises:
+            InputError: one of them is missing, broken, or does not fit the other.
+        """
+        self.models.check()
+        from advtool import checkpoints, models
+
+        opened, title = self.models.open()
+        header = opened.header
+        split, indices = self._images(opened)
+        if header is not None:
+            models.check_images(header.architecture, split.shape)
+        card = None if header is None else checkpoints.describe(Path(opened.description["spec"]), header)
+        return Subject(opened, split, indices.tolist(), card, title, self.force)
+
+    def _images(self, opened: Opened) -> tuple[Split, torch.Tensor]:
+        from advtool import data
+
+        name = self.dataset or (opened.header and opened.header.dataset)
+        if not name:
+            raise InputError(
+                f"--dataset: '{opened.description['spec']}' does not say which images to test it on: name a data set, "
+                "an .npz file or a folder"
+            )
+        size = opened.input_size if opened.header is None else None
+        if self.input_size is not None:
+            size = data.read_size(self.input_size)
+        count = None if self.images == ALL else self.images
+        try:
+            split, indices = data.load_first(name, "test", count, self.data_dir, input_size=size)
+        except InputError as error:
+            hint = "" if self.dataset else " (the checkpoint's data set; --dataset names another)"
+            raise InputError(f"{error}{hint}") from None
+        if self.classes is not None:
+            split = split.relabelled(data.read_classes(self.classes))
+        return split, indices

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
-from advtool.cli.options import DataDir, Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
+from advtool.cli.options import Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
 from advtool.cli.subject_options import (
-    CheckpointFile,
+    SUBJECT_OPTIONS,
     Eot,
-    Images,
     PgdSteps,
     RunDir,
     SpsaSamples,
     SpsaSteps,
-    TestSet,
+    SubjectOptions,
     Votes,
     attack_option,
-    open_subject,
 )
 from advtool.errors import InputError
 
@@ -82,8 +81,10 @@ def parse_draws(text: str) -> list[int]:
 
 
 @app.command("eps", epilog=EPS_EPILOG)
+@gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 def sweep_eps(
-    checkpoint: CheckpointFile = None,
+    *,
+    subject: SubjectOptions,
     attack: Annotated[list[str] | None, attack_option("fgsm and pgd")] = None,
     eps: Annotated[
         str | None,
@@ -94,8 +95,6 @@ def sweep_eps(
             show_default="nine from 0 to twice the checkpoint's",
         ),
     ] = None,
-    dataset: TestSet = None,
-    images: Images = "1000",  # type: ignore[assignment]  # typer parses defaults too
     eot: Eot = None,
     votes: Votes = None,
     pgd_steps: PgdSteps = 50,
@@ -103,7 +102,6 @@ def sweep_eps(
     spsa_samples: SpsaSamples = 128,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
-    data_dir: DataDir = None,
     format: FormatName = Format.table,
     output: Output = None,
     run_dir: RunDir = None,
@@ -116,12 +114,13 @@ def sweep_eps(
     that rises with eps is told: the attack fails there.
     """
     radii = None if eps is None else parse_radii(eps)
+    subject.models.check()
     _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation import sweep
 
     place = resolve_device(device)
-    subject = open_subject(checkpoint, dataset, images, data_dir)
+    ours = subject.open()
     settings: dict[str, Any] = {
         "attacks": attack or ["fgsm", "pgd"],
         "seed": seed,
@@ -131,37 +130,37 @@ def sweep_eps(
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
     }
-    folder = run_dir or subject.run_folder(settings, place, "-sweep-eps")
-    with EvaluationProgress(f"sweeping over eps, {subject.title}", folder) as progress:
+    folder = run_dir or ours.run_folder(settings, place, "-sweep-eps")
+    with EvaluationProgress(f"sweeping over eps, {ours.title}", folder, ours.opened.notes) as progress:
         result = sweep.sweep_eps(
-            **subject.arguments(),
+            **ours.arguments(),
             **settings,
-            eps=radii or sweep.eps_grid(subject.header.threat_model.eps),
+            eps=radii or sweep.eps_grid(ours.eps),
             device=place,
             run_dir=folder,
+            refuse_chance=ours.refuse_chance,
             observer=progress,
         )
     _show(result, format, output, plot)
 
 
 @app.command("eot", epilog=EOT_EPILOG)
+@gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 def sweep_eot(
-    checkpoint: CheckpointFile = None,
+    *,
+    subject: SubjectOptions,
     attack: Annotated[list[str] | None, attack_option("pgd")] = None,
     eot_draws: Annotated[
         str,
         typer.Option("--eot-draws", metavar="N,N,...", help="Draws that a gradient averages over."),
     ] = "1,2,5,10,20,50,100",
-    eps: Annotated[float | None, eps_option("the checkpoint's")] = None,
-    dataset: TestSet = None,
-    images: Images = "1000",  # type: ignore[assignment]  # typer parses defaults too
+    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
     votes: Votes = None,
     pgd_steps: PgdSteps = 50,
     spsa_steps: SpsaSteps = 100,
     spsa_samples: SpsaSamples = 128,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
-    data_dir: DataDir = None,
     format: FormatName = Format.table,
     output: Output = None,
     run_dir: RunDir = None,
@@ -174,25 +173,32 @@ def sweep_eot(
     under that. With few images nothing can be shown, and none is proposed.
     """
     draws = parse_draws(eot_draws)
+    subject.models.check()
     _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation import sweep
 
     place = resolve_device(device)
-    subject = open_subject(checkpoint, dataset, images, data_dir)
+    ours = subject.open()
     settings: dict[str, Any] = {
         "attacks": attack or ["pgd"],
-        "eps": subject.header.threat_model.eps if eps is None else eps,
+        "eps": ours.eps if eps is None else eps,
         "seed": seed,
         "votes": votes,
         "pgd_steps": pgd_steps,
         "spsa_steps": spsa_steps,
         "spsa_samples": spsa_samples,
     }
-    folder = run_dir or subject.run_folder(settings, place, "-sweep-eot")
-    with EvaluationProgress(f"sweeping over EOT samples, {subject.title}", folder) as progress:
+    folder = run_dir or ours.run_folder(settings, place, "-sweep-eot")
+    with EvaluationProgress(f"sweeping over EOT samples, {ours.title}", folder, ours.opened.notes) as progress:
         result = sweep.sweep_eot(
-            **subject.arguments(), **settings, draws=draws, device=place, run_dir=folder, observer=progress
+            **ours.arguments(),
+            **settings,
+            draws=draws,
+            device=place,
+            run_dir=folder,
+            refuse_chance=ours.refuse_chance,
+            observer=progress,
         )
     _show(result, format, output, plot)
 

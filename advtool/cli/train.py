@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
-from advtool.cli.recipe_options import SETTINGS, Recipe, with_settings
+from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 
 EPILOG = """[bold]Examples[/]
 
@@ -21,7 +22,7 @@ EPILOG = """[bold]Examples[/]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Train on N images only.", show_default="all")]
 
 
-@with_settings(SETTINGS)
+@gathering("settings", SETTINGS, asked)
 def train(
     recipe: Recipe,
     *,

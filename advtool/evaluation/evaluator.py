@@ -33,8 +33,9 @@ from advtool.target.memory_use import halving_on_out_of_memory
 def evaluate(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     eps: float = 8 / 255,
     attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
     seed: int = 0,
@@ -62,8 +63,9 @@ def evaluate(
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: float (N, C, H, W) in [0, 1], array or tensor; or a Dataset, DataLoader or iterable of (image, label).
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most, the first ones; None takes all.
         eps: radius of the L-infinity ball, a fraction of the pixel range, in (0, 1].
         attacks: names, suites (``paper``, ``audit``) or any attack of ART, e.g. ``art:SquareAttack(max_iter=500)``.
         seed: of every random stream of the run.
@@ -96,6 +98,7 @@ def evaluate(
     question = Question.of(
         images,
         labels,
+        limit=limit,
         eps=eps,
         attacks=attacks,
         seed=seed,
@@ -145,7 +148,9 @@ def evaluate(
         environment=run.manifest.environment,
     )
     probes = {stage.label for stage in ready.stages if stage.probed_eps is not None}
-    run.put_images(per_image.lines(records, question.y, question.indices, probes=probes))
+    run.put_images(
+        per_image.lines(records, question.y, question.indices, probes=probes, classes=question.dataset.classes)
+    )
     run.put_result(evaluation)
     return evaluation
 
@@ -155,7 +160,7 @@ def evaluate(
 def check(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     device: torch.device | str | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -167,8 +172,8 @@ def check(
 
     Args:
         model: as for :func:`evaluate`.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
         device: where to compute; None stays where the model is.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
         origin: where the model comes from otherwise, for the result's ``model``.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from advtool.arguments import shown
 from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.precision import Precision, check_precision
@@ -39,8 +40,9 @@ class Question:
     def of(
         cls,
         images: Any,
-        labels: Any,
+        labels: Any = None,
         *,
+        limit: int | None = None,
         eps: float = 8 / 255,
         attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
         seed: int = 0,
@@ -64,11 +66,8 @@ class Question:
         check_precision(precision)
         if dataset is not None and not isinstance(dataset, DatasetInfo):
             raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
-        seed, eot, votes = (
-            inputs.as_seed(seed),
-            inputs.as_count_or_none("eot", eot),
-            inputs.as_count_or_none("votes", votes),
-        )
+        seed = inputs.as_seed(seed)
+        eot, votes = inputs.as_count_or_none("eot", eot), inputs.as_count_or_none("votes", votes)
         pgd = {"steps": inputs.as_count("pgd_steps", pgd_steps)}
         spsa = {
             "steps": inputs.as_count("spsa_steps", spsa_steps),
@@ -78,14 +77,15 @@ class Question:
         specs = parse(attacks, surrogate=transfers)
         if transfers and not any(spec.name == "transfer" for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
-        x = inputs.as_images(images)
+        eps = inputs.as_eps(eps)
+        x, y = as_pairs(images, labels, limit)
         return cls(
             x=x,
-            y=inputs.as_labels(labels, x),
-            indices=inputs.as_indices(indices, x),
+            y=y,
+            indices=as_indices(indices, len(x)),
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
-            eps=inputs.as_eps(eps),
+            eps=eps,
             defaults={name: pgd for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
             eot=eot,
             votes=votes,

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from advtool.arguments import shown
+from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
@@ -19,8 +20,9 @@ from advtool.results import AttackResult, Evaluation
 def evaluate_seeds(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     seeds: Sequence[int],
     run_dirs: Sequence[Path | str] | None = None,
     observer: Observer | None = None,
@@ -33,8 +35,9 @@ def evaluate_seeds(
 
     Args:
         model: as for :func:`advtool.evaluate`.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         seeds: at least two, all different.
         run_dirs: a folder for the run of each seed, from which the same call goes on; None keeps nothing.
         observer: hears of the progress.
@@ -55,6 +58,7 @@ def evaluate_seeds(
     if folders is not None and len(set(folders) - {None}) != len(seeds):
         raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, all different")
     observer = observer or Observer()
+    images, labels = as_pairs(images, labels, limit)
     evaluations = []
     for number, seed in enumerate(seeds):
         observer.point(f"seed {seed}", number, [1.0] * len(seeds))

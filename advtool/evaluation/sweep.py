@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advtool import arguments
 from advtool.arguments import shown
+from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
@@ -46,8 +47,9 @@ LEAST_RISE = 0.01
 def sweep_eps(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     eps: Sequence[float],
     attacks: str | Sequence[str] = ("fgsm", "pgd"),
     run_dir: Path | str | None = None,
@@ -60,8 +62,9 @@ def sweep_eps(
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         eps: radii in [0, 1], at least one above 0, in any order; see :func:`eps_grid`.
         attacks: as for :func:`advtool.evaluate`.
         run_dir: folder that keeps a run ``eps-E`` for each eps, from which the same call goes on, also with
@@ -81,7 +84,9 @@ def sweep_eps(
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
     costs = [1.0] * len(attacked)
     settings = {"attacks": attacks, **settings}
-    runs = _runs("eps", attacked, costs, (model, images, labels), settings, run_dir, observer or Observer())
+    runs = _runs(
+        "eps", attacked, costs, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
+    )
     first = runs[0].evaluation
     at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
     return EpsSweep(
@@ -96,8 +101,9 @@ def sweep_eps(
 def sweep_eot(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     draws: Sequence[int] = EOT_DRAWS,
     eps: float = 8 / 255,
     attacks: str | Sequence[str] = ("pgd",),
@@ -116,8 +122,9 @@ def sweep_eot(
 
     Args:
         model: as for :func:`sweep_eps`; a random one.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         draws: counts of EOT samples, at least two, in any order.
         eps: radius of the L-infinity ball, in (0, 1].
         attacks: as for :func:`advtool.evaluate`.
@@ -135,11 +142,15 @@ def sweep_eot(
         InputError: anything of the above is not as it must be, or the model is deterministic.
     """
     counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
+    seed = inputs.as_seed(seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
-    _refuse_deterministic(model, images, labels, seed=seed, device=device)
+    images, labels = as_pairs(images, labels, limit)
+    _refuse_deterministic(model, images, seed=seed, device=device)
     settings = {"eps": eps, "attacks": attacks, "seed": seed, "device": device, **settings}
-    runs = _runs("eot", counts, counts, (model, images, labels), settings, run_dir, observer or Observer())
+    runs = _runs(
+        "eot", counts, counts, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
+    )
     first = runs[0].evaluation
     return EotSweep(
         **_common(first),
@@ -251,11 +262,7 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
     yield folder
 
 
-def _refuse_deterministic(
-    model: nn.Module, images: Any, labels: Any, *, seed: int, device: torch.device | str | None
-) -> None:
-    x = inputs.as_images(images)
-    inputs.as_labels(labels, x)
+def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: torch.device | str | None) -> None:
     place = home_of(model) if device is None else arguments.device(device)
     with opened(model, x, place, Begun(), seed=seed) as ours:
         randomised = ours.target.randomised
@@ -270,6 +277,7 @@ def _common(evaluation: Evaluation) -> dict[str, Any]:
     """What all evaluations of a sweep share; the clean pass draws the same noise in each."""
     return {
         "checkpoint": evaluation.checkpoint,
+        "model": evaluation.model,
         "dataset": evaluation.dataset,
         "norm": evaluation.threat_model.norm,
         "clip": evaluation.threat_model.clip,

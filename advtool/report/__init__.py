@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from advtool.multirun import Comparison, SeedsEvaluation
-from advtool.report import comparison, csv, json, markdown, reproduction, score, seeds, sweep, table
+from advtool.report import check, comparison, csv, json, markdown, reproduction, score, seeds, sweep, table
 from advtool.reproduction import Reproduced
-from advtool.results import Evaluation, Score, Sweep
+from advtool.results import Check, Evaluation, Score, Sweep
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "table": table.render,
@@ -13,6 +13,8 @@ FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "csv": csv.render,
     "markdown": markdown.render,
 }
+
+CHECK_FORMATS: dict[str, Callable[[Check], str]] = {"table": check.render, "json": json.render}
 
 COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
     "table": comparison.as_text,
@@ -48,4 +50,12 @@ SWEEP_FORMATS: dict[str, Callable[[Sweep], str]] = {
     "markdown": sweep.as_markdown,
 }
 
-__all__ = ["COMPARISON_FORMATS", "FORMATS", "REPRODUCTION_FORMATS", "SCORE_FORMATS", "SEEDS_FORMATS", "SWEEP_FORMATS"]
+__all__ = [
+    "CHECK_FORMATS",
+    "COMPARISON_FORMATS",
+    "FORMATS",
+    "REPRODUCTION_FORMATS",
+    "SCORE_FORMATS",
+    "SEEDS_FORMATS",
+    "SWEEP_FORMATS",
+]

@@ -12,7 +12,7 @@ from advtool.results import Check
 
 def lines(check: Check) -> Iterator[str]:
     """What was understood, a fact a line."""
-    yield f"model    {check.model.get('spec') or 'given'}: {check.parameters:,} parameters, {_draws(check)}"
+    yield f"model    {check.model.get('spec') or 'given'}: {check.parameters:,} parameters, {_kind(check)}"
     low, high = check.pixel_range
     sizes = "x".join(map(str, check.input_shape))
     yield (
@@ -32,9 +32,9 @@ def lines(check: Check) -> Iterator[str]:
     yield f"plan     {check.images_a_pass} images a pass, at most about {duration(check.seconds)}"
 
 
-def _draws(check: Check) -> str:
+def _kind(check: Check) -> str:
     if check.randomness == "none":
-        return "outputs do not vary between identical calls"
+        return "deterministic"
     return f"random for {check.randomness}: {check.eot} EOT draws, {check.votes} votes"
 
 

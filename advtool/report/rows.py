@@ -47,8 +47,10 @@ def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
 
 def subject(run: Evaluation | ComparedRun | Sweep) -> str:
     """Which model, on which images."""
-    model, data = run.checkpoint, run.dataset
-    name = f"{model['architecture']} trained with {model['recipe']}" if model else "model"
+    card, data = run.checkpoint or {}, run.dataset
+    is_ours = {"architecture", "recipe"} <= card.keys()
+    trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
+    name = trained or run.model.get("spec") or card.get("path") or "model"
     return f"{name} on {data.images} {data.split} images of {data.name}"
 
 

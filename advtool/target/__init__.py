@@ -1,0 +1,1 @@
+"""The model under attack: opened, asked what it is, known again, and asked by attacks."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from advtool import seeding
+from advtool.data import layout_hint
 from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.target.adapting import DTYPES, adapted, logits_of
 from advtool.target.differentiation import differentiate
@@ -124,7 +125,9 @@ class _Questions:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(f"the model does not take images of shape {shape(x[0])}: {reason(error)}") from error
+            raise InputError(
+                f"the model does not take images of shape {shape(x[0])}: {reason(error)}{layout_hint(x)}"
+            ) from error
 
     def _logits(self, answer: Any) -> Tensor:
         wanted = f"the model must map (N, C, H, W) to logits (N, classes); for {len(self.few)} images it gave"

@@ -1,0 +1,162 @@
+"""Which model a command asks: the options of every command that opens one, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from advtool.errors import InputError
+from advtool.target.opening.kinds import DEFAULT, check_exists, check_there, checkpoint
+
+if TYPE_CHECKING:
+    from advtool.target.opening.spec import Opened
+
+CHECKPOINTS = Path("checkpoints")
+PANEL = "Your model"
+
+
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    """``0.485,0.456,0.406``: one number, or one a channel.
+
+    Raises:
+        InputError: one is no number; the message names the option.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} '{text}': write numbers with commas between, e.g. 0.485,0.456,0.406") from None
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """A JSON object: the keyword arguments of a factory.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        arguments = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--model-args: no JSON ({error}): write e.g. '{{\"num_classes\": 10}}'") from None
+    if not isinstance(arguments, dict):
+        raise InputError("--model-args: write a JSON object, e.g. '{\"num_classes\": 10}'")
+    return arguments
+
+
+MODEL_OPTIONS: dict[str, Any] = {
+    "model": Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A checkpoint of ours (FILE.safetensors), package.module:factory, FILE.py:factory, torchvision:NAME, "
+            "timm:NAME, hf:FOLDER, or a TorchScript (.pt), torch.export (.pt2) or ONNX (.onnx) file.",
+            show_default="the newest checkpoint in checkpoints/",
+        ),
+    ],
+    "checkpoint": Annotated[
+        str | None,
+        typer.Option("--checkpoint", metavar="FILE", help="The same as MODEL, for a checkpoint of ours."),
+    ],
+    "weights": Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar=f"FILE|{DEFAULT}",
+            rich_help_panel=PANEL,
+            help=f"Its weights: safetensors, or a state dict that torch.save wrote. {DEFAULT}: the library's own.",
+            show_default="those that MODEL brings",
+        ),
+    ],
+    "model_args": Annotated[
+        str | None,
+        typer.Option(
+            "--model-args",
+            metavar="JSON",
+            rich_help_panel=PANEL,
+            help="Keyword arguments of the factory, e.g. '{\"num_classes\": 10}'.",
+        ),
+    ],
+    "mean": Annotated[
+        str | None,
+        typer.Option(
+            "--mean",
+            metavar="M,...",
+            rich_help_panel=PANEL,
+            help="Subtracted from the pixels inside the model: one number, or one a channel.",
+            show_default="nothing is normalised",
+        ),
+    ],
+    "std": Annotated[
+        str | None,
+        typer.Option(
+            "--std",
+            metavar="S,...",
+            rich_help_panel=PANEL,
+            help="Divides them.",
+        ),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What ``MODEL_OPTIONS`` were given."""
+
+    model: str | None = None
+    checkpoint: str | None = None
+    weights: str | None = None
+    model_args: dict[str, Any] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, *, model_args: str | None, mean: str | None, std: str | None, **given: str | None) -> ModelOptions:
+        """From the options as Typer gives them.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        return cls(
+            **given,
+            model_args=None if model_args is None else parse_arguments(model_args),
+            mean=None if mean is None else parse_numbers("--mean", mean),
+            std=None if std is None else parse_numbers("--std", std),
+        )
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a model was named."""
+        return self.model is not None or self.checkpoint is not None
+
+    def check(self) -> None:
+        """Refuse early what cannot be opened, before anything heavy is imported.
+
+        Raises:
+            InputError: two models are named, or a file is not there.
+        """
+        if self.model is not None and self.checkpoint is not None:
+            raise InputError(f"MODEL '{self.model}' and --checkpoint '{self.checkpoint}' together: name one model")
+        if self.model is not None:
+            check_exists(self.model, self.weights)
+        elif self.checkpoint is not None:
+            check_there(checkpoint(self.checkpoint), self.weights)
+
+    def open(self) -> tuple[Opened, str]:
+        """The model, and its name for people.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+        from advtool import checkpoints
+        from advtool.target.opening.opener import open_model
+        from advtool.target.opening.spec import ModelSpec
+
+        self.check()
+        named = self.model or self.checkpoint
+        spec = named or str(checkpoints.newest(CHECKPOINTS))
+        asked = ModelSpec(spec, self.weights, self.model_args or {}, self.mean, self.std)
+        opened = open_model(asked, is_checkpoint=self.model is None)
+        return opened, spec if named else f"the newest checkpoint, {spec}"

@@ -1,0 +1,85 @@
+"""``FILE.pt2``: a program that ``torch.export.save`` wrote."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advtool.errors import InputError
+from advtool.target.opening.batches import AnyBatch
+from advtool.target.opening.kinds import Reference
+from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.user_code import one_line
+
+
+class Exported(nn.Module):
+    """An exported program that can be told ``eval()``: it was fixed when it was exported, and stays so.
+
+    Args:
+        program: maps images (N, C, H, W) to logits, or to a sequence or dict with the logits alone.
+    """
+
+    def __init__(self, program: nn.Module) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, x: Tensor) -> Any:
+        return self.program(x)
+
+    def train(self, mode: bool = True) -> "Exported":
+        self.training = mode
+        return self
+
+
+def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+    """The program as a module, for batches of any size.
+
+    Raises:
+        InputError: the file is damaged or of another torch, or the program takes or gives more than one tensor.
+    """
+    path = reference.name
+    with warnings.catch_warnings(), one_line(f"'{path}' cannot be read as a program of torch.export"):
+        warnings.simplefilter("ignore")  # about the version that wrote it
+        program = torch.export.load(path)
+        module = program.module()
+    shape = _input_shape(path, program)
+    smallest, largest = _batch_sizes(program, shape[0])
+    model: nn.Module = Exported(module)
+    if smallest > 1 or largest is not None:
+        model = AnyBatch(model, smallest, largest)
+    height, width = shape[-2:]
+    fixed = isinstance(height, int) and isinstance(width, int)
+    return Made(
+        model,
+        input_size=(height, width) if fixed else None,
+        notes=(f"'{path}' was exported for batches of {largest}: others are split and filled up",)
+        if smallest == largest
+        else (),
+    )
+
+
+def _input_shape(path: str, program: torch.export.ExportedProgram) -> tuple[Any, ...]:
+    """The shape of its one input; what may vary is no int."""
+    signature = program.graph_signature
+    inputs, outputs = signature.user_inputs, signature.user_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            f"'{path}' takes {len(inputs)} tensors and gives {len(outputs)}: export a module that maps images to logits"
+        )
+    (place,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == inputs[0])
+    example = place.meta.get("val")
+    if not isinstance(example, Tensor) or example.ndim != 4:
+        raise InputError(f"'{path}' does not take images (N, C, H, W): export a module that maps images to logits")
+    return tuple(example.shape)
+
+
+def _batch_sizes(program: torch.export.ExportedProgram, batch: Any) -> tuple[int, int | None]:
+    """The fewest and the most images that the program takes at once."""
+    if isinstance(batch, int):
+        return batch, batch
+    bounds = program.range_constraints.get(batch.node.expr)
+    if bounds is None:
+        return 1, None
+    most = int(bounds.upper) if bounds.upper.is_finite and bounds.upper < 1 << 32 else None
+    return int(bounds.lower), most

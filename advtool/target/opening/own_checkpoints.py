@@ -1,0 +1,35 @@
+"""``FILE.safetensors``: a checkpoint that ``advtool train`` wrote."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from advtool import checkpoints, models
+from advtool.errors import InputError
+from advtool.target.opening.kinds import Reference
+from advtool.target.opening.spec import Made, ModelSpec
+
+
+def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+    """The model of a checkpoint, with its card.
+
+    Raises:
+        InputError: the file is damaged, or it holds weights without an architecture.
+    """
+    path = Path(reference.name)
+    if not _has_header(path):
+        raise InputError(
+            f"'{path}' holds weights without advtool's header, so the architecture is unknown: "
+            f"name the model's factory and give the file with --weights '{path}'"
+        )
+    header = checkpoints.read_header(path)
+    _, height, width = header.architecture.input_shape
+    return Made(models.load_checkpoint(path), header=header, input_size=(height, width))
+
+
+def _has_header(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="np") as file:
+            return checkpoints.HEADER_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return True  # what is wrong with it is said when it is read

@@ -1,0 +1,131 @@
+"""Calling code that the user brought: its surroundings are kept, and its faults end in one line."""
+
+import io
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import torch
+
+from advtool import seeding
+from advtool.errors import InputError, is_out_of_memory
+
+CPU = torch.device("cpu")
+OWN_FOLDER = Path(__file__).parents[2]
+
+
+@contextmanager
+def surroundings() -> Iterator[None]:
+    """Make models under fixed streams, and leave the process as it was.
+
+    Kept are: the global generators, torch's default dtype, default device, gradient mode, thread count and
+    determinism, and the working folder. What is printed goes to stderr: stdout is for the answer alone.
+    """
+    with prints_to_stderr(), seeding.global_streams(CPU, 0, "model"), _kept():
+        yield
+
+
+@contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """What Python code, its libraries and its child processes print to stdout goes to stderr."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    try:
+        stdout = os.dup(1)
+    except OSError:  # there is none
+        stdout = None
+    try:
+        with redirect_stdout(sys.stderr):
+            if stdout is not None:
+                os.dup2(2, 1)
+            yield
+    finally:
+        if stdout is not None:
+            os.dup2(stdout, 1)
+            os.close(stdout)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """What a library says of its progress and its retries is dropped: stderr is ours, and a refusal is one line."""
+    logging_was = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging_was)
+
+
+@contextmanager
+def one_line(what: str, hint: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
+    """An error of the user's code becomes an InputError that names file, line number and error.
+
+    Interrupts and a lack of memory pass.
+
+    Args:
+        what: begins the line, e.g. ``'net.py:make' failed``.
+        hint: what to add about an error.
+    """
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit too: a script that parses arguments when it is imported
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{what}{_place(error)}: {in_words(error)}{hint(error)}") from error
+
+
+def in_words(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    if isinstance(error, SystemExit):
+        return f"it ends the program (SystemExit {error.code})"
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def is_users_own(file: str) -> bool:
+    """Whether a source is neither installed, nor the standard library's, nor ours."""
+    path = Path(file)
+    if not path.is_file() or {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    return not any(path.is_relative_to(folder) for folder in (Path(os.__file__).parent, OWN_FOLDER))
+
+
+def _place(error: BaseException) -> str:
+    """`` (net.py, line 3)``: the last line of the user's own code that was at work."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_shown(error.filename)}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users_own(frame.filename)]
+    return f" ({_shown(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+
+
+def _shown(file: str) -> str:
+    """A path as people write it: from the present folder if it lies below."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    folder, dtype, threads = Path.cwd(), torch.get_default_dtype(), torch.get_num_threads()
+    device, deterministic = torch.get_default_device(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.enable_grad(), torch.inference_mode(mode=False), nullcontext() if device == CPU else CPU:
+            yield
+    finally:
+        os.chdir(folder)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if torch.get_default_device() != device:
+            torch.set_default_device(None if device == CPU else device)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

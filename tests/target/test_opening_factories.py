@@ -1,0 +1,284 @@
+"""Models from the user's own code: imported from where they lie, called with care, put down in one line."""
+
+import copy
+import pickle
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from advtool.target.opening.opener import open_model
+from advtool.target.opening.spec import ModelSpec
+from tests.target.opened import CNN_SOURCE, answer, images, refusal, says, write
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_a_function_a_class_an_instance_and_a_nested_attribute_give_the_same_model() -> None:
+    write(
+        Path("kinds_of_factory.py"),
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass
+        import functools
+        import torch
+        from torch import nn
+
+        @dataclass
+        class Width:
+            hidden: int = 3
+
+        class Net(nn.Module):
+            def __init__(self, width: int = 3) -> None:
+                super().__init__()
+                self.layers = nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.ReLU(), nn.Linear(width, 5))
+
+            def forward(self, x):
+                return self.layers(x)
+
+            @classmethod
+            def make(cls):
+                return cls(Width().hidden)
+
+        def function(): return Net()
+        partial = functools.partial(Net, width=3)
+        instance = Net()
+        """,
+    )
+    # Every opening begins at the same point of the same stream, the module's own draws included.
+    answers = {
+        name: answer(open_model(ModelSpec(f"kinds_of_factory.py:{name}")))
+        for name in ("function", "Net", "Net.make", "partial")
+    }
+    first, *others = answers.values()
+    assert all(torch.equal(first, other) for other in others)
+    by_module = open_model(ModelSpec("kinds_of_factory:function"))
+    assert torch.equal(answer(by_module), first)
+    instance = open_model(ModelSpec("kinds_of_factory.py:instance"))
+    assert not torch.equal(answer(instance), first)  # it was drawn first, the others after it
+    assert torch.equal(answer(open_model(ModelSpec("kinds_of_factory.py:instance"))), answer(instance))
+    assert type(pickle.loads(pickle.dumps(instance.model))) is type(instance.model)
+    assert torch.equal(answer(copy.deepcopy(instance.model)), answer(instance))
+
+
+def test_two_files_of_one_name_with_helpers_of_one_name_both_work() -> None:
+    for folder, factor in (("one", 1), ("two", 2)):
+        write(Path(folder) / "helper_of_nets.py", f"factor = {factor}\n")
+        write(
+            Path(folder) / "net.py",
+            """
+            from torch import nn
+            from helper_of_nets import factor
+
+            class Net(nn.Module):
+                def forward(self, x):
+                    return factor * x.flatten(1)[:, :5]
+            """,
+        )
+    one, two = open_model(ModelSpec("one/net.py:Net")), open_model(ModelSpec("two/net.py:Net"))
+    for opened, factor in ((one, 1), (two, 2)):
+        assert torch.equal(answer(opened), factor * images().flatten(1)[:, :5])
+    assert one.sources != two.sources
+    assert type(pickle.loads(pickle.dumps(two.model))) is type(two.model)
+
+
+def test_an_edited_helper_is_another_source_and_another_model_at_once() -> None:
+    write(Path("net.py"), "from torch import nn\nfrom helper_to_edit import make\n")
+    write(Path("helper_to_edit.py"), "from torch import nn\nmake = lambda: nn.Sequential(nn.Flatten(), nn.ReLU())\n")
+    before = open_model(ModelSpec("net.py:make"))
+    again = open_model(ModelSpec("net.py:make"))
+    assert len(before.sources) == 64
+    assert before.sources == again.sources
+    helper = Path("helper_to_edit.py")
+    helper.write_text(helper.read_text().replace("ReLU", "Tanh"))  # the same length, within a second
+    after = open_model(ModelSpec("net.py:make"))
+    assert after.sources != before.sources
+    assert torch.equal(answer(after), images().flatten(1).tanh())
+
+
+def test_sources_do_not_depend_on_where_they_lie() -> None:
+    for folder in ("here", "there"):
+        write(Path(folder) / "net.py", CNN_SOURCE)
+    here, there = (open_model(ModelSpec(f"{folder}/net.py:cnn")) for folder in ("here", "there"))
+    assert here.sources == there.sources
+    assert open_model(ModelSpec("torch.nn:Flatten")).sources == ""
+
+
+def test_arguments_reach_the_factory() -> None:
+    write(Path("net.py"), CNN_SOURCE)
+    opened = open_model(ModelSpec("net.py:cnn", arguments={"width": 6}))
+    assert opened.model[0].out_channels == 6  # type: ignore[index, union-attr]
+    assert opened.description == {"spec": "net.py:cnn", "arguments": {"width": 6}}
+
+
+@pytest.mark.parametrize(
+    ("source", "model", "asked", "parts"),
+    [
+        ("def make(depth, width): ...", "net.py:make", {}, ['\'{"depth": "...", "width": "..."}\'', "--model-args"]),
+        ("def make(): ...", "net.py:make", {"arguments": {"depth": 1}}, ["no argument 'depth' (it takes: none)"]),
+        ("def make(): return {}", "net.py:make", {}, ["an object of type dict", "returns a torch.nn.Module"]),
+        ("def make(): pass", "net.py:make", {}, ["gives None"]),
+        ("\ndef make():\n    return 1 / 0", "net.py:make", {}, ["net.py, line 3", "ZeroDivisionError: division by"]),
+        ("def make(): raise SystemExit(3)", "net.py:make", {}, ["net.py, line 1", "it ends the program"]),
+        ("import no_such_package", "net.py:make", {}, ["net.py, line 1", "No module named 'no_such_package'"]),
+        ("x = 1\nif x\n", "net.py:make", {}, ["net.py, line 2", "SyntaxError: expected ':'"]),
+        ("raise SystemExit('bye')", "net.py:make", {}, ["net.py, line 1", "SystemExit bye"]),
+        ("from .layers import x", "net.py:make", {}, ["relative import", "'package.module:factory'"]),
+        ("def make_net(): ...", "net.py:make_nett", {}, ["did you mean 'make_net'?"]),
+        ("make = 3", "net.py:make", {}, ["is int, neither a factory nor a model"]),
+        ("class A:\n    def make(self): ...", "net.py:A.make", {}, ["is a method"]),
+        ("", "absent_module:make", {}, ["there is no module 'absent_module'"]),
+        ("", "torch.absent:make", {}, ["No module named 'torch.absent'"]),
+    ],
+)
+def test_what_fails_is_named_in_one_line(source: str, model: str, asked: dict[str, object], parts: list[str]) -> None:
+    write(Path("net.py"), source)
+    says(refusal(model, **asked), *parts)
+
+
+def test_an_interrupt_and_a_lack_of_memory_pass() -> None:
+    for error in ("KeyboardInterrupt", "MemoryError"):
+        write(Path("net.py"), f"def make(): raise {error}")
+        with pytest.raises((KeyboardInterrupt, MemoryError)):
+            open_model(ModelSpec("net.py:make"))
+
+
+def test_nothing_is_printed_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    write(
+        Path("net.py"),
+        """
+        import os, sys
+        from torch import nn
+        print("imported")
+        os.system("echo from a child")
+
+        def make():
+            print("called")
+            sys.stdout.write("written")
+            return nn.Flatten()
+        """,
+    )
+    open_model(ModelSpec("net.py:make"))
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert all(word in err for word in ("imported", "from a child", "called", "written"))
+    print("after")
+    assert capfd.readouterr().out == "after\n"
+
+
+def test_the_process_is_left_as_it_was_whatever_the_code_does() -> None:
+    write(
+        Path("net.py"),
+        """
+        import os, random
+        import numpy, torch
+        from torch import nn
+        torch.manual_seed(3); random.seed(3); numpy.random.seed(3); torch.rand(4)
+        torch.set_default_dtype(torch.float64); torch.set_default_device("meta"); torch.set_grad_enabled(False)
+        torch.set_num_threads(2); torch.use_deterministic_algorithms(True); os.chdir("/")
+
+        def make():
+            return nn.Linear(2, 2, device="cpu")
+        """,
+    )
+
+    def state() -> list[object]:
+        return [
+            random.getstate(),
+            np.random.get_state()[1].tolist(),  # type: ignore[index, union-attr]
+            torch.get_rng_state().tolist(),
+            torch.get_default_dtype(),
+            torch.get_default_device(),
+            torch.is_grad_enabled(),
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            Path.cwd(),
+            sys.stdout,
+        ]
+
+    before = state()
+    open_model(ModelSpec("net.py:make"))
+    assert state() == before
+
+
+def test_the_callers_defaults_make_no_other_model() -> None:
+    write(Path("net.py"), CNN_SOURCE)
+    plain = answer(open_model(ModelSpec("net.py:cnn")))
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(5)
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            opened = open_model(ModelSpec("net.py:cnn"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(parameter.requires_grad for parameter in opened.model.parameters())
+    assert torch.equal(answer(opened), plain)
+
+
+def test_mean_and_std_stand_in_front_and_outside_the_state_dict() -> None:
+    write(Path("net.py"), CNN_SOURCE)
+    plain = open_model(ModelSpec("net.py:cnn"))
+    x = images()
+    for mean, std in (((0.5,), (0.2,)), ((0.1, 0.2, 0.3), (0.5,)), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))):
+        opened = open_model(ModelSpec("net.py:cnn", mean=mean, std=std))
+        by_hand = (x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+        assert torch.equal(answer(opened), answer(plain, by_hand))
+        assert opened.description["mean"] == list(mean)
+        assert not [name for name in opened.model.state_dict() if name.startswith("0.")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ({"mean": (0.5,)}, "--mean goes with --std"),
+        ({"std": (0.5,)}, "--std goes with --mean"),
+        ({"mean": (0.5,), "std": (0.0,)}, "above 0"),
+        ({"mean": (float("nan"),), "std": (1.0,)}, "--mean: give finite numbers"),
+        ({"mean": (0.5, 0.5), "std": (1.0, 1.0, 1.0)}, "--mean has 2 values and --std 3"),
+        ({"mean": (), "std": ()}, "--mean: give finite numbers"),
+        ({"arguments": {"x": object()}}, "--model-args: give plain JSON data"),
+        ({"arguments": [1]}, "--model-args: write a JSON object"),
+    ],
+)
+def test_a_normalisation_or_arguments_that_are_none(asked: dict[str, object], part: str) -> None:
+    write(Path("net.py"), CNN_SOURCE)
+    says(refusal("net.py:cnn", **asked), part)
+
+
+def test_a_module_of_a_package_in_the_present_folder() -> None:
+    write(Path("package_of_nets/__init__.py"), "")
+    write(Path("package_of_nets/layers.py"), "from torch import nn\n\ndef head():\n    return nn.Flatten()\n")
+    write(Path("package_of_nets/nets.py"), "from .layers import head\n")
+    opened = open_model(ModelSpec("package_of_nets.nets:head"))
+    assert isinstance(opened.model, nn.Flatten)
+    Path("package_of_nets/layers.py").write_text("from torch import nn\n\ndef head():\n    return nn.ReLU()\n")
+    assert isinstance(open_model(ModelSpec("package_of_nets.nets:head")).model, nn.ReLU)
+
+
+def test_the_stream_of_a_module_begins_anew_each_time() -> None:
+    write(
+        Path("net.py"),
+        """
+        import torch
+        from torch import nn
+        stream = torch.Generator().manual_seed(0)
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.w = nn.Parameter(torch.rand(192, 5, generator=stream))
+
+            def forward(self, x):
+                return x.flatten(1) @ self.w
+        """,
+    )
+    one, two = open_model(ModelSpec("net.py:Net")), open_model(ModelSpec("net.py:Net"))
+    assert torch.equal(answer(one), answer(two))

@@ -1,0 +1,110 @@
+"""The kinds of MODEL are told apart, and what is not there is refused, before torch is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advtool.errors import InputError
+from advtool.target.opening.kinds import check_exists, refer
+
+
+@pytest.mark.parametrize(
+    ("model", "module", "name", "attribute"),
+    [
+        ("net.safetensors", "own_checkpoints", "net.safetensors", ""),
+        ("a:b/net.PT", "torchscript_files", "a:b/net.PT", ""),
+        (r"C:\models\net.pt2", "exported_programs", r"C:\models\net.pt2", ""),
+        ("net.onnx", "onnx_files", "net.onnx", ""),
+        ("torchvision:resnet18", "torchvision_models", "resnet18", ""),
+        ("timm:vit_tiny_patch16_224.augreg", "timm_models", "vit_tiny_patch16_224.augreg", ""),
+        ("hf:some/folder:2", "hf_folders", "some/folder:2", ""),
+        ("package.module:Class.method", "python_factories", "package.module", "Class.method"),
+        ("a:b/net.py:make", "python_factories", "a:b/net.py", "make"),
+        (r"C:\models\net.py:make", "python_factories", r"C:\models\net.py", "make"),
+        ("torchvision.models:resnet18", "python_factories", "torchvision.models", "resnet18"),
+    ],
+)
+def test_each_way_of_writing_is_its_kind(model: str, module: str, name: str, attribute: str) -> None:
+    reference = refer(model)
+    assert (reference.kind.module, reference.name, reference.attribute) == (module, name, attribute)
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("resnet18", "did you mean 'torchvision:resnet18'?"),
+        ("torchvison:resnet18", "did you mean 'torchvision'?"),
+        ("torchvision:", "write 'torchvision:NAME'"),
+        ("net.py", "name the factory, 'net.py:NAME'"),
+        ("net.py:", "name the factory, 'net.py:NAME'"),
+        ("net.py:make()", "write 'net.py:make' without brackets; --model-args"),
+        ("net.py:make-it", "'make-it' cannot be a name in Python"),
+        ("some/net:make", "'some/net' is neither FILE.py nor the name of a module"),
+        ("package.module.factory", "'package.module:factory'"),
+        ("https://example.org/net", "is an address: download the file first"),
+        ("", "is empty"),
+        (r"C:\models\net", "does not exist"),
+        ("missing.pt", "there is no file 'missing.pt'"),
+        ("missing.py:make", "there is no file 'missing.py'"),
+        ("hf:google/vit", "advtool downloads nothing from the hub"),
+        ("folder", "is a folder: a folder that transformers saved is 'hf:folder'"),
+        ("folder/", "is a folder"),
+        ("folder.pt", "is a folder, not a TorchScript file"),
+        ("weights.ckpt", "if it holds weights, name the model's factory and give it with --weights 'weights.ckpt'"),
+        ("weigths.pt", "did you mean 'weights.pt'?"),
+    ],
+)
+def test_a_model_of_no_kind_is_told_what_it_might_be(
+    model: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "folder.pt"):
+        Path(folder).mkdir()
+    for file in ("weights.ckpt", "weights.pt"):
+        Path(file).touch()
+    with pytest.raises(InputError) as refused:
+        check_exists(model)
+    assert advice in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "advice"),
+    [
+        ("torchvision:resnet18", "missing.pt", "no such file"),
+        ("torchvision:resnet18", "default", "did you mean DEFAULT?"),
+        ("torchvision:resnet18", ".", "is a folder"),
+        ("net.py:make", "DEFAULT", "--weights DEFAULT is for torchvision: and timm: models"),
+        ("net.pt", "net.py", "'net.pt' is a TorchScript file and holds its weights already"),
+        ("net.safetensors", "net.py", "holds its weights already"),
+    ],
+)
+def test_weights_that_are_not_there_or_not_wanted(
+    model: str, weights: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("net.py", "net.pt", "net.safetensors"):
+        Path(file).touch()
+    with pytest.raises(InputError) as refused:
+        check_exists(model, weights)
+    assert advice in str(refused.value)
+
+
+def test_what_is_there_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").touch()
+    for model, weights in (("net.py:make", "net.py"), ("net:make", None), ("torchvision:resnet18", "DEFAULT")):
+        check_exists(model, weights)
+
+
+def test_neither_torch_nor_pydantic_is_imported() -> None:
+    code = (
+        "import sys; from advtool.target.opening.kinds import check_exists\n"
+        "try: check_exists('missing.pt')\n"
+        "except Exception as error: print(type(error).__name__)\n"
+        "print({'torch', 'pydantic', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "InputError\nset()\n"

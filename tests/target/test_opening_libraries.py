@@ -1,0 +1,202 @@
+"""Models of torchvision, timm and transformers: right answers, and what they bring is said."""
+
+import json
+import sys
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from advtool.target.opening.opener import open_model
+from advtool.target.opening.spec import ModelSpec
+from tests.target.opened import answer, refusal, says
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def pixels(size: int = 32, count: int = 3) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def normalised(x: torch.Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> torch.Tensor:
+    return (x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+
+
+# -------------------------------------------------------------------------------------------------- torchvision
+
+
+def test_a_torchvision_model_is_random_but_the_same_each_time_and_says_so() -> None:
+    asked = ModelSpec("torchvision:resnet18", arguments={"num_classes": 10})
+    one, two = open_model(asked), open_model(asked)
+    assert torch.equal(answer(one, pixels()), answer(two, pixels()))
+    says(one.notes[0], "has random weights: --weights FILE or --weights DEFAULT")
+    assert one.class_names is None
+    assert one.description == {"spec": "torchvision:resnet18", "arguments": {"num_classes": 10}}
+
+
+def test_weights_of_a_file_are_taken(tmp_path: Path) -> None:
+    model, path = torchvision.models.resnet18(num_classes=10), tmp_path / "weights.pt"
+    torch.save({"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}, path)
+    opened = open_model(ModelSpec("torchvision:resnet18", weights=str(path), arguments={"num_classes": 10}))
+    assert torch.equal(answer(opened, pixels()), answer(model, pixels()))
+    assert opened.notes == ()
+    says(
+        refusal("torchvision:resnet18", weights=str(path)),
+        "another shape",
+        "'fc.weight' is (10, 512)",
+        '{"num_classes": 10}',
+    )
+
+
+def test_the_librarys_own_weights_bring_mean_std_size_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(9)
+    state = torchvision.models.squeezenet1_1().state_dict()
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *_, **__: state)
+    opened = open_model(ModelSpec("torchvision:squeezenet1_1", weights="DEFAULT"))
+    model = torchvision.models.squeezenet1_1()
+    model.load_state_dict(state)
+    x = pixels(64)
+    assert torch.allclose(answer(opened, x), answer(model, normalised(x)), atol=1e-5)
+    assert opened.input_size == (224, 224)
+    assert opened.class_names is not None
+    assert opened.class_names[0] == "tench"
+    assert len(opened.class_names) == 1000
+    assert opened.description["weights"] == {"name": "IMAGENET1K_V1"}
+    says(opened.notes[0], "mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225] and images of 224x224")
+    plain = open_model(ModelSpec("torchvision:squeezenet1_1", weights="DEFAULT", mean=(0.0,), std=(1.0,)))
+    assert torch.allclose(answer(plain, x), answer(model, x), atol=1e-5)
+
+
+def test_a_download_that_fails_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        sys.stderr.write("Downloading: ...")
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
+    line = refusal("torchvision:resnet18", weights="DEFAULT")
+    says(line, "torchvision's weights for 'resnet18' cannot be had", "no network", "give --weights FILE")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "parts"),
+    [
+        ("torchvision:resnet81", {}, ["torchvision has no classifier 'resnet81' (did you mean 'resnet"]),
+        ("torchvision:fcn_resnet50", {}, ["is no image classifier"]),
+        ("torchvision:resnet18", {"arguments": {"weights": "DEFAULT"}}, ["instead of 'weights'"]),
+        ("torchvision:resnet18", {"arguments": {"classes": 3}}, ["TypeError", "'classes'"]),
+    ],
+)
+def test_what_torchvision_has_not(model: str, asked: dict[str, Any], parts: list[str]) -> None:
+    says(refusal(model, **asked), *parts)
+
+
+# --------------------------------------------------------------------------------------------------------- timm
+
+
+def test_a_timm_model_is_random_or_takes_a_file(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    asked = {"arguments": {"num_classes": 10, "img_size": 32, "patch_size": 8, "depth": 2}}
+    name = "timm:vit_tiny_patch16_224"
+    one, two = open_model(ModelSpec(name, **asked)), open_model(ModelSpec(name, **asked))
+    assert torch.equal(answer(one, pixels()), answer(two, pixels()))
+    says(one.notes[0], "has random weights")
+    model, path = timm.create_model("vit_tiny_patch16_224", **asked["arguments"]), tmp_path / "weights.pt"
+    torch.save(model.state_dict(), path)
+    opened = open_model(ModelSpec(name, weights=str(path), **asked))
+    assert torch.equal(answer(opened, pixels()), answer(model, pixels()))
+    assert opened.input_size == (32, 32)
+    says(opened.notes[0], "mean [0.5, 0.5, 0.5]", "--mean and --std")
+    says(refusal("timm:resnet81"), "timm has no model 'resnet81'")
+    says(refusal("timm:hf-hub:someone/resnet"), "timm has no model 'hf-hub:someone/resnet'")
+    says(refusal(name, arguments={"pretrained": True}), "instead of 'pretrained'")
+
+
+def test_timms_own_weights_bring_mean_and_std(monkeypatch: pytest.MonkeyPatch) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    made = timm.create_model("resnet18", num_classes=1000)
+
+    def with_weights(name: str, pretrained: bool, **_: Any) -> Any:
+        assert pretrained
+        return made
+
+    monkeypatch.setattr(timm, "create_model", with_weights)
+    opened = open_model(ModelSpec("timm:resnet18", weights="DEFAULT"))
+    assert torch.allclose(answer(opened, pixels()), answer(made, normalised(pixels())), atol=1e-5)
+    assert opened.input_size == (224, 224)
+    says(opened.notes[0], "timm's own, which bring mean [0.485, 0.456, 0.406]")
+
+
+# ------------------------------------------------------------------------------------------------- transformers
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
+    """A small vision transformer that save_pretrained wrote."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    config = transformers.ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        id2label={0: "cat", 1: "dog", 2: "owl"},
+        label2id={"cat": 0, "dog": 1, "owl": 2},
+    )
+    torch.manual_seed(3)
+    model = transformers.ViTForImageClassification(config).eval()
+    model.save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit", model
+
+
+def test_a_folder_of_transformers_gives_logits_names_and_its_preprocessing(
+    folder: tuple[Path, torch.nn.Module], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, model = folder
+    x = pixels()
+    capfd.readouterr()
+    plain = open_model(ModelSpec(f"hf:{path}"))
+    assert torch.equal(answer(plain, x), model(x).logits)
+    assert capfd.readouterr() == ("", "")
+    assert plain.class_names == ("cat", "dog", "owl")
+    assert plain.input_size is None
+    config = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": {"height": 32, "width": 32}}
+    (path / "preprocessor_config.json").write_text(json.dumps(config))
+    opened = open_model(ModelSpec(f"hf:{path}"))
+    assert torch.allclose(answer(opened, x), model((x - 0.5) / 0.25).logits, atol=1e-5)
+    assert opened.input_size == (32, 32)
+    says(opened.notes[0], "mean [0.5, 0.5, 0.5] and std [0.25, 0.25, 0.25], images of 32x32")
+    (path / "preprocessor_config.json").write_text(json.dumps({**config, "rescale_factor": 1 / 127.5}))
+    doubled = open_model(ModelSpec(f"hf:{path}"))
+    assert torch.allclose(answer(doubled, x), model((2 * x - 0.5) / 0.25).logits, atol=1e-5)
+
+
+def test_a_folder_whose_head_was_never_trained_is_refused(folder: tuple[Path, torch.nn.Module]) -> None:
+    path, model = folder
+    model.vit.save_pretrained(path)  # type: ignore[union-attr, operator]
+    says(refusal(f"hf:{path}"), "lacks", "of the classifier's tensors, e.g. 'classifier.", "trained to classify")
+
+
+def test_code_in_a_folder_is_never_run(folder: tuple[Path, torch.nn.Module]) -> None:
+    path, _ = folder
+    config = json.loads((path / "config.json").read_text())
+    config |= {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "own.Config", "AutoModelForImageClassification": "own.M"},
+    }
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "own.py").write_text("raise SystemExit('this ran')\n")
+    line = refusal(f"hf:{path}")
+    says(line, "cannot be read as an image classifier of transformers")
+    assert "this ran" not in line
+    assert not [name for name in sys.modules if name.endswith(".own")]
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    says(refusal(f"hf:{tmp_path}"), "has no config.json")
