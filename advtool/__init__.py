@@ -8,10 +8,15 @@
     result.effective_robustness.accuracy
 """
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_state = random.getstate()
+import_module("rich.style")  # ART imports it too, and it draws from Python's global generator when it is imported
+random.setstate(_state)
 
 if TYPE_CHECKING:
     from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier

@@ -251,7 +251,7 @@ def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("apgd(loss='clr')", "no loss 'clr' .did you mean 'dlr'"),
+        ("apgd(loss='clr')", "loss='clr' must be one of ce, dlr .did you mean 'dlr'"),
         ("apgd(steps=0)", "steps=0 must be an integer of at least 1"),
         ("apgd(restarts=0)", "restarts=0"),
         ("apgd-targeted(targets=0)", "targets=0"),

@@ -141,7 +141,7 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"batch_size": 0}, r"--batch-size 0.*1 or more"),
         ({"learning_rate": 0.0}, r"--learning-rate 0.0.*positive"),
         ({"learning_rate": float("nan")}, r"--learning-rate nan.*positive"),
-        ({"limit": 0}, r"--limit 0.*1\.\.36"),
+        ({"limit": 0}, r"--limit 0: it must be an integer of at least 1"),
         ({"limit": 37}, r"--limit 37.*1\.\.36"),
         ({"eps": 0.0}, r"--eps 0.0.*\(0, 1\]"),
         ({"eps": 8.0}, r"--eps 8.0.*\(0, 1\]"),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool import seeding
+from advtool import arguments, seeding
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
@@ -112,7 +112,7 @@ def evaluate(
         indices=indices,
         transfers=surrogate is not None,
     )
-    folder, place = None if run_dir is None else Path(run_dir), _place(model, device)
+    folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
     with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
         origin = _origin(origin, ready)
         run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
@@ -141,7 +141,7 @@ def evaluate(
         model=origin,
         dataset=question.dataset,
         threat_model=ThreatModel(eps=question.eps),
-        seed=seed,
+        seed=question.seed,
         eot=worker.target.eot,
         votes=worker.target.votes,
         **answer,
@@ -189,7 +189,7 @@ def check(
 
 
 def _place(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    return home_of(model) if device is None else inputs.as_device(device)
+    return home_of(model) if device is None else arguments.device(device)
 
 
 def _origin(origin: dict[str, Any] | None, ready: Prepared) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Arguments of an evaluation, checked before anything is computed."""
 
-from numbers import Integral, Real
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-import torch
-
+from advtool import arguments
+from advtool.arguments import shown
 from advtool.errors import InputError
 
 
@@ -14,34 +15,53 @@ def as_eps(eps: Any) -> float:
     Raises:
         InputError: not a number in (0, 1].
     """
-    if isinstance(eps, bool) or not isinstance(eps, Real) or not 0 < float(eps) <= 1:
-        raise InputError(f"eps={eps!r} is no number in (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
-    return float(eps)
+    radius = arguments.number(eps)
+    if radius is None or not 0 < radius <= 1:
+        raise InputError(f"eps={shown(eps)} is no number in (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
+    return radius
 
 
-def as_device(device: Any) -> torch.device:
-    """The device, if it is one that we compute on.
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """The value, if it is an integer from ``least`` to a million.
 
     Raises:
-        InputError: unknown, neither a CPU nor CUDA, or absent.
+        InputError: it is not.
     """
+    return arguments.count(f"{name}={shown(value)}", value, least)
+
+
+def as_count_or_none(name: str, value: Any) -> int | None:
+    """The same of at least 1, or None, which stands for a default."""
+    return None if value is None else as_count(name, value)
+
+
+def as_seed(seed: Any) -> int:
+    """The seed, if it can be one.
+
+    Raises:
+        InputError: no integer from 0 to 2**63 - 1.
+    """
+    return arguments.seed(f"seed={shown(seed)}", seed)
+
+
+def as_folder(name: str, folder: Any) -> Path | None:
+    """The folder as a path; None stays None.
+
+    Raises:
+        InputError: it is neither text nor a path.
+    """
+    return None if folder is None else arguments.path(f"{name}={shown(folder)}", folder)
+
+
+def as_list(name: str, values: Any) -> list[Any]:
+    """The values of a list, a tuple, an array or the like.
+
+    Raises:
+        InputError: it is none.
+    """
+    if isinstance(values, Mapping | str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{name}={shown(values)} must be a list")
     try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"device {device!r} is unknown: use 'cpu' or 'cuda'") from None
-    if place.type not in ("cpu", "cuda") or (place.type == "cuda" and not torch.cuda.is_available()):
-        raise InputError(f"device '{place}' is not to be had here: use 'cpu', or 'cuda' where there is a CUDA device")
-    return place
-
-
-def check_counts(**counts: tuple[Any, int]) -> None:
-    """Each is (a value, the least it may be); None stands for a default.
-
-    Raises:
-        InputError: one is not an integer of at least that.
-    """
-    for name, (value, least) in counts.items():
-        integer = isinstance(value, Integral) and not isinstance(value, bool)
-        if (value is None and name != "seed") or (integer and value >= least):
-            continue
-        raise InputError(f"{name}={value!r} must be an integer of at least {least}")
+        return list(values)
+    except TypeError:  # an array without dimensions
+        raise InputError(f"{name}={shown(values)} must be a list") from None

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from advtool.attacks.base import positive_integer
+from advtool import arguments
+from advtool.arguments import shown
 from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
@@ -77,7 +78,7 @@ def sweep_eps(
     Raises:
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
-    radii = sorted({0.0 if radius == 0 else inputs.as_eps(radius) for radius in eps})
+    radii = sorted({_radius(radius) for radius in inputs.as_list("eps", eps)})
     attacked = [radius for radius in radii if radius > 0]
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
@@ -140,7 +141,8 @@ def sweep_eot(
     Raises:
         InputError: anything of the above is not as it must be, or the model is deterministic.
     """
-    counts = sorted({positive_integer("sweep eot", "draws", count) for count in draws})
+    counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
+    seed = inputs.as_seed(seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
     images, labels = as_pairs(images, labels, limit)
@@ -157,6 +159,11 @@ def sweep_eot(
         eps=first.threat_model.eps,
         curves=[_eot_curve(name, runs) for name in _names(first)],
     )
+
+
+def _radius(eps: Any) -> float:
+    """An eps of a sweep: 0 attacks nothing, and anything else is one of an evaluation."""
+    return 0.0 if arguments.number(eps) == 0 else inputs.as_eps(eps)
 
 
 def eps_grid(eps: float) -> list[float]:
@@ -246,7 +253,7 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="advtool-") as made:
             yield Path(made)
         return
-    folder = Path(run_dir)
+    folder = arguments.path(f"run_dir={shown(run_dir)}", run_dir)
     if folder.exists():
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
         strangers = [name for name in inside if not re.fullmatch(rf"{over}-[0-9][0-9.e-]*", name)]
@@ -256,7 +263,7 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
 
 
 def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: torch.device | str | None) -> None:
-    place = home_of(model) if device is None else inputs.as_device(device)
+    place = home_of(model) if device is None else arguments.device(device)
     with opened(model, x, place, Begun(), seed=seed) as ours:
         randomised = ours.target.randomised
     if not randomised:
