@@ -70,8 +70,8 @@ def advtool_command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def digits_checkpoint() -> Path:
-    """A small network trained on digits at eps 0.1, so that its weights are the same on every machine."""
-    return FOLDER / "checkpoints" / "digits-cnn-both.safetensors"
+    """A LeNet trained on digits at eps 0.1, stored so that its weights are the same on every machine."""
+    return FOLDER / "checkpoints" / "digits-lenet-both.safetensors"
 
 
 @pytest.fixture(scope="session")

@@ -171,8 +171,8 @@ def test_attacks_of_art_run_by_name_and_pass_the_verifier(evaluate: Command) -> 
     options = [word for attack in attacks for word in ("--attack", attack)]
     document = json.loads(evaluate("eval", "--images", "40", "--eps", "0.3", "--format", "json", *options).stdout)
     assert [attack["name"] for attack in document["attacks"]] == list(attacks)
-    for attack in document["attacks"]:  # of 38 images 15, 38 and 10 fall, give or take one from seed to seed
-        assert attack["robust"] <= document["clean"]["correct"] - 5, attack["name"]
+    for attack in document["attacks"]:  # of 37 images 17 or more, 37 and 12 fall, whatever the seed
+        assert attack["robust"] <= document["clean"]["correct"] - 6, attack["name"]
 
 
 def test_bad_input_ends_with_2_and_one_line(
