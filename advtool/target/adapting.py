@@ -1,6 +1,7 @@
 """What some models need beyond float32 images in and logits out: found out beforehand, done at every call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from advtool.target.arithmetic import cudnn_enabled
 from advtool.target.facts import Needs
-from advtool.target.state import State
+from advtool.target.handling import Handled
 
 DTYPES = {"float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -17,18 +18,19 @@ class Adapted(nn.Module):
     """A user's model that takes float32 (N, C, H, W) and gives float32 logits (N, classes), whatever it is inside.
 
     Args:
-        model: the user's.
+        handled: the user's.
         needs: what it needs.
-        state: its buffers and attributes before the first call, for a model that is to be rewound.
     """
 
-    def __init__(self, model: nn.Module, needs: Needs, state: State) -> None:
+    def __init__(self, handled: Handled, needs: Needs) -> None:
         super().__init__()
-        self.inner, self.needs, self._state = model, needs, state
+        self.inner, self.needs = handled.model, needs
+        self._state = handled.state if needs.rewinding else None
+        self._trainable = handled.trainable if needs.with_gradients else ()
 
     def forward(self, x: Tensor) -> Tensor:
         count = len(x)
-        if self.needs.rewinding:
+        if self._state is not None:
             self._state.restore(generators=False)
         if self.needs.companions and count == 1:
             x = torch.cat((x, x))
@@ -36,16 +38,37 @@ class Adapted(nn.Module):
             x = x.to(DTYPES[self.needs.dtype])
         elif self.needs.own_input:
             x = x.clone()
-        with cudnn_enabled(not (self.needs.no_cudnn and x.requires_grad)):
-            logits = logits_of(self.inner(x))[:count].float()
+        logits = self._ask(x)[:count].float()
         if self.needs.single is not None:
             logits = of_two_classes(logits, self.needs.single)
         return finite(logits) if self.needs.finite else logits
 
+    def _ask(self, x: Tensor) -> Tensor:
+        wanted = x.requires_grad
+        if not self.needs.with_gradients:
+            with cudnn_enabled(not (self.needs.no_cudnn and wanted)):
+                return logits_of(self.inner(x))
+        with trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
+            with cudnn_enabled(not self.needs.no_cudnn):
+                logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()))
+        return logits if wanted else logits.detach()
 
-def adapted(model: nn.Module, needs: Needs, state: State) -> nn.Module:
+
+@contextmanager
+def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Parameters that take gradients for a while."""
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+
+
+def adapted(handled: Handled, needs: Needs) -> nn.Module:
     """The model itself where it needs nothing, otherwise :class:`Adapted`."""
-    return model if needs == Needs() else Adapted(model, needs, state)
+    return handled.model if needs == Needs() else Adapted(handled, needs)
 
 
 def logits_of(answer: Any) -> Tensor:

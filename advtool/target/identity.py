@@ -16,7 +16,7 @@ from advtool import seeding
 from advtool.checkpoints import write_atomically
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
-from advtool.target.state import tensors_of
+from advtool.target.holding import tensors_of
 from advtool.target.target import Target
 
 ASKED = 64
@@ -26,6 +26,8 @@ ROUNDING = 1e-4
 ANSWERS = "its answers to the same images"
 PART = 8
 """Images of a pass: as many as were asked about before."""
+AGAIN = 2
+"""So often a random model is asked again, whether its noise comes from where it can be seeded. Twice: a counter alternates."""
 COARSE_ROUNDING = 3e-2
 """The same of a model that computes in float16 or bfloat16."""
 
@@ -120,8 +122,9 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
     answers = answers_of(target.model, fixed, "fixed")
     of_run = answers_of(target.model, images[:ASKED], "of run") if len(images) else None
     moving = frozenset(facts.moving) | set(handled.state.changed())
-    again = answers_of(target.model, fixed[:PART], "fixed") if target.randomised else answers[:PART]
-    repeats = agree(answers[:PART], again, ROUNDING)
+    asked = fixed[:PART]
+    again = [answers_of(target.model, asked, "fixed") for _ in range(AGAIN if target.randomised else 0)]
+    repeats = all(agree(answers[:PART], each, ROUNDING) for each in again)
     handled.state.restore()
     types = {value.dtype for value in handled.model.parameters() if value.is_floating_point()}
     coarse = bool(types & {torch.float16, torch.bfloat16})

@@ -52,11 +52,11 @@ def open_target(
 
 
 def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
-    model, few = adapted(handled.model, facts.needs, handled.state), images[:FEW]
+    model, few = adapted(handled, facts.needs), images[:FEW]
     draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
 
     def find_form() -> nn.Module:
-        if facts.autograd is not Autograd.grad:
+        if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
         with seeding.global_streams(images.device, 0, "search form"):
             return search_form(model, few, facts.search_precision)

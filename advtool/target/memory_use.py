@@ -112,9 +112,11 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
 @torch.enable_grad()
 def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
     """The most that autograd keeps at a time in one pass forward and backward, weights left out."""
-    weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    tensors = (*nn.Module.parameters(model), *nn.Module.buffers(model))
+    weights = {storage.data_ptr() for tensor in tensors if (storage := _storage(tensor)) is not None}
     ledger = _Ledger(weights)
-    with saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor):
+    hooks = saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor)
+    with torch.compiler.set_stance("force_eager"), hooks:  # the compiler would trace the hooks
         x = images.clone().requires_grad_()
         slope(model(x).logsumexp(1).sum(), x, autograd)
     return ledger.most

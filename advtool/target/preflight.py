@@ -1,14 +1,15 @@
 """What kind of model is this? Asked beforehand, of a few images: the run can then begin soon."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from advtool import seeding
 from advtool.errors import InputError, is_out_of_memory, reason
-from advtool.target.adapting import DTYPES, adapted, logits_of
+from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
+from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
 from advtool.target.facts import Facts, Needs
 from advtool.target.handling import Handled
@@ -38,7 +39,8 @@ def preflight(handled: Handled, images: Tensor) -> Facts:
     few = images[:FEW] if len(images) > 1 else images.repeat(2, 1, 1, 1)
     while True:
         try:
-            return _Questions(handled, few).facts()
+            with blaming("the model fails on a few images"):
+                return _Questions(handled, few).facts()
         except Exception as error:
             if not is_out_of_memory(error) or len(few) <= FEWEST:
                 raise
@@ -48,14 +50,12 @@ def preflight(handled: Handled, images: Tensor) -> Facts:
 
 
 def check_parameters(model: nn.Module) -> None:
-    """Refuse parameters that are NaN or infinite, or do not exist yet.
+    """Refuse parameters that are NaN or infinite.
 
     Raises:
         InputError: one is; its name is given.
     """
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            raise InputError(f"the model's '{name}' does not exist yet (a lazy layer): call the model once first")
+    for name, parameter in nn.Module.named_parameters(model):
         if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
             raise InputError(f"the model's weights hold NaN or infinity (in '{name}'): its training diverged")
 
@@ -70,7 +70,7 @@ class _Questions:
         needs, logits = self._first_call()
         self._refuse_one_buffer(needs)
         needs = self._alone(needs)
-        found = differentiate(self._build, needs, self.few)
+        found = differentiate(self._build, needs, self.few, self.handled.state)
         needs, kind = self._randomness(found.needs)
         model = self._build(needs)
         depends = depends_on_the_batch if kind is Randomness.none else mean_depends_on_the_batch
@@ -89,42 +89,55 @@ class _Questions:
         )
 
     def _build(self, needs: Needs) -> nn.Module:
-        return adapted(self.handled.model, needs, self.handled.state)
+        return adapted(self.handled, needs)
 
     def _first_call(self) -> tuple[Needs, Tensor]:
         """What the model needs to be asked at all, and its logits for the few images."""
-        x = self.few.clone()
-        version, dtype = x._version, None
-        try:
-            answer = self._ask(x)
-        except InputError:
-            dtype = _type_of_weights(self.handled.model)
-            if dtype is None:
-                raise
-            answer = self._ask(x.to(DTYPES[dtype]))
+        x, needs, answer = self._first_answer()
         logits = self._logits(answer)
         single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._single(logits)
         plain = answer is logits and logits.dtype is torch.float32
-        needs = Needs(
-            own_input=dtype is None and (x._version != version or not x.equal(self.few)),
-            dtype=dtype,
-            unwrapping=not plain and dtype is None,
-            single=single,
-            finite=bool(logits.isneginf().any()),
+        needs = needs.model_copy(
+            update={
+                "own_input": needs.own_input or (needs.dtype is None and not x.equal(self.few)),
+                "unwrapping": not plain and needs.dtype is None,
+                "single": single,
+                "finite": bool(logits.isneginf().any()),
+            }
         )
         logits = self._build(needs)(self.few) if single else logits.float()
         if not bool(logits.amax(1).isfinite().any()):  # of NaN, too, amax is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
         return needs, logits
 
-    def _ask(self, x: Tensor) -> Any:
-        try:
+    def _first_answer(self) -> tuple[Tensor, Needs, Any]:
+        """The images as the model has left them, what it needs as far as that shows, and what it answers to them."""
+        fault: Exception | None = None
+        for needs in _first_needs(self.handled.model):
+            x = self.few.clone()
+            version = x._version
+            try:
+                answer = self._ask(x, needs)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                fault = fault or error
+                self.handled.state.restore()
+                continue
+            changed = needs.dtype is None and x._version != version
+            return x, needs.model_copy(update={"own_input": needs.own_input or changed}), answer
+        assert fault is not None
+        raise InputError(f"the model does not take images of shape {shape(self.few[0])}: {reason(fault)}") from fault
+
+    def _ask(self, x: Tensor, needs: Needs) -> Any:
+        """The model's own answer, before anything is made of it."""
+        x = x if needs.dtype is None else x.to(DTYPES[needs.dtype])
+        x = x.clone() if needs.own_input else x[:]  # a view, as a batch mostly is
+        if not needs.with_gradients:
             with torch.no_grad():
                 return self.handled.model(x)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise InputError(f"the model does not take images of shape {shape(x[0])}: {reason(error)}") from error
+        with trainable(self.handled.trainable), torch.enable_grad():
+            return self.handled.model(x.clone().requires_grad_())
 
     def _logits(self, answer: Any) -> Tensor:
         wanted = f"the model must map (N, C, H, W) to logits (N, classes); for {len(self.few)} images it gave"
@@ -197,8 +210,18 @@ def shape(tensor: Tensor) -> str:
     return "(" + ", ".join(map(str, tensor.shape)) + ")"
 
 
+def _first_needs(model: nn.Module) -> Iterator[Needs]:
+    """What may make a model answer, the simplest first."""
+    dtype = _type_of_weights(model)
+    yield Needs()
+    if dtype is not None:
+        yield Needs(dtype=dtype)
+    yield Needs(own_input=True)
+    yield Needs(dtype=dtype, with_gradients=True)
+
+
 def _type_of_weights(model: nn.Module) -> Any:
     """The type of the first weights that are floating point, if it is another than float32."""
-    types = (tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
+    types = (tensor.dtype for tensor in (*nn.Module.parameters(model), *nn.Module.buffers(model)) if tensor.is_floating_point())
     first = next(types, torch.float32)
     return next((name for name, dtype in DTYPES.items() if dtype is first), None)

@@ -44,6 +44,8 @@ def _arrangements(model: nn.Module) -> Iterator[_Arrangement]:
         yield _Arrangement(torch.contiguous_format, rewritten=False, in_place=False)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def search_form(model: nn.Module, images: Tensor, precision: Precision = "float32") -> nn.Module:
     """A copy of ``model`` with quick convolutions and less to compute, in the fastest layout and precision.
 
@@ -57,7 +59,7 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
     """
     for arrangement in _arrangements(model):
         try:
-            quick = Arranged(copy.deepcopy(model), arrangement, images.device)
+            quick = Arranged(_copy(model), arrangement, images.device)
             if not agree(model, quick, images, gradient=True):
                 continue
             if precision == "bfloat16" and not _is_coarse(model, quick, images):
@@ -66,6 +68,19 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
         except Exception:  # whatever a user's model does when it is copied or arranged otherwise
             continue
     return model
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A copy that shares no module and no parameter, whatever the model makes of being copied.
+
+    Raises:
+        ValueError: it shares one.
+    """
+    twin = copy.deepcopy(model)
+    ours, theirs = ({id(part) for part in (*each.modules(), *each.parameters())} for each in (model, twin))
+    if ours & theirs:
+        raise ValueError("the copy is the model in part")
+    return twin
 
 
 class Arranged(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from advtool.perturbation import CLIP
 from advtool.target.affine_start import AffineStart
+from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, per_image_cross_entropy
 
 SURE, ENOUGH = 3.0, 20
@@ -171,12 +172,15 @@ class Target:
             return _joined([self._logits_and_slope(xs, ys, loss)[1] for xs, ys in parts])
 
     def _forward(self, x: Tensor) -> Tensor:
-        self.calls.forward += len(x)
-        return self.model(x).float()  # type: ignore[no-any-return]
+        return self._ask(self.model, x)
 
     def _search(self, x: Tensor) -> Tensor:
+        return self._ask(self.search_form, x)
+
+    def _ask(self, model: nn.Module, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
-        return self.search_form(x).float()  # type: ignore[no-any-return]
+        with blaming(f"the model fails on a batch of {tuple(x.shape)}"):
+            return model(x).float()  # type: ignore[no-any-return]
 
     def _rows_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
         parts = x.split(max(1, self.batch_size // len(changes)))
@@ -216,7 +220,8 @@ class Target:
                 return self._search(x), torch.zeros_like(x)
         point = x.detach().requires_grad_()
         logits = self._search(point)
-        gradient = slope(loss(logits, y).sum(), point, self.autograd)
+        with blaming(f"the gradient of the model fails on a batch of {tuple(x.shape)}"):
+            gradient = slope(loss(logits, y).sum(), point, self.autograd)
         self.calls.backward += len(x)
         return logits.detach(), gradient
 
