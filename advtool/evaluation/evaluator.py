@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool import seeding
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
@@ -231,7 +230,7 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     x, y = ready.question.few(target.device, DIAGNOSED)
 
     def ask() -> Inspection:
-        with seeding.global_streams(target.device, ready.question.seed, "inspect"):
+        with target.streams(ready.question.seed, "inspect"):
             return inspect(target, x, y)
 
     return halving_on_out_of_memory(ask, partial(halve, run, target, observer))

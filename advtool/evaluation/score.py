@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtool import seeding
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
@@ -99,7 +98,7 @@ def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, s
     for number, part in enumerate(parts):
         if len(part.places):
             x_adv, x, y = (tensor.to(target.device) for tensor in (part.images, part.originals, part.labels))
-            with seeding.global_streams(target.device, seed, "score", name, number):
+            with target.streams(seed, "score", name, number):
                 right = predictions(target.scores(x)) == y
                 originals_correct += int(right.sum())
                 fooling += int((right & verify(target, x_adv, x, y, eps=eps).adversarial).sum())

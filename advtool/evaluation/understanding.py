@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool import seeding
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.recognition import Opened
@@ -110,7 +109,7 @@ def _seconds_a_pass(target: Target, x: Tensor, preview: Preview) -> float:
         return preview.seconds / (len(x) * target.votes)
     copies = max(1, min(MOST_TIMED, target.batch_size) // len(x))
     images = x[: target.batch_size].repeat(copies, 1, 1, 1).to(target.device)
-    with seeding.global_streams(target.device, 0, "timing"):
+    with target.streams(0, "timing"):
         started = time.perf_counter()
         float(target.search_logits(images).sum())  # waits for the device
         return (time.perf_counter() - started) / len(images)

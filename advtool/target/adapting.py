@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from advtool.target.arithmetic import cudnn_enabled
 from advtool.target.facts import Needs
 from advtool.target.handling import Handled
+from advtool.target.scores import finite
 
 DTYPES = {"float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -47,10 +49,10 @@ class Adapted(nn.Module):
         wanted = x.requires_grad
         if not self.needs.with_gradients:
             with cudnn_enabled(not (self.needs.no_cudnn and wanted)):
-                return logits_of(self.inner(x))
+                return logits_of(self.inner(x), len(x))
         with trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
             with cudnn_enabled(not self.needs.no_cudnn):
-                logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()))
+                logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()), len(x))
         return logits if wanted else logits.detach()
 
 
@@ -71,32 +73,36 @@ def adapted(handled: Handled, needs: Needs) -> nn.Module:
     return handled.model if needs == Needs() else Adapted(handled, needs)
 
 
-def logits_of(answer: Any) -> Tensor:
-    """The tensor of logits in what a model answers; axes of one element behind the classes go.
+def logits_of(answer: Any, count: int) -> Tensor:
+    """The tensor of logits in what a model answers to ``count`` images; axes of one element beside the classes go.
 
-    Of a tuple or list it is the first member, of a mapping or a record the one called ``logits``.
+    Of a record or a mapping it is the one called ``logits``, of these and of a tuple or list otherwise the first with
+    the batch's axis.
 
     Raises:
         TypeError: there is none.
     """
-    if isinstance(answer, Mapping):
-        answer = answer.get("logits", answer)
-    elif not isinstance(answer, Tensor):
-        first = answer[0] if isinstance(answer, tuple | list) and answer else answer
-        answer = getattr(answer, "logits", first)
-    if not isinstance(answer, Tensor):
+    tensor = _find(answer, count)
+    if tensor is None:
         raise TypeError(type(answer).__name__)
-    return answer.flatten(1) if answer.ndim > 2 and answer[0, 0].numel() == 1 else answer
+    flat = tensor.ndim > 2 and tensor.layout is torch.strided and tensor[0].numel() == max(tensor.shape[1:])
+    return tensor.flatten(1) if flat else tensor
+
+
+def _find(answer: Any, count: int) -> Tensor | None:
+    if isinstance(answer, Tensor):
+        return answer
+    if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
+        return torch.from_numpy(answer)
+    named = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    if isinstance(named, Tensor):
+        return named
+    members = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple | list) else ()
+    found = (_find(member, count) for member in members)
+    return next((each for each in found if each is not None and each.ndim and len(each) == count), None)
 
 
 def of_two_classes(numbers: Tensor, kind: str) -> Tensor:
     """Logits (N, 2) of one number an image, (N,) or (N, 1), which speaks of class 1."""
     of_one = numbers.reshape(-1)
     return torch.stack((torch.zeros_like(of_one) if kind == "logit" else 1 - of_one, of_one), 1)
-
-
-def finite(logits: Tensor) -> Tensor:
-    """Minus infinity, which rules a class out, becomes a number just below the image's lowest finite logit."""
-    ruled_out = logits.isneginf()
-    lowest = logits.detach().masked_fill(ruled_out, torch.inf).amin(1, keepdim=True) - 1
-    return torch.where(ruled_out, lowest, logits)

@@ -11,6 +11,7 @@ from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
 from advtool.target.preflight import FEW, preflight
 from advtool.target.search_form import search_form
+from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
 DRAWS_OF_A_RANDOM_MODEL = 20
@@ -59,7 +60,17 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
         with seeding.global_streams(images.device, 0, "search form"):
-            return search_form(model, few, facts.search_precision)
+            form = search_form(model, few, facts.search_precision)
+        if form is not model and facts.moving:
+            states.append(State(form))
+        return form
+
+    states = [handled.state]  # of the model, and of its search form, which is a copy
+
+    def begin(stream: int) -> None:
+        for state in states:
+            state.restore()
+            state.seed(stream)
 
     target = Target(
         model,
@@ -73,5 +84,6 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         randomness=facts.randomness,
         autograd=facts.autograd,
         device=images.device,
+        begin=begin if facts.moving else None,
     )
     return target

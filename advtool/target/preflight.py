@@ -142,7 +142,7 @@ class _Questions:
     def _logits(self, answer: Any) -> Tensor:
         wanted = f"the model must map (N, C, H, W) to logits (N, classes); for {len(self.few)} images it gave"
         try:
-            logits = logits_of(answer)
+            logits = logits_of(answer, len(self.few))
         except TypeError as error:
             raise InputError(f"{wanted} {error}") from None
         if logits.dtype is torch.bool or logits.is_complex() or logits.is_quantized or logits.layout != torch.strided:
@@ -168,23 +168,31 @@ class _Questions:
             )
 
     def _alone(self, needs: Needs) -> Needs:
-        """Does the model take a batch of one image, or does it want a companion?"""
+        """Does the model take a batch of one image, or does it want a companion? And three?"""
         for companions in (False, True):
             needs = needs.model_copy(update={"companions": companions})
-            try:
-                with torch.no_grad():
-                    logits = self._build(needs)(self.few[:1])
-                if logits.ndim == 2 and len(logits) == 1:
-                    return needs
-                fault = f"it gave {shape(logits)}"
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                fault = reason(error)
-        raise InputError(
-            f"the model takes a batch of {len(self.few)} images, but not of 1 or 2 ({fault}): "
-            "it must take batches of any size"
-        )
+            fault = self._fault(needs, 1)
+            if fault is None:
+                break
+        fault = fault or self._fault(needs, 3)
+        if fault is not None:
+            raise InputError(
+                f"the model takes a batch of {len(self.few)} images, but not of others ({fault}): "
+                "it must take batches of any size"
+            )
+        return needs
+
+    def _fault(self, needs: Needs, count: int) -> str | None:
+        """What is wrong when the model gets a batch of so many images."""
+        images = self.few.repeat(2, 1, 1, 1)[:count]
+        try:
+            with torch.no_grad():
+                logits = self._build(needs)(images)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            return reason(error)
+        return None if logits.ndim == 2 and len(logits) == count else f"it gave {shape(logits)}"
 
     def _randomness(self, needs: Needs) -> tuple[Needs, Randomness]:
         """How the answers vary; where they follow the model's own state, it is to be put back before each call."""
@@ -212,16 +220,16 @@ def shape(tensor: Tensor) -> str:
 
 def _first_needs(model: nn.Module) -> Iterator[Needs]:
     """What may make a model answer, the simplest first."""
-    dtype = _type_of_weights(model)
+    dtypes = _types_of_weights(model)
     yield Needs()
-    if dtype is not None:
+    for dtype in dtypes:
         yield Needs(dtype=dtype)
     yield Needs(own_input=True)
-    yield Needs(dtype=dtype, with_gradients=True)
+    for dtype in (None, *dtypes):
+        yield Needs(dtype=dtype, with_gradients=True)
 
 
-def _type_of_weights(model: nn.Module) -> Any:
-    """The type of the first weights that are floating point, if it is another than float32."""
-    types = (tensor.dtype for tensor in (*nn.Module.parameters(model), *nn.Module.buffers(model)) if tensor.is_floating_point())
-    first = next(types, torch.float32)
-    return next((name for name, dtype in DTYPES.items() if dtype is first), None)
+def _types_of_weights(model: nn.Module) -> list[Any]:
+    """The types of its floating point weights that are not float32, in their order."""
+    types = dict.fromkeys(tensor.dtype for tensor in (*nn.Module.parameters(model), *nn.Module.buffers(model)))
+    return [name for each in types for name, dtype in DTYPES.items() if dtype is each]

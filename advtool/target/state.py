@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from advtool import seeding
 from advtool.target.holding import GENERATORS, Holder, holders, items_of, put_items
 
 PLAIN = (int, float, complex, str, bytes)
@@ -40,6 +41,12 @@ class State:
         for kept in self._kept.values():
             if generators or not isinstance(kept.value, GENERATORS):
                 _put_content(kept.value, kept.content)
+
+    def seed(self, stream: int) -> None:
+        """Set every random generator inside to the beginning of a stream of its own."""
+        generators = (kept.value for kept in self._kept.values() if isinstance(kept.value, GENERATORS))
+        for number, generator in enumerate(generators):
+            _seed(generator, seeding.derive(stream, number))
 
     def _changed(self) -> Iterator[str]:
         for kept in self._kept.values():
@@ -115,6 +122,15 @@ def _content(value: Any, copies: bool = True) -> Any:
     if isinstance(value, np.random.RandomState):
         return value.get_state(legacy=False)
     return value.getstate() if isinstance(value, random.Random) else None
+
+
+def _seed(generator: Any, stream: int) -> None:
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(stream)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = type(generator.bit_generator)(stream).state
+    else:
+        generator.seed(stream % 2**32)
 
 
 def _is_still(value: Any, content: Any) -> bool:
