@@ -13,6 +13,7 @@ from advtool.evaluation.stages import Stage
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.worker import Preview
 from advtool.results import Check, CleanAccuracy, DatasetInfo, ThreatModel
+from advtool.target.holding import parameters_of
 from advtool.target.target import Target
 
 LONG_ENOUGH = 1.0
@@ -64,7 +65,7 @@ def understand(
         classes=target.classes,
         input_shape=target.input_shape,
         pixel_range=(float(low), float(high)),
-        parameters=sum(parameter.numel() for parameter in ours.handled.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in parameters_of(ours.handled.model).values()),
         randomness=target.randomness.value,
         state=ours.facts.moving,
         no_gradient=ours.facts.no_gradient_because,

@@ -50,9 +50,9 @@ class Adapted(nn.Module):
         if not self.needs.with_gradients:
             with cudnn_enabled(not (self.needs.no_cudnn and wanted)):
                 return logits_of(self.inner(x), len(x))
-        with trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
-            with cudnn_enabled(not self.needs.no_cudnn):
-                logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()), len(x))
+        cudnn = cudnn_enabled(not self.needs.no_cudnn)
+        with cudnn, trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
+            logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()), len(x))
         return logits if wanted else logits.detach()
 
 

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from advtool.errors import InputError
 from advtool.memory import freed_memory_kept
 from advtool.target.arithmetic import exact_arithmetic
-from advtool.target.holding import holders, items_of, modules_of, put_items
+from advtool.target.holding import buffers_of, holders, items_of, modules_of, parameters_of, put_items
 from advtool.target.state import State
 
 
@@ -44,11 +44,12 @@ def handled(model: nn.Module, device: torch.device) -> Iterator[Handled]:
     home = home_of(model)
     check_tensors(model)
     before = State(model, copies=home == device)
-    was_training = [module for _, module in modules_of(model) if _trains(module)]
+    was_training = [module for module in modules_of(model).values() if _trains(module)]
     inside = None
     try:
         if home != device:
             move(model, device)
+        _leave_inference(model)
         with frozen(model) as trainable, exact_arithmetic(device), freed_memory_kept():
             inside = State(model, like=before)
             yield Handled(model, inside, any(not _trains(module) for module in was_training), tuple(trainable))
@@ -67,7 +68,7 @@ def frozen(model: nn.Module) -> Iterator[list[nn.Parameter]]:
     Gives the parameters that took gradients.
     """
     modes = [(module, module.training) for module in _with_modes(model)]
-    needy = [each for each in nn.Module.parameters(model) if each.requires_grad and not each.is_inference()]
+    needy = [each for each in parameters_of(model).values() if each.requires_grad and not each.is_inference()]
     try:
         for parameter in needy:
             parameter.requires_grad_(False)
@@ -77,7 +78,7 @@ def frozen(model: nn.Module) -> Iterator[list[nn.Parameter]]:
         for module, training in modes:
             module.training = training
         had = {id(module) for module, _ in modes}
-        for _, module in modules_of(model):
+        for module in modules_of(model).values():
             if isinstance(module, torch.jit.ScriptModule) and id(module) not in had:
                 vars(module).pop("training", None)  # eval() gives a frozen one what it never had
         for parameter in needy:
@@ -90,17 +91,20 @@ def home_of(model: Any) -> torch.device:
     Raises:
         InputError: it is no module.
     """
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module) or "_modules" not in vars(model):
         raise InputError(
-            f"the model is a {type(model).__name__}, not a torch.nn.Module: "
-            + (
-                "call its .module()"
-                if isinstance(model, torch.export.ExportedProgram)
-                else "wrap it in a module whose forward calls it"
-            )
+            f"the model is a {type(model).__name__}, not a torch.nn.Module that is ready to be called: {_advice(model)}"
         )
     tensors = (holder.value for holder in holders(model) if isinstance(holder.value, Tensor))
     return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+def _advice(model: Any) -> str:
+    if isinstance(model, nn.Module):
+        return "its __init__ must call super().__init__()"
+    if isinstance(model, torch.export.ExportedProgram):
+        return "give its .module()"
+    return "wrap it in a module whose forward calls it"
 
 
 def check_tensors(model: nn.Module) -> None:
@@ -109,7 +113,7 @@ def check_tensors(model: nn.Module) -> None:
     Raises:
         InputError: one has none; its name is given.
     """
-    for name, tensor in (*nn.Module.named_parameters(model), *nn.Module.named_buffers(model)):
+    for name, tensor in (*parameters_of(model).items(), *buffers_of(model).items()):
         if is_lazy(tensor):
             raise InputError(f"the model's '{name}' does not exist yet (a lazy layer): call the model once first")
         if tensor.is_meta:
@@ -119,7 +123,7 @@ def check_tensors(model: nn.Module) -> None:
 def move(model: nn.Module, device: torch.device) -> None:
     """Move parameters and buffers, and what ``Module.to`` forgets: tensors held in any other way."""
     nn.Module.to(model, device)
-    known = {id(module) for _, module in modules_of(model)}
+    known = {id(module) for module in modules_of(model).values()}
     for holder in holders(model):
         if isinstance(holder.value, nn.Module) and id(holder.value) not in known:
             nn.Module.to(holder.value, device)
@@ -127,6 +131,20 @@ def move(model: nn.Module, device: torch.device) -> None:
         strays = {key: item for key, item in items.items() if _is_stray(item, device)}
         if strays and not isinstance(holder.value, tuple | torch.jit.ScriptModule):
             put_items(holder.value, items | {key: item.to(device) for key, item in strays.items()}, items)
+
+
+def _leave_inference(model: nn.Module) -> None:
+    """Copies for tensors that were made in inference mode: no gradient goes past them."""
+    for holder in holders(model):
+        items = items_of(holder.value)
+        made = {key: item for key, item in items.items() if isinstance(item, Tensor) and item.is_inference()}
+        if made and not isinstance(holder.value, tuple | torch.jit.ScriptModule):
+            put_items(holder.value, items | {key: _usable(item) for key, item in made.items()}, items)
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    copy = tensor.detach().clone()
+    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
 
 
 def _is_stray(item: Any, device: torch.device) -> bool:
@@ -142,7 +160,7 @@ def _evaluate(model: nn.Module) -> None:
 
 
 def _with_modes(model: nn.Module) -> list[nn.Module]:
-    return [module for _, module in modules_of(model) if hasattr(module, "training")]
+    return [module for module in modules_of(model).values() if hasattr(module, "training")]
 
 
 def _trains(module: nn.Module) -> bool:

@@ -56,9 +56,36 @@ class Holder:
                 yield Holder(item, self.named(key), self.placed(key), opens=isinstance(item, nn.Module))
 
 
-def modules_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Every registered module by name, whatever the model has made of ``modules()``."""
-    return list(nn.Module.named_modules(model))
+def modules_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Every registered module by its first name, whatever the model has made of ``modules()``."""
+    found: dict[int, tuple[str, nn.Module]] = {}
+    ways = [("", model)]
+    while ways:
+        name, module = ways.pop()
+        if id(module) not in found:
+            found[id(module)] = name, module
+            inside = [(_dotted(name, key), child) for key, child in module._modules.items() if child is not None]
+            ways.extend(reversed(inside))
+    return dict(found.values())
+
+
+def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Every registered parameter by its first name, whatever the model has made of ``parameters()``."""
+    return _registered(model, "_parameters")
+
+
+def buffers_of(model: nn.Module) -> dict[str, Tensor]:
+    """Every buffer by its first name."""
+    return _registered(model, "_buffers")
+
+
+def _registered(model: nn.Module, registry: str) -> dict[str, Any]:
+    found: dict[int, tuple[str, Any]] = {}
+    for name, module in modules_of(model).items():
+        for key, value in getattr(module, registry).items():
+            if value is not None:
+                found.setdefault(id(value), (_dotted(name, key), value))
+    return dict(found.values())
 
 
 def holders(model: nn.Module) -> list[Holder]:
@@ -91,8 +118,8 @@ def _is_followed(value: Any) -> bool:
 def items_of(value: Any) -> dict[Any, Any]:
     """What an object holds by key, a new dictionary."""
     if isinstance(value, torch.jit.ScriptModule):
-        tensors = [*nn.Module.named_parameters(value, recurse=False), *nn.Module.named_buffers(value, recurse=False)]
-        return {**dict(tensors), **dict(nn.Module.named_children(value)), **_of_script(value)}
+        registries = (dict(getattr(value, registry).items()) for registry in REGISTRIES)
+        return dict(collections.ChainMap(*registries, _of_script(value)))
     if isinstance(value, dict):
         return dict(value)
     if isinstance(value, list | tuple | collections.deque):
@@ -133,7 +160,7 @@ def tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
     for holder in holders(model):
         if isinstance(holder.value, Tensor | np.ndarray):
             yield holder.place, holder.value
-    for name, module in modules_of(model):
+    for name, module in modules_of(model).items():
         if "quantized" in type(module).__module__ and callable(weight := getattr(module, "weight", None)):
             yield _dotted(name, "weight()"), weight()  # neither parameter nor buffer
 

@@ -16,7 +16,7 @@ from advtool.checkpoints import write_atomically
 from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
-from advtool.target.holding import tensors_of
+from advtool.target.holding import parameters_of, tensors_of
 from advtool.target.target import Target
 
 ASKED = 64
@@ -27,7 +27,7 @@ ANSWERS = "its answers to the same images"
 PART = 8
 """Images of a pass: as many as were asked about before."""
 AGAIN = 2
-"""So often a random model is asked again, whether its noise comes from where it can be seeded. Twice: a counter alternates."""
+"""So often a random model is asked again: does its noise come from where it can be seeded? A counter may alternate."""
 COARSE_ROUNDING = 3e-2
 """The same of a model that computes in float16 or bfloat16."""
 
@@ -126,7 +126,7 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
     again = [answers_of(target, asked, "fixed") for _ in range(AGAIN if target.randomised else 0)]
     repeats = all(agree(answers[:PART], each, ROUNDING) for each in again)
     handled.state.restore()
-    types = {value.dtype for value in handled.model.parameters() if value.is_floating_point()}
+    types = {value.dtype for value in parameters_of(handled.model).values() if value.is_floating_point()}
     coarse = bool(types & {torch.float16, torch.bfloat16})
     noise = images.device.type if target.randomised else None
     return Identity(

@@ -10,7 +10,7 @@ from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
 from advtool.target.preflight import FEW, preflight
-from advtool.target.search_form import search_form
+from advtool.target.search_form import Arranged, search_form
 from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
@@ -47,7 +47,8 @@ def open_target(
         wanted = resolve(precision, handled.model, images.device)
         facts = preflight(handled, images).model_copy(update={"search_precision": wanted})
         target = _target(handled, facts, images, eot, votes)
-        reached = getattr(target.search_form, "precision", "float32")
+        form = target.search_form
+        reached = form.precision if isinstance(form, Arranged) else "float32"
     handled.state.restore()
     return target, facts.model_copy(update={"search_precision": reached})
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from advtool.errors import InputError, is_out_of_memory
+from advtool.target.holding import buffers_of, modules_of, parameters_of
 from advtool.target.target import Autograd, slope
 
 CPU_BYTES = 128 * 2**20
@@ -112,7 +113,7 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
 @torch.enable_grad()
 def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
     """The most that autograd keeps at a time in one pass forward and backward, weights left out."""
-    tensors = (*nn.Module.parameters(model), *nn.Module.buffers(model))
+    tensors = (*parameters_of(model).values(), *buffers_of(model).values())
     weights = {storage.data_ptr() for tensor in tensors if (storage := _storage(tensor)) is not None}
     ledger = _Ledger(weights)
     hooks = saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor)
@@ -129,7 +130,7 @@ def _bytes_of_layers(model: nn.Module, images: Tensor) -> int:
     def add(_module: nn.Module, _inputs: Any, output: Any) -> None:
         sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
 
-    leaves = [module for module in model.modules() if not any(module.children())]
+    leaves = [module for module in modules_of(model).values() if not module._modules]
     hooks = [leaf.register_forward_hook(add) for leaf in leaves if not isinstance(leaf, torch.jit.ScriptModule)]
     try:
         with torch.no_grad():

@@ -13,6 +13,7 @@ from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
 from advtool.target.facts import Facts, Needs
 from advtool.target.handling import Handled
+from advtool.target.holding import buffers_of, parameters_of
 from advtool.target.memory_use import bytes_an_image
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
 from advtool.target.target import Randomness
@@ -55,8 +56,8 @@ def check_parameters(model: nn.Module) -> None:
     Raises:
         InputError: one is; its name is given.
     """
-    for name, parameter in nn.Module.named_parameters(model):
-        if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+    for name, parameter in parameters_of(model).items():
+        if parameter.is_floating_point() and not bool(parameter.detach().isfinite().all()):
             raise InputError(f"the model's weights hold NaN or infinity (in '{name}'): its training diverged")
 
 
@@ -231,5 +232,5 @@ def _first_needs(model: nn.Module) -> Iterator[Needs]:
 
 def _types_of_weights(model: nn.Module) -> list[Any]:
     """The types of its floating point weights that are not float32, in their order."""
-    types = dict.fromkeys(tensor.dtype for tensor in (*nn.Module.parameters(model), *nn.Module.buffers(model)))
+    types = dict.fromkeys(tensor.dtype for tensor in (*parameters_of(model).values(), *buffers_of(model).values()))
     return [name for each in types for name, dtype in DTYPES.items() if dtype is each]

@@ -65,7 +65,7 @@ class State:
             return False
         kept = self._kept.get(id(was))
         if kept is None:
-            return isinstance(was, PLAIN) and (was == now or was != was)
+            return isinstance(was, PLAIN) and (was == now or repr(was) == repr(now))
         if kept.content is not None:
             return _is_still(now, kept.content)
         if not isinstance(was, dict | list | tuple | collections.deque):

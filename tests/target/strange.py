@@ -102,21 +102,9 @@ def _held_by(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _seen(value: Any, depth: int = 5) -> Any:
-    if isinstance(value, Tensor):
-        if is_lazy(value):
-            return "lazy"
-        plain = value.dequantize() if value.is_quantized else value.detach()
-        return (id(value), value.dtype, value.shape, value.requires_grad, repr(plain.double().tolist()))
-    if isinstance(value, np.ndarray):
-        return id(value), value.dtype, value.shape, value.tobytes()
-    if isinstance(value, torch.Generator):
-        return value.get_state().tolist()
-    if isinstance(value, np.random.Generator):
-        return repr(value.bit_generator.state)
-    if isinstance(value, np.random.RandomState):
-        return repr(value.get_state(legacy=False))
-    if isinstance(value, random.Random):
-        return value.getstate()
+    state = _state(value)
+    if state is not None:
+        return state
     if isinstance(value, dict) and depth:
         return [(key, _seen(item, depth - 1)) for key, item in value.items()]
     if isinstance(value, list | tuple | collections.deque) and depth:
@@ -128,3 +116,20 @@ def _seen(value: Any, depth: int = 5) -> Any:
     if hasattr(value, "__dict__") and not isinstance(value, type | nn.Module) and not callable(value) and depth:
         return id(value), _seen(vars(value), depth - 1)
     return id(value)
+
+
+def _state(value: Any) -> Any:
+    """Of tensors, arrays and generators: what they hold, and which they are."""
+    if isinstance(value, Tensor):
+        empty = is_lazy(value) or value.is_meta
+        plain = value.dequantize() if not empty and value.is_quantized else value.detach()
+        return id(value), value.requires_grad, "" if empty else repr((value.dtype, plain.double().tolist()))
+    if isinstance(value, np.ndarray):
+        return id(value), value.dtype, value.shape, value.tobytes()
+    if isinstance(value, torch.Generator):
+        return value.get_state().tolist()
+    if isinstance(value, np.random.Generator):
+        return repr(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState):
+        return repr(value.get_state(legacy=False))
+    return value.getstate() if isinstance(value, random.Random) else None
