@@ -74,7 +74,7 @@ def adapted(handled: Handled, needs: Needs) -> nn.Module:
 
 
 def logits_of(answer: Any, count: int) -> Tensor:
-    """The tensor of logits in what a model answers to ``count`` images; axes of one element beside the classes go.
+    """The tensor of logits in what a model answers to ``count`` images; axes of one element behind the classes go.
 
     Of a record or a mapping it is the one called ``logits``, of these and of a tuple or list otherwise the first with
     the batch's axis.
@@ -85,8 +85,7 @@ def logits_of(answer: Any, count: int) -> Tensor:
     tensor = _find(answer, count)
     if tensor is None:
         raise TypeError(type(answer).__name__)
-    flat = tensor.ndim > 2 and tensor.layout is torch.strided and tensor[0].numel() == max(tensor.shape[1:])
-    return tensor.flatten(1) if flat else tensor
+    return tensor.flatten(1) if tensor.ndim > 2 and set(tensor.shape[2:]) == {1} else tensor
 
 
 def _find(answer: Any, count: int) -> Tensor | None:

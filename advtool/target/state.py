@@ -25,8 +25,8 @@ class State:
     """
 
     def __init__(self, model: nn.Module, *, like: "State | None" = None, copies: bool = True) -> None:
-        earlier = {} if like is None else like._kept
-        self._kept = {id(each.value): _keep(each, earlier.get(id(each.value)), copies) for each in holders(model)}
+        earlier: dict[int, _Kept] = {} if like is None else like._kept
+        self._kept: dict[int, _Kept] = {id(each.value): _keep(each, earlier.get(id(each.value)), copies) for each in holders(model)}
 
     def changed(self) -> list[str]:
         """The names of the attributes whose worth is another by now, or that are new, or gone."""
@@ -163,7 +163,7 @@ def _put_numbers(value: Tensor, content: _Numbers) -> None:
     with torch.no_grad(), torch.inference_mode(value.is_inference()):
         if _place(value) != _place(content.memory):
             value.data = content.memory
-        if not _is_still(value, content):
+        if content.copy is not None and not _is_still(value, content):
             value.detach().copy_(content.copy)
     if not value.is_inference() and value.is_leaf:
         if value.requires_grad != content.needs_grad:
