@@ -22,11 +22,13 @@ from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.precision import Precision
 from advtool.results import Check, DatasetInfo, Evaluation, ThreatModel
+from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.inspection import Inspection, inspect
 from advtool.target.memory_use import halving_on_out_of_memory
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def evaluate(
@@ -149,6 +151,7 @@ def evaluate(
     return evaluation
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def check(

@@ -18,12 +18,14 @@ from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score
+from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.identity import Identity, tensors_by_hash
 from advtool.target.scores import predictions
 from advtool.target.target import Target
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def score(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advtool.target.arithmetic import cudnn_enabled
+from advtool.target.arithmetic import cudnn_enabled, has_users_defaults, users_defaults
 from advtool.target.facts import Needs
 from advtool.target.handling import Handled
 from advtool.target.scores import finite
@@ -48,10 +48,10 @@ class Adapted(nn.Module):
     def _ask(self, x: Tensor) -> Tensor:
         wanted = x.requires_grad
         if not self.needs.with_gradients:
-            with cudnn_enabled(not (self.needs.no_cudnn and wanted)):
+            with users_defaults(), cudnn_enabled(not (self.needs.no_cudnn and wanted)):
                 return logits_of(self.inner(x), len(x))
         cudnn = cudnn_enabled(not self.needs.no_cudnn)
-        with cudnn, trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
+        with users_defaults(), cudnn, trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
             logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()), len(x))
         return logits if wanted else logits.detach()
 
@@ -70,7 +70,7 @@ def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 
 def adapted(handled: Handled, needs: Needs) -> nn.Module:
     """The model itself where it needs nothing, otherwise :class:`Adapted`."""
-    return handled.model if needs == Needs() else Adapted(handled, needs)
+    return handled.model if needs == Needs() and not has_users_defaults() else Adapted(handled, needs)
 
 
 def logits_of(answer: Any, count: int) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
+from advtool.target.arithmetic import users_defaults
 from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
 from advtool.target.facts import Facts, Needs
@@ -135,9 +136,9 @@ class _Questions:
         x = x if needs.dtype is None else x.to(DTYPES[needs.dtype])
         x = x.clone() if needs.own_input else x[:]  # a view, as a batch mostly is
         if not needs.with_gradients:
-            with torch.no_grad():
+            with users_defaults(), torch.no_grad():
                 return self.handled.model(x)
-        with trainable(self.handled.trainable), torch.enable_grad():
+        with users_defaults(), trainable(self.handled.trainable), torch.enable_grad():
             return self.handled.model(x.clone().requires_grad_())
 
     def _logits(self, answer: Any) -> Tensor:

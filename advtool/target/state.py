@@ -26,7 +26,9 @@ class State:
 
     def __init__(self, model: nn.Module, *, like: "State | None" = None, copies: bool = True) -> None:
         earlier: dict[int, _Kept] = {} if like is None else like._kept
-        self._kept: dict[int, _Kept] = {id(each.value): _keep(each, earlier.get(id(each.value)), copies) for each in holders(model)}
+        self._kept: dict[int, _Kept] = {
+            id(each.value): _keep(each, earlier.get(id(each.value)), copies) for each in holders(model)
+        }
 
     def changed(self) -> list[str]:
         """The names of the attributes whose worth is another by now, or that are new, or gone."""
