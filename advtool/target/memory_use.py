@@ -1,6 +1,8 @@
 """What a pass through a model takes in memory, and how many images go through it at once."""
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -117,10 +119,16 @@ def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
     weights = {storage.data_ptr() for tensor in tensors if (storage := _storage(tensor)) is not None}
     ledger = _Ledger(weights)
     hooks = saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor)
-    with torch.compiler.set_stance("force_eager"), hooks:  # the compiler would trace the hooks
+    with _uncompiled(), hooks:
         x = images.clone().requires_grad_()
         slope(model(x).logsumexp(1).sum(), x, autograd)
     return ledger.most
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Compiled models run as they were written: the compiler would trace the hooks. Its import takes seconds."""
+    compiles = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if compiles else nullcontext()
 
 
 def _bytes_of_layers(model: nn.Module, images: Tensor) -> int:

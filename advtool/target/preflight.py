@@ -160,9 +160,9 @@ class _Questions:
     def _refuse_one_buffer(self, needs: Needs) -> None:
         model = self._build(needs)
         with torch.no_grad():
-            first = model(self.few)
+            first = model(self.few[:2])
             before = first.clone()
-            second = model(self.few.flip(0))
+            second = model(self.few[:2].flip(0))
         if first.data_ptr() == second.data_ptr() and not torch.equal(first, before):
             raise InputError(
                 "the model answers every call in the same tensor, so a second call overwrites the first: "
