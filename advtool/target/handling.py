@@ -91,7 +91,7 @@ def home_of(model: Any) -> torch.device:
     Raises:
         InputError: it is no module.
     """
-    if not isinstance(model, nn.Module) or "_modules" not in vars(model):
+    if not isinstance(model, nn.Module) or not hasattr(model, "_modules"):
         raise InputError(
             f"the model is a {type(model).__name__}, not a torch.nn.Module that is ready to be called: {_advice(model)}"
         )

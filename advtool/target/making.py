@@ -64,11 +64,13 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
             form = search_form(model, few, facts.search_precision)
         if form is not model and facts.moving:
             states.append(State(form))
+            begin(streams[-1])
         return form
 
-    states = [handled.state]  # of the model, and of its search form, which is a copy
+    states, streams = [handled.state], [0]  # of the model, and of its search form, which is a copy
 
     def begin(stream: int) -> None:
+        streams[-1] = stream
         for state in states:
             state.restore()
             state.seed(stream)

@@ -122,8 +122,10 @@ def _state(value: Any) -> Any:
     """Of tensors, arrays and generators: what they hold, and which they are."""
     if isinstance(value, Tensor):
         empty = is_lazy(value) or value.is_meta
-        plain = value.dequantize() if not empty and value.is_quantized else value.detach()
-        return id(value), value.requires_grad, "" if empty else repr((value.dtype, plain.double().tolist()))
+        if empty:
+            return id(value)
+        plain = value.dequantize() if value.is_quantized else value.detach()
+        return id(value), value.requires_grad, repr((value.dtype, plain.double().tolist()))
     if isinstance(value, np.ndarray):
         return id(value), value.dtype, value.shape, value.tobytes()
     if isinstance(value, torch.Generator):
