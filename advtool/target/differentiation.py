@@ -69,8 +69,8 @@ def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Ten
 def _ways(device: torch.device, state: State) -> Iterator[tuple[dict[str, bool], Autograd]]:
     """What may help a gradient through, the simplest first."""
     plain: dict[str, bool] = {}
-    yield plain, Autograd.grad
     own, moves = {"own_input": True}, bool(state.changed())
+    yield plain, Autograd.grad
     yield own, Autograd.grad  # it works in place on what it is given
     yield own, Autograd.backward  # as reentrant checkpointing demands
     if device.type == "cuda":

@@ -41,17 +41,17 @@ class Holder:
 
     def named(self, key: Any) -> str:
         """The module's attribute that leads to what is at ``key``."""
-        return _dotted(self.name, str(key)) if self.opens else self.name
+        return _dotted(self.name, str(key)) if self.opens and "[" not in self.place else self.name
 
     def placed(self, key: Any) -> str:
         """The same with the keys inside."""
-        return _dotted(self.name, str(key)) if self.opens else f"{self.place}[{key}]"
+        return _dotted(self.place, str(key)) if self.opens else f"{self.place}[{key}]"
 
     def inside(self) -> "Iterator[Holder]":
         """What it leads to in one step."""
         for key, item in items_of(self.value).items():
             if isinstance(self.value, nn.Module) and key in REGISTRIES:
-                yield Holder(item, self.name, self.placed(key), opens=True)
+                yield Holder(item, self.name, self.place, opens=True)
             else:
                 yield Holder(item, self.named(key), self.placed(key), opens=isinstance(item, nn.Module))
 

@@ -70,8 +70,8 @@ class _Questions:
 
     def facts(self) -> Facts:
         needs, logits = self._first_call()
-        self._refuse_one_buffer(needs)
         needs = self._alone(needs)
+        self._refuse_one_buffer(needs)
         found = differentiate(self._build, needs, self.few, self.handled.state)
         needs, kind = self._randomness(found.needs)
         model = self._build(needs)
