@@ -62,8 +62,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         InputError: the folder cannot be made or written to.
     """
     temporary: str | None = None
-    path = path.resolve()  # a link stays a link
     try:
+        path = path.resolve()  # a link stays a link
         if path.exists() and not path.is_file():  # a pipe, or /dev/null: nothing to replace
             path.write_bytes(content)
             return

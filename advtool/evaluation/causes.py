@@ -8,7 +8,6 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor
 
-from advtool import seeding
 from advtool.target.scores import predictions
 from advtool.target.target import Target
 
@@ -89,7 +88,7 @@ def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
 
 
 def _predictions(target: Target, x: Tensor) -> Tensor:
-    with seeding.global_streams(x.device, 0, "causes"):
+    with target.streams(0, "causes"):
         return predictions(target.scores(x))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool import arguments, seeding
+from advtool import arguments
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
@@ -23,11 +23,13 @@ from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.precision import Precision
 from advtool.results import Check, DatasetInfo, Evaluation, ThreatModel
+from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.inspection import Inspection, inspect
 from advtool.target.memory_use import halving_on_out_of_memory
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def evaluate(
@@ -155,6 +157,7 @@ def evaluate(
     return evaluation
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def check(
@@ -236,7 +239,7 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     x, y = ready.question.few(target.device, DIAGNOSED)
 
     def ask() -> Inspection:
-        with seeding.global_streams(target.device, ready.question.seed, "inspect"):
+        with target.streams(ready.question.seed, "inspect"):
             return inspect(target, x, y)
 
     return halving_on_out_of_memory(ask, partial(halve, run, target, observer))

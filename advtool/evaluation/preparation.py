@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtool import seeding
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.question import Question
@@ -116,7 +115,7 @@ def prepared(
         other = None
         if surrogate is not None:
             other = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
-        with seeding.global_streams(device, question.seed, "plan"):
+        with ours.target.streams(question.seed, "plan"):
             planned = plan(
                 question.specs,
                 ours.target,

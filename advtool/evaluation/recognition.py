@@ -126,7 +126,7 @@ def opened(
 def answers_for_shard(target: Target, x: Tensor, shard: int) -> list[list[float]]:
     """The logits of a few images of a shard's ``x`` (N, C, H, W), under a stream of their own."""
     rows = torch.linspace(0, len(x) - 1, min(ANSWERS_A_SHARD, len(x))).round().long()
-    answers: list[list[float]] = answers_of(target.model, x[rows.to(x.device)], "shard", shard).tolist()
+    answers: list[list[float]] = answers_of(target, x[rows.to(x.device)], "shard", shard).tolist()
     return answers
 
 

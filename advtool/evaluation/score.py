@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtool import arguments, seeding
+from advtool import arguments
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
@@ -19,12 +19,14 @@ from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score
+from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.identity import Identity, tensors_by_hash
 from advtool.target.scores import predictions
 from advtool.target.target import Target
 
 
+@plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
 def score(
@@ -99,7 +101,7 @@ def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, s
     for number, part in enumerate(parts):
         if len(part.places):
             x_adv, x, y = (tensor.to(target.device) for tensor in (part.images, part.originals, part.labels))
-            with seeding.global_streams(target.device, seed, "score", name, number):
+            with target.streams(seed, "score", name, number):
                 right = predictions(target.scores(x)) == y
                 originals_correct += int(right.sum())
                 fooling += int((right & verify(target, x_adv, x, y, eps=eps).adversarial).sum())

@@ -34,6 +34,7 @@ from advtool.results import (
     PairedChange,
     SweepPoint,
 )
+from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
@@ -44,6 +45,7 @@ LEAST_RISE = 0.01
 """A rise is told if its lower bound is above this: among many pairs, some would rise by chance."""
 
 
+@plain_defaults()
 def sweep_eps(
     model: nn.Module,
     images: Any,
@@ -98,6 +100,7 @@ def sweep_eps(
     )
 
 
+@plain_defaults()
 def sweep_eot(
     model: nn.Module,
     images: Any,

@@ -1,12 +1,10 @@
 """What is understood of a model and its data before the attacks, and whether it makes sense to go on."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from advtool import seeding
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.recognition import Opened
@@ -14,11 +12,8 @@ from advtool.evaluation.stages import Stage
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.worker import Preview
 from advtool.results import Check, CleanAccuracy, DatasetInfo, ThreatModel
-from advtool.target.target import Target
+from advtool.target.holding import parameters_of
 
-LONG_ENOUGH = 1.0
-"""Seconds from which on the first pass through a model tells how long others take."""
-MOST_TIMED = 1000
 GRADIENT = 3
 """A gradient takes about as long as so many forward passes."""
 
@@ -65,12 +60,12 @@ def understand(
         classes=target.classes,
         input_shape=target.input_shape,
         pixel_range=(float(low), float(high)),
-        parameters=sum(parameter.numel() for parameter in ours.handled.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in parameters_of(ours.handled.model).values()),
         randomness=target.randomness.value,
         state=ours.facts.moving,
         no_gradient=ours.facts.no_gradient_because,
         images_a_pass=target.batch_size,
-        seconds=round(_seconds_a_pass(target, x[:count], preview) * _passes(stages, len(x)), 1),
+        seconds=round(preview.seconds / (count * target.votes) * _passes(stages, len(x)), 1),
         clean=clean,
         chance=1 / target.classes,
         better_than_chance=good,
@@ -102,18 +97,6 @@ def _clean(right: Sequence[bool]) -> CleanAccuracy:
     return CleanAccuracy(
         correct=correct, total=total, accuracy=correct / total, interval=wilson_interval(correct, total)
     )
-
-
-def _seconds_a_pass(target: Target, x: Tensor, preview: Preview) -> float:
-    """Of one image through the model; where the preview was too short to tell, asked again in a full pass."""
-    if preview.seconds > LONG_ENOUGH:
-        return preview.seconds / (len(x) * target.votes)
-    copies = max(1, min(MOST_TIMED, target.batch_size) // len(x))
-    images = x[: target.batch_size].repeat(copies, 1, 1, 1).to(target.device)
-    with seeding.global_streams(target.device, 0, "timing"):
-        started = time.perf_counter()
-        float(target.search_logits(images).sum())  # waits for the device
-        return (time.perf_counter() - started) / len(images)
 
 
 def _passes(stages: Sequence[Stage], images: int) -> float:

@@ -172,7 +172,7 @@ class Worker:
         return x.to(self.target.device), y.to(self.target.device)
 
     def _streams(self, *place: str | int) -> AbstractContextManager[None]:
-        return seeding.global_streams(self.target.device, self.seed, *place)
+        return self.target.streams(self.seed, *place)
 
     def _start_counting(self) -> float:
         self.target.calls = CallCounter()

@@ -1,10 +1,48 @@
 """float32 that is float32 and repeatable, whatever the process was set to."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import torch
+
+_users: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
+
+
+@contextmanager
+def plain_defaults() -> Iterator[None]:
+    """Within it a tensor that names neither is float32 and on the CPU, whatever the process was set to."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    unusual = dtype is not torch.float32 or device.type != "cpu"
+    token = _users.set((dtype, device) if unusual else _users.get())
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu") if unusual else nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        _users.reset(token)
+
+
+def has_users_defaults() -> bool:
+    """Whether a user's model expects other defaults than :func:`plain_defaults`."""
+    return _users.get() is not None
+
+
+@contextmanager
+def users_defaults() -> Iterator[None]:
+    """Inside :func:`plain_defaults`, the defaults that a user's model expects."""
+    if (users := _users.get()) is None:
+        yield
+        return
+    dtype, device = users
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @contextmanager

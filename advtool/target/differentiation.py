@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from advtool.errors import is_out_of_memory, reason
 from advtool.target.facts import Needs
+from advtool.target.state import State
 from advtool.target.target import Autograd, slope
 
 CUT = "nothing leads from the outputs back to the input"
+
+
+class CutError(Exception):
+    """Nothing leads from the outputs back to the input."""
 
 
 @dataclass(frozen=True)
@@ -30,41 +35,65 @@ class Differentiation:
     """what the model needs, with what its gradient needs"""
 
 
-def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Tensor) -> Differentiation:
-    """Ask for one gradient, again as long as the refusal says what would help.
+ASKED = 2
+"""Images whose gradient is asked for."""
+TWICE = 2
+"""So often, one time after the other: a model may keep the graph of its last call."""
+
+
+def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Tensor, state: State) -> Differentiation:
+    """Ask for a gradient, and in other ways until there is one.
 
     Args:
         build: makes the model with what it needs.
         needs: what is known of that.
-        images: float32 (N, C, H, W).
+        images: float32 (N, C, H, W); the first two count.
+        state: the model's, before the first call.
     """
-    way = Autograd.grad
-    while True:
+    few, refusals = images[:ASKED], list[str]()
+    for update, way in _ways(images.device, state):
+        asked = needs.model_copy(update=update)
         try:
-            return _ask(build(needs), needs, images, way)
+            return Differentiation(way, None, _ask(build(asked), few, way), asked)
+        except CutError:
+            refusals.append(CUT)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            words = str(error)
-            if "leaf Variable that requires grad" in words and not needs.own_input:
-                needs = needs.model_copy(update={"own_input": True})
-            elif "cudnn RNN backward" in words and not needs.no_cudnn:
-                needs = needs.model_copy(update={"no_cudnn": True})
-            elif "Checkpointing is not compatible" in words and way is Autograd.grad:
-                way = Autograd.backward
-            else:
-                return Differentiation(Autograd.none, reason(error), False, needs)
+            refusals.append(reason(error))
+        finally:
+            state.restore()
+    return Differentiation(Autograd.none, refusals[0], False, needs)
+
+
+def _ways(device: torch.device, state: State) -> Iterator[tuple[dict[str, bool], Autograd]]:
+    """What may help a gradient through, the simplest first."""
+    plain: dict[str, bool] = {}
+    own, moves = {"own_input": True}, bool(state.changed())
+    yield plain, Autograd.grad
+    yield own, Autograd.grad  # it works in place on what it is given
+    yield own, Autograd.backward  # as reentrant checkpointing demands
+    if device.type == "cuda":
+        yield {"no_cudnn": True}, Autograd.grad  # recurrent layers in eval mode
+        yield {"no_cudnn": True, **own}, Autograd.backward
+    if moves:
+        yield {"rewinding": True}, Autograd.grad  # it keeps the graph of its last call, or an answer without one
 
 
 @torch.enable_grad()
-def _ask(model: nn.Module, needs: Needs, images: Tensor, way: Autograd) -> Differentiation:
-    x = images.clone().requires_grad_()
-    with _watch_for_autograd() as seen:
-        logits = model(x)
-    if not logits.requires_grad:
-        return Differentiation(Autograd.none, CUT, bool(seen), needs)
-    slope(logits.logsumexp(1).sum(), x, way)
-    return Differentiation(way, None, bool(seen), needs)
+def _ask(model: nn.Module, images: Tensor, way: Autograd) -> bool:
+    """Whether the model computes a gradient in its forward pass; an error if its own cannot be had."""
+    slopes = []
+    for _ in range(TWICE):
+        x = images.clone().requires_grad_()
+        with _watch_for_autograd() as seen:
+            logits = model(x)
+        if not logits.requires_grad:
+            raise CutError
+        slopes.append(slope(logits.logsumexp(1).sum(), x, way))
+    if bool(slopes[0].any()) and not bool(slopes[-1].any()):
+        raise CutError  # it gave the answer of its last call, which led to other images
+    return bool(seen)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class Needs(BaseModel):
     """it rules classes out by minus infinity"""
     rewinding: bool = False
     """its answers depend on state that its own calls move: it is asked from the same state each time"""
+    with_gradients: bool = False
+    """gradients on whenever it is asked, of its parameters too: it takes some itself, or hooks on to the graph"""
     no_cudnn: bool = False
     """cuDNN refuses the gradient of recurrent layers in eval mode"""
 

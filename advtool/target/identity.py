@@ -12,11 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from advtool import seeding
 from advtool.checkpoints import write_atomically
+from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
-from advtool.target.state import tensors_of
+from advtool.target.holding import parameters_of, tensors_of
 from advtool.target.target import Target
 
 ASKED = 64
@@ -26,6 +26,8 @@ ROUNDING = 1e-4
 ANSWERS = "its answers to the same images"
 PART = 8
 """Images of a pass: as many as were asked about before."""
+AGAIN = 2
+"""So often a random model is asked again: does its noise come from where it can be seeded? A counter may alternate."""
 COARSE_ROUNDING = 3e-2
 """The same of a model that computes in float16 or bfloat16."""
 
@@ -117,13 +119,14 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
     """
     handled.state.restore()
     fixed = fixed_images(tuple(images.shape[1:])).to(images.device)
-    answers = answers_of(target.model, fixed, "fixed")
-    of_run = answers_of(target.model, images[:ASKED], "of run") if len(images) else None
+    answers = answers_of(target, fixed, "fixed")
+    of_run = answers_of(target, images[:ASKED], "of run") if len(images) else None
     moving = frozenset(facts.moving) | set(handled.state.changed())
-    again = answers_of(target.model, fixed[:PART], "fixed") if target.randomised else answers[:PART]
-    repeats = agree(answers[:PART], again, ROUNDING)
+    asked = fixed[:PART]
+    again = [answers_of(target, asked, "fixed") for _ in range(AGAIN if target.randomised else 0)]
+    repeats = all(agree(answers[:PART], each, ROUNDING) for each in again)
     handled.state.restore()
-    types = {value.dtype for value in handled.model.parameters() if value.is_floating_point()}
+    types = {value.dtype for value in parameters_of(handled.model).values() if value.is_floating_point()}
     coarse = bool(types & {torch.float16, torch.bfloat16})
     noise = images.device.type if target.randomised else None
     return Identity(
@@ -155,10 +158,10 @@ def agree(one: Tensor, other: Tensor, rounding: float) -> bool:
 
 
 @torch.no_grad()
-def answers_of(model: nn.Module, images: Tensor, *place: str | int) -> Tensor:
+def answers_of(target: Target, images: Tensor, *place: str | int) -> Tensor:
     """The logits (N, classes) of ``images``, on the CPU, under the stream at ``place``."""
-    with seeding.global_streams(images.device, 0, "identity", *place):
-        return torch.cat([model(part).float() for part in images.split(PART)]).cpu()
+    with target.streams(0, "identity", *place), blaming("the model fails on images of patterned noise"):
+        return torch.cat([target.model(part).float() for part in images.split(PART)]).cpu()
 
 
 def _is_in(name: str, moving: frozenset[str]) -> bool:

@@ -10,7 +10,8 @@ from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
 from advtool.target.preflight import FEW, preflight
-from advtool.target.search_form import search_form
+from advtool.target.search_form import Arranged, search_form
+from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
 DRAWS_OF_A_RANDOM_MODEL = 20
@@ -46,20 +47,33 @@ def open_target(
         wanted = resolve(precision, handled.model, images.device)
         facts = preflight(handled, images).model_copy(update={"search_precision": wanted})
         target = _target(handled, facts, images, eot, votes)
-        reached = getattr(target.search_form, "precision", "float32")
+        form = target.search_form
+        reached = form.precision if isinstance(form, Arranged) else "float32"
     handled.state.restore()
     return target, facts.model_copy(update={"search_precision": reached})
 
 
 def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
-    model, few = adapted(handled.model, facts.needs, handled.state), images[:FEW]
+    model, few = adapted(handled, facts.needs), images[:FEW]
     draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
 
     def find_form() -> nn.Module:
-        if facts.autograd is not Autograd.grad:
+        if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
         with seeding.global_streams(images.device, 0, "search form"):
-            return search_form(model, few, facts.search_precision)
+            form = search_form(model, few, facts.search_precision)
+        if form is not model and facts.moving:
+            states.append(State(form))
+            begin(streams[-1])
+        return form
+
+    states, streams = [handled.state], [0]  # of the model, and of its search form, which is a copy
+
+    def begin(stream: int) -> None:
+        streams[-1] = stream
+        for state in states:
+            state.restore()
+            state.seed(stream)
 
     target = Target(
         model,
@@ -73,5 +87,6 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         randomness=facts.randomness,
         autograd=facts.autograd,
         device=images.device,
+        begin=begin if facts.moving else None,
     )
     return target

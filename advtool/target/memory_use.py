@@ -1,6 +1,8 @@
 """What a pass through a model takes in memory, and how many images go through it at once."""
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from advtool.errors import InputError, is_out_of_memory
+from advtool.target.holding import buffers_of, modules_of, parameters_of
 from advtool.target.target import Autograd, slope
 
 CPU_BYTES = 128 * 2**20
@@ -112,12 +115,20 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
 @torch.enable_grad()
 def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
     """The most that autograd keeps at a time in one pass forward and backward, weights left out."""
-    weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    tensors = (*parameters_of(model).values(), *buffers_of(model).values())
+    weights = {storage.data_ptr() for tensor in tensors if (storage := _storage(tensor)) is not None}
     ledger = _Ledger(weights)
-    with saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor):
+    hooks = saved_tensors_hooks(lambda tensor: _Saved(tensor, ledger), lambda saved: saved.tensor)
+    with _uncompiled(), hooks:
         x = images.clone().requires_grad_()
         slope(model(x).logsumexp(1).sum(), x, autograd)
     return ledger.most
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Compiled models run as they were written: the compiler would trace the hooks. Its import takes seconds."""
+    compiles = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if compiles else nullcontext()
 
 
 def _bytes_of_layers(model: nn.Module, images: Tensor) -> int:
@@ -127,7 +138,7 @@ def _bytes_of_layers(model: nn.Module, images: Tensor) -> int:
     def add(_module: nn.Module, _inputs: Any, output: Any) -> None:
         sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
 
-    leaves = [module for module in model.modules() if not any(module.children())]
+    leaves = [module for module in modules_of(model).values() if not module._modules]
     hooks = [leaf.register_forward_hook(add) for leaf in leaves if not isinstance(leaf, torch.jit.ScriptModule)]
     try:
         with torch.no_grad():

@@ -1,18 +1,21 @@
 """What kind of model is this? Asked beforehand, of a few images: the run can then begin soon."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from advtool import seeding
 from advtool.data import layout_hint
 from advtool.errors import InputError, is_out_of_memory, reason
-from advtool.target.adapting import DTYPES, adapted, logits_of
+from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
+from advtool.target.arithmetic import users_defaults
+from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
 from advtool.target.facts import Facts, Needs
 from advtool.target.handling import Handled
+from advtool.target.holding import buffers_of, parameters_of
 from advtool.target.memory_use import bytes_an_image
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
 from advtool.target.target import Randomness
@@ -39,7 +42,8 @@ def preflight(handled: Handled, images: Tensor) -> Facts:
     few = images[:FEW] if len(images) > 1 else images.repeat(2, 1, 1, 1)
     while True:
         try:
-            return _Questions(handled, few).facts()
+            with blaming("the model fails on a few images"):
+                return _Questions(handled, few).facts()
         except Exception as error:
             if not is_out_of_memory(error) or len(few) <= FEWEST:
                 raise
@@ -49,15 +53,13 @@ def preflight(handled: Handled, images: Tensor) -> Facts:
 
 
 def check_parameters(model: nn.Module) -> None:
-    """Refuse parameters that are NaN or infinite, or do not exist yet.
+    """Refuse parameters that are NaN or infinite.
 
     Raises:
         InputError: one is; its name is given.
     """
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            raise InputError(f"the model's '{name}' does not exist yet (a lazy layer): call the model once first")
-        if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+    for name, parameter in parameters_of(model).items():
+        if parameter.is_floating_point() and not bool(parameter.detach().isfinite().all()):
             raise InputError(f"the model's weights hold NaN or infinity (in '{name}'): its training diverged")
 
 
@@ -69,9 +71,9 @@ class _Questions:
 
     def facts(self) -> Facts:
         needs, logits = self._first_call()
-        self._refuse_one_buffer(needs)
         needs = self._alone(needs)
-        found = differentiate(self._build, needs, self.few)
+        self._refuse_one_buffer(needs)
+        found = differentiate(self._build, needs, self.few, self.handled.state)
         needs, kind = self._randomness(found.needs)
         model = self._build(needs)
         depends = depends_on_the_batch if kind is Randomness.none else mean_depends_on_the_batch
@@ -90,49 +92,63 @@ class _Questions:
         )
 
     def _build(self, needs: Needs) -> nn.Module:
-        return adapted(self.handled.model, needs, self.handled.state)
+        return adapted(self.handled, needs)
 
     def _first_call(self) -> tuple[Needs, Tensor]:
         """What the model needs to be asked at all, and its logits for the few images."""
-        x = self.few.clone()
-        version, dtype = x._version, None
-        try:
-            answer = self._ask(x)
-        except InputError:
-            dtype = _type_of_weights(self.handled.model)
-            if dtype is None:
-                raise
-            answer = self._ask(x.to(DTYPES[dtype]))
+        x, needs, answer = self._first_answer()
         logits = self._logits(answer)
         single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._single(logits)
         plain = answer is logits and logits.dtype is torch.float32
-        needs = Needs(
-            own_input=dtype is None and (x._version != version or not x.equal(self.few)),
-            dtype=dtype,
-            unwrapping=not plain and dtype is None,
-            single=single,
-            finite=bool(logits.isneginf().any()),
+        needs = needs.model_copy(
+            update={
+                "own_input": needs.own_input or (needs.dtype is None and not x.equal(self.few)),
+                "unwrapping": not plain and needs.dtype is None,
+                "single": single,
+                "finite": bool(logits.isneginf().any()),
+            }
         )
         logits = self._build(needs)(self.few) if single else logits.float()
         if not bool(logits.amax(1).isfinite().any()):  # of NaN, too, amax is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
         return needs, logits
 
-    def _ask(self, x: Tensor) -> Any:
-        try:
-            with torch.no_grad():
+    def _first_answer(self) -> tuple[Tensor, Needs, Any]:
+        """The images as the model has left them, what it needs as far as that shows, and what it answers to them."""
+        fault: Exception | None = None
+        for needs in _first_needs(self.handled.model):
+            x = self.few.clone()
+            version = x._version
+            try:
+                answer = self._ask(x, needs)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                fault = fault or error
+                self.handled.state.restore()
+                continue
+            changed = needs.dtype is None and x._version != version
+            return x, needs.model_copy(update={"own_input": needs.own_input or changed}), answer
+        assert fault is not None
+        where = layout_hint(self.few)
+        raise InputError(
+            f"the model does not take images of shape {shape(self.few[0])}: {reason(fault)}{where}"
+        ) from fault
+
+    def _ask(self, x: Tensor, needs: Needs) -> Any:
+        """The model's own answer, before anything is made of it."""
+        x = x if needs.dtype is None else x.to(DTYPES[needs.dtype])
+        x = x.clone() if needs.own_input else x[:]  # a view, as a batch mostly is
+        if not needs.with_gradients:
+            with users_defaults(), torch.no_grad():
                 return self.handled.model(x)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise InputError(
-                f"the model does not take images of shape {shape(x[0])}: {reason(error)}{layout_hint(x)}"
-            ) from error
+        with users_defaults(), trainable(self.handled.trainable), torch.enable_grad():
+            return self.handled.model(x.clone().requires_grad_())
 
     def _logits(self, answer: Any) -> Tensor:
         wanted = f"the model must map (N, C, H, W) to logits (N, classes); for {len(self.few)} images it gave"
         try:
-            logits = logits_of(answer)
+            logits = logits_of(answer, len(self.few))
         except TypeError as error:
             raise InputError(f"{wanted} {error}") from None
         if logits.dtype is torch.bool or logits.is_complex() or logits.is_quantized or logits.layout != torch.strided:
@@ -148,9 +164,9 @@ class _Questions:
     def _refuse_one_buffer(self, needs: Needs) -> None:
         model = self._build(needs)
         with torch.no_grad():
-            first = model(self.few)
+            first = model(self.few[:2])
             before = first.clone()
-            second = model(self.few.flip(0))
+            second = model(self.few[:2].flip(0))
         if first.data_ptr() == second.data_ptr() and not torch.equal(first, before):
             raise InputError(
                 "the model answers every call in the same tensor, so a second call overwrites the first: "
@@ -158,23 +174,31 @@ class _Questions:
             )
 
     def _alone(self, needs: Needs) -> Needs:
-        """Does the model take a batch of one image, or does it want a companion?"""
+        """Does the model take a batch of one image, or does it want a companion? And three?"""
         for companions in (False, True):
             needs = needs.model_copy(update={"companions": companions})
-            try:
-                with torch.no_grad():
-                    logits = self._build(needs)(self.few[:1])
-                if logits.ndim == 2 and len(logits) == 1:
-                    return needs
-                fault = f"it gave {shape(logits)}"
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                fault = reason(error)
-        raise InputError(
-            f"the model takes a batch of {len(self.few)} images, but not of 1 or 2 ({fault}): "
-            "it must take batches of any size"
-        )
+            fault = self._fault(needs, 1)
+            if fault is None:
+                break
+        fault = fault or self._fault(needs, 3)
+        if fault is not None:
+            raise InputError(
+                f"the model takes a batch of {len(self.few)} images, but not of others ({fault}): "
+                "it must take batches of any size"
+            )
+        return needs
+
+    def _fault(self, needs: Needs, count: int) -> str | None:
+        """What is wrong when the model gets a batch of so many images."""
+        images = self.few.repeat(2, 1, 1, 1)[:count]
+        try:
+            with torch.no_grad():
+                logits = self._build(needs)(images)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            return reason(error)
+        return None if logits.ndim == 2 and len(logits) == count else f"it gave {shape(logits)}"
 
     def _randomness(self, needs: Needs) -> tuple[Needs, Randomness]:
         """How the answers vary; where they follow the model's own state, it is to be put back before each call."""
@@ -200,8 +224,18 @@ def shape(tensor: Tensor) -> str:
     return "(" + ", ".join(map(str, tensor.shape)) + ")"
 
 
-def _type_of_weights(model: nn.Module) -> Any:
-    """The type of the first weights that are floating point, if it is another than float32."""
-    types = (tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
-    first = next(types, torch.float32)
-    return next((name for name, dtype in DTYPES.items() if dtype is first), None)
+def _first_needs(model: nn.Module) -> Iterator[Needs]:
+    """What may make a model answer, the simplest first."""
+    dtypes = _types_of_weights(model)
+    yield Needs()
+    for dtype in dtypes:
+        yield Needs(dtype=dtype)
+    yield Needs(own_input=True)
+    for dtype in (None, *dtypes):
+        yield Needs(dtype=dtype, with_gradients=True)
+
+
+def _types_of_weights(model: nn.Module) -> list[Any]:
+    """The types of its floating point weights that are not float32, in their order."""
+    types = dict.fromkeys(tensor.dtype for tensor in (*parameters_of(model).values(), *buffers_of(model).values()))
+    return [name for each in types for name, dtype in DTYPES.items() if dtype is each]

@@ -37,3 +37,10 @@ def margin(scores: Tensor, labels: Tensor) -> Tensor:
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """The best other logit minus that of the true class, (N,)."""
     return -margin(logits, labels)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Minus infinity, which rules a class out, becomes a number just below the image's lowest finite logit."""
+    ruled_out = logits.isneginf()
+    lowest = logits.detach().masked_fill(ruled_out, torch.inf).amin(1, keepdim=True) - 1
+    return torch.where(ruled_out, lowest, logits)

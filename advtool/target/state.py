@@ -1,115 +1,120 @@
 """What a model holds that a call may change: kept beforehand, compared, and put back."""
 
+import collections
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
-OF_EVERY_MODULE = frozenset(vars(nn.Module()))
-GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-DEEPEST = 4
-"""Containers inside containers are followed so far."""
+from advtool import seeding
+from advtool.target.holding import GENERATORS, Holder, holders, items_of, put_items
+
+PLAIN = (int, float, complex, str, bytes)
 
 
 class State:
-    """A model's buffers and attributes as they are now.
-
-    Buffers are copied, and so are tensors, arrays, lists, dictionaries and sets that modules hold as attributes;
-    of random generators the state is kept. Parameters are not copied: a forward pass leaves them alone.
+    """A model as it is now: what it is made of, and the content of every tensor, array, container and generator.
 
     Args:
-        model: any module. Of a TorchScript module the buffers alone are seen.
+        model: any module. Of a TorchScript module what its code speaks of is seen.
+        like: an earlier state of the same model; copies of tensors that are still equal are shared.
+        copies: keep the content of tensors too, not only which ones they are and where they lie.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._modules = [
-            (name, module, {key: _Kept(value) for key, value in attributes(module).items()})
-            for name, module in model.named_modules()
-        ]
+    def __init__(self, model: nn.Module, *, like: "State | None" = None, copies: bool = True) -> None:
+        earlier: dict[int, _Kept] = {} if like is None else like._kept
+        self._kept: dict[int, _Kept] = {
+            id(each.value): _keep(each, earlier.get(id(each.value)), copies) for each in holders(model)
+        }
 
     def changed(self) -> list[str]:
-        """The names of the buffers and attributes that are others by now, or new, or gone."""
-        return sorted(_dotted(name, key) for name, module, kept in self._modules for key in _changed(module, kept))
+        """The names of the attributes whose worth is another by now, or that are new, or gone."""
+        return sorted(set(self._changed()))
 
     def restore(self, *, generators: bool = True) -> None:
         """Put back what is no longer as it was; random ``generators`` may go on."""
-        for _, module, kept in self._modules:
-            for key in _changed(module, kept):
-                was = kept.get(key)
-                if generators or was is None or not isinstance(was.value, GENERATORS):
-                    _bind(module, key, was)
+        for kept in self._kept.values():
+            now = items_of(kept.value)
+            if list(now) != list(kept.items) or any(now[key] is not item for key, item in kept.items.items()):
+                put_items(kept.value, kept.items, now)
+        for kept in self._kept.values():
+            if generators or not isinstance(kept.value, GENERATORS):
+                _put_content(kept.value, kept.content)
+
+    def seed(self, stream: int) -> None:
+        """Set every random generator inside to the beginning of a stream of its own."""
+        generators = (kept.value for kept in self._kept.values() if isinstance(kept.value, GENERATORS))
+        for number, generator in enumerate(generators):
+            _seed(generator, seeding.derive(stream, number))
+
+    def _changed(self) -> Iterator[str]:
+        for kept in self._kept.values():
+            now = items_of(kept.value)
+            for key in {**kept.items, **now}:
+                if key not in kept.items or key not in now or not self._is_worth(kept.items[key], now[key]):
+                    yield kept.holder.named(key)
+            if not _is_still(kept.value, kept.content):
+                yield kept.holder.name
+
+    def _is_worth(self, was: Any, now: Any) -> bool:
+        """Whether ``now`` is worth what ``was`` was worth; in its own place an object may have changed all the same."""
+        if was is now:
+            return True
+        if type(was) is not type(now):
+            return False
+        kept = self._kept.get(id(was))
+        if kept is None:
+            return isinstance(was, PLAIN) and (was == now or repr(was) == repr(now))
+        if kept.content is not None:
+            return _is_still(now, kept.content)
+        if not isinstance(was, dict | list | tuple | collections.deque):
+            return False
+        items = items_of(now)
+        return items.keys() == kept.items.keys() and all(
+            self._is_worth(item, items[key]) for key, item in kept.items.items()
+        )
 
 
-def tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
-    """Every tensor and array of a model by name: parameters, buffers, non-persistent ones too, and attributes.
+class _Kept(NamedTuple):
+    """An object, and what it held."""
 
-    Tensors inside lists, tuples and dictionaries are found as well. Parameters that no call has made yet are left out.
-    """
-    for name, parameter in model.named_parameters():
-        if not is_lazy(parameter):
-            yield name, parameter
-    for name, module in model.named_modules():
-        for key, value in attributes(module).items():
-            yield from _tensors_in(_dotted(name, key), value, DEEPEST)
-        if callable(weight := getattr(module, "weight", None)) and not isinstance(module, torch.jit.ScriptModule):
-            yield _dotted(name, "weight()"), weight()  # a quantised layer's, which is neither parameter nor buffer
+    holder: Holder
+    items: dict[Any, Any]
+    content: Any
+
+    @property
+    def value(self) -> Any:
+        return self.holder.value
 
 
-def attributes(module: nn.Module) -> dict[str, Any]:
-    """The buffers and the attributes of one module by name, without what every module has."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return dict(module.named_buffers(recurse=False))
-    own = {key: value for key, value in vars(module).items() if key not in OF_EVERY_MODULE}
-    return {**module._buffers, **own}
+class _Numbers(NamedTuple):
+    """A tensor's content."""
+
+    memory: Tensor
+    """the same numbers in the same place: shows what they have become"""
+    copy: Tensor | None
+    needs_grad: bool
+    grad: Tensor | None
 
 
-class _Kept:
-    """A value with a copy of its content."""
-
-    def __init__(self, value: Any, depth: int = DEEPEST) -> None:
-        self.value, self.items, self.content = value, None, None
-        if isinstance(value, dict | list | tuple) and depth:
-            pairs = value.items() if isinstance(value, dict) else enumerate(value)
-            self.items = {key: _Kept(item, depth - 1) for key, item in pairs}
-        else:
-            self.content = _content(value)
-
-    def is_still(self, now: Any) -> bool:
-        """Whether ``now`` is worth what the value was worth."""
-        if self.items is not None:
-            if type(now) is not type(self.value) or len(now) != len(self.items):
-                return False
-            pairs = dict(now.items() if isinstance(now, dict) else enumerate(now))
-            return pairs.keys() == self.items.keys() and all(
-                kept.is_still(pairs[key]) for key, kept in self.items.items()
-            )
-        if self.content is None:
-            return now is self.value or bool(isinstance(now, int | float | complex | str | bytes) and now == self.value)
-        return type(now) is type(self.value) and _equal(_content(now), self.content)
-
-    def put_back(self) -> Any:
-        """The value itself, with its old content."""
-        if self.items is not None:
-            items = {key: kept.put_back() for key, kept in self.items.items()}
-            if isinstance(self.value, dict):
-                self.value.clear()
-                self.value.update(items)
-            elif isinstance(self.value, list):
-                self.value[:] = items.values()
-        elif self.content is not None and not _equal(_content(self.value), self.content):
-            _set_content(self.value, self.content)
-        return self.value
+def _keep(holder: Holder, earlier: _Kept | None, copies: bool) -> _Kept:
+    content = _content(holder.value, copies)
+    if isinstance(content, _Numbers) and copies:
+        before = None if earlier is None else earlier.content.copy
+        same = before is not None and _equal(before, content.memory)
+        content = content._replace(copy=before if same else content.memory.clone())
+    return _Kept(holder, items_of(holder.value), content)
 
 
-def _content(value: Any) -> Any:
+def _content(value: Any, copies: bool = True) -> Any:
     if isinstance(value, Tensor):
-        return None if is_lazy(value) else value.detach().clone()
+        leaf = value.is_leaf and not value.is_inference()
+        return _Numbers(value.detach(), None, value.requires_grad, value.grad if leaf else None)
     if isinstance(value, np.ndarray):
-        return value.copy()
+        return value.copy() if copies else None
     if isinstance(value, set):
         return set(value)
     if isinstance(value, torch.Generator):
@@ -121,10 +126,28 @@ def _content(value: Any) -> Any:
     return value.getstate() if isinstance(value, random.Random) else None
 
 
-def _set_content(value: Any, content: Any) -> None:
-    if isinstance(value, Tensor):
-        with torch.no_grad(), torch.inference_mode(value.is_inference()):
-            value.resize_(content.shape).copy_(content) if value.shape != content.shape else value.copy_(content)
+def _seed(generator: Any, stream: int) -> None:
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(stream)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = type(generator.bit_generator)(stream).state
+    else:
+        generator.seed(stream % 2**32)
+
+
+def _is_still(value: Any, content: Any) -> bool:
+    if content is None:
+        return True
+    if isinstance(content, _Numbers):
+        return content.copy is None or _equal(value.detach(), content.copy)
+    return _equal(_content(value), content)
+
+
+def _put_content(value: Any, content: Any) -> None:
+    if isinstance(content, _Numbers):
+        _put_numbers(value, content)
+    elif _is_still(value, content):
+        return
     elif isinstance(value, np.ndarray):
         value[...] = content
     elif isinstance(value, set):
@@ -136,6 +159,26 @@ def _set_content(value: Any, content: Any) -> None:
         value.setstate(content)
     else:
         value.set_state(content)
+
+
+def _put_numbers(value: Tensor, content: _Numbers) -> None:
+    with torch.no_grad(), torch.inference_mode(value.is_inference()):
+        if _place(value) != _place(content.memory):
+            value.data = content.memory
+        if content.copy is not None and not _is_still(value, content):
+            value.detach().copy_(content.copy)
+    if not value.is_inference() and value.is_leaf:
+        if value.requires_grad != content.needs_grad:
+            value.requires_grad_(content.needs_grad)
+        if value.grad is not content.grad:
+            value.grad = content.grad
+
+
+def _place(tensor: Tensor) -> Any:
+    try:
+        return tensor.data_ptr(), tensor.shape, tensor.stride()
+    except (RuntimeError, NotImplementedError):  # sparse, or a subclass without memory of its own
+        return None
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -151,32 +194,6 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _bytes(tensor: Tensor) -> bytes:
+    if tensor.is_quantized or tensor.layout != torch.strided:
+        tensor = tensor.dequantize() if tensor.is_quantized else tensor.to_dense()
     return bytes(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()) if tensor.numel() else b""
-
-
-def _changed(module: nn.Module, kept: dict[str, _Kept]) -> list[str]:
-    now = attributes(module)
-    return [key for key in {**kept, **now} if key not in kept or key not in now or not kept[key].is_still(now[key])]
-
-
-def _bind(module: nn.Module, key: str, kept: _Kept | None) -> None:
-    """The attribute as it was kept; gone if it was not there."""
-    home = module._buffers if key in module._buffers else vars(module)
-    if kept is None:
-        home.pop(key, None)
-        return
-    value = kept.put_back()
-    if not isinstance(module, torch.jit.ScriptModule):
-        home[key] = value
-
-
-def _tensors_in(name: str, value: Any, depth: int) -> Iterator[tuple[str, Tensor | np.ndarray]]:
-    if isinstance(value, Tensor | np.ndarray):
-        yield name, value
-    elif isinstance(value, dict | list | tuple) and depth:
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _tensors_in(f"{name}[{key}]", item, depth - 1)
-
-
-def _dotted(*names: str) -> str:
-    return ".".join(name for name in names if name)

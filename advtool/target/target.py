@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -9,9 +10,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from advtool import seeding
 from advtool.perturbation import CLIP
 from advtool.target.affine_start import AffineStart
-from advtool.target.scores import Loss, per_image_cross_entropy
+from advtool.target.blaming import blaming
+from advtool.target.scores import Loss, finite, per_image_cross_entropy
 
 SURE, ENOUGH = 3.0, 20
 """Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
@@ -70,6 +73,7 @@ class Target:
         autograd: how its gradient is asked for.
         device: where the model is.
         clip: the range of pixel values.
+        begin: puts back what the model's calls change, and sets its own generators to a stream; None if it has none.
     """
 
     def __init__(
@@ -87,13 +91,26 @@ class Target:
         autograd: Autograd = Autograd.grad,
         device: torch.device | None = None,
         clip: tuple[float, float] = CLIP,
+        begin: Callable[[int], None] | None = None,
     ) -> None:
         self.model, self._find_form, self._find_start = model, find_form or (lambda: model), find_start
         self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness, self.autograd = randomness, autograd
         self.device = device or torch.device("cpu")
+        self._begin = begin
         self.calls = CallCounter()
+
+    @contextmanager
+    def streams(self, seed: int, *place: str | int) -> Iterator[None]:
+        """Within it the model's answers depend on the ``place`` alone, not on what it was asked before.
+
+        Every generator that it may draw from is set to the stream there, and its own state is what it was at first.
+        """
+        with seeding.global_streams(self.device, seed, *place):
+            if self._begin is not None:
+                self._begin(seeding.derive(seed, *place))
+            yield
 
     @property
     def randomised(self) -> bool:
@@ -171,12 +188,15 @@ class Target:
             return _joined([self._logits_and_slope(xs, ys, loss)[1] for xs, ys in parts])
 
     def _forward(self, x: Tensor) -> Tensor:
-        self.calls.forward += len(x)
-        return self.model(x).float()  # type: ignore[no-any-return]
+        return self._ask(self.model, x)
 
     def _search(self, x: Tensor) -> Tensor:
+        return finite(self._ask(self.search_form, x))
+
+    def _ask(self, model: nn.Module, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
-        return self.search_form(x).float()  # type: ignore[no-any-return]
+        with blaming(f"the model fails on a batch of {tuple(x.shape)}"):
+            return model(x).float()  # type: ignore[no-any-return]
 
     def _rows_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
         parts = x.split(max(1, self.batch_size // len(changes)))
@@ -187,7 +207,7 @@ class Target:
             logits = self.search_logits((x + changes[:, None]).flatten(0, 1))
         else:
             self.calls.forward += len(changes) * len(x)
-            logits = self.start.logits(self.start.moved(x, changes)).float()
+            logits = finite(self.start.logits(self.start.moved(x, changes)).float())
         return logits.view(len(changes), len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:
@@ -216,7 +236,8 @@ class Target:
                 return self._search(x), torch.zeros_like(x)
         point = x.detach().requires_grad_()
         logits = self._search(point)
-        gradient = slope(loss(logits, y).sum(), point, self.autograd)
+        with blaming(f"the gradient of the model fails on a batch of {tuple(x.shape)}"):
+            gradient = slope(loss(logits, y).sum(), point, self.autograd)
         self.calls.backward += len(x)
         return logits.detach(), gradient
 

@@ -1,0 +1,183 @@
+"""What a model holds is put back, tells near twins apart, and never decides what a shard answers."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advtool.errors import InputError
+from advtool.target.handling import handled
+from advtool.target.holding import tensors_of
+from advtool.target.state import State
+from tests.models import mlp
+from tests.target.keeping_models import KeepsAll, Notes
+from tests.target.strange import SHAPE, codes, document, evaluate, forget, held_by, images, labels
+from tests.target.strange_models import Net
+
+CPU = torch.device("cpu")
+
+
+class Noisy(Net):
+    """Draws from a generator of its own."""
+
+    def __init__(self, generator: Any, draw: Callable[[Any, Tensor], Any], scale: float = 0.05) -> None:
+        super().__init__()
+        self.generator, self.draw, self.scale = generator, draw, scale
+
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x + self.scale * self.draw(self.generator, x))
+
+
+def by_numpy(generator: Any, x: Tensor) -> Tensor:
+    return torch.from_numpy(generator.normal(size=x.shape).astype(np.float32))
+
+
+GENERATORS: dict[str, Callable[[], Noisy]] = {
+    "torch": lambda: Noisy(torch.Generator().manual_seed(0), lambda g, x: torch.randn(x.shape, generator=g)),
+    "numpy": lambda: Noisy(np.random.default_rng(0), by_numpy),
+    "numpy, old": lambda: Noisy(np.random.RandomState(0), by_numpy),
+    "random": lambda: Noisy(random.Random(0), lambda g, _: g.gauss(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_generator_of_its_own_is_seeded_by_the_place_and_left_as_it_was(name: str, tmp_path: Path) -> None:
+    model, x = GENERATORS[name](), images()
+    y, before = labels(mlp(SHAPE), x), held_by(model)
+    first = evaluate(model, x, y, run_dir=tmp_path)
+    assert "random-model" in codes(first)
+    forget(tmp_path)
+    assert document(evaluate(model, x, y, run_dir=tmp_path)) == document(first)
+    assert document(evaluate(model, x, y)) == document(first)
+    assert held_by(model) == before
+
+
+def test_another_scale_of_such_noise_is_another_model(tmp_path: Path) -> None:
+    x, one, other = images(), GENERATORS["torch"](), GENERATORS["torch"]()
+    other.scale = 0.3
+    evaluate(one, x, labels(mlp(SHAPE), x), run_dir=tmp_path)
+    with pytest.raises(InputError, match="run of another model"):
+        evaluate(other, x, labels(mlp(SHAPE), x), run_dir=tmp_path)
+
+
+class Counter(Net):
+    """Its answers alternate, and nobody can put its counter back."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Any:
+        type(self).calls += 1
+        return self.model(x) * (-1) ** self.calls
+
+
+def test_noise_that_nothing_seeds_is_no_sign_of_another_model(tmp_path: Path) -> None:
+    class Noise(Net):
+        def forward(self, x: Tensor) -> Any:
+            return self.model(x + 0.02 * by_numpy(np.random.default_rng(), x))
+
+    for number, model in enumerate((Noise(), Counter())):
+        x = images()
+        for _ in range(3):
+            assert "random-model" in codes(evaluate(model, x, labels(mlp(SHAPE), x), run_dir=tmp_path / str(number)))
+
+
+class Scaled(Net):
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.notes = Notes()
+        self.notes.total = torch.tensor([scale, 0])
+
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x)
+
+
+class Unregistered(nn.Module):
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.models = [mlp(SHAPE, seed=seed)]
+
+    def forward(self, x: Tensor) -> Any:
+        return self.models[0](x)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (lambda: Scaled(1), lambda: Scaled(2), r"notes\[total\]"),
+        (lambda: Unregistered(0), lambda: Unregistered(1), r"models\[0\]"),
+    ],
+)
+def test_tensors_in_objects_and_in_modules_that_are_not_registered_tell_twins_apart(
+    one: Callable[[], nn.Module], other: Callable[[], nn.Module], name: str, tmp_path: Path
+) -> None:
+    x = images()
+    evaluate(one(), x, torch.arange(12) % 4, run_dir=tmp_path)
+    with pytest.raises(InputError, match=name):
+        evaluate(other(), x, torch.arange(12) % 4, run_dir=tmp_path)
+
+
+def test_every_tensor_has_one_name() -> None:
+    names = [name for name, _ in tensors_of(KeepsAll())]
+    assert len(names) == len(set(names))
+    assert {"model.1.weight", "count", "array", "notes[total]"} <= set(names)
+
+
+def test_what_has_changed_is_named_and_put_back() -> None:
+    model = KeepsAll()
+    before, state = held_by(model), State(model)
+    assert state.changed() == []
+    model(images())
+    assert {"count", "array", "names", "notes", "slots", "tally", "groups", "last", "late", "scale"} <= set(
+        state.changed()
+    )
+    state.restore()
+    assert state.changed() == []
+    assert held_by(model) == before
+
+
+def test_what_only_looks_new_has_not_changed() -> None:
+    model = Net()
+    model.sizes, model.weight = [1, 2], torch.ones(3)
+    state = State(model)
+    model.sizes, model.weight = [1, 2], torch.ones(3)
+    assert state.changed() == []
+    model.sizes = [1, 3]
+    assert state.changed() == ["sizes"]
+
+
+def test_gradients_and_views_of_parameters_are_as_they_were() -> None:
+    flat = torch.arange(20.0)
+    layer = nn.Linear(4, 4)
+    layer.weight.data, layer.bias.data = flat[:16].view(4, 4), flat[16:]
+    layer.weight.grad = torch.ones(4, 4)
+    grad, state = layer.weight.grad, State(layer)
+    layer.weight.data = torch.zeros(4, 4)
+    layer.bias.data.zero_()
+    layer.weight.grad = None
+    state.restore()
+    assert layer.weight.grad is grad
+    assert flat.equal(torch.arange(20.0))
+    flat.zero_()
+    assert not layer.weight.any(), "it is a view again"
+
+
+def test_weights_that_eval_mode_changes_are_put_back() -> None:
+    """As adapters of low rank do, which are merged in eval mode."""
+
+    class Merges(Net):
+        def train(self, mode: bool = True) -> "Merges":
+            if self.training and not mode:
+                self.model[1].weight.data += 1
+            return super().train(mode)
+
+    model = Merges()
+    before = held_by(model)
+    with handled(model, CPU) as ours:
+        assert ours.train_mode
+        assert ours.model.model[1].weight.equal(mlp(SHAPE)[1].weight + 1)
+    assert held_by(model) == before
