@@ -138,7 +138,7 @@ def newest(folder: Path) -> Path:
             continue
     if not dated:
         raise InputError(
-            f"no checkpoint in '{folder}/': name a model, e.g. 'advtool eval FILE.py:factory', or train one, "
+            f"no checkpoint found in '{folder}/': name a model, e.g. 'advtool eval FILE.py:factory', or train one, "
             "e.g. 'advtool train both'"
         )
     return max(dated)[2]

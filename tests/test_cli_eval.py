@@ -207,7 +207,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], str]] = [
     (("--pgd-steps", "0"), "--pgd-steps"),
     (("--fail-under", "40"), "--fail-under"),
     (("--device", "cuda"), "no CUDA device is available"),
-    (("--checkpoint", "nowhere.safetensors"), "no such file"),
+    (("--checkpoint", "nowhere.safetensors"), "there is no file"),
     (("--checkpoint", "nan.safetensors"), "NaN"),
     (("--checkpoint", "pickle.safetensors"), "pickle"),
     (("--checkpoint", "short.safetensors"), "truncated"),
@@ -239,7 +239,7 @@ def broken_checkpoints(folder: Path) -> dict[str, bytes]:
 
 
 def test_no_checkpoint_is_told_in_words(tmp_path: Path) -> None:
-    assert "no checkpoint in 'checkpoints/'" in Command(tmp_path).refused("eval")
+    assert "no checkpoint found in 'checkpoints/'" in Command(tmp_path).refused("eval")
 
 
 def test_a_folder_of_images_is_a_data_set(evaluate: Command) -> None:

@@ -120,6 +120,7 @@ def test_what_else_differs_is_noted_and_other_attacks_are_left_out(runs: tuple[P
     result = advtool.compare(runs[0], other)
     assert [attack.name for attack in result.attacks] == ["pgd"]
     assert result.notes == [
+        "A and B are the same model",
         "left out, since only A ran it: fgsm",
         "left out, since only B ran it: spsa",
         "eps: A 0.05, B 0.1",

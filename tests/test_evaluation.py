@@ -308,7 +308,7 @@ def test_images_outside_the_range_are_refused(scale: float) -> None:
         ({"images": torch.zeros(5, *SHAPE, dtype=torch.uint8)}, "divide by 255"),
         ({"images": torch.zeros(5, 1, 5, 5)}, r"does not take images of shape \(1, 5, 5\)"),
         ({"labels": torch.zeros(4, dtype=torch.long)}, "one class index an image"),
-        ({"labels": torch.zeros(5)}, "class indices"),
+        ({"labels": torch.full((5,), 0.5)}, "class indices"),
         ({"labels": torch.tensor([0, 1, 2, 3, -1])}, "class indices"),
         ({"labels": torch.tensor([0, 1, 2, 3, 4])}, "labels go up to 4, but the model has 4 classes"),
         ({"model": nn.Flatten(2)}, "logits"),

@@ -137,7 +137,7 @@ def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"lowest": 1.0, "highest": 0.1}, "--from 1 --to 0.1"),
+        ({"lowest": 1.0, "highest": 0.1}, "--from 1.0 --to 0.1"),
         ({"steps": 5}, "--steps 5.*20 or more"),
     ],
 )
