@@ -8,15 +8,21 @@
     result.effective_robustness.accuracy
 """
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+_state = random.getstate()
+import_module("rich.style")  # ART imports it too, and it draws from Python's global generator when it is imported
+random.setstate(_state)
+
 if TYPE_CHECKING:
     from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
     from advtool.evaluation.comparison import compare as compare
+    from advtool.evaluation.evaluator import check as check
     from advtool.evaluation.evaluator import evaluate as evaluate
     from advtool.evaluation.score import score as score
     from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
@@ -29,14 +35,21 @@ if TYPE_CHECKING:
     from advtool.models.bias import with_perturbation_bias as with_perturbation_bias
     from advtool.models.noise import PNIL as PNIL
     from advtool.models.noise import with_pnil as with_pnil
+    from advtool.results import Check as Check
     from advtool.results import Evaluation as Evaluation
+    from advtool.target.opening.opener import open_model as open_model
+    from advtool.target.target import Target as Target
 
 _HOMES = {
     "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.art_classifier",
     "InputError": "advtool.errors",
     "compare": "advtool.evaluation.comparison",
+    "check": "advtool.evaluation.evaluator",
     "evaluate": "advtool.evaluation.evaluator",
+    "open_model": "advtool.target.opening.opener",
+    "Check": "advtool.results",
+    "Target": "advtool.target.target",
     "score": "advtool.evaluation.score",
     "evaluate_seeds": "advtool.evaluation.seeds",
     "sweep_eot": "advtool.evaluation.sweep",
@@ -51,15 +64,19 @@ _HOMES = {
 }
 __all__ = [
     "PNIL",
+    "Check",
     "EOTClassifier",
     "Evaluation",
     "InputError",
+    "Target",
     "__version__",
+    "check",
     "collapse",
     "compare",
     "evaluate",
     "evaluate_seeds",
     "load_checkpoint",
+    "open_model",
     "perturbation_parameters",
     "perturbation_step",
     "score",

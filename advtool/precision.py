@@ -5,7 +5,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from advtool.errors import InputError
+from advtool import arguments
+from advtool.arguments import shown
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -17,8 +18,7 @@ WIDE = 64
 
 def check_precision(precision: str) -> None:
     """Raise an InputError unless it is one of ``PRECISIONS``."""
-    if precision not in PRECISIONS:
-        raise InputError(f"precision='{precision}' must be one of {', '.join(PRECISIONS)}")
+    arguments.choice(f"precision={shown(precision)}", precision, PRECISIONS)
 
 
 def resolve(precision: Precision, model: nn.Module, device: torch.device) -> Precision:

@@ -1,10 +1,13 @@
-"""What every test shares: one thread a process, the real command, a trained checkpoint, real data where it is."""
+"""What every test shares: one thread a process, the real command, a stored checkpoint, images of MNIST, real data."""
 
 import os
 
 # Workers of pytest-xdist and the commands they start would fight over the cores; and answers that are compared
 # bit for bit need one thread count. Before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# No test reaches the network: whatever tries to, in this process or in a command, fails at once.
+os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
 
 import subprocess
 import sys
@@ -13,9 +16,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from advtool.data import Split, load
+from advtool.data import Split, available, cache_dir, load
 
 torch.set_num_threads(1)
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the real data sets: ``-m data`` runs those alone."""
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 class Command:
@@ -56,12 +69,9 @@ def advtool_command(tmp_path: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
-def digits_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LeNet trained for a few epochs on digits at eps 0.1, through the real command."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    path = folder / "model.safetensors"
-    Command(folder)("train", "both", "--epochs", "12", "--eps", "0.1", "--output", path)
-    return path
+def digits_checkpoint() -> Path:
+    """A LeNet trained on digits at eps 0.1, stored so that its weights are the same on every machine."""
+    return FOLDER / "checkpoints" / "digits-lenet-both.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -79,9 +89,17 @@ def tiny() -> Split:
 
 
 @pytest.fixture(scope="session")
+def mnist() -> Split:
+    """490 test images of MNIST: :func:`first_images` takes the same of them as of the whole data set."""
+    return load("mnist", "test", FOLDER / "data_mnist")
+
+
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data sets."""
-    folder = os.environ.get("ADVTOOL_DATA")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("ADVTOOL_DATA does not name a folder with real data")
-    return Path(folder)
+    """The folder of the real data sets, all of them: what is missing would be downloaded."""
+    if not os.environ.get("ADVTOOL_DATA"):
+        pytest.skip("ADVTOOL_DATA is not set: it names the folder of the real data sets")
+    folder = cache_dir()
+    if missing := [entry.name for entry in available(folder) if entry.cached is None]:
+        pytest.skip(f"the folder of ADVTOOL_DATA, '{folder}', lacks {', '.join(missing)}")
+    return folder

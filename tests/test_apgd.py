@@ -18,6 +18,7 @@ from advtool.errors import InputError
 from advtool.perturbation import random_start
 from advtool.target.target import Randomness, Target
 from tests.models import Linear, mlp
+from tests.test_audit import digits, network
 from tests.test_known_answers import EPS, problem
 
 SHAPE = (1, 4, 4)
@@ -184,27 +185,16 @@ def test_apgd_is_algorithm_1(steps: int) -> None:
     torch.testing.assert_close(found.x, algorithm_1(target, start, x, y, eps=0.2, steps=steps), rtol=0, atol=0)
 
 
-def trained(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
-    """A network that tells apart noisy images of ten kinds, in a fraction of a second."""
-    generator = torch.Generator().manual_seed(seed)
-    kinds = torch.rand(10, *SHAPE, generator=generator)
-    y = torch.arange(600) % 10
-    x = (kinds[y] + 0.15 * torch.randn(600, *SHAPE, generator=generator)).clamp(0, 1)
-    model = mlp(SHAPE, 10, seed)
-    optimizer = torch.optim.Adam(model.parameters(), 0.02)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
-    return model.requires_grad_(False), x[:300], y[:300]
-
-
 @pytest.mark.parametrize(("ours", "theirs"), [("ce", "cross_entropy"), ("dlr", "difference_logits_ratio")])
 def test_apgd_is_as_strong_as_arts(ours: str, theirs: str) -> None:
-    model, x, y = trained()
+    """From seed to seed each leaves up to 3 images of 300 more or fewer."""
+    model = network("nfgsm").requires_grad_(False)
+    x, y = (each[:300] for each in digits("train"))
     steps, eps = 30, 0.1
     result = advtool.evaluate(model, x, y, eps=eps, attacks=[f"apgd(loss={ours!r}, steps={steps})"])
-    classifier = PyTorchClassifier(model, nn.CrossEntropyLoss(), SHAPE, 10, clip_values=(0.0, 1.0), device_type="cpu")
+    classifier = PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), x.shape[1:], 10, clip_values=(0.0, 1.0), device_type="cpu"
+    )
     np.random.seed(0)
     attack = AutoProjectedGradientDescent(
         classifier, eps=eps, eps_step=2 * eps, max_iter=steps, nb_random_init=1, batch_size=300,
@@ -212,8 +202,8 @@ def test_apgd_is_as_strong_as_arts(ours: str, theirs: str) -> None:
     )  # fmt: skip
     found = torch.from_numpy(attack.generate(x.numpy(), np.eye(10, dtype=np.float32)[y.numpy()]))
     left = int(((model(x).argmax(1) == y) & (model(found).argmax(1) == y)).sum())
-    assert 30 < left < 270, "the model decides nothing"
-    assert result.attacks[0].robust <= left + 1
+    assert 100 < left < 250, "the model decides nothing"
+    assert result.attacks[0].robust <= left + 7
 
 
 def test_targets_are_the_likeliest_other_classes() -> None:
@@ -251,7 +241,7 @@ def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("apgd(loss='clr')", "no loss 'clr' .did you mean 'dlr'"),
+        ("apgd(loss='clr')", "loss='clr' must be one of ce, dlr .did you mean 'dlr'"),
         ("apgd(steps=0)", "steps=0 must be an integer of at least 1"),
         ("apgd(restarts=0)", "restarts=0"),
         ("apgd-targeted(targets=0)", "targets=0"),

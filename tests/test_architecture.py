@@ -19,6 +19,7 @@ GROUND = {
     "multirun",
     "reproduction",
     "seeding",
+    "arguments",
     "errors",
 }
 MAY_IMPORT = {

@@ -8,7 +8,7 @@ import pytest
 
 import advtool
 from advtool.attacks.registry import LONG_SQUARE, SHORT_SPSA, SHORT_SQUARE, SUITES, TARGETED
-from advtool.data import first_images, load, to_float
+from advtool.data import Split, first_images, to_float
 from advtool.evaluation.diagnostics.evidence import CODES
 
 ROOT = Path(__file__).parent.parent
@@ -41,10 +41,10 @@ def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pyt
 
 
 @pytest.mark.parametrize("recipe", ["clean", "nfgsm", "pgd"])
-def test_honest_models_raise_no_masking_code(recipe: str, data_dir: Path) -> None:
+def test_honest_models_raise_no_masking_code(recipe: str, mnist: Split) -> None:
     """At eps 0.1, where none of these recipes overfits."""
     model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / f"mnist-cnn-{recipe}.safetensors")
-    split = first_images(load("mnist", "test", data_dir), 30)
+    split = first_images(mnist, 30)
     result = advtool.evaluate(model, to_float(split.images), split.labels, eps=0.1, attacks="audit")
     assert not [warning.code for warning in result.warnings if warning.kind == "masking"]
     assert (result.worst_case.accuracy > 0.7) == (recipe != "clean")
@@ -57,21 +57,19 @@ def test_honest_models_raise_no_masking_code(recipe: str, data_dir: Path) -> Non
         ("mnist-cnn-rfgsm", "search-far-below-pgd", 0.1),
     ],
 )
-def test_models_that_hide_their_gradients_are_found_out(
-    checkpoint: str, code: str, above: float, data_dir: Path
-) -> None:
+def test_models_that_hide_their_gradients_are_found_out(checkpoint: str, code: str, above: float, mnist: Split) -> None:
     """The first paper's figure (high FGSM accuracy), and one-step training at MNIST eps 0.3."""
     model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / f"{checkpoint}.safetensors")
-    split = first_images(load("mnist", "test", data_dir), 100)
+    split = first_images(mnist, 100)
     result = advtool.evaluate(model, to_float(split.images), split.labels, eps=0.3, attacks="audit")
     pgd = next(attack.accuracy for attack in result.attacks if attack.name == "pgd")
     assert pgd - result.worst_case.accuracy >= above
     assert code in {warning.code for warning in result.warnings if warning.kind == "masking"}
 
 
-def test_a_sweep_of_a_masked_model_says_that_its_attack_does_not_attack(data_dir: Path) -> None:
+def test_a_sweep_of_a_masked_model_says_that_its_attack_does_not_attack(mnist: Split) -> None:
     model = advtool.load_checkpoint(ROOT / "tests" / "checkpoints" / "mnist-lenet-apb-ascent.safetensors")
-    split = first_images(load("mnist", "test", data_dir), 100)
+    split = first_images(mnist, 100)
     result = advtool.sweep_eps(model, to_float(split.images), split.labels, eps=[0.1, 0.5], attacks=["pgd(steps=20)"])
     told = [(finding.code, finding.value) for finding in result.warnings if finding.kind == "masking"]
     assert told == [("survives-half-the-range", 0.5)]

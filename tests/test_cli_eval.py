@@ -25,7 +25,7 @@ FAST = ("--images", "60", "--pgd-steps", "5", "--spsa-steps", "3", "--spsa-sampl
 
 @pytest.fixture
 def evaluate(tmp_path: Path, digits_checkpoint: Path) -> Command:
-    """``advtool`` in a folder whose newest checkpoint is the trained one."""
+    """``advtool`` in a folder whose newest checkpoint is the stored one."""
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "model.safetensors").write_bytes(digits_checkpoint.read_bytes())
     return Command(tmp_path)
@@ -55,7 +55,7 @@ def test_json_is_the_contracts_document(evaluate: Command) -> None:
     assert "newest checkpoint, checkpoints/model.safetensors" in done.stderr
     peak = re.search(r"peak memory (\d\.\d\d) GiB, (\d+) images a pass", done.stderr)
     assert peak is not None
-    assert 0.2 < float(peak[1]) < 2
+    assert 0.1 < float(peak[1]) < 8
     assert int(peak[2]) == document["environment"]["images_a_pass"]
 
 
@@ -169,10 +169,10 @@ def test_attacks_of_art_run_by_name_and_pass_the_verifier(evaluate: Command) -> 
         "art:DeepFool(max_iter=5)",
     )
     options = [word for attack in attacks for word in ("--attack", attack)]
-    document = json.loads(evaluate("eval", "--images", "40", "--format", "json", *options).stdout)
+    document = json.loads(evaluate("eval", "--images", "40", "--eps", "0.3", "--format", "json", *options).stdout)
     assert [attack["name"] for attack in document["attacks"]] == list(attacks)
-    for attack in document["attacks"]:
-        assert attack["robust"] < document["clean"]["correct"], attack["name"]
+    for attack in document["attacks"]:  # of 37 images 17 or more, 37 and 12 fall, whatever the seed
+        assert attack["robust"] <= document["clean"]["correct"] - 6, attack["name"]
 
 
 def test_bad_input_ends_with_2_and_one_line(

@@ -41,27 +41,33 @@ def test_every_command_of_the_docs_is_one(page: Path, line: str) -> None:
 
 def run_python(page: str, checkpoint: Path) -> Any:
     """What the page's Python calls its result."""
-    (code,) = PYTHON.findall((ROOT / "docs" / page).read_text())
+    (code,) = PYTHON.findall((ROOT / page).read_text())
     code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(checkpoint)))
     names: dict[str, Any] = {}
-    exec(compile(code, f"docs/{page}", "exec"), names)
+    exec(compile(code, page, "exec"), names)
     return names["result"]
 
 
 def test_the_python_of_the_evaluation_page_runs(digits_checkpoint: Path) -> None:
-    result = run_python("evaluation.md", digits_checkpoint)
+    result = run_python("docs/evaluation.md", digits_checkpoint)
     assert 0 <= result.effective_robustness.accuracy <= result.clean.accuracy
 
 
 def test_the_python_of_the_curves_page_runs(digits_checkpoint: Path) -> None:
-    result = run_python("curves.md", digits_checkpoint)
+    result = run_python("docs/curves.md", digits_checkpoint)
     assert [curve.name for curve in result.curves] == ["fgsm", "pgd"]
 
 
 def test_the_training_loop_of_the_training_page_runs() -> None:
-    result = run_python("training.md", Path("none"))
+    result = run_python("docs/training.md", Path("none"))
     assert [type(layer) for layer in result] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
     assert list(result.state_dict()) == ["1.weight", "1.bias", "3.weight", "3.bias"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_the_python_for_your_model_runs(page: str) -> None:
+    result = run_python(page, Path("none"))
+    assert (result.clean.total, len(result.attacks)) == (50, 2)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

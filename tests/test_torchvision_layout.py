@@ -8,7 +8,6 @@ this machine.
 import gzip
 import hashlib
 import io
-import os
 import pickle
 import struct
 import tarfile
@@ -142,11 +141,11 @@ def complaint_about(name: str, cache: Path) -> str:
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
 def test_the_original_files_give_the_same_tensors_as_the_archive(
-    name: str, folder: str, tmp_path: Path, offline: None
+    name: str, folder: str, tmp_path: Path, data_dir: Path, offline: None
 ) -> None:
-    archive = Path(os.environ.get("ADVTOOL_DATA", "")) / f"{name.replace('-', '_')}.npz"
+    archive = data_dir / f"{name.replace('-', '_')}.npz"
     if not archive.is_file():
-        pytest.skip(f"ADVTOOL_DATA names no folder with {archive.name}")
+        pytest.skip(f"the folder of ADVTOOL_DATA has no {archive.name}")
     with np.load(archive) as arrays:
         contents = {file: idx(arrays[key]) for key, file in IDX_FILES.items()}
     assert tuple(map(md5, contents.values())) == ORIGINAL_MD5[name]

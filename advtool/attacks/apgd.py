@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
-from advtool.errors import InputError, near_match
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import one_of, positive_integer
 from advtool.perturbation import project, random_start
 from advtool.target.scores import Loss, margin, per_image_cross_entropy
 from advtool.target.target import Target
@@ -57,9 +57,7 @@ class APGD(TensorAttack):
         eot: int | None = None,
     ) -> None:
         super().__init__(target, eps=eps, eot=eot)
-        if loss not in LOSSES:
-            raise InputError(f"apgd: no loss '{loss}'{near_match(loss, LOSSES)}")
-        self.loss = loss
+        self.loss = one_of("apgd", "loss", loss, LOSSES)
         self.steps = positive_integer("apgd", "steps", steps)
         self.restarts = positive_integer("apgd", "restarts", restarts)
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.apgd import APGD
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer
 from advtool.target.target import Target
 
 

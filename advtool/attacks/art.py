@@ -3,21 +3,24 @@
 import inspect
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
 import torch
+from art.exceptions import EstimatorError
 from torch import Tensor
 
 from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import Found, StepReport, TensorAttack
-from advtool.errors import InputError, is_out_of_memory, near_match
+from advtool.attacks.parameters import plain
+from advtool.errors import InputError, is_out_of_memory, near_match, reason
 from advtool.perturbation import project
 from advtool.target.target import Target
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
-
+AIMING = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
+"""Attacks that take the labels they are given for the classes to reach, and know no other way."""
 
 UNKNOWN_QUERIES = 50_000
 """What an attack of ART asks is its own affair: counted as one of the dearest."""
@@ -32,14 +35,18 @@ class ArtAttack(TensorAttack):
     Args:
         target: the model under attack.
         class_name: a class of ``art.attacks.evasion``.
-        given: parameters of that class.
+        given: parameters of that class: numbers, text and the like, or lists of these.
         eps: radius of the ball, a fraction of the pixel range.
+
+    Raises:
+        InputError: there is no such class, it is not for image classifiers, or a parameter is not as it must be.
     """
 
     def __init__(self, target: Target, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
         super().__init__(target, eps=eps)
-        self.class_name, self.given = class_name, given
-        self._attack = _construct(art_class(class_name), class_name, self.estimator, eps, given)
+        self.class_name = class_name
+        self.given = {key: plain(f"art:{class_name}", key, value) for key, value in given.items()}
+        self._attack = _construct(art_class(class_name), class_name, self.estimator, self.eps, self.given)
 
     @property
     def most_queries(self) -> int:
@@ -48,23 +55,27 @@ class ArtAttack(TensorAttack):
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
         before = self.target.calls.forward
-        one_hot = np.eye(self.target.classes, dtype=np.float32)[y.cpu().numpy()]
+        told = self._nearest_wrong(x, y) if self.class_name in AIMING else y
+        one_hot = np.eye(self.target.classes, dtype=np.float32)[told.cpu().numpy()]
         try:
-            with _seeded_random_states(), redirect_stderr(io.StringIO()):  # nested attacks draw bars unasked
-                found = self._attack.generate(x=x.cpu().numpy(), y=one_hot)
+            with _seeded_random_states(), _quietly():
+                found = _images_like(x, self._attack.generate(x=x.cpu().numpy(), y=one_hot))
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(f"art:{self.class_name} fails on this model: {type(error).__name__}: {error}") from error
+            raise InputError(f"art:{self.class_name} fails on this model: {_told(error)}") from error
         report(1, 1, len(x))
         spent = (self.target.calls.forward - before) // len(x)  # ART tells no image's own
-        candidates = project(torch.as_tensor(found, dtype=x.dtype, device=x.device), x, self.eps)
-        return Found.at_once(candidates, step=1, queries=spent)
+        return Found.at_once(project(found, x, self.eps), step=1, queries=spent)
+
+    def _nearest_wrong(self, x: Tensor, y: Tensor) -> Tensor:
+        """The likeliest of the other classes, int64 (N,)."""
+        return self.target.scores(x).scatter(1, y[:, None], -torch.inf).argmax(1)
 
     def parameters(self) -> dict[str, Any]:
         """What was asked for, and the step size that the threat model gave."""
         chosen = {"eps_step": self._attack.eps_step} if "eps_step" in self._attack.attack_params else {}
-        return chosen | dict(self.given)
+        return chosen | self.given
 
 
 def art_class(name: str) -> type:
@@ -114,18 +125,61 @@ def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given
             raise InputError(f"--attack 'art:{name}': {key} comes from the threat model, leave it out")
         if key not in accepted:
             raise InputError(f"--attack 'art:{name}': it has no parameter '{key}'{near_match(key, accepted)}")
-    ours = {"eps": eps, "norm": np.inf, "verbose": False, "eps_step": _step_size(name, accepted, eps, given)}
+    ours = {
+        "eps": eps,
+        "norm": np.inf,
+        "targeted": False,
+        "verbose": False,
+        "eps_step": _step_size(name, accepted, eps, given),
+    }
     parameters = {key: value for key, value in ours.items() if key in accepted} | dict(given)
+    missing = [key for key in _needed(accepted) if key not in parameters]
+    if missing:
+        raise InputError(f"--attack 'art:{name}': it needs {' and '.join(missing)} in brackets")
     try:
-        return cls(estimator, **parameters)
+        with _quietly():
+            return cls(estimator, **parameters)
+    except EstimatorError:
+        raise InputError(f"--attack 'art:{name}': it is no attack on image classifiers with gradients") from None
     except Exception as error:
-        raise InputError(f"--attack 'art:{name}': {type(error).__name__}: {error}") from error
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"--attack 'art:{name}': {_told(error)}") from error
 
 
-def _step_size(name: str, accepted: Any, eps: float, given: Mapping[str, Any]) -> float:
+def _needed(accepted: Mapping[str, inspect.Parameter]) -> list[str]:
+    """The parameters without a default, the estimator left out."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [key for key, p in list(accepted.items())[1:] if p.default is inspect.Parameter.empty and p.kind in named]
+
+
+def _step_size(name: str, accepted: Mapping[str, inspect.Parameter], eps: float, given: Mapping[str, Any]) -> float:
     """APGD and ACG begin with 2 eps and halve it; an attack of many steps crosses the ball; one step takes it all."""
     if name.startswith("Auto"):
         return 2 * eps
     if "max_iter" in accepted:
-        return min(eps, 2 * eps / int(given.get("max_iter", accepted["max_iter"].default)))
+        steps = given.get("max_iter", accepted["max_iter"].default)
+        if isinstance(steps, int) and steps > 0:  # what else there is ART refuses itself
+            return min(eps, 2 * eps / steps)
     return eps
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Some attacks print, and nested ones draw bars unasked."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
+
+
+def _images_like(x: Tensor, found: Any) -> Tensor:
+    """What an attack of ART gave for the images ``x`` (N, C, H, W); some give patches, or lists of other things."""
+    array = np.asarray(found)
+    if array.shape != tuple(x.shape) or not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"it gives no such image for each image, but {array.dtype} {array.shape}")
+    return torch.as_tensor(array, dtype=x.dtype, device=x.device)
+
+
+def _told(error: Exception) -> str:
+    """The error of an attack of ART, in one line."""
+    words = reason(error)
+    return words if words == type(error).__name__ else f"{type(error).__name__}: {words}"

@@ -4,7 +4,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +11,7 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
 from advtool.attacks.art_classifier import Array, EOTClassifier, like
-from advtool.errors import InputError
+from advtool.attacks.parameters import positive_integer, radius
 from advtool.target.scores import margin
 from advtool.target.target import Target
 
@@ -54,6 +53,9 @@ class TensorAttack(EvasionAttack):
         eps: radius of the ball, a fraction of the pixel range.
         eot: draws of a randomised model's noise that each gradient, or each evaluation of an attack without
             gradients, averages over; None takes the target's.
+
+    Raises:
+        InputError: a parameter is not as it must be; the message names the attack and the parameter.
     """
 
     one_step: ClassVar[bool] = False
@@ -65,8 +67,9 @@ class TensorAttack(EvasionAttack):
         classifier = EOTClassifier(target) if isinstance(target, Target) else target
         super().__init__(estimator=classifier)
         self.target = classifier.target
-        self.eps = eps
-        self.eot = positive_integer(type(self).__name__.lower(), "eot", self.target.eot if eot is None else eot)
+        name = type(self).__name__.lower()
+        self.eps = radius(name, eps)
+        self.eot = positive_integer(name, "eot", self.target.eot if eot is None else eot)
 
     @abstractmethod
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
@@ -253,25 +256,3 @@ class Candidates(Found):
                 wrong[wrong.clone()] = self._target.surely_wrong(self.x[asked], self._y[asked])
         self.score[rows[wrong]] = -math.inf  # no luckier margin of another start beats what is sure
         return wrong
-
-
-def positive_integer(attack: str, name: str, value: Any) -> int:
-    """The value, if it is an integer of at least 1.
-
-    Raises:
-        InputError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise InputError(f"{attack}: {name}={value!r} must be an integer of at least 1")
-    return int(value)
-
-
-def positive_number(attack: str, name: str, value: Any) -> float:
-    """The value, if it is a finite number above 0.
-
-    Raises:
-        InputError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise InputError(f"{attack}: {name}={value!r} must be a number above 0")
-    return float(value)

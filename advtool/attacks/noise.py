@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer
 from advtool.perturbation import CLIP, random_start, sign_step
 from advtool.target.target import Target
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.perturbation import ball, random_start, sign_step
 from advtool.target.scores import Loss, per_image_cross_entropy
 from advtool.target.target import Target
@@ -42,7 +43,8 @@ class PGD(TensorAttack):
     ) -> None:
         super().__init__(target, eps=eps, eot=eot)
         self.steps = positive_integer("pgd", "steps", steps)
-        self.step_size = positive_number("pgd", "step_size", 2 * eps / steps if step_size is None else step_size)
+        reaching = 2 * self.eps / self.steps
+        self.step_size = reaching if step_size is None else positive_number("pgd", "step_size", step_size)
         self.restarts = positive_integer("pgd", "restarts", restarts)
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

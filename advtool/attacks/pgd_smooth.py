@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import positive_integer, positive_number
+from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.target.target import Target
@@ -42,9 +42,8 @@ class SmoothPGD(PGD):
     ) -> None:
         super().__init__(target, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
         self.samples = positive_integer("pgd-smooth", "samples", samples)
-        self.deviation = positive_number(
-            "pgd-smooth", "deviation", min(eps / 3, 0.1) if deviation is None else deviation
-        )
+        small = min(self.eps / 3, 0.1)
+        self.deviation = small if deviation is None else positive_number("pgd-smooth", "deviation", deviation)
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(x)

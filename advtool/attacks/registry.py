@@ -3,11 +3,13 @@
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from advtool.arguments import shown
 from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack, art_class
@@ -96,18 +98,18 @@ class AttackSpec:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
 
-def parse(texts: Iterable[str], *, surrogate: bool = False) -> list[AttackSpec]:
-    """Attacks and suites as they are written on the command line, each attack once.
+def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[AttackSpec]:
+    """Attacks and suites as they are written on the command line, one or several, each attack once.
 
     In order, but those that see every image first: the rest of a cascade sees what they leave. ``surrogate``
     tells whether there is a model to transfer from.
 
     Raises:
         InputError: an unknown name (the nearest is named), unknown parameter or bad spelling; ``transfer`` without
-            a surrogate.
+            a surrogate; no text, or something else than text.
     """
     specs: dict[str, AttackSpec] = {}
-    for text in texts:
+    for text in _listed(texts):
         for name, scope in SUITES.get(text, {text: Scope.every}).items():
             spec = _parse_one(name, scope)
             if text not in SUITES and spec.name == "transfer" and not surrogate:
@@ -146,13 +148,21 @@ def build(
         raise InputError(f"{spec.name}: {reason}") from None
 
 
+def _listed(texts: Any) -> list[str]:
+    """One text or several, as plain text."""
+    several = [texts] if isinstance(texts, str) else texts
+    if isinstance(several, bytes) or not isinstance(several, Sequence) or not all(isinstance(t, str) for t in several):
+        raise InputError(f"attacks={shown(texts)} must be a name, or a list of names such as 'pgd(steps=100)'")
+    return [str(text) for text in several]
+
+
 def _parse_one(text: str, scope: Scope) -> AttackSpec:
     prefix, body = (ART, text.removeprefix(ART)) if text.startswith(ART) else ("", text)
     name, parameters = _parse_call(text, body)
     if prefix:
         art_class(name)
     elif name not in ATTACKS:
-        raise InputError(f"--attack '{text}': no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
+        raise InputError(f"--attack {shown(text)}: no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
     else:
         _check_parameters(text, ATTACKS[name], parameters)
     return AttackSpec(prefix + name, parameters, scope)
@@ -162,13 +172,14 @@ def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
     """``name`` or ``name(key=literal, ...)``; nothing is executed."""
     name, bracket, rest = body.strip().partition("(")
     try:
-        call = ast.parse(f"attack({rest}" if bracket else "attack()", mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # Python's, of odd spellings
+            call = ast.parse(f"attack({rest}" if bracket else "attack()", mode="eval").body
         if NAME.fullmatch(name) and isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args:
             return name, _literals(call.keywords)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last of brackets in brackets
         pass
     known = near_match(body, [*ATTACKS, *SUITES])
-    raise InputError(f"--attack '{text}': write NAME or NAME(parameter=value, ...), or art:CLASS(...){known}")
+    raise InputError(f"--attack {shown(text)}: write NAME or NAME(parameter=value, ...), or art:CLASS(...){known}")
 
 
 def _literals(words: list[ast.keyword]) -> dict[str, Any]:
@@ -183,7 +194,7 @@ def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[st
     accepted = inspect.signature(cls).parameters.keys() - OURS_TO_GIVE
     for key in parameters:
         if key == "eps":
-            raise InputError(f"--attack '{text}': eps comes from the threat model, use --eps")
+            raise InputError(f"--attack {shown(text)}: eps comes from the threat model, use --eps")
         if key not in accepted:
             known = near_match(key, accepted) if accepted else " (it has none)"
-            raise InputError(f"--attack '{text}': no parameter '{key}'{known}")
+            raise InputError(f"--attack {shown(text)}: no parameter {shown(key)}{known}")

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.errors import InputError
 from advtool.perturbation import CLIP, project
 from advtool.target.target import Target
@@ -50,13 +51,15 @@ class SPSA(TensorAttack):
         super().__init__(target, eps=eps, eot=eot)
         self.steps = positive_integer("spsa", "steps", steps)
         self.samples = positive_integer("spsa", "samples", samples)
-        if samples % 2:
-            raise InputError(f"spsa: samples={samples} must be even: they come in antithetic pairs")
-        reaching = max(LEARNING_RATE, 2 * eps / steps)
-        self.learning_rate = positive_number("spsa", "learning_rate", learning_rate or reaching)
+        if self.samples % 2:
+            raise InputError(f"spsa: samples={self.samples} must be even: they come in antithetic pairs")
+        reaching = max(LEARNING_RATE, 2 * self.eps / self.steps)
+        self.learning_rate = (
+            reaching if learning_rate is None else positive_number("spsa", "learning_rate", learning_rate)
+        )
         self.delta = positive_number("spsa", "delta", delta)
-        if 2 * delta > CLIP[1] - CLIP[0]:
-            raise InputError(f"spsa: delta={delta!r} must be at most 0.5: both points lie in the clip range")
+        if 2 * self.delta > CLIP[1] - CLIP[0]:
+            raise InputError(f"spsa: delta={self.delta!r} must be at most 0.5: both points lie in the clip range")
 
     @property
     def most_queries(self) -> int:

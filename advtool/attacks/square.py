@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer, positive_number
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.errors import InputError
 from advtool.perturbation import CLIP
 from advtool.target.target import Target
@@ -58,7 +59,7 @@ class Square(TensorAttack):
         self.together = positive_integer("square", "together", together)
         self.patience = None if patience is None else positive_number("square", "patience", patience)
         if self.area > 1:
-            raise InputError(f"square: area={area!r} must be at most 1: it is a share of the image")
+            raise InputError(f"square: area={self.area!r} must be at most 1: it is a share of the image")
 
     @property
     def most_queries(self) -> int:

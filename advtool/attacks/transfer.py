@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack, positive_integer
+from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
+from advtool.attacks.parameters import positive_integer
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.perturbation import project, random_start, sign_step
 from advtool.target.target import Target

@@ -12,13 +12,9 @@ from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
+    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
-    Eot,
-    PgdSteps,
-    SpsaSamples,
-    SpsaSteps,
     SubjectOptions,
-    Votes,
     attack_option,
 )
 
@@ -40,16 +36,13 @@ class CheckFormat(StrEnum):
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
+@gathering("effort", EFFORT_OPTIONS)
 def check(
     *,
     subject: SubjectOptions,
     attack: Annotated[list[str] | None, attack_option("paper")] = None,
     eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    eot: Eot = None,
-    votes: Votes = None,
-    pgd_steps: PgdSteps = 50,
-    spsa_steps: SpsaSteps = 100,
-    spsa_samples: SpsaSamples = 128,
+    effort: dict[str, Any],
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     format: Annotated[CheckFormat, typer.Option("--format", help="How the facts are written.")] = CheckFormat.table,
@@ -79,11 +72,7 @@ def check(
     settings: dict[str, Any] = {
         "eps": ours.eps if eps is None else eps,
         "attacks": attack or ["paper"],
-        "eot": eot,
-        "votes": votes,
-        "pgd_steps": pgd_steps,
-        "spsa_steps": spsa_steps,
-        "spsa_samples": spsa_samples,
+        **effort,
         "seed": seed,
     }
     with prints_to_stderr():

@@ -12,16 +12,12 @@ from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
+    EFFORT_OPTIONS,
     RUNS,
     SUBJECT_OPTIONS,
-    Eot,
-    PgdSteps,
     RunDir,
-    SpsaSamples,
-    SpsaSteps,
     Subject,
     SubjectOptions,
-    Votes,
     attack_option,
 )
 
@@ -52,16 +48,13 @@ In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
+@gathering("effort", EFFORT_OPTIONS)
 def evaluate(
     *,
     subject: SubjectOptions,
     attack: Annotated[list[str] | None, attack_option("paper")] = None,
     eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    eot: Eot = None,
-    votes: Votes = None,
-    pgd_steps: PgdSteps = 50,
-    spsa_steps: SpsaSteps = 100,
-    spsa_samples: SpsaSamples = 128,
+    effort: dict[str, Any],
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(
@@ -128,11 +121,7 @@ def evaluate(
     settings: dict[str, Any] = {
         "eps": ours.eps if eps is None else eps,
         "attacks": attack or ["paper"],
-        "eot": eot,
-        "votes": votes,
-        "pgd_steps": pgd_steps,
-        "spsa_steps": spsa_steps,
-        "spsa_samples": spsa_samples,
+        **effort,
         "precision": precision,
     }
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)

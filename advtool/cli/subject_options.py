@@ -46,20 +46,26 @@ def attack_option(default: str) -> Any:
     )
 
 
-Eot = Annotated[
-    int | None,
-    typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
-]
-Votes = Annotated[
-    int | None,
-    typer.Option("--votes", min=1, metavar="N", help="Draws of a prediction.", show_default="1; random models 20"),
-]
-PgdSteps = Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")]
-SpsaSteps = Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")]
-SpsaSamples = Annotated[
-    int,
-    typer.Option("--spsa-samples", min=2, metavar="N", help="Evaluations a step of SPSA, even."),
-]
+EFFORT_OPTIONS: dict[str, Any] = {
+    "eot": Annotated[
+        int | None,
+        typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
+    ],
+    "votes": Annotated[
+        int | None,
+        typer.Option("--votes", min=1, metavar="N", help="Draws of a prediction.", show_default="1; random models 20"),
+    ],
+    "pgd_steps": (
+        Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")],
+        50,
+    ),
+    "spsa_steps": (Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")], 100),
+    "spsa_samples": (
+        Annotated[int, typer.Option("--spsa-samples", min=2, metavar="N", help="Evaluations a step of SPSA, even.")],
+        128,
+    ),
+}
+"""How hard attacks try: the keyword arguments of :func:`advtool.evaluate` by these names."""
 RunDir = Annotated[
     Path | None,
     typer.Option(

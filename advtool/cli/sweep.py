@@ -12,14 +12,10 @@ from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
 from advtool.cli.options import Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
 from advtool.cli.subject_options import (
+    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
-    Eot,
-    PgdSteps,
     RunDir,
-    SpsaSamples,
-    SpsaSteps,
     SubjectOptions,
-    Votes,
     attack_option,
 )
 from advtool.errors import InputError
@@ -82,6 +78,7 @@ def parse_draws(text: str) -> list[int]:
 
 @app.command("eps", epilog=EPS_EPILOG)
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
+@gathering("effort", EFFORT_OPTIONS)
 def sweep_eps(
     *,
     subject: SubjectOptions,
@@ -95,11 +92,7 @@ def sweep_eps(
             show_default="nine from 0 to twice the checkpoint's",
         ),
     ] = None,
-    eot: Eot = None,
-    votes: Votes = None,
-    pgd_steps: PgdSteps = 50,
-    spsa_steps: SpsaSteps = 100,
-    spsa_samples: SpsaSamples = 128,
+    effort: dict[str, Any],
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     format: FormatName = Format.table,
@@ -124,11 +117,7 @@ def sweep_eps(
     settings: dict[str, Any] = {
         "attacks": attack or ["fgsm", "pgd"],
         "seed": seed,
-        "eot": eot,
-        "votes": votes,
-        "pgd_steps": pgd_steps,
-        "spsa_steps": spsa_steps,
-        "spsa_samples": spsa_samples,
+        **effort,
     }
     folder = run_dir or ours.run_folder(settings, place, "-sweep-eps")
     with EvaluationProgress(f"sweeping over eps, {ours.title}", folder, ours.opened.notes) as progress:
@@ -146,6 +135,7 @@ def sweep_eps(
 
 @app.command("eot", epilog=EOT_EPILOG)
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
+@gathering("effort", {name: EFFORT_OPTIONS[name] for name in EFFORT_OPTIONS if name != "eot"})
 def sweep_eot(
     *,
     subject: SubjectOptions,
@@ -155,10 +145,7 @@ def sweep_eot(
         typer.Option("--eot-draws", metavar="N,N,...", help="Draws that a gradient averages over."),
     ] = "1,2,5,10,20,50,100",
     eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    votes: Votes = None,
-    pgd_steps: PgdSteps = 50,
-    spsa_steps: SpsaSteps = 100,
-    spsa_samples: SpsaSamples = 128,
+    effort: dict[str, Any],
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     format: FormatName = Format.table,
@@ -184,10 +171,7 @@ def sweep_eot(
         "attacks": attack or ["pgd"],
         "eps": ours.eps if eps is None else eps,
         "seed": seed,
-        "votes": votes,
-        "pgd_steps": pgd_steps,
-        "spsa_steps": spsa_steps,
-        "spsa_samples": spsa_samples,
+        **effort,
     }
     folder = run_dir or ours.run_folder(settings, place, "-sweep-eot")
     with EvaluationProgress(f"sweeping over EOT samples, {ours.title}", folder, ours.opened.notes) as progress:

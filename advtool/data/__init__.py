@@ -9,7 +9,7 @@ from advtool.data.given import as_images, as_indices, as_labels, layout_hint
 from advtool.data.loading import fetch, load, load_first
 from advtool.data.pairs import as_pairs
 from advtool.data.resizing import read_size
-from advtool.data.split import Split, SplitName, first_images, first_indices, to_float, train_validation
+from advtool.data.split import Split, SplitName, check_split, first_images, first_indices, to_float, train_validation
 
 __all__ = [
     "KNOWN",
@@ -22,6 +22,7 @@ __all__ = [
     "as_pairs",
     "available",
     "cache_dir",
+    "check_split",
     "default_eps",
     "fetch",
     "first_images",

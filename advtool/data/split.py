@@ -77,6 +77,21 @@ class Split:
         return replace(self, classes=classes, labels=of_label.to(self.labels.device)[self.labels])
 
 
+def check_split(split: Split) -> None:
+    """Refuse a split whose tensors are not as :class:`Split` says.
+
+    Raises:
+        InputError: they are not; the message says what would be right.
+    """
+    images, labels = split.images, split.labels
+    if not isinstance(images, Tensor) or images.dtype is not torch.uint8 or images.ndim != 4 or not images.numel():
+        raise InputError(f"'{split.name}': the images of a Split must be a non-empty uint8 tensor (N, C, H, W)")
+    if not isinstance(labels, Tensor) or labels.dtype is not torch.int64 or labels.shape != images.shape[:1]:
+        raise InputError(f"'{split.name}': the labels of a Split must be an int64 tensor, one an image")
+    if len(split.classes) < 2 or int(labels.min()) < 0 or int(labels.max()) >= len(split.classes):
+        raise InputError(f"'{split.name}': the labels of a Split must count its classes from 0, of which it needs two")
+
+
 def to_float(images: Tensor) -> Tensor:
     """Float32 in [0, 1] of uint8 images of any shape; ``(255 * result).round()`` gives the bytes back."""
     return images.to(torch.float32) / 255

@@ -7,9 +7,11 @@ from typing import Any
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.recognition import MODEL
 from advtool.evaluation.run import differences
 from advtool.evaluation.statistics import mcnemar_exact, paired_difference
 from advtool.multirun import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.target.identity import Identity
 
 NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
 """What two runs are expected to differ in, or what is said in other words."""
@@ -104,7 +106,10 @@ def _compared(run: FinishedRun) -> ComparedRun:
 
 
 def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
-    """In what else the runs differ than in their model."""
+    """Whether the runs are of one model, and in what else they differ."""
+    models = [Identity.read(run.folder / MODEL) for run in (a, b)]
+    if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
+        yield "A and B are the same model"
     if len(a.clean) != len(b.clean):
         yield f"compared on the first {images} images: A saw {len(a.clean)}, B {len(b.clean)}"
     for letter, run in (("A", a), ("B", b)):

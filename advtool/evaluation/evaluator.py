@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advtool import arguments
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
@@ -34,8 +35,9 @@ from advtool.target.memory_use import halving_on_out_of_memory
 def evaluate(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     eps: float = 8 / 255,
     attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
     seed: int = 0,
@@ -63,8 +65,9 @@ def evaluate(
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: float (N, C, H, W) in [0, 1], array or tensor; or a Dataset, DataLoader or iterable of (image, label).
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most, the first ones; None takes all.
         eps: radius of the L-infinity ball, a fraction of the pixel range, in (0, 1].
         attacks: names, suites (``paper``, ``audit``) or any attack of ART, e.g. ``art:SquareAttack(max_iter=500)``.
         seed: of every random stream of the run.
@@ -97,6 +100,7 @@ def evaluate(
     question = Question.of(
         images,
         labels,
+        limit=limit,
         eps=eps,
         attacks=attacks,
         seed=seed,
@@ -110,7 +114,7 @@ def evaluate(
         indices=indices,
         transfers=surrogate is not None,
     )
-    folder, place = None if run_dir is None else Path(run_dir), _place(model, device)
+    folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
     with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
         origin = _origin(origin, ready)
         run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
@@ -139,14 +143,16 @@ def evaluate(
         model=origin,
         dataset=question.dataset,
         threat_model=ThreatModel(eps=question.eps),
-        seed=seed,
+        seed=question.seed,
         eot=worker.target.eot,
         votes=worker.target.votes,
         **answer,
         environment=run.manifest.environment,
     )
     probes = {stage.label for stage in ready.stages if stage.probed_eps is not None}
-    run.put_images(per_image.lines(records, question.y, question.indices, probes=probes))
+    run.put_images(
+        per_image.lines(records, question.y, question.indices, probes=probes, classes=question.dataset.classes)
+    )
     run.put_result(evaluation)
     return evaluation
 
@@ -157,7 +163,7 @@ def evaluate(
 def check(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
     device: torch.device | str | None = None,
     checkpoint: dict[str, Any] | None = None,
@@ -169,8 +175,8 @@ def check(
 
     Args:
         model: as for :func:`evaluate`.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
         device: where to compute; None stays where the model is.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
         origin: where the model comes from otherwise, for the result's ``model``.
@@ -186,7 +192,7 @@ def check(
 
 
 def _place(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    return home_of(model) if device is None else inputs.as_device(device)
+    return home_of(model) if device is None else arguments.device(device)
 
 
 def _origin(origin: dict[str, Any] | None, ready: Prepared) -> dict[str, Any]:

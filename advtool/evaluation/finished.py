@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from advtool import arguments
+from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation.run import CLEAN, IMAGE_IDS, Manifest, Run, ShardRecord, on_examples
 from advtool.results import Evaluation
@@ -52,7 +54,7 @@ def read_finished(folder: Path | str) -> FinishedRun:
     Raises:
         InputError: there is no run, it is not finished, or a file of it is damaged.
     """
-    folder = Path(folder)
+    folder = arguments.path(f"run {shown(folder)}", folder)
     manifest, result = _read_answer(folder)
     run = Run(folder, manifest.configuration, manifest.environment)
     if run.damaged:

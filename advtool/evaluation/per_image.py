@@ -9,7 +9,12 @@ from advtool.evaluation.run import CLEAN, Records
 
 
 def lines(
-    records: Mapping[str, Records], labels: Tensor, indices: Sequence[int], *, probes: Collection[str]
+    records: Mapping[str, Records],
+    labels: Tensor,
+    indices: Sequence[int],
+    *,
+    probes: Collection[str],
+    classes: Sequence[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One dictionary an image, in the order of the run.
 
@@ -19,6 +24,7 @@ def lines(
         records: those of every stage by its label, the clean one among them.
         labels: int64 (N,).
         indices: of each image in its data set.
+        classes: their names, by label, where they have some.
         probes: the stages at another eps than the run's, told apart: what falls there says nothing of the answer.
     """
     clean = _columns(records[CLEAN])
@@ -30,6 +36,7 @@ def lines(
             "index": index,
             "place": place,
             "label": label,
+            **({} if classes is None else {"class": classes[label]}),
             "clean": {"prediction": clean["prediction"][place], "margin": clean["margin"][place]},
             "attacks": _outcomes(attacks, place) if clean["survives"][place] else {},
             "probes": _outcomes(probed, place) if clean["survives"][place] else {},

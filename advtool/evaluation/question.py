@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from advtool.arguments import shown
 from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.precision import Precision, check_precision
@@ -38,8 +40,9 @@ class Question:
     def of(
         cls,
         images: Any,
-        labels: Any,
+        labels: Any = None,
         *,
+        limit: int | None = None,
         eps: float = 8 / 255,
         attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
         seed: int = 0,
@@ -61,20 +64,29 @@ class Question:
             InputError: one of them is not as it must be.
         """
         check_precision(precision)
-        inputs.check_counts(seed=(seed, 0), eot=(eot, 1), votes=(votes, 1))
-        specs = parse([attacks] if isinstance(attacks, str) else attacks, surrogate=transfers)
+        if dataset is not None and not isinstance(dataset, DatasetInfo):
+            raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
+        seed = inputs.as_seed(seed)
+        eot, votes = inputs.as_count_or_none("eot", eot), inputs.as_count_or_none("votes", votes)
+        pgd = {"steps": inputs.as_count("pgd_steps", pgd_steps)}
+        spsa = {
+            "steps": inputs.as_count("spsa_steps", spsa_steps),
+            "samples": inputs.as_count("spsa_samples", spsa_samples, 2),
+            "eot": 1 if eot is None else eot,
+        }
+        specs = parse(attacks, surrogate=transfers)
         if transfers and not any(spec.name == "transfer" for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
-        x = inputs.as_images(images)
-        spsa = {"steps": spsa_steps, "samples": spsa_samples, "eot": eot or 1}
+        eps = inputs.as_eps(eps)
+        x, y = as_pairs(images, labels, limit)
         return cls(
             x=x,
-            y=inputs.as_labels(labels, x),
-            indices=inputs.as_indices(indices, x),
+            y=y,
+            indices=as_indices(indices, len(x)),
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
-            eps=inputs.as_eps(eps),
-            defaults={name: {"steps": pgd_steps} for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
+            eps=eps,
+            defaults={name: pgd for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
             eot=eot,
             votes=votes,
             seed=seed,

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from advtool import arguments
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.inputs import as_device, check_counts
+from advtool.evaluation.inputs import as_count_or_none, as_seed
 from advtool.evaluation.recognition import MODEL, Begun, opened
 from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.statistics import wilson_interval
@@ -53,14 +54,14 @@ def score(
     Raises:
         InputError: the run is not finished or kept no examples, or the model does not fit them.
     """
-    check_counts(seed=(seed, 0), votes=(votes, 1))
+    seed, votes = as_seed(seed), as_count_or_none("votes", votes)
     finished = read_finished(run)
     saved = _read_examples(finished)
-    place = home_of(model) if device is None else as_device(device)
+    place = home_of(model) if device is None else arguments.device(device)
     some = next((part for parts in saved.values() for part in parts if len(part.places)), None)
     kept = Identity.read(finished.folder / MODEL)
     if some is None:
-        attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], votes or 1, False
+        attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], 1 if votes is None else votes, False
         same = kept is not None and kept.clash(tensors_by_hash(model)) is None
     else:
         with opened(model, some.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:

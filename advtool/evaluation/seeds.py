@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from advtool.arguments import shown
+from advtool.data import as_pairs
 from advtool.errors import InputError
+from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.multirun import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
@@ -17,8 +20,9 @@ from advtool.results import AttackResult, Evaluation
 def evaluate_seeds(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     seeds: Sequence[int],
     run_dirs: Sequence[Path | str] | None = None,
     observer: Observer | None = None,
@@ -31,8 +35,9 @@ def evaluate_seeds(
 
     Args:
         model: as for :func:`advtool.evaluate`.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         seeds: at least two, all different.
         run_dirs: a folder for the run of each seed, from which the same call goes on; None keeps nothing.
         observer: hears of the progress.
@@ -44,17 +49,22 @@ def evaluate_seeds(
     Raises:
         InputError: fewer than two different seeds, not one folder for each, or what ``evaluate`` refuses.
     """
+    seeds = [inputs.as_seed(seed) for seed in inputs.as_list("seeds", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
-        raise InputError(f"seeds={list(seeds)} must be at least two, all different")
-    if run_dirs is not None and len(set(map(Path, run_dirs))) != len(seeds):
+        raise InputError(f"seeds={shown(seeds)} must be at least two, all different")
+    folders = (
+        None if run_dirs is None else [inputs.as_folder("run_dirs", f) for f in inputs.as_list("run_dirs", run_dirs)]
+    )
+    if folders is not None and len(set(folders) - {None}) != len(seeds):
         raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, all different")
     observer = observer or Observer()
+    images, labels = as_pairs(images, labels, limit)
     evaluations = []
     for number, seed in enumerate(seeds):
         observer.point(f"seed {seed}", number, [1.0] * len(seeds))
-        run_dir = None if run_dirs is None else run_dirs[number]
+        run_dir = None if folders is None else folders[number]
         evaluations.append(evaluate(model, images, labels, seed=seed, run_dir=run_dir, observer=observer, **settings))
-    return SeedsEvaluation(seeds=list(seeds), summary=summarise(evaluations), evaluations=evaluations)
+    return SeedsEvaluation(seeds=seeds, summary=summarise(evaluations), evaluations=evaluations)
 
 
 def summarise(evaluations: Sequence[Evaluation]) -> SeedsSummary:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from advtool.attacks.base import positive_integer
+from advtool import arguments
+from advtool.arguments import shown
+from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
@@ -47,8 +49,9 @@ LEAST_RISE = 0.01
 def sweep_eps(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     eps: Sequence[float],
     attacks: str | Sequence[str] = ("fgsm", "pgd"),
     run_dir: Path | str | None = None,
@@ -61,8 +64,9 @@ def sweep_eps(
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         eps: radii in [0, 1], at least one above 0, in any order; see :func:`eps_grid`.
         attacks: as for :func:`advtool.evaluate`.
         run_dir: folder that keeps a run ``eps-E`` for each eps, from which the same call goes on, also with
@@ -76,13 +80,15 @@ def sweep_eps(
     Raises:
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
-    radii = sorted({0.0 if radius == 0 else inputs.as_eps(radius) for radius in eps})
+    radii = sorted({_radius(radius) for radius in inputs.as_list("eps", eps)})
     attacked = [radius for radius in radii if radius > 0]
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
     costs = [1.0] * len(attacked)
     settings = {"attacks": attacks, **settings}
-    runs = _runs("eps", attacked, costs, (model, images, labels), settings, run_dir, observer or Observer())
+    runs = _runs(
+        "eps", attacked, costs, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
+    )
     first = runs[0].evaluation
     at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
     return EpsSweep(
@@ -98,8 +104,9 @@ def sweep_eps(
 def sweep_eot(
     model: nn.Module,
     images: Any,
-    labels: Any,
+    labels: Any = None,
     *,
+    limit: int | None = None,
     draws: Sequence[int] = EOT_DRAWS,
     eps: float = 8 / 255,
     attacks: str | Sequence[str] = ("pgd",),
@@ -118,8 +125,9 @@ def sweep_eot(
 
     Args:
         model: as for :func:`sweep_eps`; a random one.
-        images: float (N, C, H, W) in [0, 1], array or tensor.
-        labels: class indices (N,).
+        images: as for :func:`advtool.evaluate`.
+        labels: class indices (N,); None where ``images`` brings them.
+        limit: how many images at most; None takes all.
         draws: counts of EOT samples, at least two, in any order.
         eps: radius of the L-infinity ball, in (0, 1].
         attacks: as for :func:`advtool.evaluate`.
@@ -136,12 +144,16 @@ def sweep_eot(
     Raises:
         InputError: anything of the above is not as it must be, or the model is deterministic.
     """
-    counts = sorted({positive_integer("sweep eot", "draws", count) for count in draws})
+    counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
+    seed = inputs.as_seed(seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
-    _refuse_deterministic(model, images, labels, seed=seed, device=device)
+    images, labels = as_pairs(images, labels, limit)
+    _refuse_deterministic(model, images, seed=seed, device=device)
     settings = {"eps": eps, "attacks": attacks, "seed": seed, "device": device, **settings}
-    runs = _runs("eot", counts, counts, (model, images, labels), settings, run_dir, observer or Observer())
+    runs = _runs(
+        "eot", counts, counts, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
+    )
     first = runs[0].evaluation
     return EotSweep(
         **_common(first),
@@ -150,6 +162,11 @@ def sweep_eot(
         eps=first.threat_model.eps,
         curves=[_eot_curve(name, runs) for name in _names(first)],
     )
+
+
+def _radius(eps: Any) -> float:
+    """An eps of a sweep: 0 attacks nothing, and anything else is one of an evaluation."""
+    return 0.0 if arguments.number(eps) == 0 else inputs.as_eps(eps)
 
 
 def eps_grid(eps: float) -> list[float]:
@@ -239,7 +256,7 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="advtool-") as made:
             yield Path(made)
         return
-    folder = Path(run_dir)
+    folder = arguments.path(f"run_dir={shown(run_dir)}", run_dir)
     if folder.exists():
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
         strangers = [name for name in inside if not re.fullmatch(rf"{over}-[0-9][0-9.e-]*", name)]
@@ -248,12 +265,8 @@ def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
     yield folder
 
 
-def _refuse_deterministic(
-    model: nn.Module, images: Any, labels: Any, *, seed: int, device: torch.device | str | None
-) -> None:
-    x = inputs.as_images(images)
-    inputs.as_labels(labels, x)
-    place = home_of(model) if device is None else inputs.as_device(device)
+def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: torch.device | str | None) -> None:
+    place = home_of(model) if device is None else arguments.device(device)
     with opened(model, x, place, Begun(), seed=seed) as ours:
         randomised = ours.target.randomised
     if not randomised:

@@ -69,7 +69,7 @@ def understand(
         clean=clean,
         chance=1 / target.classes,
         better_than_chance=good,
-        cause=None if cause is None else f"{cause.words} {cause.right} of {count} images are right",
+        cause=None if cause is None else f"{cause.words} {cause.right} of {count} images are right.",
         environment=environment,
     )
 

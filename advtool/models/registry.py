@@ -40,8 +40,7 @@ def build(architecture: Architecture) -> nn.Module:
         InputError: the name is unknown, the images are too small for it, or an option is unknown or malformed.
     """
     name = architecture.name
-    if name not in ARCHITECTURES:
-        raise InputError(f"unknown model '{name}'{near_match(name, ARCHITECTURES)}")
+    check_name(name)
     for option in architecture.options.keys() - {"pnil"}:
         raise InputError(f"the model '{name}' has no option '{option}'")
     factory, smallest = ARCHITECTURES[name]
@@ -55,6 +54,16 @@ def build(architecture: Architecture) -> nn.Module:
     if "pnil" in architecture.options:
         return with_pnil(model, architecture.input_shape, at=_pnil_positions(architecture.options["pnil"]))
     return model
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is none of ``ARCHITECTURES``.
+
+    Raises:
+        InputError: it is none; the nearest one is named.
+    """
+    if name not in ARCHITECTURES:
+        raise InputError(f"unknown model '{name}'{near_match(name, ARCHITECTURES)}")
 
 
 def _pnil_positions(value: Any) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from advtool.reproduce.plan import Model, Question, limit_of, settings
 from advtool.reproduce.scale import Scale
-from advtool.training.recipes import Bias, Direction, Scenario
+from advtool.training.settings import Bias, Direction, Scenario
 
 EPS = 0.3
 """The paper's only radius but in figure 3a."""

@@ -7,7 +7,7 @@ from typing import Any
 from advtool.reproduce.folds import REPEATS, Fold, all_folds
 from advtool.reproduce.plan import TRAIN_IMAGES, Model, Question, limit_of, settings
 from advtool.reproduce.scale import Scale
-from advtool.training.recipes import Keep
+from advtool.training.settings import Keep
 
 DATASETS = ("cifar10", "fashion-mnist", "mnist")
 STATED_EPS = {"mnist": 8 / 255, "fashion-mnist": 4 / 255, "cifar10": 0.03, "digits": 8 / 255}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
+from advtool.data import layout_hint
 from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
 from advtool.target.arithmetic import users_defaults
@@ -129,7 +130,10 @@ class _Questions:
             changed = needs.dtype is None and x._version != version
             return x, needs.model_copy(update={"own_input": needs.own_input or changed}), answer
         assert fault is not None
-        raise InputError(f"the model does not take images of shape {shape(self.few[0])}: {reason(fault)}") from fault
+        where = layout_hint(self.few)
+        raise InputError(
+            f"the model does not take images of shape {shape(self.few[0])}: {reason(fault)}{where}"
+        ) from fault
 
     def _ask(self, x: Tensor, needs: Needs) -> Any:
         """The model's own answer, before anything is made of it."""

@@ -5,8 +5,9 @@ from advtool.training.history import Collapse, Figures
 from advtool.training.keeper import Trained, partial_path
 from advtool.training.lr_range import RangeTest, lr_range
 from advtool.training.observer import Observer
-from advtool.training.recipes import RECIPES, Recipe, Settings, recipe_for
+from advtool.training.recipes import RECIPES, Recipe, recipe_for
 from advtool.training.session import default_output, train
+from advtool.training.settings import Settings
 
 __all__ = [
     "EXAMPLES",

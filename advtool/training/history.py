@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.training.recipes import Keep
+from advtool.training.settings import Keep
 
 DROP = 0.2
 """How far the PGD accuracy falls below its best in a collapse: 20 points."""

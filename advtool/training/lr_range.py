@@ -10,13 +10,14 @@ from typing import Any, Unpack
 
 import torch
 
-from advtool import seeding
+from advtool import arguments, seeding
+from advtool.arguments import MOST, shown
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.training import loop
-from advtool.training.recipes import Schedule, Settings
 from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
+from advtool.training.settings import Schedule, Settings
 
 LOWEST, HIGHEST = 1e-6, 1.0
 STEPS = 300
@@ -74,14 +75,15 @@ def lr_range(
         InputError: as for :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
             does not fall anywhere, so that no bound can be read from it.
     """
-    if not 0 < lowest < highest < float("inf"):
-        raise InputError(f"--from {lowest:g} --to {highest:g}: these must be positive numbers, the first the lower")
-    if steps < 20:
-        raise InputError(f"--steps {steps}: it must be 20 or more, to smooth the loss over some of them")
-    prepared = prepare(
-        data, recipe, eps=eps, seed=seed, device=torch.device(device), limit=limit, data_dir=data_dir, **settings
-    )
-    rates, losses = _sweep(prepared, seed, lowest, highest, steps)
+    low, high = arguments.number(lowest), arguments.number(highest)
+    if low is None or high is None or not 0 < low < high:
+        raise InputError(
+            f"--from {shown(lowest)} --to {shown(highest)}: these must be positive numbers, the first the lower"
+        )
+    if (whole := arguments.integer(steps)) is None or not 20 <= whole <= MOST:
+        raise InputError(f"--steps {shown(steps)}: it must be an integer from 20, to smooth the loss, to {MOST}")
+    prepared = prepare(data, recipe, eps=eps, seed=seed, device=device, limit=limit, data_dir=data_dir, **settings)
+    rates, losses = _sweep(prepared, prepared.header.seed, low, high, whole)
     return propose(rates, losses, prepared.recipe.schedule)
 
 

@@ -5,44 +5,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, Unpack
 
+from advtool import models
+from advtool.arguments import LARGEST, shown
 from advtool.errors import InputError, near_match
 from advtool.precision import Precision
-
-Scenario = Literal["clean", "adv", "both"]
-Bias = Literal["plain", "naive", "multimodal"]
-Direction = Literal["descent", "ascent"]
-Keep = Literal["pgd", "loss", "one-step", "clean"]
-Schedule = Literal["constant", "cyclic"]
+from advtool.training.settings import Bias, Direction, Keep, Scenario, Schedule, Settings, allowed, flag
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
-
-
-class Settings(TypedDict, total=False):
-    """What may be asked for on top of a recipe; None stands for "not asked for". See :class:`Recipe`."""
-
-    arch: str | None
-    epochs: int | None
-    batch_size: int | None
-    learning_rate: float | None
-    base_learning_rate: float | None
-    keep: Keep | None
-    stop_on_collapse: bool | None
-    precision: Precision | None
-    scenario: Scenario | None
-    bias: Bias | None
-    memories: int | None
-    bias_layers: tuple[str, ...] | None
-    apb_eps: float | None
-    apb_direction: Direction | None
-    fixed_examples: Path | None
-    pnil: bool | None
-    pnil_at: tuple[str, ...] | None
-    eot: int | None
-    step_size: float | None
-    pgd_steps: int | None
-    clip_examples: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +85,11 @@ class Recipe:
     clip_examples: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "memories", "eot", "pgd_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{flag(name)} {getattr(self, name)}: it must be 1 or more")
         for name in ("learning_rate", "apb_eps"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{flag(name)} {getattr(self, name)}: it must be a positive number, such as 0.001")
+        if self.apb_eps > LARGEST:
+            raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST:g}")
         if self.step_size is not None and not 0 < self.step_size <= 1:
             raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
         if not 0 <= self.base_learning_rate < self.learning_rate:
@@ -239,21 +209,19 @@ def recipe_for(dataset: str, name: str, **settings: Unpack[Settings]) -> Recipe:
     """The recipe ``name`` with the data set's own settings, and on top of them what was asked for.
 
     Raises:
-        InputError: no such recipe, a setting does not go with it or with another one, or a number is out of range.
+        InputError: no such recipe, no such setting, a value that it cannot have, or one that does not go with the
+            recipe or with another setting.
     """
-    if name not in RECIPES:
-        raise InputError(f"unknown recipe '{name}'{near_match(name, RECIPES)}")
-    asked: dict[str, Any] = {key: value for key, value in settings.items() if value is not None}
+    if not isinstance(name, str) or name not in RECIPES:
+        raise InputError(f"unknown recipe {shown(name)}{near_match(str(name), RECIPES)}")
+    asked = {key: allowed(key, value) for key, value in settings.items() if value is not None}
+    if "arch" in asked:
+        models.check_name(asked["arch"])
     _check_taken(RECIPES[name], asked)
     changes: dict[str, Any] = {**FOR_DATASET.get(dataset, {}), **asked}
     recipe = replace(RECIPES[name], **changes)
     _check_needs(recipe, asked)
     return recipe
-
-
-def flag(setting: str) -> str:
-    """``--apb-eps`` of ``apb_eps``."""
-    return f"--{setting.replace('_', '-')}"
 
 
 def _check_taken(recipe: Recipe, asked: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -11,9 +12,10 @@ import torch
 from torch import nn
 
 import advtool
-from advtool import checkpoints, models, precision, seeding
+from advtool import arguments, checkpoints, models, precision, seeding
+from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
-from advtool.data import KNOWN, Split, default_eps, first_images, load, train_validation
+from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
 from advtool.memory import freed_memory_kept
 from advtool.models.bias import with_perturbation_bias
@@ -23,7 +25,8 @@ from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.observer import Observer
-from advtool.training.recipes import Recipe, Settings, recipe_for
+from advtool.training.recipes import Recipe, recipe_for
+from advtool.training.settings import Settings
 from advtool.training.validation import draws_of, pgd_images
 
 
@@ -69,13 +72,14 @@ def train(
     """
     observer = observer or Observer()
     if output is not None:
+        output = arguments.path(f"--output {shown(output)}", output)
         checkpoints.check_writable(output)
     prepared = prepare(
         data,
         recipe,
         eps=eps,
         seed=seed,
-        device=torch.device(device),
+        device=device,
         limit=limit,
         data_dir=data_dir,
         validation=validation,
@@ -92,14 +96,14 @@ def train(
             prepared.training,
             prepared.validation,
             eps=prepared.eps,
-            seed=seed,
+            seed=prepared.header.seed,
             fixed=prepared.fixed,
             observer=observer,
         ):
             keeper.offer(prepared.model, figures)
             if keeper.collapse is not None and chosen.stop_on_collapse:
                 break
-    return keeper.finish(device)
+    return keeper.finish(prepared.training.images.device)
 
 
 def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:
@@ -131,7 +135,7 @@ def prepare(
     *,
     eps: float | None,
     seed: int,
-    device: torch.device,
+    device: str | torch.device,
     limit: int | None,
     data_dir: Path | None,
     validation: Split | None = None,
@@ -141,6 +145,11 @@ def prepare(
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
     threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
+    seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
+    limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
+    data_dir = None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
+    if chosen.fixed_examples is not None:
+        checkpoints.read_header(chosen.fixed_examples)
     split = data if isinstance(data, Split) else load(data, "train", data_dir)
     training, validation = (part.to(device) for part in _carve(split, limit, validation))
     architecture = _architecture(chosen, split)
@@ -174,7 +183,9 @@ def prepare(
 def _name(data: Split | str | Path) -> str:
     """A known name as it is; a path in full, so that ``advtool eval`` finds the data from any folder."""
     if isinstance(data, Split):
+        check_split(data)
         return data.name
+    data = arguments.path(f"--dataset {shown(data)}", data)
     return os.fspath(data) if os.fspath(data) in KNOWN else str(Path(data).resolve())
 
 
@@ -192,7 +203,7 @@ def _described(recipe: Recipe) -> dict[str, Any]:
 
 
 def _carve(split: Split, limit: int | None, given: Split | None = None) -> tuple[Split, Split]:
-    training, validation = train_validation(split) if given is None else (split, given)
+    training, validation = train_validation(split) if given is None else (split, _checked_validation(given, split))
     if limit is None:
         return training, validation
     if not 1 <= limit <= len(training):
@@ -201,6 +212,15 @@ def _carve(split: Split, limit: int | None, given: Split | None = None) -> tuple
             f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}'{apart}"
         )
     return first_images(training, limit), validation
+
+
+def _checked_validation(given: Split, training: Split) -> Split:
+    if not isinstance(given, Split):
+        raise InputError(f"validation={shown(given)} must be a Split (advtool.data)")
+    check_split(given)
+    if (given.shape, given.classes) != (training.shape, training.classes):
+        raise InputError("validation: its images and classes must be like those that train")
+    return given
 
 
 def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
@@ -212,9 +232,10 @@ def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Mod
         return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
 
 
-def _checked_eps(eps: float, recipe: Recipe) -> float:
-    if not 0 < eps <= 1:
-        raise InputError(f"--eps {eps}: it must lie in (0, 1], a fraction of the pixel range")
+def _checked_eps(given: float, recipe: Recipe) -> float:
+    eps = arguments.number(given)
+    if eps is None or not 0 < eps <= 1:
+        raise InputError(f"--eps {shown(given)}: it must be a number in (0, 1], a fraction of the pixel range")
     if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
         raise InputError(
             f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}], for its random step takes "

@@ -222,6 +222,39 @@ def test_onnx_answers_as_the_model(kind: type[nn.Module], opset: int, fixed: boo
 
 
 @pytest.mark.usefixtures("_onnx")
+def test_files_of_the_older_exporter() -> None:
+    """It shares equal biases by Identity and writes GroupNorm as InstanceNormalization: the converter knows neither."""
+
+    class Old(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+            self.norm, self.head = nn.GroupNorm(2, 4), nn.Linear(64, 5)
+            nn.init.zeros_(self.first.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.head(self.norm(self.second(self.first(x).relu())).flatten(1))
+            return logits
+
+    model = Old().eval()
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (images(3),),
+            "net.onnx",
+            dynamo=False,
+            opset_version=13,
+            input_names=["x"],
+            dynamic_axes={"x": {0: "N"}},
+        )
+    opened = open_model(ModelSpec("net.onnx"))
+    assert torch.allclose(answer(opened), answer(model), atol=1e-4)
+    assert torch.allclose(input_gradient(opened.model), input_gradient(model), atol=1e-3)
+
+
+@pytest.mark.usefixtures("_onnx")
 def test_a_conversion_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnx2pytorch
 

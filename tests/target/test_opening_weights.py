@@ -108,6 +108,11 @@ def test_misfits_are_named_with_their_number(tmp_path: Path) -> None:
     extra = {f"head{number}.weight": torch.rand(2) for number in range(5)}
     for content, parts in (
         ({**cnn().state_dict(), **extra}, ["5 of the file's 14 have no place in it", "'head0.weight'", "..."]),
+        (
+            {**prefixed(cnn().state_dict(), ["model"]), "loss.weight": torch.rand(2)},
+            ["model: 1 of the file's 10 have no place in it ('loss.weight')"],
+        ),
+        ({**cnn().state_dict(), **prefixed(cnn().state_dict(), ["teacher"])}, ["9 of the file's 18", "'teacher.0"]),
         (nn.Linear(3, 2).state_dict(), ["8 of the model's 9 tensors are missing", "2 of the file's 2"]),
         (cnn(6).state_dict(), ["tensor(s) have another shape", "'0.weight' is (6, 3, 3, 3), the model's (4, 3, 3, 3)"]),
         ([1, 2], ["holds no state dict"]),

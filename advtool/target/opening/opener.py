@@ -21,13 +21,14 @@ class Maker(Protocol):
     def __call__(self, reference: Reference, spec: ModelSpec) -> Made: ...
 
 
-def open_model(asked: ModelSpec, *, is_checkpoint: bool = False) -> Opened:
-    """Make the model, give it its weights, and put the normalisation in front.
+def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **said: Any) -> Opened:
+    """Make the model, give it its weights, put the normalisation in front, and set eval mode.
 
     Random weights are the same each time. The process is left as it was: generators, torch's defaults, stdout.
 
     Args:
-        asked: MODEL and what was said beside it.
+        model: MODEL as the user wrote it, or with what was said beside it.
+        said: beside MODEL, the fields of :class:`ModelSpec`: weights, arguments, mean, std.
         is_checkpoint: it is a checkpoint of ours, whatever its file is called.
 
     Returns:
@@ -36,6 +37,7 @@ def open_model(asked: ModelSpec, *, is_checkpoint: bool = False) -> Opened:
     Raises:
         InputError: one line about what cannot be opened, and what would be right.
     """
+    asked = model if isinstance(model, ModelSpec) else ModelSpec(model, **said)
     reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
     spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
     kinds.check_there(reference, asked.weights)
@@ -49,7 +51,7 @@ def open_model(asked: ModelSpec, *, is_checkpoint: bool = False) -> Opened:
             notes = weights.load_into(made.model, Path(str(asked.weights)))
     mean, std = (made.mean, made.std) if asked.mean is None else (asked.mean, asked.std)
     return Opened(
-        model=_normalised(made.model, mean, std),
+        model=_normalised(made.model, mean, std).eval(),
         header=made.header,
         description=_describe(asked, reference, made, mean, std),
         input_size=made.input_size,
@@ -62,9 +64,7 @@ def open_model(asked: ModelSpec, *, is_checkpoint: bool = False) -> Opened:
 def _normalised(model: nn.Module, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> nn.Module:
     if mean is None or std is None:
         return model
-    whole = nn.Sequential(Normalise(mean, std), model)
-    whole.training = getattr(model, "training", False)  # frozen TorchScript has no mode
-    return whole
+    return nn.Sequential(Normalise(mean, std), model)
 
 
 def _describe(

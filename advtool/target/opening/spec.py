@@ -56,7 +56,7 @@ class Opened:
     """A model, ready to be asked, and what is known of it."""
 
     model: nn.Module
-    """on the CPU: float32 (N, C, H, W) in [0, 1] -> logits; its mode is as its maker left it"""
+    """on the CPU: float32 (N, C, H, W) in [0, 1] -> logits; in eval mode"""
     header: Header | None
     """the card of a checkpoint of ours"""
     description: dict[str, Any]

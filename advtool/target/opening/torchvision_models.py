@@ -50,7 +50,8 @@ def _with_own_weights(name: str, arguments: dict[str, Any]) -> Made:
 
 
 def _check_name(name: str) -> None:
-    classifiers = torchvision.models.list_models(module=torchvision.models)
+    rooms = (torchvision.models, torchvision.models.quantization)
+    classifiers = [known for room in rooms for known in torchvision.models.list_models(module=room)]
     if name in classifiers:
         return
     if name in torchvision.models.list_models():

@@ -1,23 +1,17 @@
 """``--weights``: a file of tensors into a model, whatever the file wraps them in and however it prefixes them."""
 
 import json
-import pickle
-import re
-import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from advtool.errors import InputError, is_out_of_memory
-from advtool.target.opening.user_code import in_words, one_line
+from advtool.errors import InputError
+from advtool.target.opening import weight_files
+from advtool.target.opening.user_code import one_line
 
 MOST_NAMED = 3
 MOST_RENAMINGS = 8
@@ -29,13 +23,20 @@ State = dict[str, Any]
 
 
 class Renaming(NamedTuple):
-    """All keys begin with ``given``, and in the model with ``wanted``."""
+    """Keys begin with ``given``, and in the model with ``wanted``."""
 
     given: str
     wanted: str
 
-    def __call__(self, state: State) -> State:
-        return {self.wanted + key.removeprefix(self.given): state[key] for key in state}
+
+class Reading(NamedTuple):
+    """A state dict of the file, renamed as the model might call its tensors."""
+
+    name: str
+    """the keys that lead to it"""
+    state: State
+    strangers: list[str]
+    """keys without the prefix that the others have: they have no place in the model"""
 
 
 def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
@@ -55,77 +56,38 @@ def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
     Raises:
         InputError: the file is damaged, can run code or does not fit. The model is then of no use.
     """
-    content = read(path)
+    content = weight_files.read(path)
     with one_line(f"--weights '{path}': the model has no state dict"):
         expected = model.state_dict()
-    fits = [(_matches(renamed, expected), name, renamed) for name, renamed in _readings(content, expected)]
-    if not fits:
+    readings = list(_readings(content, expected))
+    if not readings:
         raise InputError(f"--weights '{path}' holds no state dict: save one with torch.save(model.state_dict(), ...)")
-    _, name, best = max(fits, key=lambda fit: fit[0])  # the first of equals
+    best = max(readings, key=lambda reading: _fit(reading, expected))  # the first of equals
     with one_line(f"--weights '{path}' cannot be loaded"):
-        _check_shapes(path, best, expected)
-        missing, unexpected = model.load_state_dict(best, strict=False)
-    missing = [key for key in missing if not _is_tied(key, expected, best)]
+        _check_shapes(path, best.state, expected)
+        missing, unexpected = model.load_state_dict(best.state, strict=False)
+    missing = [key for key in missing if not _is_tied(key, expected, best.state)]
     constants = [key for key in missing if _is_constant(model, key, expected[key])]
-    _refuse_misfits(path, [key for key in missing if key not in constants], list(unexpected), expected, best)
+    _refuse_misfits(path, best, [key for key in missing if key not in constants], list(unexpected), len(expected))
     kept = [key for key in constants if expected[key].is_floating_point()]
     return (
         *((f"--weights '{path}' lacks {_some(kept)}: as the factory made them",) if kept else ()),
-        *_others_that_fit(path, name, content, expected),
+        *_others_that_fit(path, best, readings, expected),
     )
 
 
-def read(path: Path) -> Any:
-    """What a file of weights holds, on the CPU.
-
-    Raises:
-        InputError: it is damaged, a whole model, or needs a pickle that can run code.
-    """
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:9] == b"{":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"--weights '{path}' is damaged or truncated ({in_words(error)})") from None
-    _refuse_whole_models(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of the file
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError(f"--weights '{path}' {_why_not(error, start)}") from None
-
-
-def _refuse_whole_models(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        names = {name.partition("/")[2] for name in archive.namelist()}
-    if "constants.pkl" in names or "archive_format" in names:
-        what = "a TorchScript model" if "constants.pkl" in names else "a torch.export model"
-        raise InputError(f"--weights '{path}' is {what}, not weights alone: give it as MODEL")
-
-
-def _why_not(error: Exception, start: bytes) -> str:
-    """Why ``torch.load`` refused a file, for people."""
-    named = re.search(r"GLOBAL (\S+)", str(error))
-    if not named and not (isinstance(error, pickle.UnpicklingError) and start[:2] in {b"PK", b"\x80\x02"}):
-        return "is damaged, or no file of weights"
-    return (
-        f"is a pickle that can run any code{f' (it names {named[1]})' if named else ''}: refused; "
-        "save the tensors alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"
-    )
-
-
-def _readings(content: Any, expected: Mapping[str, Any]) -> Iterator[tuple[str, State]]:
+def _readings(content: Any, expected: Mapping[str, Any]) -> Iterator[Reading]:
     """Every state dict in the file under every renaming that might make it fit."""
     for name, state in _state_dicts(content, expected):
         for keys in (state, _without_wrappers(state, expected)):
             if len(keys) == len(state):  # no two became one
-                yield from ((name, renaming(keys)) for renaming in _renamings(keys, expected))
+                yield from (_renamed(name, keys, renaming) for renaming in _renamings(keys, expected))
+
+
+def _renamed(name: str, state: State, renaming: Renaming) -> Reading:
+    given, wanted = renaming
+    renamed = {wanted + key.removeprefix(given): state[key] for key in state if key.startswith(given)}
+    return Reading(name, renamed, [key for key in state if not key.startswith(given)])
 
 
 def _state_dicts(
@@ -144,7 +106,7 @@ def _state_dicts(
 
 
 def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
-    """The changes of one prefix that all keys have, those first under which most keys meet one of the model."""
+    """The changes of a prefix under which most keys meet one of the model with the same shape."""
     by_end: dict[tuple[str, Any], list[str]] = {}
     for key, tensor in expected.items():
         by_end.setdefault((key.rpartition(".")[2], _shape(tensor)), []).append(key)
@@ -152,8 +114,7 @@ def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
     for given, tensor in state.items():
         for wanted in by_end.get((given.rpartition(".")[2], _shape(tensor)), ()):
             votes[_renaming(given, wanted)] += 1
-    common = [renaming for renaming, _ in votes.most_common() if all(key.startswith(renaming.given) for key in state)]
-    return [Renaming("", ""), *common[:MOST_RENAMINGS]]
+    return [Renaming("", ""), *(renaming for renaming, _ in votes.most_common(MOST_RENAMINGS))]
 
 
 def _without_wrappers(state: State, expected: Mapping[str, Any]) -> State:
@@ -175,10 +136,11 @@ def _renaming(given: str, wanted: str) -> Renaming:
     return Renaming("".join(f"{part}." for part in ours), "".join(f"{part}." for part in theirs))
 
 
-def _matches(state: State, expected: Mapping[str, Any]) -> tuple[int, int]:
-    """How well keys and shapes fit: those that do, and minus those of no use."""
+def _fit(reading: Reading, expected: Mapping[str, Any]) -> tuple[int, int]:
+    """How many tensors fit by name and shape, and minus how many are of no use."""
+    state = reading.state
     fitting = sum(key in expected and _shape(state[key]) == _shape(expected[key]) for key in state)
-    return fitting, -sum(key not in expected for key in state)
+    return fitting, -sum(key not in expected for key in state) - len(reading.strangers)
 
 
 def _check_shapes(path: Path, state: State, expected: Mapping[str, Any]) -> None:
@@ -203,16 +165,15 @@ def _other_classes(wrong: Mapping[str, Any]) -> str:
     return f": if it was trained for that many classes, say so to the factory, e.g. --model-args '{example}'"
 
 
-def _refuse_misfits(
-    path: Path, missing: list[str], unexpected: list[str], expected: Mapping[str, Any], state: State
-) -> None:
+def _refuse_misfits(path: Path, reading: Reading, missing: list[str], unexpected: list[str], tensors: int) -> None:
+    unexpected = unexpected + reading.strangers
     if not missing and not unexpected:
         return
-    faults = []
+    given, faults = len(reading.state) + len(reading.strangers), []
     if missing:
-        faults.append(f"{len(missing)} of the model's {len(expected)} tensors are missing ({_some(missing)})")
+        faults.append(f"{len(missing)} of the model's {tensors} tensors are missing ({_some(missing)})")
     if unexpected:
-        faults.append(f"{len(unexpected)} of the file's {len(state)} have no place in it ({_some(unexpected)})")
+        faults.append(f"{len(unexpected)} of the file's {given} have no place in it ({_some(unexpected)})")
     raise InputError(f"--weights '{path}' does not fit the model: {', and '.join(faults)}")
 
 
@@ -246,12 +207,14 @@ def _is_module(model: nn.Module, name: str) -> bool:
     return name in {known for known, _ in model.named_modules(remove_duplicate=False)}
 
 
-def _others_that_fit(path: Path, chosen: str, content: Any, expected: Mapping[str, Any]) -> tuple[str, ...]:
+def _others_that_fit(
+    path: Path, best: Reading, readings: list[Reading], expected: Mapping[str, Any]
+) -> tuple[str, ...]:
     """A word about further weights in the file that would have fitted as well."""
-    others = {name for name, state in _readings(content, expected) if name != chosen and set(state) >= set(expected)}
-    if not others:
-        return ()
-    return (f"--weights '{path}': its '{chosen}' is taken; {_some(sorted(others))} would fit as well",)
+    others = {other.name for other in readings if other.name != best.name and set(other.state) >= set(expected)}
+    return (f"--weights '{path}': its '{best.name}' is taken; {_some(sorted(others))} would fit as well",) * bool(
+        others
+    )
 
 
 def _shape(tensor: Any) -> tuple[int, ...] | None:

@@ -1,0 +1,129 @@
+"""What callers hand over, whatever it is: numbers, names, paths and devices as plain values, or nothing."""
+
+import math
+import os
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advtool.errors import InputError, near_match
+
+MOST = 1_000_000
+"""No count of steps, draws or images a step may be more: it would never end, or fill the memory."""
+LEAST, LARGEST = 1e-30, 1e6
+"""Between these a number means the same in float32, and so do its square and its inverse, about."""
+LAST_SEED = 2**63 - 1
+LONGEST = 120
+"""Characters of a value that a message shows."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: in one line, cut where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a foreign class, or an integer with too many digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def integer(value: Any) -> int | None:
+    """An integer of Python or NumPy as Python's, anything else as None; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return None
+    return int(value)
+
+
+def number(value: Any) -> float | None:
+    """A finite real number of Python or NumPy as a float, anything else as None; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        converted = float(value)
+    except OverflowError:
+        return None
+    return converted if math.isfinite(converted) else None
+
+
+def count(label: str, value: Any, least: int = 1, most: int = MOST) -> int:
+    """The value, if it is an integer from ``least`` to ``most``.
+
+    Args:
+        label: what a message begins with: the option and its value, e.g. ``steps=0``.
+        value: whatever it is.
+        least: the smallest that will do.
+        most: the largest.
+
+    Raises:
+        InputError: it is not.
+    """
+    whole = integer(value)
+    if whole is None or whole < least:
+        raise InputError(f"{label} must be an integer of at least {least}")
+    if whole > most:
+        raise InputError(f"{label} must be at most {most}")
+    return whole
+
+
+def seed(label: str, value: Any) -> int:
+    """The value, if it can seed a random stream; the arguments are those of :func:`count`.
+
+    Raises:
+        InputError: it is no integer from 0 to 2**63 - 1.
+    """
+    whole = integer(value)
+    if whole is None or whole < 0:
+        raise InputError(f"{label} must be an integer of at least 0")
+    if whole > LAST_SEED:
+        raise InputError(f"{label} must be at most 2**63 - 1")
+    return whole
+
+
+def choice(label: str, value: Any, known: Iterable[str]) -> str:
+    """The value, if it is one of the ``known`` names.
+
+    Raises:
+        InputError: it is not.
+    """
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        near = near_match(value, names) if isinstance(value, str) else ""
+        near = near if near.startswith(" (did") else ""
+        raise InputError(f"{label} must be one of {', '.join(names)}{near}")
+    return str(value)
+
+
+def path(label: str, value: Any) -> Path:
+    """The value as a path, if the file system can be asked about it.
+
+    Raises:
+        InputError: it is neither text nor a path, or no file can have that name.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise InputError(f"{label} must be a path")
+    try:
+        os.lstat(value)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{label} cannot be a path: {reason}") from None
+    return Path(value)
+
+
+def device(value: Any) -> torch.device:
+    """The device, if it is one that we compute on.
+
+    Raises:
+        InputError: unknown, neither a CPU nor CUDA, or absent.
+    """
+    try:
+        place = torch.device(value)
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        raise InputError(f"device {shown(value)} is unknown: use 'cpu' or 'cuda'") from None
+    present = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(place.type, 0)
+    if (place.index or 0) >= present:
+        raise InputError(f"device '{place}' is not to be had here: use 'cpu', or 'cuda' where there is a CUDA device")
+    return place

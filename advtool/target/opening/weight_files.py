@@ -1,0 +1,56 @@
+"""Files of weights, read without running what is in them."""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from advtool.errors import InputError, is_out_of_memory
+from advtool.target.opening.archives import writer_of
+from advtool.target.opening.user_code import in_words
+
+
+def read(path: Path) -> Any:
+    """What a file of weights holds, on the CPU.
+
+    Raises:
+        InputError: it is damaged, a whole model, or needs a pickle that can run code.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:9] == b"{":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"--weights '{path}' is damaged or truncated ({in_words(error)})") from None
+    _refuse_whole_models(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of the file
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"--weights '{path}' {_why_not(error, start)}") from None
+
+
+def _refuse_whole_models(path: Path) -> None:
+    kinds = {"torch.jit.save": "TorchScript", "torch.export.save": "torch.export"}
+    if kind := kinds.get(writer_of(path)):
+        raise InputError(f"--weights '{path}' is a {kind} model, not weights alone: give it as MODEL")
+
+
+def _why_not(error: Exception, start: bytes) -> str:
+    """Why ``torch.load`` refused a file, for people."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    if not named and not (isinstance(error, pickle.UnpicklingError) and start[:2] in {b"PK", b"\x80\x02"}):
+        return "is damaged, or no file of weights"
+    return (
+        f"is a pickle that can run any code{f' (it names {named[1]})' if named else ''}: refused; "
+        "save the tensors alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"
+    )
