@@ -61,6 +61,7 @@ def check(
     from advtool.evaluation.understanding import refuse_guessing
     from advtool.report import CHECK_FORMATS
     from advtool.report import check as report
+    from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
         checkpoints.check_writable(output)
@@ -74,7 +75,8 @@ def check(
         **effort,
         "seed": seed,
     }
-    result = check_model(**ours.arguments(), **settings, device=place)
+    with prints_to_stderr():
+        result = check_model(**ours.arguments(), **settings, device=place)
     answer(result, format, output, formats=CHECK_FORMATS, renderable=report.renderable)
     if ours.refuse_chance:
         refuse_guessing(result)

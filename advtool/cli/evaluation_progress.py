@@ -14,6 +14,7 @@ from advtool.evaluation.observer import Observer
 from advtool.report.check import lines
 from advtool.report.rows import duration
 from advtool.results import Check
+from advtool.target.opening.user_code import prints_to_stderr
 
 SECONDS_BETWEEN_LINES = 30.0
 LEAST_SECONDS = 1.0
@@ -41,15 +42,18 @@ class EvaluationProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
+        self._prints = prints_to_stderr()  # what a model prints is no part of the answer
         self._started = self._told = self._point_started = 0.0
 
     def __enter__(self) -> Self:
+        self._prints.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        self._prints.__exit__(kind, error, trace)
         if isinstance(error, KeyboardInterrupt):
             say(f"what was finished is kept in {self._folder}: the same command goes on from there")
 

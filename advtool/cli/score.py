@@ -57,13 +57,15 @@ def score(
     from advtool.evaluation.score import score as score_run
     from advtool.report import SCORE_FORMATS
     from advtool.report import score as report
+    from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
         checkpoints.check_writable(output)
     place = resolve_device(device)
     opened = (model if model.is_given else _own(run, read_finished(run).result.model)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)
-    result = score_run(run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card)
+    with prints_to_stderr():
+        result = score_run(run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card)
     answer(result, format, output, formats=SCORE_FORMATS, renderable=report.renderable)
     if result.agrees is False:
         say("the score disagrees with the run: not every example fools the run's own model again")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from threading import RLock
 from typing import Any
 
 import torch
@@ -10,9 +11,22 @@ import torch
 _users: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
 
 
+_alone = RLock()
+"""Defaults, precision and global generators belong to the process, and torch traces all of its modules at once."""
+
+
 @contextmanager
 def plain_defaults() -> Iterator[None]:
-    """Within it a tensor that names neither is float32 and on the CPU, whatever the process was set to."""
+    """Within it a tensor that names neither is float32 and on the CPU, whatever the process was set to.
+
+    Only one thread at a time is within it; others wait.
+    """
+    with _alone, _plain_defaults():
+        yield
+
+
+@contextmanager
+def _plain_defaults() -> Iterator[None]:
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     unusual = dtype is not torch.float32 or device.type != "cpu"
     token = _users.set((dtype, device) if unusual else _users.get())

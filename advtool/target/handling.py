@@ -50,9 +50,10 @@ def handled(model: nn.Module, device: torch.device) -> Iterator[Handled]:
         if home != device:
             move(model, device)
         _leave_inference(model)
-        with frozen(model) as trainable, exact_arithmetic(device), freed_memory_kept():
+        trainable = tuple(_trainable(model))
+        with frozen(model), exact_arithmetic(device), freed_memory_kept():
             inside = State(model, like=before)
-            yield Handled(model, inside, any(not _trains(module) for module in was_training), tuple(trainable))
+            yield Handled(model, inside, any(not _trains(module) for module in was_training), trainable)
     finally:
         if inside is not None:
             inside.restore()
@@ -62,18 +63,15 @@ def handled(model: nn.Module, device: torch.device) -> Iterator[Handled]:
 
 
 @contextmanager
-def frozen(model: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """The model in eval mode and without parameter gradients, for a while; left as it was afterwards.
-
-    Gives the parameters that took gradients.
-    """
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """The model in eval mode and without parameter gradients, for a while; left as it was afterwards."""
     modes = [(module, module.training) for module in _with_modes(model)]
-    needy = [each for each in parameters_of(model).values() if each.requires_grad and not each.is_inference()]
+    needy = _trainable(model)
     try:
         for parameter in needy:
             parameter.requires_grad_(False)
         _evaluate(model)
-        yield needy
+        yield model
     finally:
         for module, training in modes:
             module.training = training
@@ -149,6 +147,10 @@ def _usable(tensor: Tensor) -> Tensor:
 
 def _is_stray(item: Any, device: torch.device) -> bool:
     return isinstance(item, Tensor) and not isinstance(item, nn.Parameter) and item.device != device
+
+
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [each for each in parameters_of(model).values() if each.requires_grad and not each.is_inference()]
 
 
 def _evaluate(model: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """Whatever the process is set to, the answer is the same, and the process is left as it was."""
 
+import json
 import os
 import random
 import subprocess
@@ -156,6 +157,28 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(device: Any) -> None:
     with pytest.raises(InputError, match="is not to be had here") as caught:
         evaluate(mlp(SHAPE), images(), torch.arange(12) % 4, device=device)
     assert "\n" not in str(caught.value)
+
+
+MODEL = """
+from torch import nn
+class Prints(nn.Linear):
+    def forward(self, x):
+        print("from the model")
+        return super().forward(x.flatten(1))
+def make():
+    return Prints(784, 10)
+"""
+
+
+def test_what_a_model_prints_is_no_part_of_the_answer(advtool_command: Any) -> None:
+    (advtool_command.folder / "file.py").write_text(MODEL)
+    asked = ("file.py:make", "--dataset", "digits", "--images", "20", "--attack", "fgsm", "--format", "json")
+    for command in (("eval", "--force", "--save-adversarial", "--run-dir", "run"), ("check", "--force")):
+        done = advtool_command(command[0], *asked, *command[1:])
+        json.loads(done.stdout)
+        assert "from the model" in done.stderr
+    done = advtool_command("score", "run", "--format", "json")
+    json.loads(done.stdout)
 
 
 SCRIPT = """
