@@ -124,6 +124,7 @@ class Score(_Record):
     schema_name: Literal["advtool.score/1"] = Field(default="advtool.score/1", alias="schema")
     run: str
     checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
     same_model: bool
     """it is the model that the run was made with"""
     agrees: bool | None

@@ -113,7 +113,7 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
         for name, scope in SUITES.get(text, {text: Scope.every}).items():
             spec = _parse_one(name, scope)
             if text not in SUITES and spec.name == "transfer" and not surrogate:
-                raise InputError("--attack transfer: it needs a model to transfer from: --surrogate CHECKPOINT")
+                raise InputError("--attack transfer: it needs a model to transfer from: --surrogate MODEL")
             if spec.name == "transfer" and not surrogate:
                 continue
             if spec.label not in specs or spec.scope is Scope.every:

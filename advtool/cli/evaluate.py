@@ -20,6 +20,7 @@ from advtool.cli.subject_options import (
     SubjectOptions,
     attack_option,
 )
+from advtool.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +107,8 @@ def evaluate(
     that survive them all.
     """
     subject.models.check()
+    if surrogate_weights is not None and surrogate is None:
+        raise InputError(f"--surrogate-weights '{surrogate_weights}': name the model that they are of with --surrogate")
     from advtool import checkpoints
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.evaluation.evaluator import evaluate as run_evaluation

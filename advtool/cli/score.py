@@ -65,7 +65,9 @@ def score(
     opened = (model if model.is_given else _own(run, read_finished(run).result.model)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)
     with prints_to_stderr():
-        result = score_run(run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card)
+        result = score_run(
+            run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card, origin=opened.description
+        )
     answer(result, format, output, formats=SCORE_FORMATS, renderable=report.renderable)
     if result.agrees is False:
         say("the score disagrees with the run: not every example fools the run's own model again")

@@ -39,7 +39,9 @@ def as_images(images: Any) -> Tensor:
         rounding = max(_ROUNDING, min(torch.finfo(tensor.dtype).eps, _COARSEST))
         plain = tensor.to(torch.float32).contiguous()
         low, high = (float(value) for value in plain.aminmax())
-        if not (low >= -rounding and high <= 1 + rounding):  # NaN fails too
+        if not low <= high:
+            raise InputError("images must lie in [0, 1], these hold NaN: remove or replace it")
+        if not (low >= -rounding and high <= 1 + rounding):
             raise InputError(
                 f"images must lie in [0, 1], these span [{low:.4g}, {high:.4g}]: "
                 "scale them, and put any normalisation inside the model"

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Size = tuple[int, int]
-_MOST = 16_384  # pixels a side; beyond it, a typing error
+_MOST = 8_192  # pixels a side; beyond it, a typing error
 
 
 def read_size(text: str) -> Size:
     """(height, width) of ``224`` or ``224x320``, as ``--input-size`` takes them.
 
     Raises:
-        InputError: neither of the two, or not from 1 to 16384.
+        InputError: neither of the two, or not from 1 to 8192.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
     if match is None:
@@ -37,11 +37,11 @@ def check_size(size: Any) -> Size:
     """``size`` itself, if it is a (height, width) of whole numbers.
 
     Raises:
-        InputError: it is something else, or not from 1 to 16384.
+        InputError: it is something else, or not from 1 to 8192.
     """
     pair = tuple(size) if isinstance(size, tuple | list) else ()
     if len(pair) != 2 or not all(_is_side(side) for side in pair):
-        raise InputError(f"input size {size!r}: it must be (height, width), whole numbers from 1 to {_MOST}")
+        raise InputError(f"--input-size {size!r}: it must be (height, width), whole numbers from 1 to {_MOST}")
     return int(pair[0]), int(pair[1])
 
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from scipy.stats import binomtest
-from torch import Tensor
+from torch import Tensor, nn
 
+from advtool.target.opening.normalise import Normalise
 from advtool.target.scores import predictions
 from advtool.target.target import Target
 
@@ -20,6 +20,7 @@ NORMALISATIONS = {
     "Fashion-MNIST's": ((0.2860,), (0.3530,)),
     "[-1, 1]": ((0.5,), (0.5,)),
     "pixels from 0 to 255": ((0.0,), (1 / 255,)),
+    "pixels from 0 to 1": ((0.0,), (1.0,)),
 }
 """What models were trained on, as mean and standard deviation of each channel, or of all."""
 SURE = 1e-3
@@ -30,7 +31,7 @@ class Cause(NamedTuple):
     """A mistake, and how many images would be right without it."""
 
     words: str
-    """what to do about it"""
+    """what would be, with ``{right}`` for how many images"""
     right: int
 
 
@@ -57,17 +58,33 @@ def _best_guess(y: Tensor, classes: int) -> float:
 
 def _causes(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
     plain = _predictions(target, x)
-    for offset, words in ((1, "the labels begin at 1 and the outputs at 0: subtract 1"), (-1, "add 1 to the labels")):
-        yield Cause(f"with the labels moved by one ({words})", _count(plain + offset == y))
+    for offset in (1, -1):
+        said = "begin one above" if offset > 0 else "begin one below"
+        yield Cause(f"if the labels {said} the outputs, {{right}} when they are moved", _count(plain + offset == y))
     yield from _other_order(plain, y, target.classes)
     if x.shape[1] == 3:
-        yield Cause("with blue, green, red as the order of the channels", _count(_predictions(target, x.flip(1)) == y))
+        right = _count(_predictions(target, x.flip(1)) == y)
+        yield Cause("{right} with blue, green, red as the order of the channels", right)
+    yield from _other_normalisations(target, x, y)
+
+
+def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
+    """Those of well-known data sets instead of the one in front of the model, as the options would put it there."""
+    now = _normalisation(target.model)
+    undo = Normalise(-now.mean / now.std, 1 / now.std).to(x.device)
     for name, (mean, std) in NORMALISATIONS.items():
-        if len(mean) in (1, x.shape[1]):
-            of_mean, of_std = (torch.tensor(values, device=x.device).view(1, -1, 1, 1) for values in (mean, std))
-            options = f"--mean {','.join(f'{m:g}' for m in mean)} --std {','.join(f'{s:.4g}' for s in std)}"
-            right = _count(_predictions(target, (x - of_mean) / of_std) == y)
-            yield Cause(f"with the normalisation for {name} inside the model ({options})", right)
+        wanted = Normalise(mean, std).to(x.device)
+        if len(mean) not in (1, x.shape[1]) or (wanted.mean.equal(now.mean) and wanted.std.equal(now.std)):
+            continue
+        options = f"--mean {','.join(f'{m:g}' for m in mean)} --std {','.join(f'{s:.4g}' for s in std)}"
+        right = _count(_predictions(target, undo(wanted(x))) == y)
+        yield Cause(f"{{right}} with the normalisation for {name} ({options})", right)
+
+
+def _normalisation(model: nn.Module) -> Normalise:
+    """The one in front of the model; of 0 and 1 where there is none."""
+    first = next((module for module in model.modules() if isinstance(module, Normalise)), None)
+    return Normalise([0.0], [1.0]) if first is None else first
 
 
 def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
@@ -84,7 +101,7 @@ def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
             meaning.get(output) == label for output, label in zip(plain[count].tolist(), y[count].tolist(), strict=True)
         )
     if classes > 1:
-        yield Cause("with the outputs in another order (--classes FILE names the class of each output)", right)
+        yield Cause("{right} with the outputs in another order (--classes FILE names the class of each output)", right)
 
 
 def _predictions(target: Target, x: Tensor) -> Tensor:

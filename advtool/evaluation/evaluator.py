@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import arguments
+from advtool.errors import InputError, near_match
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
@@ -97,6 +99,7 @@ def evaluate(
         InputError: anything of the above is not as it must be; the message says what would be right.
     """
     observer = observer or Observer()
+    _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(
         images,
         labels,
@@ -186,9 +189,19 @@ def check(
     Raises:
         InputError: what :func:`evaluate` refuses.
     """
+    _check_descriptions(checkpoint=checkpoint, origin=origin)
+    known = signature(Question.of).parameters
+    if unknown := [name for name in settings if name not in known]:
+        raise InputError(f"check has no argument '{unknown[0]}'{near_match(unknown[0], known)}")
     question = Question.of(images, labels, **settings)
     with prepared(model, question, _place(model, device)) as ready:
         return _check(ready, ready.run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready))
+
+
+def _check_descriptions(**descriptions: Any) -> None:
+    for name, value in descriptions.items():
+        if value is not None and not isinstance(value, dict):
+            raise InputError(f"{name}={arguments.shown(value)} must be a dictionary, or None")
 
 
 def _place(model: nn.Module, device: torch.device | str | None) -> torch.device:

@@ -110,7 +110,8 @@ def prepared(
         if int(question.y.max()) >= ours.target.classes:
             raise InputError(
                 f"labels go up to {int(question.y.max())}, but the model has {ours.target.classes} classes "
-                f"(0 to {ours.target.classes - 1}): do they begin at 1, or is it another data set's model?"
+                f"(0 to {ours.target.classes - 1}): do they begin at 1, is it another data set's model, or does "
+                "--classes name outputs that it lacks?"
             )
         other = None
         if surrogate is not None:

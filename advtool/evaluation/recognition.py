@@ -1,5 +1,6 @@
 """The model of a run: opened, asked once, and known again when the run goes on."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ class Opened:
     facts: Facts
     handled: Handled
     identity: Identity
+    seconds: float
+    """that an image takes in a pass of a few, about"""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def opened(
         if before is not None:
             begun.refuse(before.clash(tensors))
         target, facts = open_target(ours, first, known=known, eot=eot, votes=votes, precision=precision, seed=seed)
+        started = time.perf_counter()
         try:
             identity = identify(ours, target, facts, tensors, first)
         except Exception as error:
@@ -120,7 +124,8 @@ def opened(
             raise
         if before is not None:
             begun.refuse(before.difference(identity if begun.same_images else replace(identity, of_run=None)))
-        yield Opened(target, facts, ours, identity)
+        seconds = (time.perf_counter() - started) / (ASKED + len(first))
+        yield Opened(target, facts, ours, identity, seconds)
 
 
 def answers_for_shard(target: Target, x: Tensor, shard: int) -> list[list[float]]:

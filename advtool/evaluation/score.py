@@ -37,6 +37,7 @@ def score(
     votes: int | None = None,
     device: torch.device | str | None = None,
     checkpoint: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> Score:
     """How many of a run's verified examples fool ``model``, in float32 and with noise of its own.
 
@@ -49,7 +50,8 @@ def score(
         seed: of the model's noise; another than the run's gives fresh draws.
         votes: draws of a prediction; None takes the run's for its own model, for another 1, or 20 if it is random.
         device: where to compute; None where the model is.
-        checkpoint: where the model comes from, for the result.
+        checkpoint: the card of the checkpoint that the model comes from, for the result.
+        origin: where the model comes from otherwise, for the result's ``model``.
 
     Raises:
         InputError: the run is not finished or kept no examples, or the model does not fit them.
@@ -74,6 +76,7 @@ def score(
     return Score(
         run=str(run),
         checkpoint=checkpoint,
+        model=origin or {"spec": None},
         same_model=same,
         agrees=all(each.fooling == each.examples for each in attacks) if same and not random else None,
         threat_model=finished.result.threat_model,

@@ -65,11 +65,11 @@ def understand(
         state=ours.facts.moving,
         no_gradient=ours.facts.no_gradient_because,
         images_a_pass=target.batch_size,
-        seconds=round(preview.seconds / (count * target.votes) * _passes(stages, len(x)), 1),
+        seconds=round(min(ours.seconds, preview.seconds / (count * target.votes)) * _passes(stages, len(x)), 1),
         clean=clean,
         chance=1 / target.classes,
         better_than_chance=good,
-        cause=None if cause is None else f"{cause.words} {cause.right} of {count} images are right.",
+        cause=None if cause is None else cause.words.format(right=f"{cause.right} of {count} images are right"),
         environment=environment,
     )
 
@@ -82,7 +82,7 @@ def refuse_guessing(check: Check) -> None:
     """
     if check.better_than_chance:
         return
-    likely = check.cause or (
+    likely = (f"{check.cause}; or its weights are not trained." if check.cause else "") or (
         "are the weights loaded (--weights), the images normalised as in training (--mean, --std), and the classes in "
         "the order of the outputs (--classes)?"
     )

@@ -48,7 +48,7 @@ def as_markdown(result: Score) -> str:
 
 
 def _title(result: Score) -> str:
-    model = result.checkpoint["path"] if result.checkpoint else "model"
+    model = result.checkpoint["path"] if result.checkpoint else result.model.get("spec") or "model"
     votes = f", {result.votes} votes" if result.votes > 1 else ""
     return f"examples of {result.run} on {model}, linf eps {number(result.threat_model.eps)}, seed {result.seed}{votes}"
 

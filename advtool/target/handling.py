@@ -102,6 +102,8 @@ def _advice(model: Any) -> str:
         return "its __init__ must call super().__init__()"
     if isinstance(model, torch.export.ExportedProgram):
         return "give its .module()"
+    if isinstance(getattr(model, "model", None), nn.Module):
+        return "give its .model"
     return "wrap it in a module whose forward calls it"
 
 

@@ -17,6 +17,7 @@ from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.holding import parameters_of, tensors_of
+from advtool.target.state import bytes_of
 from advtool.target.target import Target
 
 ASKED = 64
@@ -40,7 +41,7 @@ class Identity:
     """a hash of each parameter, buffer, and tensor or array held as an attribute"""
     moving: frozenset[str] = frozenset()
     """what a call changes or creates: it says nothing of who the model is"""
-    rounding: float = 1e-4
+    rounding: float = ROUNDING
     """share of an image's largest logit that another device or thread count may move a logit by"""
     noise: str | None = None
     """of a random model, where its noise comes from: it is the same on one kind of device alone"""
@@ -178,13 +179,4 @@ def _named(names: Iterable[str]) -> str | None:
 
 def _hash(value: Tensor | np.ndarray) -> str:
     kind = str((value.dtype, tuple(value.shape))).encode()
-    return hashlib.sha256(kind + _bytes(value)).hexdigest()[:16]
-
-
-def _bytes(value: Tensor | np.ndarray) -> bytes:
-    if isinstance(value, np.ndarray):
-        return repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
-    if value.is_quantized or value.layout != torch.strided:
-        value = value.dequantize() if value.is_quantized else value.to_dense()
-    plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
-    return plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    return hashlib.sha256(kind + bytes_of(value)).hexdigest()[:16]

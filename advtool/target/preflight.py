@@ -155,6 +155,8 @@ class _Questions:
             raise InputError(f"{wanted} {logits.dtype} values ({logits.layout}): give real numbers")
         if logits.ndim not in (1, 2) or len(logits) != len(self.few):
             raise InputError(f"{wanted} {shape(logits)}")
+        if logits.ndim == 1 and not logits.is_floating_point():
+            raise InputError(f"{wanted} one whole number each: give the logits, not the class of the highest")
         return logits
 
     def _single(self, numbers: Tensor) -> Any:

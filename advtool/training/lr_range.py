@@ -81,7 +81,9 @@ def lr_range(
             f"--from {shown(lowest)} --to {shown(highest)}: these must be positive numbers, the first the lower"
         )
     if (whole := arguments.integer(steps)) is None or not 20 <= whole <= MOST:
-        raise InputError(f"--steps {shown(steps)}: it must be 20 or more, to smooth the loss over some of them, and at most {MOST}")
+        raise InputError(
+            f"--steps {shown(steps)}: it must be 20 or more, to smooth the loss over some of them, and at most {MOST}"
+        )
     prepared = prepare(data, recipe, eps=eps, seed=seed, device=device, limit=limit, data_dir=data_dir, **settings)
     rates, losses = _sweep(prepared, prepared.header.seed, low, high, whole)
     return propose(rates, losses, prepared.recipe.schedule)

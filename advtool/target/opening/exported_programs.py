@@ -10,7 +10,7 @@ from advtool.errors import InputError
 from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
-from advtool.target.opening.user_code import one_line
+from advtool.target.opening.user_code import one_line, quietly
 
 
 class Exported(nn.Module):
@@ -39,7 +39,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         InputError: the file is damaged or of another torch, or the program takes or gives more than one tensor.
     """
     path = reference.name
-    with warnings.catch_warnings(), one_line(f"'{path}' cannot be read as a program of torch.export"):
+    with quietly(), warnings.catch_warnings(), one_line(f"'{path}' cannot be read as a program of torch.export"):
         warnings.simplefilter("ignore")  # about the version that wrote it
         program = torch.export.load(path)
         module = program.module()

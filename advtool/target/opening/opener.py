@@ -37,7 +37,7 @@ def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **said: A
     Raises:
         InputError: one line about what cannot be opened, and what would be right.
     """
-    asked = model if isinstance(model, ModelSpec) else ModelSpec(model, **said)
+    asked = model if isinstance(model, ModelSpec) else spec.said_of(model, said)
     reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
     spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
     kinds.check_there(reference, asked.weights)

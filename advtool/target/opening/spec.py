@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from advtool.errors import InputError
+import numpy as np
+
+from advtool.errors import InputError, near_match
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +72,35 @@ class Opened:
     """SHA-256 over the user's own Python sources that were imported, "" where there are none"""
     notes: tuple[str, ...]
     """what the user should know, one line each"""
+
+
+def said_of(model: str | PathLike[str], said: Mapping[str, Any]) -> ModelSpec:
+    """The spec of what a Python caller says: paths may be paths, and one number serves all channels.
+
+    Raises:
+        InputError: something else is said, or of another type.
+    """
+    known = {field.name for field in fields(ModelSpec)} - {"model"}
+    for name in said:
+        if name not in known:
+            raise InputError(f"open_model has no argument '{name}'{near_match(name, known)}")
+    if not isinstance(model, str | PathLike):
+        raise InputError(f"model={model!r} must be text: a file, 'FILE.py:factory' or 'torchvision:NAME'")
+    words = dict(said)
+    if words.get("weights") is not None:
+        if not isinstance(words["weights"], str | PathLike):
+            raise InputError(f"weights={words['weights']!r} must be the path of a file, or DEFAULT")
+        words["weights"] = fspath(words["weights"])
+    for name in words.keys() & {"mean", "std"}:
+        words[name] = _numbers(name, words[name])
+    return ModelSpec(fspath(model), **words)
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
+    try:
+        return None if value is None else tuple(float(number) for number in np.atleast_1d(value))
+    except (TypeError, ValueError):
+        raise InputError(f"{name}={value!r} must be a number, or one for each channel") from None
 
 
 def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:

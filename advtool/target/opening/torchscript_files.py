@@ -30,8 +30,8 @@ def _check_writer(path: Path) -> None:
     writer = writer_of(path)
     if writer == "torch.save":
         raise InputError(
-            f"'{path}' was written by torch.save, not by torch.jit.save: name the model's factory and give the file "
-            f"with --weights '{path}'"
+            f"'{path}' was written by torch.save, not by torch.jit.save: name the model's factory, and give the file "
+            f"with --weights '{path}' if it holds a state dict (of a whole model save model.state_dict() first)"
         )
     if writer == "torch.export.save":
         raise InputError(f"'{path}' is a torch.export file: give it the name {path.stem}.pt2")
