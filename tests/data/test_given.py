@@ -201,7 +201,7 @@ def quantised() -> torch.Tensor:
         (IMAGES * 255, "in [0, 1], these span [0, 255]: scale them"),
         ((IMAGES - 0.5) / 0.25, "span [-2, 2]"),
         (IMAGES + 1e-3, "span [0.001, 1.001]"),
-        (IMAGES * float("nan"), "span [nan, nan]"),
+        (IMAGES * float("nan"), "hold NaN"),
         (IMAGES.double() * 1e300, "span [0, inf]"),
         (IMAGES.to_sparse(), "these are sparse"),
         (IMAGES * 1j, "these are complex"),

@@ -99,7 +99,7 @@ def test_a_pt_that_is_no_torchscript_is_told_from_it_without_being_loaded() -> N
     torch.save(cnn(), "whole.pth")
     torch.save(cnn().state_dict(), "old.pt", _use_new_zipfile_serialization=False)
     for name in ("state.pt", "whole.pth", "old.pt"):
-        says(refusal(name), "name the model's factory and give the file", f"--weights '{name}'")
+        says(refusal(name), "name the model's factory, and give the file", f"--weights '{name}'")
     export(cnn(), "net.pt2", None)
     Path("net.pt2").rename("net.pt")
     says(refusal("net.pt"), "is a torch.export file: give it the name net.pt2")

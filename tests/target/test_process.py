@@ -136,10 +136,11 @@ def test_a_model_finds_the_defaults_that_its_user_has_set() -> None:
 
 def test_other_threads_get_the_same_answer_even_two_at_once(expected: Any) -> None:
     answers: list[Any] = []
+    models = [Makes(), Makes()]  # made beforehand: to make one draws from the global generators
 
     def answer() -> None:
         try:
-            answers.append(ask(Makes()))
+            answers.append(ask(models.pop()))
         except BaseException as error:  # told to the test's own thread
             answers.append(error)
 
