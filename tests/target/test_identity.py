@@ -142,8 +142,8 @@ def test_a_model_that_counts_and_caches_is_the_same_model(calls: int, tmp_path: 
 
 def test_a_copy_is_the_same_model_and_so_is_one_whose_rounding_differs(tmp_path: Path) -> None:
     model = mlp(SHAPE)
-    evaluate(model, tmp_path)
-    evaluate(copy.deepcopy(model), tmp_path)
+    expected = evaluate(model, tmp_path)
+    assert evaluate(copy.deepcopy(model), tmp_path).to_dict() == expected.to_dict()
 
     class Rounded(nn.Module):
         """The same tensors by the same names, and logits that differ in their last digits."""
@@ -158,7 +158,7 @@ def test_a_copy_is_the_same_model_and_so_is_one_whose_rounding_differs(tmp_path:
                 x = module(x)
             return x * (1 + 1e-6)
 
-    evaluate(Rounded(), tmp_path)
+    assert evaluate(Rounded(), tmp_path).to_dict() == expected.to_dict()
 
 
 def test_a_surrogate_is_known_again_too(tmp_path: Path) -> None:
