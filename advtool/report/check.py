@@ -12,7 +12,8 @@ from advtool.results import Check
 
 def lines(check: Check) -> Iterator[str]:
     """What was understood, a fact a line."""
-    yield f"model    {check.model.get('spec') or 'given'}: {check.parameters:,} parameters, {_kind(check)}"
+    yield f"model    {check.model.get('spec') or 'given'}"
+    yield f"weights  {check.parameters:,} parameter{'s' * (check.parameters != 1)}, {_kind(check)}"
     low, high = check.pixel_range
     sizes = "x".join(map(str, check.input_shape))
     yield (

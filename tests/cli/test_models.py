@@ -82,7 +82,8 @@ def test_a_function_in_a_file_is_a_model(command: Command) -> None:
     assert document["threat_model"]["eps"] == 8 / 255
     assert "a word on stdout" in done.stderr
     lines = [line.removeprefix("advtool: ") for line in done.stderr.splitlines()]
-    assert any(re.match(r"model +net\.py:loud: 1 parameters, deterministic", line) for line in lines)
+    assert any(re.fullmatch(r"model +net\.py:loud", line) for line in lines)
+    assert any(re.fullmatch(r"weights +1 parameter, deterministic", line) for line in lines)
     assert any(re.match(r"clean +40 of the first 40 right", line) for line in lines)
     (lines_of_images,) = (command.folder / "runs").glob("*/images.jsonl")
     images = [json.loads(line) for line in lines_of_images.read_text().splitlines()]
