@@ -5,7 +5,7 @@ import pstats
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 import advtool
+from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
+from advtool.target.adapting import adapted
+from advtool.target.facts import Needs
 from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
@@ -309,3 +312,32 @@ def test_a_model_that_autograd_refuses_falls_to_attacks_without_gradients() -> N
     assert "floor_divide" in told.message
     pgd, square = result.attacks
     assert square.robust < pgd.robust <= result.clean.correct
+
+
+class OfCudnn(torch.autograd.Function):
+    """Refuses its backward pass as cuDNN's recurrent layers do in eval mode, if cuDNN was on in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.enabled = torch.backends.cudnn.enabled
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        if ctx.enabled:
+            raise RuntimeError("cudnn RNN backward can only be called in training mode")
+        return gradients[0]
+
+
+def test_recurrent_layers_of_cudnn_have_a_gradient_without_it() -> None:
+    """On CUDA in eval mode, where a model that needs it is asked so; here by a stand-in."""
+    x = images()
+    recurrent, plain = Around(before=OfCudnn.apply), Around()
+    with handled(recurrent.eval(), torch.device("cpu")) as ours:
+        target = Target(adapted(ours, Needs(no_cudnn=True)), input_shape=SHAPE, classes=4)
+        with pytest.raises(InputError, match="cudnn RNN backward"):
+            Target(recurrent, input_shape=SHAPE, classes=4).scores_and_gradient(x, torch.arange(40) % 4)
+        _, gradient = target.scores_and_gradient(x, torch.arange(40) % 4)
+        assert torch.backends.cudnn.enabled
+    _, expected = Target(plain.eval(), input_shape=SHAPE, classes=4).scores_and_gradient(x, torch.arange(40) % 4)
+    torch.testing.assert_close(gradient, expected)
