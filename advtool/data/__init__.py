@@ -5,7 +5,7 @@ Other modules import from here, never from the files of this package.
 
 from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps
 from advtool.data.class_file import read_classes
-from advtool.data.given import as_images, as_indices, as_labels, layout_hint
+from advtool.data.given import as_images, as_indices, as_labels, layout_hint, shape_of
 from advtool.data.loading import fetch, load, load_first
 from advtool.data.pairs import as_pairs
 from advtool.data.resizing import read_size
@@ -32,6 +32,7 @@ __all__ = [
     "load_first",
     "read_classes",
     "read_size",
+    "shape_of",
     "to_float",
     "train_validation",
 ]

@@ -32,7 +32,7 @@ def as_images(images: Any) -> Tensor:
     with torch.inference_mode(mode=False):
         tensor = read_dense(images, "images")
         if tensor.ndim != 4 or 0 in tensor.shape:
-            raise InputError(f"images must be a non-empty (N, C, H, W), not {_shape(tensor)}{layout_hint(tensor)}")
+            raise InputError(f"images must be a non-empty (N, C, H, W), not {shape_of(tensor)}{layout_hint(tensor)}")
         if not tensor.is_floating_point():
             remedy = "convert them to float32" if tensor.dtype is torch.bool else "divide by 255"
             raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
@@ -65,7 +65,7 @@ def as_labels(labels: Any, count: int) -> Tensor:
         if tensor.ndim == 2 and len(tensor) == count and tensor.shape[1] > 1:
             tensor = _of_one_hot(tensor)
         if tensor.shape not in ((count,), (count, 1)):
-            raise InputError(f"labels must be ({count},), one class index an image, not {_shape(tensor)}")
+            raise InputError(f"labels must be ({count},), one class index an image, not {shape_of(tensor)}")
         return _whole(tensor.reshape(count), "labels must be class indices")
 
 
@@ -84,7 +84,7 @@ def as_indices(indices: Any, count: int) -> list[int]:
     with torch.inference_mode(mode=False):
         tensor = read_dense(indices, "indices")
         if tensor.shape != (count,):
-            raise InputError(f"indices must be ({count},), one integer of at least 0 an image, not {_shape(tensor)}")
+            raise InputError(f"indices must be ({count},), one integer of at least 0 an image, not {shape_of(tensor)}")
         return [int(index) for index in _whole(tensor, "indices must be positions in the data set").tolist()]
 
 
@@ -117,7 +117,7 @@ def _of_one_hot(tensor: Tensor) -> Tensor:
     values = tensor.double()
     if not bool((values.eq(0) | values.eq(1)).all()) or not bool(values.sum(dim=1).eq(1).all()):
         raise InputError(
-            f"labels of shape {_shape(tensor)} are not one-hot (a single 1 in each row, 0 elsewhere): "
+            f"labels of shape {shape_of(tensor)} are not one-hot (a single 1 in each row, 0 elsewhere): "
             "give one class index an image"
         )
     return values.argmax(dim=1)
@@ -181,7 +181,8 @@ def _stacked(items: list[Tensor], what: str) -> Tensor:
     for number, item in enumerate(items):
         if item.shape != items[0].shape:
             raise InputError(
-                f"{what} must have one shape, but number {number} has {_shape(item)} and number 0 {_shape(items[0])}"
+                f"{what} must have one shape, but number {number} has {shape_of(item)} and "
+                f"number 0 {shape_of(items[0])}"
             )
         if item.is_floating_point() != items[0].is_floating_point():
             raise InputError(
@@ -223,7 +224,8 @@ def _what_else(array: NDArray[Any]) -> str:
     return names.get(array.dtype.kind, f"of the type {array.dtype}")
 
 
-def _shape(tensor: Tensor) -> str:
+def shape_of(tensor: Tensor) -> str:
+    """``(3, 224, 224)``."""
     return "(" + ", ".join(map(str, tensor.shape)) + ("," if tensor.ndim == 1 else "") + ")"
 
 

@@ -124,7 +124,7 @@ def evaluate(
         _recognise(ready, run, worker)
         if not _is_complete(run, worker, ready):
             check = _check(ready, run, worker, observer, checkpoint, origin)
-            _tell(run, ready, precision, check, observer)
+            _tell(run, worker, ready, precision, check, observer)
             if refuse_chance:
                 refuse_guessing(check)
         else:
@@ -220,7 +220,12 @@ def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
 
 
 def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
-    return run.finished == len(worker.sizes) * (1 + len(ready.stages)) and run.inspection is not None
+    return run.finished == _shards(worker, ready) and run.inspection is not None
+
+
+def _shards(worker: Worker, ready: Prepared) -> int:
+    """Of all stages, the clean one among them."""
+    return len(worker.sizes) * (1 + len(ready.stages))
 
 
 def _check(
@@ -258,10 +263,10 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     return halving_on_out_of_memory(ask, partial(halve, run, target, observer))
 
 
-def _tell(run: Run, ready: Prepared, precision: Precision, check: Check, observer: Observer) -> None:
+def _tell(run: Run, worker: Worker, ready: Prepared, precision: Precision, check: Check, observer: Observer) -> None:
     """What the user should know before the attacks begin."""
     if run.finished:
-        shards = len(ready.worker().sizes) * (1 + len(ready.stages))
+        shards = _shards(worker, ready)
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
     for name in run.damaged:
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")

@@ -1,7 +1,7 @@
 """Everything that a run needs before its first shard: the models opened, the stages planned, the folder found."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -131,11 +131,10 @@ def prepared(
         yield Prepared(question, ours, other, begun, stages, left_out, size)
 
 
-@contextmanager
 def _opened(
     model: nn.Module, question: Question, device: torch.device, begun: Begun, *, votes: int | None
-) -> Iterator[Opened]:
-    with opened(
+) -> AbstractContextManager[Opened]:
+    return opened(
         model,
         question.x,
         device,
@@ -144,8 +143,7 @@ def _opened(
         votes=votes,
         precision=question.precision,
         seed=question.seed,
-    ) as ours:
-        yield ours
+    )
 
 
 @contextmanager

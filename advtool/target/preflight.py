@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.data import layout_hint
+from advtool.data import layout_hint, shape_of
 from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
 from advtool.target.arithmetic import users_defaults
@@ -132,7 +132,7 @@ class _Questions:
         assert fault is not None
         where = layout_hint(self.few)
         raise InputError(
-            f"the model does not take images of shape {shape(self.few[0])}: {reason(fault)}{where}"
+            f"the model does not take images of shape {shape_of(self.few[0])}: {reason(fault)}{where}"
         ) from fault
 
     def _ask(self, x: Tensor, needs: Needs) -> Any:
@@ -154,7 +154,7 @@ class _Questions:
         if logits.dtype is torch.bool or logits.is_complex() or logits.is_quantized or logits.layout != torch.strided:
             raise InputError(f"{wanted} {logits.dtype} values ({logits.layout}): give real numbers")
         if logits.ndim not in (1, 2) or len(logits) != len(self.few):
-            raise InputError(f"{wanted} {shape(logits)}")
+            raise InputError(f"{wanted} {shape_of(logits)}")
         if logits.ndim == 1 and not logits.is_floating_point():
             raise InputError(f"{wanted} one whole number each: give the logits, not the class of the highest")
         return logits
@@ -200,7 +200,7 @@ class _Questions:
             if is_out_of_memory(error):
                 raise
             return reason(error)
-        return None if logits.ndim == 2 and len(logits) == count else f"it gave {shape(logits)}"
+        return None if logits.ndim == 2 and len(logits) == count else f"it gave {shape_of(logits)}"
 
     def _randomness(self, needs: Needs) -> tuple[Needs, Randomness]:
         """How the answers vary; where they follow the model's own state, it is to be put back before each call."""
@@ -219,11 +219,6 @@ class _Questions:
             with seeding.global_streams(self.few.device, 0, "repeat"):
                 answers.append(model(self.few).clone())
         return not differ(*answers)
-
-
-def shape(tensor: Tensor) -> str:
-    """``(3, 224, 224)``."""
-    return "(" + ", ".join(map(str, tensor.shape)) + ")"
 
 
 def _first_needs(model: nn.Module) -> Iterator[Needs]:
