@@ -190,7 +190,7 @@ def check(
         InputError: what :func:`evaluate` refuses.
     """
     _check_descriptions(checkpoint=checkpoint, origin=origin)
-    known = signature(Question.of).parameters
+    known = signature(Question.of).parameters.keys() - {"transfers"}  # there is no surrogate to transfer from
     if unknown := [name for name in settings if name not in known]:
         raise InputError(f"check has no argument '{unknown[0]}'{near_match(unknown[0], known)}")
     question = Question.of(images, labels, **settings)
