@@ -21,13 +21,8 @@ random.setstate(_state)
 if TYPE_CHECKING:
     from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
     from advtool.errors import InputError as InputError
-    from advtool.evaluation.comparison import compare as compare
     from advtool.evaluation.evaluator import check as check
     from advtool.evaluation.evaluator import evaluate as evaluate
-    from advtool.evaluation.score import score as score
-    from advtool.evaluation.seeds import evaluate_seeds as evaluate_seeds
-    from advtool.evaluation.sweep import sweep_eot as sweep_eot
-    from advtool.evaluation.sweep import sweep_eps as sweep_eps
     from advtool.models import load_checkpoint as load_checkpoint
     from advtool.models.bias import collapse as collapse
     from advtool.models.bias import perturbation_parameters as perturbation_parameters
@@ -37,6 +32,11 @@ if TYPE_CHECKING:
     from advtool.models.noise import with_pnil as with_pnil
     from advtool.results import Check as Check
     from advtool.results import Evaluation as Evaluation
+    from advtool.studies.comparison import compare as compare
+    from advtool.studies.score import score as score
+    from advtool.studies.seeds import evaluate_seeds as evaluate_seeds
+    from advtool.studies.sweep import sweep_eot as sweep_eot
+    from advtool.studies.sweep import sweep_eps as sweep_eps
     from advtool.target.opening.opener import open_model as open_model
     from advtool.target.target import Target as Target
 
@@ -44,16 +44,16 @@ _HOMES = {
     "PNIL": "advtool.models.noise",
     "EOTClassifier": "advtool.attacks.art_classifier",
     "InputError": "advtool.errors",
-    "compare": "advtool.evaluation.comparison",
+    "compare": "advtool.studies.comparison",
     "check": "advtool.evaluation.evaluator",
     "evaluate": "advtool.evaluation.evaluator",
     "open_model": "advtool.target.opening.opener",
     "Check": "advtool.results",
     "Target": "advtool.target.target",
-    "score": "advtool.evaluation.score",
-    "evaluate_seeds": "advtool.evaluation.seeds",
-    "sweep_eot": "advtool.evaluation.sweep",
-    "sweep_eps": "advtool.evaluation.sweep",
+    "score": "advtool.studies.score",
+    "evaluate_seeds": "advtool.studies.seeds",
+    "sweep_eot": "advtool.studies.sweep",
+    "sweep_eps": "advtool.studies.sweep",
     "load_checkpoint": "advtool.models",
     "Evaluation": "advtool.results",
     "collapse": "advtool.models.bias",

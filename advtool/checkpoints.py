@@ -5,8 +5,6 @@ This module moves headers and tensors in and out of files; :mod:`advtool.models`
 
 import hashlib
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from advtool.errors import InputError
-from advtool.results import ThreatModel
+from advtool.files import write_atomically
+from advtool.threat import ThreatModel
 
 HEADER_KEY = "advtool"
 SUFFIX = ".safetensors"
@@ -53,50 +52,6 @@ class Header(BaseModel):
 def now() -> datetime:
     """The present, to the second, in UTC."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` so that a reader sees the old file or the whole new one, even after a crash.
-
-    Raises:
-        InputError: the folder cannot be made or written to.
-    """
-    temporary: str | None = None
-    try:
-        path = path.resolve()  # a link stays a link
-        if path.exists() and not path.is_file():  # a pipe, or /dev/null: nothing to replace
-            path.write_bytes(content)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise InputError(f"cannot write '{path}': {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """See before hours of work whether a file can be written at ``path``, or its folders be made.
-
-    Raises:
-        InputError: it cannot, or ``path`` is a folder itself.
-    """
-    if path.is_dir():
-        raise InputError(f"--output '{path}' is a folder: name a file in it")
-    nearest = next(folder for folder in path.resolve().parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write --output '{path}': {error.strerror or error}") from None
 
 
 def write(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
@@ -158,14 +113,6 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
     }
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
     if not path.is_file():
         raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
@@ -207,9 +154,3 @@ def _parse(path: Path, text: str | None) -> Header:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -17,7 +17,7 @@ from advtool import __version__, checkpoints, models, with_perturbation_bias
 from advtool.checkpoints import Architecture, Header
 from advtool.data import first_images, load, to_float, train_validation
 from advtool.models.bias import collapse, perturbation_parameters
-from advtool.results import ThreatModel
+from advtool.threat import ThreatModel
 
 IMAGES, EPOCHS, BATCH_SIZE, EPS_OF_THE_BIAS, SEED = 10_000, 24, 128, 2.0, 0
 ARCHITECTURE = Architecture(name="lenet", input_shape=(1, 28, 28), classes=10)

@@ -32,7 +32,7 @@ from peers import PEERS, TOGETHER, Settings
 from torch import Tensor, nn
 
 from advtool import evaluate
-from advtool.memory import freed_memory_kept, peak_bytes
+from advtool.compute.memory import freed_memory_kept, peak_bytes
 
 OURS = "advtool"
 PGD_STEPS, DRAWS = 50, 20

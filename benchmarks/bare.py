@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from advtool.precision import Precision, autocast, has_bfloat16_units
+from advtool.compute.precision import Precision, autocast, has_bfloat16_units
 
 BATCHES = (32, 64, 128, 256, 512, 1024, 4096, 16384)
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

@@ -33,8 +33,9 @@ answer of
 $ advtool eval --checkpoint checkpoints/papers/NAME.safetensors --images {IMAGES} {" ".join(QUESTION)}
 ```
 
-(with PNIL `--images {OF_RANDOM}`), made by `python benchmarks/published.py`; `tests/test_published.py` evaluates two of
-them again. In brackets 95 % intervals. What has `r0h0` in its name was trained on one half of the training images.
+(with PNIL `--images {OF_RANDOM}`), made by `python benchmarks/published.py`; `tests/docs/test_published.py` evaluates
+two of them again. In brackets 95 % intervals. What has `r0h0` in its name was trained on one
+half of the training images.
 
 | checkpoint | eps | seed | images | clean | PGD-50 | SPSA | worst case | masking codes |
 |---|---:|---:|---:|---:|---:|---:|---:|---|

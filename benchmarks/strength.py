@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from advtool import evaluate, load_checkpoint
 from advtool.checkpoints import read_header
+from advtool.compute.memory import freed_memory_kept
 from advtool.data import first_images, load, to_float
-from advtool.memory import freed_memory_kept
 
 STEPS, SPSA_STEPS, SPSA_SAMPLES = 50, 100, 128
 VOTES = 20

@@ -12,7 +12,7 @@ import advtool
 from advtool import checkpoints, models
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
-from advtool.results import ThreatModel
+from advtool.threat import ThreatModel
 
 
 def header(**changes: object) -> Header:

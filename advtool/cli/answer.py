@@ -47,10 +47,10 @@ def answer(
         formats: the views of such a result as text, by name.
         renderable: its table for a Rich console.
     """
-    from advtool import checkpoints
+    from advtool import files
 
     if output is not None:
-        checkpoints.write_atomically(output, formats[format](result).encode())
+        files.write_atomically(output, formats[format](result).encode())
         say(f"written to {output}")
     elif format == "table" and sys.stdout.isatty():
         Console(highlight=False).print(renderable(result))

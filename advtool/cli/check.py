@@ -56,7 +56,7 @@ def check(
     2, and a likely cause is named.
     """
     subject.models.check()
-    from advtool import checkpoints
+    from advtool import files
     from advtool.evaluation.evaluator import check as check_model
     from advtool.evaluation.understanding import refuse_guessing
     from advtool.report import CHECK_FORMATS
@@ -64,7 +64,7 @@ def check(
     from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     place = resolve_device(device)
     ours = subject.open()
     for note in ours.opened.notes:

@@ -31,12 +31,12 @@ def compare(
     Both must have seen the same images, or one of them the first of the
     other's. Of the attacks those count that both made. Differences are A minus B.
     """
-    from advtool import checkpoints
-    from advtool.evaluation.comparison import compare as compare_runs
+    from advtool import files
     from advtool.report import COMPARISON_FORMATS, comparison
+    from advtool.studies.comparison import compare as compare_runs
 
     if output is not None:
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     result = compare_runs(run_a, run_b)
     answer(result, format, output, formats=COMPARISON_FORMATS, renderable=comparison.renderable)
     if format is Format.csv and result.notes:  # the other formats hold the notes

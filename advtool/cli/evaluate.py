@@ -109,16 +109,16 @@ def evaluate(
     subject.models.check()
     if surrogate_weights is not None and surrogate is None:
         raise InputError(f"--surrogate-weights '{surrogate_weights}': name the model that they are of with --surrogate")
-    from advtool import checkpoints
+    from advtool import files
     from advtool.cli.evaluation_progress import EvaluationProgress
+    from advtool.compute.memory import peak_bytes
     from advtool.evaluation.evaluator import evaluate as run_evaluation
-    from advtool.evaluation.seeds import evaluate_seeds
-    from advtool.memory import peak_bytes
     from advtool.report import FORMATS, SEEDS_FORMATS, table
     from advtool.report import seeds as seeds_report
+    from advtool.studies.seeds import evaluate_seeds
 
     if output is not None:
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     place = resolve_device(device)
     ours = subject.open()
     settings: dict[str, Any] = {

@@ -65,7 +65,7 @@ def reproduce(
     from advtool.reproduce import registry
 
     chosen = registry.find(table)
-    from advtool import checkpoints
+    from advtool import files
     from advtool.cli.reproduction_progress import ReproductionProgress
     from advtool.report import REPRODUCTION_FORMATS, plots, reproduction, reproduction_plot
     from advtool.reproduce.run import reproduce as carry_out
@@ -88,7 +88,7 @@ def reproduce(
         )
     for suffix, view in ((".md", "markdown"), (".json", "json")):
         content = REPRODUCTION_FORMATS[view](result)
-        checkpoints.write_atomically(folder / f"{name}{suffix}", content.encode())
+        files.write_atomically(folder / f"{name}{suffix}", content.encode())
     if drawn:
         reproduction_plot.draw([folder / f"{name}{suffix}" for suffix in reproduction_plot.SUFFIXES], result)
     say(f"written to {folder}/{name}.md, .json{', .svg and .png' if drawn else ''}")

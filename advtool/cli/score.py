@@ -52,15 +52,15 @@ def score(
     images that it gets right.
     """
     model.check()
-    from advtool import checkpoints
+    from advtool import checkpoints, files
     from advtool.evaluation.finished import read_finished
-    from advtool.evaluation.score import score as score_run
     from advtool.report import SCORE_FORMATS
     from advtool.report import score as report
+    from advtool.studies.score import score as score_run
     from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     place = resolve_device(device)
     opened = (model if model.is_given else _own(run, read_finished(run).result.model)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)

@@ -110,7 +110,7 @@ def sweep_eps(
     subject.models.check()
     _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.evaluation import sweep
+    from advtool.studies import sweep
 
     place = resolve_device(device)
     ours = subject.open()
@@ -163,7 +163,7 @@ def sweep_eot(
     subject.models.check()
     _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.evaluation import sweep
+    from advtool.studies import sweep
 
     place = resolve_device(device)
     ours = subject.open()
@@ -189,11 +189,11 @@ def sweep_eot(
 
 def _check_files(output: Path | None, plot: Path | None) -> None:
     """Before hours of work: can the answer and the plot be written?"""
-    from advtool import checkpoints
+    from advtool import files
     from advtool.report import plots
 
     if output is not None:
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     if plot is not None:
         plots.check(plot)
 

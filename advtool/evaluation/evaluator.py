@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import arguments
+from advtool.compute.precision import Precision
 from advtool.errors import InputError, near_match
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.computing import compute, halve
@@ -23,12 +24,12 @@ from advtool.evaluation.run import Run
 from advtool.evaluation.stages import DIAGNOSED
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
-from advtool.precision import Precision
-from advtool.results import Check, DatasetInfo, Evaluation, ThreatModel
+from advtool.results import Check, DatasetInfo, Evaluation
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.inspection import Inspection, inspect
 from advtool.target.memory_use import halving_on_out_of_memory
+from advtool.threat import ThreatModel
 
 
 @plain_defaults()

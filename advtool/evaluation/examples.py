@@ -7,8 +7,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from advtool.checkpoints import write_atomically
 from advtool.errors import InputError
+from advtool.files import write_atomically
 
 
 class Examples(NamedTuple):

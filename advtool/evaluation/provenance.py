@@ -12,18 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import advtool
 from advtool.target.facts import Facts
 from advtool.target.target import Target
+
+ROOMS = ("compute", "data", "models", "target", "attacks", "evaluation")
+"""Rooms whose code can change a number."""
 
 
 @cache
 def code() -> str:
     """The version, and a fingerprint of every source file whose change could change a number."""
-    root = Path(advtool.__file__).parent
-    rooms = ("*.py", *(f"{package}/**/*.py" for package in ("data", "models", "target", "attacks", "evaluation")))
-    content = hashlib.sha256(b"".join(path.read_bytes() for room in rooms for path in sorted(root.glob(room))))
-    return f"{advtool.__version__}+{content.hexdigest()[:8]}"
+    root = Path(__file__).parents[1]
+    patterns = ("*.py", *(f"{room}/**/*.py" for room in ROOMS))
+    content = hashlib.sha256(b"".join(path.read_bytes() for pattern in patterns for path in sorted(root.glob(pattern))))
+    return f"{version('advtool')}+{content.hexdigest()[:8]}"
 
 
 def tensors(*values: Tensor) -> str:
@@ -46,7 +48,7 @@ def machine(device: torch.device) -> dict[str, Any]:
     """Versions, device and threads: where numbers come from."""
     cuda = device.type == "cuda"
     return {
-        "advtool": advtool.__version__,
+        "advtool": version("advtool"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "art": version("adversarial-robustness-toolbox"),

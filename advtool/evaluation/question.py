@@ -9,10 +9,10 @@ from torch import Tensor
 
 from advtool.arguments import shown
 from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.compute.precision import Precision, check_precision
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import inputs
-from advtool.precision import Precision, check_precision
 from advtool.results import DatasetInfo
 
 

@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from advtool.compute.precision import Precision
 from advtool.errors import InputError, is_out_of_memory
 from advtool.evaluation.run import Manifest, ShardRecord
-from advtool.precision import Precision
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled, handled
 from advtool.target.identity import ANSWERS, ASKED, Identity, agree, answers_of, identify, tensors_by_hash

@@ -21,10 +21,11 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from advtool.checkpoints import SUFFIX, now, write_atomically
+from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
+from advtool.files import write_atomically
 from advtool.results import Evaluation, ModelCalls
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection

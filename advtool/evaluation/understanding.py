@@ -11,8 +11,9 @@ from advtool.evaluation.recognition import Opened
 from advtool.evaluation.stages import Stage
 from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.worker import Preview
-from advtool.results import Check, CleanAccuracy, DatasetInfo, ThreatModel
+from advtool.results import Check, CleanAccuracy, DatasetInfo
 from advtool.target.holding import parameters_of
+from advtool.threat import ThreatModel
 
 GRADIENT = 3
 """A gradient takes about as long as so many forward passes."""

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from advtool.convolution import QuickConv2d
+from advtool.compute.convolution import QuickConv2d
 
 SMALLEST = 4
 

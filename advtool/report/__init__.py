@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-from advtool.multirun import Comparison, SeedsEvaluation
 from advtool.report import check, comparison, csv, json, markdown, reproduction, score, seeds, sweep, table
-from advtool.reproduction import Reproduced
-from advtool.results import Check, Evaluation, Score, Sweep
+from advtool.results import Check, Comparison, Evaluation, Reproduced, Score, SeedsEvaluation, Sweep
 
 FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "table": table.render,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from advtool.multirun import ComparedRun, Comparison, PairedAccuracy
 from advtool.report import csv, markdown, table
 from advtool.report.rows import Kind, heading, percent
+from advtool.results import ComparedRun, Comparison, PairedAccuracy
 
 COLUMNS = ("attack", "A", "B", "A - B", "95 % interval", "McNemar p")
 CSV_COLUMNS = (

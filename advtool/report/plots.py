@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from advtool.checkpoints import write_atomically
 from advtool.errors import InputError
+from advtool.files import write_atomically
 
 TYPES = ("png", "svg", "pdf")
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from advtool.report.rows import percent, span
 from advtool.report.table import plain
-from advtool.reproduction import Column, Figure, Reproduced, Row
+from advtool.results import Column, Figure, Reproduced, Row
 
 WIDTH = 120
 """Wider than the other tables: a row has a paper's figure beside each of ours."""

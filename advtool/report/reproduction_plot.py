@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from advtool.report import plots
-from advtool.reproduction import Panel, Point, Reproduced, Series
+from advtool.results import Panel, Point, Reproduced, Series
 
 SUFFIXES = (".svg", ".png")
 ACROSS = 3

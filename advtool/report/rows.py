@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from advtool.multirun import ComparedRun
-from advtool.results import Evaluation, Interval, Sweep
+from advtool.results import ComparedRun, Evaluation, Interval, Sweep
 
 Kind = Literal["clean", "attack", "minimum", "worst case"]
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from advtool.multirun import SeedsEvaluation, Spread
 from advtool.report import csv, markdown, table
 from advtool.report.rows import Kind, heading, percent
-from advtool.results import Finding
+from advtool.results import Finding, SeedsEvaluation, Spread
 
 COLUMNS = ("attack", "mean", "std. deviation", "lowest", "highest")
 CSV_COLUMNS = ("kind", "name", "mean", "standard_deviation", "lowest", "highest", "seeds")

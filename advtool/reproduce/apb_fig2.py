@@ -33,7 +33,7 @@ from advtool.reproduce.verdict import (
     masking_codes,
     worst_case_gain,
 )
-from advtool.reproduction import Column, Figure, Panel, Row, Series
+from advtool.results import Column, Figure, Panel, Row, Series
 
 CLEAN, FGSM, FIXED, HONEST_FGSM, PGD, SPSA, WORST = (
     "clean",

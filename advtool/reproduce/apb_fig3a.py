@@ -25,7 +25,7 @@ from advtool.reproduce.verdict import (
     judged_row,
     worst_case_gain,
 )
-from advtool.reproduction import Column, Panel, Point, Row, Series
+from advtool.results import Column, Panel, Point, Row, Series
 
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 SMALL = 0.15

@@ -26,7 +26,7 @@ from advtool.reproduce.verdict import (
     masking_codes,
     worst_case_gain,
 )
-from advtool.reproduction import Column, Panel, Row, Series
+from advtool.results import Column, Panel, Row, Series
 
 MEMORIES = {
     Scale.smoke: (2, 8),

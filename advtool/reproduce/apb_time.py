@@ -15,7 +15,7 @@ from advtool.reproduce.registry import WEN_ITTI, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import Judgement, judge_at_most, judged_row
-from advtool.reproduction import Column, Row
+from advtool.results import Column, Row
 
 STATED = 0.59
 """Time of training with the bias on clean images, of that of training on both."""

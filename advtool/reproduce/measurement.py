@@ -5,8 +5,7 @@ from statistics import fmean, stdev
 
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import wilson_interval
-from advtool.reproduction import Figure, Panel, Point, Row, Series
-from advtool.results import Interval
+from advtool.results import Figure, Interval, Panel, Point, Row, Series
 
 
 def clean(run: FinishedRun, paper: float | None = None) -> Figure:

@@ -14,7 +14,7 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Figure, Row
+from advtool.results import Column, Figure, Row
 
 LOWER = 0.9
 """Noise at most so many times that of the other region is lower."""

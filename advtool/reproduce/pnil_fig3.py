@@ -18,7 +18,7 @@ from advtool.reproduce.pnil import Budget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Figure, Row
+from advtool.results import Column, Figure, Row
 
 SCALES = {
     Scale.smoke: pnil.SCALES[Scale.smoke],

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from advtool.evaluation.statistics import PairedDifference
-from advtool.evaluation.sweep import EOT_DRAWS, TOLERANCE
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.measurement import curves
@@ -17,7 +16,8 @@ from advtool.reproduce.pnil import FITTED_EPS, RECIPES, VOTES
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Row
+from advtool.results import Column, Row
+from advtool.studies.sweep import EOT_DRAWS, TOLERANCE
 
 DRAWS = {Scale.smoke: (1, 10, 20), Scale.cpu: EOT_DRAWS, Scale.paper: EOT_DRAWS}
 SCALES = pnil.SCALES | {Scale.cpu: replace(pnil.SCALES[Scale.cpu], images=100)}

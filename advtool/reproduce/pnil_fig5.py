@@ -15,7 +15,7 @@ from advtool.reproduce.pnil import FITTED_EPS
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, above, below, judged_row
-from advtool.reproduction import Column, Row
+from advtool.results import Column, Row
 
 SHARES = {
     Scale.smoke: (0.5, 2.0),

@@ -27,7 +27,7 @@ from advtool.reproduce.pnil import FITTED_EPS, AuditBudget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import Evidence, Judgement, judge_robustness, judged_row
-from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
+from advtool.results import Column, Figure, Panel, Point, Row, Series
 
 CLEAN, PGD, SPSA, WORST = "clean", "PGD-50", "SPSA", "worst case"
 ALPHA = 0.05

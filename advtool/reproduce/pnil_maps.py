@@ -14,7 +14,7 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.plan import Model, Plan
 from advtool.reproduce.pnil import FITTED_EPS, Budget
 from advtool.reproduce.scale import Scale
-from advtool.reproduction import Panel
+from advtool.results import Panel
 
 FOREGROUND = 0.5
 """Pixels above it are the object: MNIST's and Fashion-MNIST's background is black."""

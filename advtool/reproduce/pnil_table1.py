@@ -34,7 +34,7 @@ from advtool.reproduce.pnil import FITTED_EPS, RECIPES, STATED_EPS, AuditBudget
 from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import Evidence, Gain, Judgement, above, below, judge_robustness, judged_row
-from advtool.reproduction import Column, Figure, Panel, Point, Row, Series
+from advtool.results import Column, Figure, Panel, Point, Row, Series
 
 CLEAN, SPSA, PGD, MIN, WORST = "clean", "SPSA", "PGD-50", "Min", "worst case"
 ATTACKS = ("pgd", "spsa")

@@ -15,7 +15,7 @@ from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.timing import Timed, seconds_panel
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.reproduction import Column, Row
+from advtool.results import Column, Row
 
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "clean": ("clean", {"batch_size": 100}),

@@ -10,8 +10,7 @@ from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import PairedDifference, corrected_resampled_t_test, paired_difference
 from advtool.reproduce import measurement
 from advtool.reproduce.verdict import masking_codes
-from advtool.reproduction import Figure
-from advtool.results import Interval
+from advtool.results import Figure, Interval
 
 
 @dataclass(frozen=True)

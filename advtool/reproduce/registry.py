@@ -14,7 +14,7 @@ from advtool.reproduce.scale import Scale
 if TYPE_CHECKING:
     from advtool.reproduce.laboratory import Measured
     from advtool.reproduce.plan import Plan
-    from advtool.reproduction import Column, Panel, Row
+    from advtool.results import Column, Panel, Row
 
 WEN_ITTI = "Wen & Itti, Adversarial Training: embedding adversarial perturbations into the parameter space"
 SCHWINN = "Schwinn, Raab & Eskofier, Towards Rapid and Robust Adversarial Training with One-Step Attacks"

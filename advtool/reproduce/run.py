@@ -15,7 +15,7 @@ from advtool.reproduce.plan import Model, Plan, Question
 from advtool.reproduce.registry import Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import together
-from advtool.reproduction import Provenance, Reproduced
+from advtool.results import Provenance, Reproduced
 
 
 def reproduce(

@@ -10,9 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advtool import seeding
-from advtool.checkpoints import write_atomically
+from advtool.files import write_atomically
 from advtool.reproduce.plan import Timing
-from advtool.reproduction import Figure, Panel, Point, Row, Series
+from advtool.results import Figure, Panel, Point, Row, Series
 from advtool.training import loop
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.session import Prepared

@@ -10,8 +10,7 @@ from typing import Protocol
 
 from advtool.evaluation.finished import FinishedRun
 from advtool.evaluation.statistics import PairedDifference, paired_difference
-from advtool.reproduction import Figure, Row, Verdict
-from advtool.results import Interval
+from advtool.results import Figure, Interval, Row, Verdict
 
 MARGIN = 0.10
 """An accuracy reaches the paper's if it is at most ten points below."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from advtool import seeding
+from advtool.compute.precision import Precision, autocast, layout
 from advtool.errors import is_out_of_memory
-from advtool.precision import Precision, autocast, layout
 from advtool.target.rewriting import trace
 from advtool.target.search_form import Arranged, agree
 

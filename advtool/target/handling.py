@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from advtool.compute.memory import freed_memory_kept
 from advtool.errors import InputError
-from advtool.memory import freed_memory_kept
 from advtool.target.arithmetic import exact_arithmetic
 from advtool.target.holding import buffers_of, holders, items_of, modules_of, parameters_of, put_items
 from advtool.target.state import State

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from advtool.checkpoints import write_atomically
+from advtool.files import write_atomically
 from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled

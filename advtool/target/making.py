@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.precision import Precision, resolve
+from advtool.compute.precision import Precision, resolve
 from advtool.target.adapting import adapted
 from advtool.target.affine_start import affine_start
 from advtool.target.facts import Facts

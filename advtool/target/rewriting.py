@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from advtool import seeding
-from advtool.convolution import QuickConv2d
+from advtool.compute.convolution import QuickConv2d
 
 CONVOLUTIONS = (nn.Conv2d, QuickConv2d)
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.convolution import QuickConv2d
-from advtool.precision import Precision, autocast, layout
+from advtool.compute.convolution import QuickConv2d
+from advtool.compute.precision import Precision, autocast, layout
 from advtool.target.rewriting import rewritten
 
 CLOSE = 1e-3

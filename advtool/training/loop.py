@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advtool import seeding
+from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
-from advtool.precision import autocast
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures

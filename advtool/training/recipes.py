@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Unpack
 
 from advtool import models
 from advtool.arguments import LARGEST, shown
+from advtool.compute.precision import Precision
 from advtool.errors import InputError, near_match
-from advtool.precision import Precision
 from advtool.training.settings import Bias, Direction, Keep, Scenario, Schedule, Settings, allowed, flag
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}

@@ -5,21 +5,22 @@ import os
 import platform
 import sys
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from torch import nn
 
-import advtool
-from advtool import arguments, checkpoints, models, precision, seeding
+from advtool import arguments, checkpoints, files, models, seeding
 from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
+from advtool.compute import precision
+from advtool.compute.memory import freed_memory_kept
 from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
-from advtool.memory import freed_memory_kept
 from advtool.models.bias import with_perturbation_bias
-from advtool.results import ThreatModel
+from advtool.threat import ThreatModel
 from advtool.training import loop
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
@@ -73,7 +74,7 @@ def train(
     observer = observer or Observer()
     if output is not None:
         output = arguments.path(f"--output {shown(output)}", output)
-        checkpoints.check_writable(output)
+        files.check_writable(output)
     prepared = prepare(
         data,
         recipe,
@@ -166,7 +167,7 @@ def prepare(
         seed=seed,
         date=checkpoints.now(),
         versions={
-            "advtool": advtool.__version__,
+            "advtool": version("advtool"),
             "torch": torch.__version__,
             "python": platform.python_version(),
         },

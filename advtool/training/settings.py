@@ -6,8 +6,8 @@ from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from advtool import arguments
 from advtool.arguments import MOST, shown
+from advtool.compute.precision import Precision
 from advtool.errors import InputError, near_match
-from advtool.precision import Precision
 
 Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]

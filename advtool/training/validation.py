@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
-from advtool.precision import autocast
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.recipes import Recipe

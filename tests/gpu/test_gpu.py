@@ -16,7 +16,7 @@ from advtool.data import load, to_float
 from advtool.evaluation.verification import verify
 from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
-from tests.models import NoisyInput
+from tests.support.models import NoisyInput
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 

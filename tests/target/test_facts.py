@@ -21,8 +21,7 @@ from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
 from advtool.target.target import Autograd, Target
-from tests.models import NoisyInput, mlp
-from tests.test_gradient_attacks import Scaled
+from tests.support.models import NoisyInput, Scaled, mlp
 
 SHAPE = (1, 4, 4)
 

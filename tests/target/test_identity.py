@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.errors import InputError
-from tests.models import NoisyInput, mlp
+from tests.support.models import NoisyInput, mlp
 
 SHAPE = (1, 4, 4)
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from advtool.errors import InputError
-from tests.models import mlp
-from tests.target import keeping_models as keepers
-from tests.target import strange_models as odd
-from tests.target.strange import SHAPE, Around, codes, document, evaluate, forget, held_by, images, labels, numbers
+from tests.support import keeping_models as keepers
+from tests.support import strange_models as odd
+from tests.support.models import mlp
+from tests.support.strange import SHAPE, Around, codes, document, evaluate, forget, held_by, images, labels, numbers
 
 Build = Callable[[], Any]
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
-from tests.target.opened import CNN_SOURCE, answer, images, refusal, says, write
+from tests.support.opened import CNN_SOURCE, answer, images, refusal, says, write
 
 
 @pytest.fixture(autouse=True)

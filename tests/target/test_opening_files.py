@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from advtool import checkpoints, models
-from advtool.results import ThreatModel
 from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
-from tests.target.opened import answer, cnn, images, refusal, says
+from advtool.threat import ThreatModel
+from tests.support.opened import answer, cnn, images, refusal, says
 
 
 @pytest.fixture(autouse=True)

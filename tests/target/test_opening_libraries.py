@@ -12,7 +12,7 @@ import torchvision
 
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
-from tests.target.opened import answer, refusal, says
+from tests.support.opened import answer, refusal, says
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

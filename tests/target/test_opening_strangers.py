@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
-from tests.target.opened import answer
+from tests.support.opened import answer
 
 NETS = Path(os.environ.get("ADVTOOL_NETS") or Path(__file__).parents[3] / "shared" / "nets")
 NAMES = (

@@ -16,7 +16,7 @@ from advtool.target.opening.normalise import Normalise
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
 from advtool.target.opening.weights import load_into
-from tests.target.opened import CNN_SOURCE, answer, cnn, images, refusal, says, write
+from tests.support.opened import CNN_SOURCE, answer, cnn, images, refusal, says, write
 
 PREFIXES = st.lists(st.sampled_from(["module", "_orig_mod", "model", "net", "encoder", "0", "1"]), max_size=3)
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 import advtool
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
-from tests.models import NoisyInput, mlp
-from tests.target.strange import SHAPE, document, evaluate, images, labels, numbers
-from tests.target.strange_models import Net
+from tests.support.models import NoisyInput, mlp
+from tests.support.strange import SHAPE, document, evaluate, images, labels, numbers
+from tests.support.strange_models import Net
 
 ATTACKS = ("fgsm", "pgd", "spsa(steps=3)", "art:FastGradientMethod")
 
@@ -184,7 +184,7 @@ def test_what_a_model_prints_is_no_part_of_the_answer(advtool_command: Any) -> N
 
 SCRIPT = """
 import os, shutil, sys, tempfile, torch, advtool
-from tests.models import mlp
+from tests.support.models import mlp
 folder = tempfile.mkdtemp(dir=sys.argv[1])
 os.chdir(folder)
 shutil.rmtree(folder)

@@ -14,10 +14,10 @@ from advtool.errors import InputError
 from advtool.target.handling import handled
 from advtool.target.holding import tensors_of
 from advtool.target.state import State
-from tests.models import mlp
-from tests.target.keeping_models import KeepsAll, Notes
-from tests.target.strange import SHAPE, codes, document, evaluate, forget, held_by, images, labels
-from tests.target.strange_models import Net
+from tests.support.keeping_models import KeepsAll, Notes
+from tests.support.models import mlp
+from tests.support.strange import SHAPE, codes, document, evaluate, forget, held_by, images, labels
+from tests.support.strange_models import Net
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""How tensors are computed: precision, memory, faster layers."""

@@ -1,0 +1,75 @@
+"""Results as typed data: every report is a view of one of them."""
+
+from advtool.results.check import Check
+from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.results.evaluation import (
+    AttackResult,
+    CleanAccuracy,
+    DatasetInfo,
+    EffectiveRobustness,
+    Evaluation,
+    Finding,
+    ModelCalls,
+    WorstCase,
+)
+from advtool.results.outcomes import CLEAN, Outcome, Outcomes
+from advtool.results.record import Interval
+from advtool.results.reproduction import (
+    Column,
+    Figure,
+    Panel,
+    Point,
+    Provenance,
+    Reproduced,
+    Row,
+    Series,
+    Unit,
+    Verdict,
+)
+from advtool.results.score import RescoredAttack, Score
+from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
+from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, PairedChange, Sweep, SweepPoint
+
+__all__ = [
+    "CLEAN",
+    "AttackResult",
+    "AttackSpread",
+    "Check",
+    "CleanAccuracy",
+    "Column",
+    "ComparedRun",
+    "Comparison",
+    "DatasetInfo",
+    "EffectiveRobustness",
+    "EotCurve",
+    "EotSweep",
+    "EpsCurve",
+    "EpsSweep",
+    "Evaluation",
+    "Figure",
+    "Finding",
+    "Interval",
+    "ModelCalls",
+    "Outcome",
+    "Outcomes",
+    "PairedAccuracy",
+    "PairedAttack",
+    "PairedChange",
+    "PairedMinimum",
+    "Panel",
+    "Point",
+    "Provenance",
+    "Reproduced",
+    "RescoredAttack",
+    "Row",
+    "Score",
+    "SeedsEvaluation",
+    "SeedsSummary",
+    "Series",
+    "Spread",
+    "Sweep",
+    "SweepPoint",
+    "Unit",
+    "Verdict",
+    "WorstCase",
+]

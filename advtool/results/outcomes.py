@@ -1,0 +1,75 @@
+"""What became of every image in every stage of a run: one array, stage x image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+CLEAN = "clean"
+"""The first stage of every run: the images themselves, without an attack."""
+
+
+class Outcome(IntEnum):
+    """What became of one image in one stage."""
+
+    not_asked = 0
+    """the stage had nothing to do for the image: it was misclassified, or lost before"""
+    robust = 1
+    """classified right (stage ``clean``), or the attack found no adversarial example"""
+    fallen = 2
+    """misclassified (stage ``clean``), or a verified adversarial example was found"""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The outcomes of S stages on N images, on the CPU, in the order of the stages and of the images.
+
+    A stage is named by its label in the results; the first one is ``clean``.
+    """
+
+    stages: tuple[str, ...]
+    outcome: Tensor
+    """uint8 (S, N), values of :class:`Outcome`"""
+    prediction: Tensor
+    """int64 (S, N): the class of the image (``clean``) or of what the attack returned; -1 where scores are not finite"""
+    margin: Tensor
+    """float32 (S, N): the score of the true class minus the best other; NaN where it is unknown"""
+    step: Tensor
+    """int64 (S, N): the step of the search that met the candidate; -1 where there was no search"""
+    queries: Tensor
+    """int64 (S, N): passes of the image through the model in the search"""
+    on_examples: Mapping[str, Tensor] = field(default_factory=dict)
+    """by one-step attack, bool (N,): the example made of the image is classified right, whatever the image was"""
+    probes: frozenset[str] = frozenset()
+    """stages at another eps than the run's: they say nothing about the worst case"""
+
+    def __len__(self) -> int:
+        return int(self.outcome.shape[1])
+
+    def of(self, stage: str) -> Tensor:
+        """The outcomes in one stage, uint8 (N,)."""
+        return self.outcome[self.stages.index(stage)]
+
+    def asked(self, stage: str) -> Tensor:
+        """Which images the stage worked on, bool (N,)."""
+        return self.of(stage) != Outcome.not_asked
+
+    @property
+    def clean(self) -> Tensor:
+        """Which images are classified right without an attack, bool (N,)."""
+        return self.of(CLEAN) == Outcome.robust
+
+    def survives(self, stage: str) -> Tensor:
+        """Which images are classified right and did not fall to the attack, bool (N,).
+
+        In a cascade a later attack is not asked about images that are lost already: they have not fallen to it.
+        """
+        return self.clean & (self.of(stage) != Outcome.fallen)
+
+    @property
+    def worst_case(self) -> Tensor:
+        """Which images survive every attack at the eps of the run, bool (N,)."""
+        counted = torch.tensor([stage not in self.probes for stage in self.stages])
+        return (self.outcome[counted] != Outcome.fallen).all(0)

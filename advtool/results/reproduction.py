@@ -1,0 +1,115 @@
+"""A table or figure of a paper, measured again, as typed data: ``advtool.reproduce/1``.
+
+What a paper only draws, or what was not measured, is None, and stays blank in every view.
+"""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from advtool.results.record import Document, Interval, Record
+
+Verdict = Literal["holds", "partly", "does not", "gradient masking"]
+Unit = Literal["per cent", "seconds", "times", "noise level"]
+"""How the figures of a column are written: a share of images, seconds, a ratio, a standard deviation of pixels."""
+
+
+class Column(Record):
+    """One figure that a table has of each row."""
+
+    name: str
+    unit: Unit = "per cent"
+
+
+class Figure(Record):
+    """The paper's value beside ours; accuracies are fractions."""
+
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    """whether the paper marks its value with a star"""
+    ours: float | None = None
+    interval: Interval | None = None
+    """95 %, of one measured proportion"""
+    deviation: float | None = None
+    """standard deviation of the sample over ``repeats`` measurements, of which ``ours`` is the mean or median"""
+    repeats: int | None = None
+    significant: bool | None = None
+    """by the paper's test, if the row is one that it speaks of"""
+
+
+class Row(Record):
+    """One line of a table; ``labels`` fill its label columns. A row that claims nothing has no verdict."""
+
+    labels: list[str]
+    figures: dict[str, Figure]
+    """by the name of the column; a column that is missing was not measured"""
+    codes: list[str] = []
+    """of the masking findings of our audit"""
+    verdict: Verdict | None = None
+    why: str | None = None
+
+
+class Point(Record):
+    """A bar's height or a curve's point."""
+
+    x: float | str
+    y: float
+    interval: Interval | None = None
+
+
+class Series(Record):
+    """The bars of one colour, or one curve; ``paper`` marks what the paper states."""
+
+    name: str
+    points: list[Point]
+    paper: bool = False
+
+
+class Panel(Record):
+    """One of the plots that make up the figure."""
+
+    title: str
+    kind: Literal["bars", "curves", "image"]
+    x_label: str = ""
+    y_label: str = ""
+    share: bool = True
+    """y is a fraction, drawn from 0 to 1; an image's values are pixels in [0, 1]"""
+    series: list[Series] = []
+    image: list[list[list[float]]] | None = None
+    """channels, rows and columns: one channel of anything, or three of colour"""
+
+
+class Provenance(Record):
+    """How the figures came to be, so that they can be made again."""
+
+    command: str
+    scale: str
+    cuts: list[str]
+    """in what this was less than the paper's protocol; empty if in nothing"""
+    datasets: list[str]
+    seeds: list[int]
+    models: dict[str, str]
+    """SHA-256 of each checkpoint, by its name in the folder ``models``"""
+    environment: dict[str, Any]
+    date: AwareDatetime
+
+
+class Reproduced(Document):
+    """A finished reproduction. ``to_dict`` is the JSON document of ``advtool reproduce``."""
+
+    schema_name: Literal["advtool.reproduce/1"] = Field(default="advtool.reproduce/1", alias="schema")
+    name: str
+    title: str
+    paper: str
+    claim: str
+    rule: str
+    """how the verdicts follow from the figures"""
+    label_columns: list[str]
+    columns: list[Column]
+    rows: list[Row]
+    verdict: Verdict | None
+    """over all rows that have one"""
+    panels: list[Panel]
+    notes: list[str]
+    provenance: Provenance

@@ -1,0 +1,43 @@
+"""One evaluation with several seeds: the document ``advtool.eval-seeds/1``."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from advtool.results.evaluation import Evaluation
+from advtool.results.record import Document, Record
+
+
+class Spread(Record):
+    """One accuracy over several seeds."""
+
+    mean: float
+    standard_deviation: float
+    """of the sample: n - 1 in the denominator"""
+    lowest: float
+    highest: float
+
+
+class AttackSpread(Spread):
+    """Robust accuracy under one attack over several seeds."""
+
+    name: str
+
+
+class SeedsSummary(Record):
+    """How much the seed matters; attacks without an accuracy of their own are left out."""
+
+    clean: Spread
+    attacks: list[AttackSpread]
+    effective_robustness: Spread | None
+    worst_case: Spread
+
+
+class SeedsEvaluation(Document):
+    """One evaluation with several seeds. ``to_dict`` is the JSON document of ``advtool eval --seeds``."""
+
+    schema_name: Literal["advtool.eval-seeds/1"] = Field(default="advtool.eval-seeds/1", alias="schema")
+    seeds: list[int]
+    summary: SeedsSummary
+    evaluations: list[Evaluation]
+    """one for each seed"""

@@ -1,0 +1,93 @@
+"""Accuracy over eps or over EOT samples: the document ``advtool.sweep/1``."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from advtool.results.evaluation import CleanAccuracy, DatasetInfo, Finding, ModelCalls
+from advtool.results.record import Document, Interval, Record, SparseRecord
+
+
+class PairedChange(Record):
+    """How the accuracy changes between two points of a sweep, on the same images."""
+
+    start: int | float
+    end: int | float
+    difference: float
+    """accuracy at ``end`` minus accuracy at ``start``"""
+    interval: Interval
+    """of the difference, 95 % (Newcombe 1998, method 10)"""
+
+
+class SweepPoint(SparseRecord):
+    """Robust accuracy at one value of what is swept; what an attack cost is left out where none ran."""
+
+    value: int | float
+    """eps, or EOT samples"""
+    robust: int
+    total: int
+    accuracy: float
+    interval: Interval
+    accuracy_on_examples: float | None = None
+    seconds: float | None = None
+    model_calls: ModelCalls | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class EpsCurve(Record):
+    """Robust accuracy under one attack against eps."""
+
+    name: str
+    points: list[SweepPoint]
+    rise: PairedChange | None
+    """the clearest rise from a smaller eps to a larger one, if noise does not explain it"""
+
+
+class EotCurve(Record):
+    """Robust accuracy under one attack against the EOT samples of its gradient."""
+
+    name: str
+    points: list[SweepPoint]
+    falls: list[PairedChange]
+    """for each point but the last the change to the larger one that is lowest by its interval"""
+    tolerance: float
+    """an accuracy has stopped falling where it falls by less than this"""
+    enough: int | None
+    """the proposed EOT samples; None if the accuracy is not shown to have stopped falling"""
+
+
+class _Sweep(Document):
+    schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
+    over: Literal["eps", "eot"]
+    checkpoint: dict[str, Any] | None
+    model: dict[str, Any] = Field(default_factory=dict)
+    dataset: DatasetInfo
+    norm: Literal["linf"]
+    clip: tuple[float, float]
+    seed: int
+    votes: int
+    clean: CleanAccuracy
+    worst_case: list[SweepPoint]
+    """images that survive every attack at that value, image by image"""
+    warnings: list[Finding]
+    """of the evaluations, each with the ``value`` where it was found"""
+    environment: dict[str, Any]
+
+
+class EpsSweep(_Sweep):
+    """Accuracy against the radius of the ball; every point has the same draws and votes."""
+
+    over: Literal["eps"] = "eps"
+    eot: int
+    curves: list[EpsCurve]
+
+
+class EotSweep(_Sweep):
+    """Accuracy against the EOT samples of a gradient; every point has the same eps and votes."""
+
+    over: Literal["eot"] = "eot"
+    eps: float
+    curves: list[EotCurve]
+
+
+Sweep = EpsSweep | EotSweep

@@ -1,0 +1,1 @@
+"""Over runs: sweeps, comparisons, several seeds, examples classified again."""

@@ -1,0 +1,130 @@
+"""Two runs compared on the images that both saw, image by image."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from advtool.errors import InputError
+from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.recognition import MODEL
+from advtool.evaluation.run import differences
+from advtool.evaluation.statistics import mcnemar_exact, paired_difference
+from advtool.results import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.target.identity import Identity
+
+NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
+"""What two runs are expected to differ in, or what is said in other words."""
+
+
+def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
+    """Is one model more robust than the other, or was it luck with the images?
+
+    Accuracies are compared on the same images: all of both runs, or the first N where one run saw only those. The
+    worst case is that of the attacks that both made; if one made others too, only of those that saw every image in
+    both, since what stood before a later attack of a cascade hangs on the attacks before it. The intervals and
+    p-values speak of other test images from the same source; how another training would have come out they cannot
+    tell.
+
+    Args:
+        run_a: folder of a finished run.
+        run_b: folder of another; the differences are a minus b.
+
+    Raises:
+        InputError: one is no finished run, they saw different images, or have no attack in common that can be
+            compared.
+    """
+    a, b = read_finished(run_a), read_finished(run_b)
+    images = _common_images(a, b)
+    shared = [name for name in a.survives if name in b.survives]
+    full = [name for name in shared if name in a.full and name in b.full]
+    counted = shared if a.survives.keys() == b.survives.keys() else full
+    if not counted:
+        raise InputError(
+            f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.survives)}; "
+            f"'{b.folder}': {', '.join(b.survives)}): evaluate both with the same"
+        )
+    of_a, of_b = _part(a, images, counted), _part(b, images, counted)
+    return Comparison(
+        a=_compared(a),
+        b=_compared(b),
+        images=images,
+        clean=PairedAccuracy(**_paired(of_a.clean, of_b.clean)),
+        attacks=[PairedAttack(name=name, **_paired(of_a.survives[name], of_b.survives[name])) for name in full],
+        effective_robustness=_minimum(of_a, of_b, full) if full else None,
+        worst_case=PairedAccuracy(**_paired(of_a.worst_case, of_b.worst_case)),
+        notes=list(_notes(a, b, images, shared, counted)),
+    )
+
+
+def _part(run: FinishedRun, images: int, attacks: list[str]) -> FinishedRun:
+    """What a run says of its first images, and of some of its attacks."""
+    survives = {name: run.survives[name][:images] for name in attacks}
+    return replace(run, clean=run.clean[:images], survives=survives)
+
+
+def _common_images(a: FinishedRun, b: FinishedRun) -> int:
+    """How many images both runs begin with: all of the shorter one, or there is no comparison."""
+    fewer, more = sorted((a, b), key=lambda run: len(run.clean))
+    if a.manifest.configuration["images"] == b.manifest.configuration["images"]:
+        return len(a.clean)
+    if fewer.image_ids and more.image_ids and more.image_ids[: len(fewer.image_ids)] == fewer.image_ids:
+        return len(fewer.image_ids)
+    raise InputError(
+        f"the runs saw different images ('{a.folder}': {_images(a)}; '{b.folder}': {_images(b)}), "
+        "and runs are compared image by image: evaluate both models on the same ones"
+    )
+
+
+def _images(run: FinishedRun) -> str:
+    data = run.result.dataset
+    return f"{len(run.clean)} {data.split} images of {data.name}"
+
+
+def _paired(a: list[bool], b: list[bool]) -> dict[str, Any]:
+    paired = paired_difference(a, b)
+    return {
+        "accuracy_a": sum(a) / len(a),
+        "accuracy_b": sum(b) / len(b),
+        "difference": paired.difference,
+        "interval": paired.interval,
+        "only_a": paired.only_a,
+        "only_b": paired.only_b,
+        "p_value": mcnemar_exact(paired.only_a, paired.only_b),
+    }
+
+
+def _minimum(a: FinishedRun, b: FinishedRun, attacks: list[str]) -> PairedMinimum:
+    """Of each run the first attack that reached its lowest accuracy."""
+    of_a, of_b = (min(attacks, key=lambda name: sum(run.survives[name])) for run in (a, b))
+    return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives[of_a], b.survives[of_b]))
+
+
+def _compared(run: FinishedRun) -> ComparedRun:
+    shown = ComparedRun.model_fields.keys() - {"run"}
+    return ComparedRun(run=str(run.folder), **run.result.model_dump(include=shown))
+
+
+def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
+    """Whether the runs are of one model, and in what else they differ."""
+    models = [Identity.read(run.folder / MODEL) for run in (a, b)]
+    if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
+        yield "A and B are the same model"
+    if len(a.clean) != len(b.clean):
+        yield f"compared on the first {images} images: A saw {len(a.clean)}, B {len(b.clean)}"
+    for letter, run in (("A", a), ("B", b)):
+        if alone := [name for name in run.survives if name not in shared]:
+            yield f"left out, since only {letter} ran it: {', '.join(alone)}"
+    if some := [name for name in shared if name not in counted]:
+        yield (
+            f"left out, since they saw survivors only, which the other attacks of A and B left: {', '.join(some)}; "
+            f"the worst case is that of {', '.join(counted)}"
+        )
+    for key, (of_a, of_b) in differences(_noted(a, shared), _noted(b, shared)).items():
+        yield f"{key}: A {of_a}, B {of_b}"
+
+
+def _noted(run: FinishedRun, shared: list[str]) -> dict[str, Any]:
+    configuration = run.manifest.configuration
+    parameters = {name: configuration["attacks"][name] for name in shared}
+    return {key: value for key, value in configuration.items() if key not in NOT_NOTED} | parameters

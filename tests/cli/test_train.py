@@ -1,0 +1,261 @@
+"""``advtool train`` and ``advtool show`` through the real command."""
+
+import io
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+from rich.console import Console
+
+from advtool import checkpoints, training
+from advtool.checkpoints import Header
+from advtool.cli import main
+from advtool.cli.recipe_options import SETTINGS, SUMMARIES
+from advtool.cli.training_progress import TrainingProgress
+from advtool.data import Split
+from advtool.report import card
+from advtool.training import RECIPES, Settings, loop, session
+from advtool.training.history import Measured
+from tests.support.trainings import short
+
+QUICK = ("--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu")
+
+
+def advtool(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "advtool", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def refusal(folder: Path, *arguments: str) -> str:
+    """The one line on stderr of a command that must end with exit code 2."""
+    done = advtool(folder, *arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def path(folder: Path) -> Path:
+    done = advtool(folder, "train", "both", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "checkpoints/digits-cnn-both-s0.safetensors\n"
+    assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d%, one-step \d+\.\d%, PGD \d+\.\d%", done.stderr)
+    return folder / done.stdout.strip()
+
+
+def test_the_command_does_what_the_function_does_in_another_process(path: Path) -> None:
+    header, tensors = checkpoints.read(path)
+    threads = torch.get_num_threads()
+    here = training.train("digits", "both", arch="cnn", epochs=2, limit=128)
+    assert torch.get_num_threads() == threads
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in here.model.state_dict().items())
+    assert here.header.recipe == header.recipe
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_show_prints_a_card_of_80_columns_without_control_codes(path: Path) -> None:
+    done = advtool(path.parent, "show", path.name, FORCE_COLOR="1", COLUMNS="200")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    for words in ("cnn, 1x28x28 images, 10 classes", "digits", "name both", "linf, eps 0.3", "kept"):
+        assert words in done.stdout
+
+
+def test_show_json_is_the_header(path: Path) -> None:
+    done = advtool(path.parent, "show", path.name, "--format", "json")
+    assert json.loads(done.stdout) == checkpoints.read_header(path).model_dump(mode="json", by_alias=True)
+
+
+def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """As :func:`refusal`, but in this process: a new one takes seconds to import torch."""
+    monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capsys.readouterr()
+    assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train clean --arch lennet", "did you mean 'lenet'"),
+        ("train clean --dataset digitz", "did you mean 'digits'"),
+        ("train clean --epochs 0", "--epochs 0"),
+        ("train clean --limit 2000", "1..1294"),
+        ("train nfgsm --bias naive", "--bias does not go with the recipe 'nfgsm'"),
+        ("train clean --pnil", "--pnil does not go with the recipe 'clean'"),
+        ("train apb --memories 4", "--memories does not go with bias naive"),
+        ("train apb --fixed-examples x.safetensors", "--fixed-examples does not go with scenario clean"),
+        ("train nfgsm --pnil-at conv1", "--pnil-at needs --pnil"),
+        ("train apb --bias-layers linear1 --bias-layers linear9", "--bias-layers 'linear9'"),
+        ("train nfgsm --bias-layers linear1", "--bias-layers does not go with the recipe 'nfgsm'"),
+        ("train rfgsm --step-size 5", "--step-size 5.0: it must lie in (0, 1]"),
+        ("train nfgsm --pnil --pnil-at conv9", "--pnil-at 'conv9'"),
+        ("train rfgsm --step-size 1/0", "--step-size '1/0' is no number"),
+        ("train adv --keep best", "--keep"),
+        ("train adv --fixed-examples none.safetensors", "no checkpoint at 'none.safetensors'"),
+        ("lr-range nfgsm --steps 3", "--steps 3"),
+        ("lr-range nfgsm --plot curve.txt", ".png, .svg or .pdf"),
+        ("lr-range clean --pnil", "--pnil does not go with the recipe 'clean'"),
+    ],
+)
+def test_options_that_are_wrong_or_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert words in refused_here(monkeypatch, capsys, *command.split())
+
+
+def test_plots_without_matplotlib_say_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    words = refused_here(monkeypatch, capsys, "lr-range", "nfgsm", "--plot", "curve.png")
+    assert "pip install 'advtool[plots]'" in words
+
+
+def test_lr_range_prints_its_bounds_and_draws_the_curve(folder: Path) -> None:
+    options = ("--steps", "40", "--limit", "200", "--device", "cpu", "--format", "json", "--plot", "curve.png")
+    done = advtool(folder, "lr-range", "clean", "--arch", "cnn", *options)
+    document = json.loads(done.stdout)
+    assert document["schema"] == "advtool.lr-range/1"
+    assert 0 < document["base_learning_rate"] < document["learning_rate"]
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_setting_has_its_option() -> None:
+    assert list(SETTINGS) == list(Settings.__annotations__)
+
+
+def test_the_help_lists_every_recipe_with_its_summary() -> None:
+    assert {recipe.name: recipe.summary for recipe in RECIPES.values()} == SUMMARIES
+
+
+def test_noise_layers_are_shown_and_drawn(folder: Path) -> None:
+    command = ("train", "nfgsm", "--pnil", "--pnil-at", "conv2", "--eot", "2", *QUICK[2:])
+    made = folder / advtool(folder, *command).stdout.strip()
+    assert made.name == "digits-cnn-nfgsm-s0.safetensors"
+    done = advtool(folder, "show", str(made), "--plot", "noise.svg")
+    assert re.search(r"noise .* deviation 0\.\d+ in the centre, 0\.\d+ in the border", done.stdout)
+    assert "<svg" in (folder / "noise.svg").read_text()
+
+
+def test_a_plot_of_a_model_without_noise_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no noise layer" in refused_here(monkeypatch, capsys, "show", str(path), "--plot", "noise.svg")
+
+
+def test_fixed_examples_are_told_apart(path: Path, folder: Path) -> None:
+    done = advtool(folder, "train", "adv", "--fixed-examples", str(path), *QUICK)
+    assert re.search(r"\d% on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
+
+
+def test_damaged_files_are_told_in_one_line(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.safetensors").write_bytes(path.read_bytes()[:-100])
+    (tmp_path / "foreign.safetensors").write_text("no checkpoint at all")
+    (tmp_path / "model.pt").write_bytes(pickle.dumps({}, protocol=4))
+    assert "damaged" in refusal(tmp_path, "show", "short.safetensors")
+    assert "damaged" in refusal(tmp_path, "show", "foreign.safetensors")
+    assert "pickle" in refusal(tmp_path, "show", "model.pt")
+    assert "no such file" in refusal(tmp_path, "show", "none.safetensors")
+
+
+def test_bad_options_are_told_in_one_line(tmp_path: Path) -> None:
+    assert "did you mean 'both'" in refusal(tmp_path, "train", "boht")
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in refusal(tmp_path, "train", "clean", "--output", "file/m.safetensors")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_asked_for_and_absent(tmp_path: Path) -> None:
+    assert "--device cuda" in refusal(tmp_path, "train", "clean", "--device", "cuda")
+
+
+# The card and what is replaced
+
+
+def shown(header: Header) -> str:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(card.as_table(header, "model"))
+    return " ".join(console.file.getvalue().replace("│", " ").split())
+
+
+def test_a_card_does_not_list_what_is_off(tiny: Split, path: Path) -> None:
+    words = shown(checkpoints.read_header(path))
+    assert "schedule constant, keep pgd, precision float32, bias plain, limit 128" in words
+    noisy = short(tiny, "nfgsm", pnil=True, pnil_at=("conv2", "conv1"), epochs=1, stop_on_collapse=True)
+    words = shown(noisy.header)
+    assert "keep pgd, stop on collapse, precision float32, pnil, pnil at conv2 and conv1, eot 1" in words
+    assert not re.search(r"False|None|\[\]|0\.0,|base learning rate|clip examples", words)
+
+
+def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    def after(pgd: float) -> str:
+        measured = Measured(clean=0.9, one_step=0.8, pgd=pgd, adversarial_loss=1.0)
+        monkeypatch.setattr(loop, "measure", Mock(return_value=measured))
+        return shown(short(tiny, "nfgsm", epochs=1).header)
+
+    assert "tie no epoch is above 100.0% by the figure to keep by" in after(0.5)  # 4 validation images
+    monkeypatch.setattr(session, "floor_of", Mock(return_value=0.127))
+    assert "tie no epoch is above 12.7%" in after(0.127)
+    assert "tie" not in after(0.128)
+
+
+def test_a_checkpoint_of_another_setting_is_not_replaced_in_silence(
+    tiny: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.safetensors"
+
+    def told(recipe: str = "nfgsm", **settings: object) -> str:
+        short(tiny, recipe, epochs=1, output=path, observer=TrainingProgress(path), **settings)
+        err = " ".join(capsys.readouterr().err.split())
+        return "".join(re.findall(r"replaces '.*model.safetensors' \(.*?\)", err)).replace(str(path), "model")
+
+    assert told() == ""
+    assert told() == ""
+    assert told(pnil=True) == "replaces 'model' (nfgsm, no pnil)"
+    assert told(pnil=True, pnil_at=("conv2",), eps=0.3) == "replaces 'model' (nfgsm, no pnil at, eps 0.03137)"
+    assert told("both") == "replaces 'model' (nfgsm)"
+    assert told("both", bias="naive") == "replaces 'model' (both, bias plain, no apb eps, no apb direction)"
+
+
+def test_ctrl_c_keeps_the_best_epoch_and_says_where(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "advtool", "train", "clean", "--arch", "cnn", "--epochs", "10000"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        partial = tmp_path / "checkpoints" / "digits-cnn-clean-s0.partial.safetensors"
+        give_up = time.monotonic() + 120
+        while not partial.exists() and time.monotonic() < give_up:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "the best epoch so far is in 'checkpoints/digits-cnn-clean-s0.partial.safetensors'" in err
+    assert "Traceback" not in err
+    assert checkpoints.read_header(partial).metrics["epoch"] >= 1

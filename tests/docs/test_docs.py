@@ -1,0 +1,87 @@
+"""The pages name only commands that exist, links lead somewhere, and the Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from torch import nn
+
+from advtool.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*.sh"))]
+LINE = re.compile(r"^\s*(?:\$ |run )?(advtool [^|#\n]*)", re.MULTILINE)
+BLOCK = re.compile(r"```(?:console|sh)?\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    text = page.read_text()
+    blocks = [text] if page.suffix == ".sh" else BLOCK.findall(text)
+    lines = [line for block in blocks for line in LINE.findall(block.replace("\\\n", " "))]
+    return [line.strip() for line in lines if "$(" not in line and "..." not in line]
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [(page, line) for page in PAGES for line in commands(page)],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+def test_every_command_of_the_docs_is_one(page: Path, line: str) -> None:
+    """Parsed by the real command line, down to the last option; not run."""
+    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not hasattr(command, "commands") or words == ["--help"], f"{words[0]} is no command"
+    assert command.make_context("advtool", words).params
+
+
+def run_python(page: str, checkpoint: Path) -> Any:
+    """What the page's Python calls its result."""
+    (code,) = PYTHON.findall((ROOT / page).read_text())
+    code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(checkpoint)))
+    names: dict[str, Any] = {}
+    exec(compile(code, page, "exec"), names)
+    return names["result"]
+
+
+def test_the_python_of_the_evaluation_page_runs(digits_checkpoint: Path) -> None:
+    result = run_python("docs/evaluation.md", digits_checkpoint)
+    assert 0 <= result.effective_robustness.accuracy <= result.clean.accuracy
+
+
+def test_the_python_of_the_curves_page_runs(digits_checkpoint: Path) -> None:
+    result = run_python("docs/curves.md", digits_checkpoint)
+    assert [curve.name for curve in result.curves] == ["fgsm", "pgd"]
+
+
+def test_the_training_loop_of_the_training_page_runs() -> None:
+    result = run_python("docs/training.md", Path("none"))
+    assert [type(layer) for layer in result] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
+    assert list(result.state_dict()) == ["1.weight", "1.bias", "3.weight", "3.bias"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_the_python_for_your_model_runs(page: str) -> None:
+    result = run_python(page, Path("none"))
+    assert (result.clean.total, len(result.attacks)) == (50, 2)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_and_nothing_is_left_to_fill_in(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+    assert not re.search(r"TODO|FIXME|XXX|[A-Z]+_OUTPUT|[A-Z]+_TABLE", text)
+
+
+def test_the_readme_shows_the_demos_commands() -> None:
+    readme, demo = (ROOT / "README.md").read_text(), ROOT / "docs" / "demo.sh"
+    shown = set(commands(ROOT / "README.md"))
+    assert "advtool train both --arch cnn" in shown & set(commands(demo))
+    assert "advtool eval" in shown
+    assert "Min (" in readme
+    assert "worst case" in readme

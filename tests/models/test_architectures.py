@@ -1,0 +1,124 @@
+"""Architectures by their published sizes, and the way back from a checkpoint's tensors."""
+
+from datetime import UTC, datetime
+
+import pytest
+import torch
+from torch import nn
+
+from advtool import models
+from advtool.checkpoints import Architecture, Header
+from advtool.errors import InputError
+from advtool.threat import ThreatModel
+
+MNIST = (1, 28, 28)
+CIFAR = (3, 32, 32)
+
+
+def build(name: str, shape: tuple[int, int, int] = MNIST, classes: int = 10) -> nn.Module:
+    return models.build(Architecture(name=name, input_shape=shape, classes=classes)).eval()
+
+
+def header(name: str, shape: tuple[int, int, int] = MNIST) -> Header:
+    return Header(
+        architecture=Architecture(name=name, input_shape=shape, classes=10),
+        dataset="mnist",
+        recipe={"name": "both"},
+        threat_model=ThreatModel(eps=0.3),
+        seed=0,
+        date=datetime(2026, 1, 2, tzinfo=UTC),
+        versions={},
+        metrics={},
+    )
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+# LeNet: 6*26 + 16*151 + 401*120 + 121*84 + 85*10. CNN: 16*17 + 32*257 + 1569*10. ResNet11: convolutions
+# without bias; two batch-norm values a channel, once for the stem and three times for a block.
+RESNET_CONVOLUTIONS = 9 * (3 * 64 + 2 * 64**2 + 64 * 128 + 128**2 + 128 * 256 + 256**2) + 64**2 + 64 * 128 + 128 * 256
+RESNET_NORMS = 2 * (64 + 3 * 64 + 3 * 128 + 3 * 256)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "count"),
+    [
+        ("lenet", MNIST, 61_706),
+        ("cnn", MNIST, 272 + 8224 + 15_690),
+        ("resnet11", CIFAR, RESNET_CONVOLUTIONS + RESNET_NORMS + 2570),
+    ],
+)
+def test_parameter_counts(name: str, shape: tuple[int, int, int], count: int) -> None:
+    assert parameters(build(name, shape)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("lenet", [(6, 28, 28), (16, 10, 10), (120,), (84,), (10,)]),
+        ("cnn", [(16, 14, 14), (32, 7, 7), (10,)]),
+    ],
+)
+def test_shapes_of_the_weighted_layers(name: str, shapes: list[tuple[int, ...]]) -> None:
+    model, seen = build(name), []
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(lambda _layer, _inputs, output: seen.append(tuple(output.shape[1:])))
+    model(torch.zeros(2, *MNIST))
+    assert seen == shapes
+
+
+def test_resnet11_has_eleven_weighted_layers_and_halves_the_image_twice() -> None:
+    model = build("resnet11", CIFAR)
+    weighted = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len(weighted) == 11
+    sizes = []
+    for block in (model.block1, model.block2, model.block3):
+        block.register_forward_hook(lambda _block, _inputs, output: sizes.append(tuple(output.shape[1:])))
+    assert model(torch.zeros(2, *CIFAR)).shape == (2, 10)
+    assert sizes == [(64, 32, 32), (128, 16, 16), (256, 8, 8)]
+
+
+@pytest.mark.parametrize("name", sorted(models.ARCHITECTURES))
+def test_smallest_image_is_the_smallest(name: str) -> None:
+    smallest = models.ARCHITECTURES[name].smallest
+    assert build(name, (3, smallest, smallest + 5), 4)(torch.zeros(1, 3, smallest, smallest + 5)).shape == (
+        1,
+        4,
+    )
+    with pytest.raises(InputError, match=rf"too small.*{smallest}x{smallest}"):
+        build(name, (3, smallest + 5, smallest - 1))
+
+
+def test_unknown_model_names_the_near_one() -> None:
+    with pytest.raises(InputError, match=r"unknown model 'lennet'.*did you mean 'lenet'"):
+        build("lennet")
+
+
+def test_unknown_option_is_named() -> None:
+    with pytest.raises(InputError, match="'width'"):
+        models.build(Architecture(name="cnn", input_shape=MNIST, classes=10, options={"width": 2}))
+
+
+def test_from_checkpoint_gives_the_same_logits_in_eval_mode_and_leaves_the_global_stream_alone() -> None:
+    model = build("resnet11", CIFAR)
+    x = torch.rand(3, *CIFAR)
+    state = torch.random.get_rng_state()
+    loaded = models.from_checkpoint(header("resnet11", CIFAR), model.state_dict())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not loaded.training
+    assert torch.equal(loaded(x), model(x))
+
+
+def test_tensors_that_do_not_fit_are_refused() -> None:
+    tensors = build("cnn").state_dict()
+    with pytest.raises(InputError, match="not those of the model 'lenet'"):
+        models.from_checkpoint(header("lenet"), tensors)
+    with pytest.raises(InputError, match=r"'linear.bias' is missing"):
+        models.from_checkpoint(header("cnn"), {k: v for k, v in tensors.items() if k != "linear.bias"})
+    with pytest.raises(InputError, match=r"'linear.bias' is of shape \(9,\).*\(10,\)"):
+        models.from_checkpoint(header("cnn"), tensors | {"linear.bias": torch.zeros(9)})
+    with pytest.raises(InputError, match=r"'linear.bias' holds NaN"):
+        models.from_checkpoint(header("cnn"), tensors | {"linear.bias": torch.full((10,), float("nan"))})

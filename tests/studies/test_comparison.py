@@ -1,0 +1,173 @@
+"""Two finished runs compared image by image, as Python and as ``advtool compare``."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import advtool
+from advtool.errors import InputError
+from advtool.evaluation.finished import read_finished
+from advtool.report import COMPARISON_FORMATS
+from tests.conftest import Command
+from tests.support.models import mlp
+from tests.support.runs import two_models_images
+
+SETTINGS: dict[str, Any] = {"eps": 0.05, "attacks": ["fgsm", "pgd"], "pgd_steps": 5}
+
+
+def run(folder: Path, *, seed: int = 0, count: int = 250, **changes: Any) -> Path:
+    """A finished run of the model with that seed."""
+    advtool.evaluate(mlp(seed=seed), *two_models_images(count), **{**SETTINGS, "run_dir": folder, **changes})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two models, one weaker than the other, on the same images."""
+    root = tmp_path_factory.mktemp("runs")
+    return run(root / "a"), run(root / "b", seed=1)
+
+
+def shards(folder: Path, stage: str) -> list[bool]:
+    """What the shards of a stage say, read by hand."""
+    paths = sorted((folder / "shards").glob(f"*-{stage}-*.json"))
+    return [survives for path in paths for survives in json.loads(path.read_text())["record"]["survives"]]
+
+
+def test_a_finished_run_is_read_image_by_image_and_left_as_it_was(runs: tuple[Path, Path]) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")}
+    found = read_finished(runs[1])
+    assert found.clean == shards(runs[1], "clean")
+    assert found.survives == {name: shards(runs[1], name) for name in ("fgsm", "pgd")}
+    assert sum(found.worst_case) == found.result.worst_case.robust < found.result.clean.correct < 250
+    assert len(set(found.image_ids or [])) == 250
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")} == before
+
+
+def test_figures_are_those_of_the_pairs(runs: tuple[Path, Path]) -> None:
+    result = advtool.compare(*runs)
+    assert result.images == 250
+    for stage, paired in (("clean", result.clean), ("fgsm", result.attacks[0]), ("pgd", result.attacks[1])):
+        pairs = list(zip(shards(runs[0], stage), shards(runs[1], stage), strict=True))
+        assert paired.accuracy_a == sum(a for a, _ in pairs) / 250
+        assert paired.accuracy_b == sum(b for _, b in pairs) / 250
+        assert (paired.only_a, paired.only_b) == (pairs.count((True, False)), pairs.count((False, True)))
+        assert paired.difference == pytest.approx(paired.accuracy_a - paired.accuracy_b)
+        assert paired.interval[0] < paired.difference < paired.interval[1]
+    assert result.clean.p_value < 0.001
+    assert result.worst_case.accuracy_b == read_finished(runs[1]).result.worst_case.accuracy
+    assert result.effective_robustness is not None
+    lowest = read_finished(runs[1]).result.effective_robustness
+    assert lowest is not None
+    assert (result.effective_robustness.accuracy_b, result.effective_robustness.attack_b) == (
+        lowest.accuracy,
+        lowest.attack,
+    )
+    assert result.notes == []
+
+
+def test_turned_round_every_difference_changes_its_sign(runs: tuple[Path, Path]) -> None:
+    forth, back = advtool.compare(*runs), advtool.compare(*reversed(runs))
+    for one, other in zip([forth.clean, *forth.attacks], [back.clean, *back.attacks], strict=True):
+        assert (other.difference, other.p_value) == (-one.difference, one.p_value)
+        assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
+
+
+def test_a_run_does_not_differ_from_itself(runs: tuple[Path, Path]) -> None:
+    result = advtool.compare(runs[0], runs[0])
+    for paired in (result.clean, *result.attacks, result.effective_robustness, result.worst_case):
+        assert paired is not None
+        assert (paired.difference, paired.p_value) == (0, 1)
+        assert paired.interval[0] < 0 < paired.interval[1]
+
+
+def test_a_run_on_the_first_images_is_compared_on_those(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    shorter = run(tmp_path / "short", seed=1, count=130)
+    result = advtool.compare(runs[0], shorter)
+    assert result.images == 130
+    assert result.attacks[1].accuracy_a == sum(shards(runs[0], "pgd")[:130]) / 130
+    assert result.attacks[1].accuracy_b == sum(shards(shorter, "pgd")) / 130
+    assert (result.a.dataset.images, result.b.dataset.images) == (250, 130)
+    assert result.notes == ["compared on the first 130 images: A saw 250, B 130"]
+    (shorter / "image_ids.json").unlink()
+    with pytest.raises(InputError, match="saw different images"):
+        advtool.compare(runs[0], shorter)
+
+
+def test_other_images_and_other_labels_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    x, y = two_models_images(130)
+    advtool.evaluate(mlp(), x.flip(0), y.flip(0), run_dir=tmp_path / "turned", **SETTINGS)
+    advtool.evaluate(mlp(), x, (y + 1) % 4, run_dir=tmp_path / "labels", **SETTINGS)
+    for other in ("turned", "labels"):
+        with pytest.raises(InputError, match=r"250 given images of given.*130 given images of given"):
+            advtool.compare(runs[0], tmp_path / other)
+
+
+def test_what_else_differs_is_noted_and_other_attacks_are_left_out(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    other = run(tmp_path / "other", attacks=["spsa", "pgd"], spsa_steps=2, eps=0.1, pgd_steps=4, spsa_samples=4)
+    result = advtool.compare(runs[0], other)
+    assert [attack.name for attack in result.attacks] == ["pgd"]
+    assert result.notes == [
+        "A and B are the same model",
+        "left out, since only A ran it: fgsm",
+        "left out, since only B ran it: spsa",
+        "eps: A 0.05, B 0.1",
+        "pgd.step_size: A 0.02, B 0.05",
+        "pgd.steps: A 5, B 4",
+    ]
+    assert result.worst_case.accuracy_a == sum(shards(runs[0], "pgd")) / 250, "of the attack that both ran"
+
+
+def test_runs_without_a_common_attack_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    other = run(tmp_path, attacks=["pgd(steps=2)"])
+    with pytest.raises(InputError, match=r"no attack in common .*fgsm, pgd; .*pgd\(steps=2\)"):
+        advtool.compare(runs[0], other)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda run: (run / "manifest.json").unlink(), "holds no run"),
+        (lambda run: (run / "manifest.json").write_text("{}"), r"its manifest\.json is damaged"),
+        (lambda run: (run / "result.json").unlink(), "is not finished: the 'advtool eval' command"),
+        (lambda run: (run / "result.json").write_text("{"), r"its result\.json is damaged"),
+        (lambda run: (run / "shards" / "1-fgsm-0000.json").unlink(), "shard 0 of 'fgsm' is missing"),
+        (lambda run: (run / "shards" / "1-fgsm-0000.json").write_text("{"), r"shard 1-fgsm-0000\.json is damaged"),
+    ],
+)
+def test_what_is_no_finished_run_is_told_in_words(tmp_path: Path, spoil: Any, words: str) -> None:
+    spoiled = run(tmp_path / "run", count=20, attacks=["fgsm"])
+    spoil(spoiled)
+    with pytest.raises(InputError, match=words):
+        read_finished(spoiled)
+
+
+def test_every_view_shows_the_same_figures(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    other = run(tmp_path / "a folder of a long name, longer than a line", eps=0.1, attacks=["pgd", "fgsm"])
+    result = advtool.compare(runs[0], other)
+    views = {name: view(result) for name, view in COMPARISON_FORMATS.items()}
+    document = json.loads(views["json"])
+    assert list(document) == [
+        "schema", "a", "b", "images", "clean", "attacks", "effective_robustness", "worst_case", "notes",
+    ]  # fmt: skip
+    assert document["schema"] == "advtool.compare/1"
+    lines = list(csv.DictReader(io.StringIO(views["csv"])))
+    assert [line["kind"] for line in lines] == ["clean", "attack", "attack", "minimum", "worst case"]
+    assert float(lines[1]["difference"]) == document["attacks"][0]["difference"] > 0
+    assert float(lines[1]["low"]) == document["attacks"][0]["interval"][0]
+    shown = f"+{100 * document['attacks'][0]['difference']:.1f}"
+    for name in ("table", "markdown"):
+        assert shown in views[name]
+        assert "eps: A 0.05, B 0.1" in views[name]
+    assert max(map(len, views["table"].splitlines())) <= 80
+
+
+def test_the_command_compares_and_refuses(runs: tuple[Path, Path], advtool_command: Command) -> None:
+    done = advtool_command("compare", *runs, "--format", "json")
+    assert json.loads(done.stdout) == advtool.compare(*runs).to_dict()
+    assert done.stderr == ""
+    assert "'nowhere' is no folder" in advtool_command.refused("compare", "nowhere", runs[0])

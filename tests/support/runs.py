@@ -1,0 +1,33 @@
+"""Images that a model labels itself, and documents without their times."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.support.models import mlp
+
+SHAPE = (1, 4, 4)
+
+
+def images(count: int = 150, seed: int = 0) -> Tensor:
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def labelled(model: nn.Module, count: int = 150) -> tuple[Tensor, Tensor]:
+    x = images(count)
+    with torch.no_grad():
+        return x, model(x).argmax(1)
+
+
+def without_times(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: without_times(value) for key, value in document.items() if key != "seconds"}
+    return [without_times(value) for value in document] if isinstance(document, list) else document
+
+
+def two_models_images(count: int = 250) -> tuple[Tensor, Tensor]:
+    """The first ``count`` of the same images, labelled by the first of the two models: the other errs on many."""
+    x = torch.rand(250, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        return x[:count], mlp()(x[:count]).argmax(1)
