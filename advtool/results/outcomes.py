@@ -33,7 +33,7 @@ class Outcomes:
     outcome: Tensor
     """uint8 (S, N), values of :class:`Outcome`"""
     prediction: Tensor
-    """int64 (S, N): the class of the image (``clean``) or of what the attack returned; -1 where scores are not finite"""
+    """int64 (S, N): the class of the image (``clean``) or of the candidate; -1 where its scores are not finite"""
     margin: Tensor
     """float32 (S, N): the score of the true class minus the best other; NaN where it is unknown"""
     step: Tensor
