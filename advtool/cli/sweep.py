@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool import arguments
 from advtool.cli.answer import Format, FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
+from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
 from advtool.cli.subject_options import (
     EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
@@ -57,7 +58,7 @@ def parse_radii(text: str) -> list[float]:
     Raises:
         InputError: one of them is no number or out of range.
     """
-    radii = [parse_fraction("--eps", part.strip()) for part in text.split(",")]
+    radii = [arguments.fraction("--eps", part.strip()) for part in text.split(",")]
     for radius in radii:
         if not 0 <= radius <= 1:
             raise InputError(f"--eps '{text}': {radius:g} is outside [0, 1]; eps is a fraction of the pixel range")
