@@ -125,8 +125,8 @@ def prepared(
             planned = plan(
                 question.specs,
                 ours.target,
-                threat_model=question.settings.threat_model,
-                defaults=question.settings.of_attacks,
+                threat_model=question.threat_model,
+                defaults=question.of_attacks,
                 surrogate=None if other is None else other.target,
             )
             left_out = (
