@@ -11,8 +11,8 @@ from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, S
 from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 from advtool.cli.train import Limit
 
-# What is about the course of a whole training means nothing here.
-OTHER_SETTINGS = SETTINGS.keys() - {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
+SETTINGS_OF_LONG_TRAININGS = {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
+"""They mean nothing in a range test."""
 
 
 class RangeFormat(StrEnum):
@@ -22,7 +22,9 @@ class RangeFormat(StrEnum):
     json = "json"
 
 
-@gathering("settings", {name: SETTINGS[name] for name in SETTINGS if name in OTHER_SETTINGS}, asked)
+@gathering(
+    "settings", {name: option for name, option in SETTINGS.items() if name not in SETTINGS_OF_LONG_TRAININGS}, asked
+)
 def lr_range(
     recipe: Recipe,
     *,

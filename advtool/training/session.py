@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from advtool.compute.memory import freed_memory_kept
 from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
+from advtool.settings import with_settings
 from advtool.threat import ThreatModel
 from advtool.training import loop
 from advtool.training.fixed import FixedExamples, precompute
@@ -31,6 +32,7 @@ from advtool.training.settings import Settings
 from advtool.training.validation import draws_of, pgd_images
 
 
+@with_settings(Settings, optional=True)
 def train(
     data: Split | str | Path,
     recipe: str,
@@ -43,7 +45,7 @@ def train(
     validation: Split | None = None,
     output: Path | None = None,
     observer: Observer | None = None,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> Trained:
     """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
 
@@ -65,7 +67,7 @@ def train(
         output: where to write the checkpoint; an existing file is replaced. Until training ends, its best
             epoch so far lies beside it as ``NAME.partial.safetensors``; after an interrupt it stays there.
         observer: is told of every batch and epoch.
-        settings: fields of :class:`Recipe` on top of the recipe's and data set's own.
+        settings: fields of :class:`Settings`, listed below; None: the recipe's own value, or the data set's.
 
     Raises:
         InputError: an argument is unknown, out of range or does not go with the others, the data cannot be
@@ -140,7 +142,7 @@ def prepare(
     limit: int | None,
     data_dir: Path | None,
     validation: Split | None = None,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> Prepared:
     """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
     name = _name(data)

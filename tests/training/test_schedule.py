@@ -11,7 +11,7 @@ from advtool.data import Split, load
 from advtool.errors import InputError
 from advtool.models.bias import perturbation_parameters, with_perturbation_bias
 from advtool.report import lr_range as report
-from advtool.training.lr_range import propose
+from advtool.training.range_test import propose
 from advtool.training.schedule import Updates, exponential, schedule_of, triangular
 from tests.support.models import mlp
 

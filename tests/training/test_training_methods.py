@@ -138,8 +138,8 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"recipe": "bot"}, r"unknown recipe 'bot'.*'both'"),
         ({"arch": "lennet"}, r"unknown model 'lennet'.*'lenet'"),
         ({"arch": "lenet"}, r"8x8 pixels are too small.*12x12"),
-        ({"epochs": 0}, r"--epochs 0.*1 or more"),
-        ({"batch_size": 0}, r"--batch-size 0.*1 or more"),
+        ({"epochs": 0}, r"--epochs 0.*at least 1"),
+        ({"batch_size": 0}, r"--batch-size 0.*at least 1"),
         ({"learning_rate": 0.0}, r"--learning-rate 0.0.*positive"),
         ({"learning_rate": float("nan")}, r"--learning-rate nan.*positive"),
         ({"limit": 0}, r"--limit 0: it must be an integer of at least 1"),
@@ -168,7 +168,7 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ),
         ({"recipe": "adv", "base_learning_rate": 1e-5}, r"--base-learning-rate does not go with the recipe 'adv'"),
         ({"recipe": "nfgsm", "base_learning_rate": 0.01}, r"--base-learning-rate 0.01.*below --learning-rate"),
-        ({"recipe": "nfgsm", "eot": 0}, r"--eot 0.*1 or more"),
+        ({"recipe": "nfgsm", "eot": 0}, r"--eot 0.*at least 1"),
         *(
             ({"recipe": recipe, "step_size": size}, rf"--step-size {size}.*\(0, 1\]")
             for recipe in ("r+fgsm", "rfgsm", "nfgsm", "pgd")

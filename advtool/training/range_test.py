@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 
@@ -14,6 +14,7 @@ from advtool import arguments, seeding
 from advtool.arguments import MOST, shown
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.settings import with_settings
 from advtool.training import loop
 from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
@@ -52,6 +53,7 @@ class RangeTest:
         return {"schema": "advtool.lr-range/1", **asdict(self)}
 
 
+@with_settings(Settings, optional=True)
 def lr_range(
     data: Split | str | Path,
     recipe: str,
@@ -64,7 +66,7 @@ def lr_range(
     lowest: float = LOWEST,
     highest: float = HIGHEST,
     steps: int = STEPS,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> RangeTest:
     """Train a new model for some hundred batches, the learning rate rising from ``lowest`` to ``highest``.
 
