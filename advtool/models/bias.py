@@ -24,7 +24,6 @@ from torch.nn.utils import parametrize
 
 from advtool.errors import InputError, near_match
 from advtool.models.surgery import replaced
-from advtool.perturbation import sign_step
 
 Structure = Literal["naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
@@ -175,7 +174,7 @@ def perturbation_step(model: nn.Module, eps: float, direction: Direction = "desc
         raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
     size = eps if direction == "ascent" else -eps
     for p in perturbation_parameters(model):
-        p.copy_(sign_step(p, _summed_gradient(p), size))
+        p.add_(_summed_gradient(p).sign(), alpha=size)
         p.grad = None
 
 

@@ -14,6 +14,7 @@ from advtool import seeding
 from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
+from advtool.threat import ThreatModel
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures
@@ -37,7 +38,7 @@ def epochs(
     training: Split,
     validation: Split,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     seed: int,
     fixed: FixedExamples | None = None,
     observer: Observer,
@@ -63,14 +64,16 @@ def epochs(
                 model,
                 recipe,
                 updates,
-                eps=eps,
+                threat_model=threat_model,
                 generator=seeding.generator(device, seed, "train", epoch),
             )
             loss = _mean(losses, observer)
         _check_finite(loss, epoch, recipe.learning_rate)
         with seeding.global_streams(device, seed, "validate"):
             generator = seeding.generator(device, seed, "validate")
-            measured = measure(model, recipe, validation, eps=eps, generator=generator, fixed=on_validation)
+            measured = measure(
+                model, recipe, validation, threat_model=threat_model, generator=generator, fixed=on_validation
+            )
         yield Figures(epoch=epoch, loss=loss, seconds=time.perf_counter() - start, **asdict(measured))
 
 
@@ -80,19 +83,21 @@ def train_on(
     recipe: Recipe,
     updates: Updates,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, int]]:
     """One update a batch; each loss, a detached scalar, with the number of its images."""
     model.train()
     for batch in batches:
         with autocast(recipe.precision, batch.x.device):
-            loss = training_loss(model, recipe, batch, eps=eps, generator=generator)
+            loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 
 
-def training_loss(model: nn.Module, recipe: Recipe, batch: Batch, *, eps: float, generator: torch.Generator) -> Tensor:
+def training_loss(
+    model: nn.Module, recipe: Recipe, batch: Batch, *, threat_model: ThreatModel, generator: torch.Generator
+) -> Tensor:
     """``w L(F(x), y) + (1 - w) L(F(x'), y)``: L the mean cross entropy, w the recipe's ``clean_weight``.
 
     The examples x' are the batch's fixed ones, or made now as the recipe says, ``generator`` drawing their
@@ -106,7 +111,14 @@ def training_loss(model: nn.Module, recipe: Recipe, batch: Batch, *, eps: float,
     x_adv = fixed
     if x_adv is None:
         x_adv = craft(
-            model, x, y, recipe.examples, eps=eps, generator=generator, eot=recipe.eot, **recipe.example_settings
+            model,
+            x,
+            y,
+            recipe.examples,
+            threat_model=threat_model,
+            generator=generator,
+            eot=recipe.eot,
+            **recipe.example_settings,
         )
     if w == 0:
         return cross_entropy(model(x_adv), y)

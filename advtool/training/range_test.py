@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from statistics import fmean
@@ -127,19 +126,19 @@ def propose(rates: list[float], losses: list[float], schedule: Schedule) -> Rang
 def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: int) -> tuple[list[float], list[float]]:
     """The rates, and the losses as far as they stay within bounds."""
     device = prepared.training.images.device
-    updates = Updates(prepared.model, prepared.recipe, partial(exponential, low=lowest, high=highest, steps=steps))
+    rate = exponential(low=lowest, high=highest, steps=steps)
+    updates = Updates(prepared.model, prepared.recipe, rate)
     with seeding.global_streams(device, seed, "lr-range"):
         training = loop.train_on(
             islice(_endless(prepared, seed), steps),
             prepared.model,
             prepared.recipe,
             updates,
-            eps=prepared.eps,
+            threat_model=prepared.threat_model,
             generator=seeding.generator(device, seed, "lr-range"),
         )
         losses = list(_until_diverged(loss.item() for loss, _ in training))
-    factor = (highest / lowest) ** (1 / (steps - 1))
-    return [lowest * factor**step for step in range(len(losses))], losses
+    return [rate(step) for step in range(len(losses))], losses
 
 
 def _endless(prepared: Prepared, seed: int) -> Iterator[loop.Batch]:

@@ -98,7 +98,7 @@ def train(
             chosen,
             prepared.training,
             prepared.validation,
-            eps=prepared.eps,
+            threat_model=prepared.threat_model,
             seed=prepared.header.seed,
             fixed=prepared.fixed,
             observer=observer,
@@ -127,9 +127,9 @@ class Prepared:
     fixed: FixedExamples | None
 
     @property
-    def eps(self) -> float:
-        """The attacker's radius, a fraction of the pixel range in (0, 1]."""
-        return self.header.threat_model.eps
+    def threat_model(self) -> ThreatModel:
+        """What the attacker may do."""
+        return self.header.threat_model
 
 
 def prepare(
@@ -147,7 +147,7 @@ def prepare(
     """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
-    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
+    threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
     seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
     limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
     data_dir = None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
@@ -160,7 +160,7 @@ def prepare(
     chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
     fixed = None
     if chosen.fixed_examples is not None:
-        fixed = precompute(chosen.fixed_examples, training, validation, eps=threat_model.eps, seed=seed)
+        fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
     header = Header(
         architecture=architecture,
         dataset=name,
@@ -235,13 +235,13 @@ def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Mod
         return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
 
 
-def _checked_eps(given: float, recipe: Recipe) -> float:
+def _threat_model(given: float, recipe: Recipe) -> ThreatModel:
     eps = arguments.number(given)
     if eps is None or not 0 < eps <= 1:
         raise InputError(f"--eps {shown(given)}: it must be a number in (0, 1], a fraction of the pixel range")
     if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
         raise InputError(
-            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}], for its random step takes "
-            "what it leaves of eps"
+            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}]: its random step takes "
+            "the rest of eps"
         )
-    return eps
+    return ThreatModel(eps=eps)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
+from advtool.threat import ThreatModel
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.recipes import Recipe
@@ -33,7 +34,7 @@ def measure(
     recipe: Recipe,
     split: Split,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     generator: torch.Generator,
     fixed: Tensor | None = None,
 ) -> Measured:
@@ -47,7 +48,7 @@ def measure(
         model: on the device of the split.
         recipe: how it is trained.
         split: validation images.
-        eps: radius of the examples, a fraction of the pixel range in (0, 1].
+        threat_model: of the examples.
         generator: of the examples' noise; the same state makes the figures of two epochs comparable.
         fixed: examples of all the split's images made from another model, float32 (N, C, H, W) in [0, 1].
     """
@@ -57,7 +58,7 @@ def measure(
     def attack(kind: str, **settings: Any) -> Attack:
         def make(x: Tensor, y: Tensor) -> Tensor:
             with autocast(recipe.precision, x.device):
-                return craft(model, x, y, kind, eps=eps, generator=generator, **settings)
+                return craft(model, x, y, kind, threat_model=threat_model, generator=generator, **settings)
 
         return make
 

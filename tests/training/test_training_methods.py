@@ -12,6 +12,7 @@ from advtool.compute import precision
 from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
+from advtool.threat import ThreatModel
 from advtool.training import loop, recipe_for
 from advtool.training.examples import craft
 from advtool.training.history import Measured
@@ -60,7 +61,14 @@ def test_fixed_examples_are_made_once_and_reported_apart(digits: Split, tmp_path
     trained = short(digits, "adv", limit=256, epochs=6, learning_rate=5e-3, fixed_examples=source)
     metrics = trained.header.metrics
     _, validation = train_validation(digits)
-    fixed = craft(other, to_float(validation.images), validation.labels, "fgsm", eps=0.3, generator=draws())
+    fixed = craft(
+        other,
+        to_float(validation.images),
+        validation.labels,
+        "fgsm",
+        threat_model=ThreatModel(eps=0.3),
+        generator=draws(),
+    )
     expected = (trained.model(fixed).argmax(1) == validation.labels).float().mean().item()
     assert metrics["fixed_examples_accuracy"] == pytest.approx(expected, abs=2 / len(validation))
     assert metrics["fixed_examples_accuracy"] > metrics["one_step_accuracy"] + 0.2
@@ -81,11 +89,11 @@ def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Sp
     model = models.build(architecture).eval()
     recipe = recipe_for("digits", "nfgsm", pnil=True, precision="float32")
     torch.manual_seed(3)
-    measured = measure(model, recipe, few, eps=0.1, generator=draws())
+    measured = measure(model, recipe, few, threat_model=ThreatModel(eps=0.1), generator=draws())
     torch.manual_seed(3)
     seen = pgd_images(few)
     x, y = to_float(seen.images), seen.labels
-    x_adv = craft(model, x, y, "pgd", eps=0.1, generator=draws(), steps=10, eot=5)
+    x_adv = craft(model, x, y, "pgd", threat_model=ThreatModel(eps=0.1), generator=draws(), steps=10, eot=5)
     mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
     assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item(), abs=0.02)
     assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item(), rel=1e-4)
