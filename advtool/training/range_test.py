@@ -14,7 +14,7 @@ from advtool.arguments import MOST, shown
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import with_settings
-from advtool.training import loop
+from advtool.training.loop import Batch, batches, train_on
 from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
 from advtool.training.settings import Schedule, Settings
@@ -129,7 +129,7 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
     rate = exponential(low=lowest, high=highest, steps=steps)
     updates = Updates(prepared.model, prepared.recipe, rate)
     with seeding.global_streams(device, seed, "lr-range"):
-        training = loop.train_on(
+        training = train_on(
             islice(_endless(prepared, seed), steps),
             prepared.model,
             prepared.recipe,
@@ -141,10 +141,10 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
     return [rate(step) for step in range(len(losses))], losses
 
 
-def _endless(prepared: Prepared, seed: int) -> Iterator[loop.Batch]:
+def _endless(prepared: Prepared, seed: int) -> Iterator[Batch]:
     on_training = prepared.fixed and prepared.fixed.training
     size = prepared.recipe.batch_size
-    return chain.from_iterable(loop.batches(prepared.training, size, seed, epoch, on_training) for epoch in count(1))
+    return chain.from_iterable(batches(prepared.training, size, seed, epoch, on_training) for epoch in count(1))
 
 
 def _until_diverged(losses: Iterator[float]) -> Iterator[float]:

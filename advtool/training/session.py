@@ -22,10 +22,10 @@ from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
 from advtool.settings import with_settings
 from advtool.threat import ThreatModel
-from advtool.training import loop
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
+from advtool.training.loop import batches_per_epoch, epochs
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe, recipe_for
 from advtool.training.settings import Settings
@@ -91,9 +91,9 @@ def train(
     chosen = prepared.recipe
     floor = floor_of(pgd_images(prepared.validation).labels)
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
-    observer.started(prepared.header, loop.batches_per_epoch(len(prepared.training), chosen.batch_size))
+    observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
     with freed_memory_kept():
-        for figures in loop.epochs(
+        for figures in epochs(
             prepared.model,
             chosen,
             prepared.training,
