@@ -14,12 +14,12 @@ from advtool.errors import InputError, near_match
 if TYPE_CHECKING:
     import torch
 
-MOST = 1_000_000
+LARGEST_COUNT = 1_000_000
 """No count of steps, draws or images a step may be more: it would never end, or fill the memory."""
-LEAST, LARGEST = 1e-30, 1e6
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-30, 1e6
 """Between these a number means the same in float32, and so do its square and its inverse, about."""
 LAST_SEED = 2**63 - 1
-LONGEST = 120
+LONGEST_SHOWN = 120
 """Characters of a value that a message shows."""
 
 
@@ -29,7 +29,7 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except Exception:  # of a foreign class, or an integer with too many digits
         text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def integer(value: Any) -> int | None:
@@ -50,7 +50,7 @@ def number(value: Any) -> float | None:
     return converted if math.isfinite(converted) else None
 
 
-def count(label: str, value: Any, least: int = 1, most: int = MOST) -> int:
+def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> int:
     """The value, if it is an integer from ``least`` to ``most``.
 
     Args:

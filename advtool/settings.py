@@ -19,7 +19,7 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from advtool import arguments
-from advtool.arguments import MOST, shown
+from advtool.arguments import LARGEST_COUNT, shown
 from advtool.errors import InputError, near_match
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -52,7 +52,7 @@ class About:
     panel: str | None = None
     default: str | None = None
     least: int = 1
-    most: int = MOST
+    most: int = LARGEST_COUNT
     read: Callable[[str, str], Any] | None = None
     needs: Need | None = None
 

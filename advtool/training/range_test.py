@@ -1,4 +1,4 @@
-"""The learning-rate range test (Smith 2017, section 3.3): one short training with an ever larger learning rate."""
+"""The learning-rate range test (Smith 2017, section 3.3): a short training in which the learning rate rises."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from advtool import arguments, seeding
-from advtool.arguments import MOST, shown
+from advtool.arguments import LARGEST_COUNT, shown
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import with_settings
@@ -19,12 +19,13 @@ from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
 from advtool.training.settings import Schedule, Settings
 
-LOWEST, HIGHEST = 1e-6, 1.0
-STEPS = 300
-LEARNT, LEARNT_ENOUGH = 0.1, 0.9
-"""The shares of the loss's whole descent at which the two bounds lie."""
-DIVERGED = 4.0
-"""The test ends where the loss is that many times the first one, or NaN."""
+FEWEST_STEPS = 20
+DESCENT_AT_LOWER_BOUND, DESCENT_AT_UPPER_BOUND = 0.1, 0.9
+"""The bounds are the learning rates at which these shares of the loss's whole descent are done."""
+NEEDED_DESCENT = 0.05
+"""A curve gives bounds only if the loss falls by this share of its first value."""
+DIVERGED_FACTOR = 4.0
+"""The test ends when the loss is this many times the first loss, or NaN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,12 @@ class RangeTest:
     """The curve of a range test, and the two bounds that it proposes.
 
     Attributes:
-        rates: the learning rate of every step, rising by the same factor.
-        losses: the training loss of each step, before its update.
-        smoothed: its mean over the steps nearby.
-        base_learning_rate: the lower bound, at which learning sets in.
-        learning_rate: the upper bound, at which it is almost done, before the loss gets ragged and rises.
-        schedule: of the recipe. With a constant learning rate only the upper bound is of use.
+        rates: the learning rate of every step; each step multiplies it by the same factor.
+        losses: the training loss of every step (mean cross entropy in nats), before the step changes the weights.
+        smoothed: the mean loss of a window around every step.
+        base_learning_rate: the lower bound: here the loss begins to fall.
+        learning_rate: the upper bound: here the loss has almost stopped falling.
+        schedule: of the recipe. A constant learning rate uses the upper bound alone.
     """
 
     rates: list[float]
@@ -48,7 +49,7 @@ class RangeTest:
     schedule: Schedule
 
     def to_dict(self) -> dict[str, Any]:
-        """The document ``advtool.lr-range/1``: the fields, all of JSON's types."""
+        """The fields as the JSON document ``advtool.lr-range/1``."""
         return {"schema": "advtool.lr-range/1", **asdict(self)}
 
 
@@ -62,28 +63,34 @@ def lr_range(
     device: str | torch.device = "cpu",
     limit: int | None = None,
     data_dir: Path | None = None,
-    lowest: float = LOWEST,
-    highest: float = HIGHEST,
-    steps: int = STEPS,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 300,
     **settings: Any,
 ) -> RangeTest:
-    """Train a new model for some hundred batches, the learning rate rising from ``lowest`` to ``highest``.
+    """Train a new model for some hundred batches while the learning rate rises from ``lowest`` to ``highest``.
 
-    The other arguments are those of :func:`advtool.training.train`. The test ends early once the loss is NaN
-    or four times what it was at first.
+    The test ends early when the loss is NaN or four times the first loss. :func:`advtool.training.train` explains
+    the other arguments.
+
+    Args:
+        lowest: learning rate of the first step.
+        highest: learning rate of the last step.
+        steps: number of steps, one batch each; at least 20.
 
     Raises:
-        InputError: as for :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
-            does not fall anywhere, so that no bound can be read from it.
+        InputError: the errors of :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
+            does not fall, so that it gives no bounds.
     """
     low, high = arguments.number(lowest), arguments.number(highest)
     if low is None or high is None or not 0 < low < high:
         raise InputError(
-            f"--from {shown(lowest)} --to {shown(highest)}: these must be positive numbers, the first the lower"
+            f"--from {shown(lowest)} --to {shown(highest)}: both must be positive, and --from must be the lower one"
         )
-    if (whole := arguments.integer(steps)) is None or not 20 <= whole <= MOST:
+    if (whole := arguments.integer(steps)) is None or not FEWEST_STEPS <= whole <= LARGEST_COUNT:
         raise InputError(
-            f"--steps {shown(steps)}: it must be 20 or more, to smooth the loss over some of them, and at most {MOST}"
+            f"--steps {shown(steps)}: it must be {FEWEST_STEPS} or more, so that the loss can be smoothed, "
+            f"and at most {LARGEST_COUNT}"
         )
     prepared = prepare(data, recipe, eps=eps, seed=seed, device=device, limit=limit, data_dir=data_dir, **settings)
     rates, losses = _sweep(prepared, prepared.header.seed, low, high, whole)
@@ -91,18 +98,23 @@ def lr_range(
 
 
 def propose(rates: list[float], losses: list[float], schedule: Schedule) -> RangeTest:
-    """Read the two bounds for a ``schedule`` from a curve of rising ``rates`` and the ``losses``, 20 or more of each.
+    """Read the two bounds from a curve.
 
-    The loss is averaged over a window of a twentieth of the curve on either side. Of its descent, from the first
-    value to the lowest, the lower bound is the rate at which a tenth is done, the upper the one at which nine
-    tenths are: Smith's "accuracy starts to increase" and "slows".
+    The loss is averaged over a window that reaches a twentieth of the curve to either side. Its descent goes from the
+    first value to the lowest. At the lower bound a tenth of the descent is done (Smith: "accuracy starts to increase"),
+    at the upper bound nine tenths ("slows").
+
+    Args:
+        rates: rising learning rates, 20 or more.
+        losses: the loss at each of them.
+        schedule: of the recipe, for the result.
 
     Raises:
-        InputError: the smoothed loss does not fall below 95 % of what it is at first.
+        InputError: the smoothed loss never falls below 95 % of its first value.
     """
     smoothed = _smooth(losses)
     start, lowest = smoothed[0], min(smoothed)
-    if not lowest < 0.95 * start:
+    if not lowest < (1 - NEEDED_DESCENT) * start:
         raise InputError(
             f"the loss does not fall between learning rates {rates[0]:g} and {rates[-1]:g}: "
             "widen --from and --to, or give more --steps"
@@ -117,14 +129,14 @@ def propose(rates: list[float], losses: list[float], schedule: Schedule) -> Rang
         rates=rates,
         losses=losses,
         smoothed=smoothed,
-        base_learning_rate=reached(LEARNT),
-        learning_rate=reached(LEARNT_ENOUGH),
+        base_learning_rate=reached(DESCENT_AT_LOWER_BOUND),
+        learning_rate=reached(DESCENT_AT_UPPER_BOUND),
         schedule=schedule,
     )
 
 
 def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: int) -> tuple[list[float], list[float]]:
-    """The rates, and the losses as far as they stay within bounds."""
+    """The learning rates and the losses, up to the step at which the loss diverges."""
     device = prepared.training.images.device
     rate = exponential(low=lowest, high=highest, steps=steps)
     updates = Updates(prepared.model, prepared.recipe, rate)
@@ -149,11 +161,11 @@ def _endless(prepared: Prepared, seed: int) -> Iterator[Batch]:
 
 def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
     first = next(losses)
-    return chain([first], takewhile(lambda loss: loss < DIVERGED * first, losses))
+    return chain([first], takewhile(lambda loss: loss < DIVERGED_FACTOR * first, losses))
 
 
 def _smooth(losses: list[float]) -> list[float]:
-    """The mean over a window around each step, cut off at both ends."""
+    """The mean loss of a window around each step; at the ends of the curve the window is cut off."""
     half = max(1, len(losses) // 20)
     windows = (losses[max(0, step - half) : step + half + 1] for step in range(len(losses)))
     return [fmean(window) for window in windows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from advtool import arguments
-from advtool.arguments import LARGEST
+from advtool.arguments import LARGEST_NUMBER
 from advtool.compute import Precision
 from advtool.errors import InputError
 from advtool.settings import About, Need, checked, option_name, settings_of
@@ -149,8 +149,8 @@ class Settings:
                 raise InputError(
                     f"{option_name(name)} {getattr(self, name)}: it must be a positive number, such as 0.001"
                 )
-        if self.apb_eps > LARGEST:
-            raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST:g}")
+        if self.apb_eps > LARGEST_NUMBER:
+            raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST_NUMBER:g}")
         if self.step_size is not None and not 0 < self.step_size <= 1:
             raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
         if not 0 <= self.base_learning_rate < self.learning_rate:

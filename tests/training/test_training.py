@@ -147,16 +147,15 @@ def test_a_seed_repeats_a_run_bit_for_bit_whatever_the_global_stream(
 
 def test_limit_takes_training_images_alone_and_fewer_are_among_more(tiny: Split) -> None:
     _, validation = train_validation(tiny)
-    few, _ = session._carve(tiny, 10)
-    more, untouched = session._carve(tiny, 30)
+    few, more = (session.prepare(tiny, "clean", arch="cnn", limit=limit) for limit in (10, 30))
 
     def rows(split: Split) -> set[tuple[int, ...]]:
         return {tuple(image.flatten().tolist()) for image in split.images}
 
-    assert len(rows(few)) == 10
-    assert rows(few) < rows(more)
-    assert not rows(more) & rows(validation)
-    assert rows(untouched) == rows(validation)
+    assert len(rows(few.training)) == 10
+    assert rows(few.training) < rows(more.training)
+    assert not rows(more.training) & rows(validation)
+    assert rows(more.validation) == rows(validation)
 
 
 def test_test_images_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
