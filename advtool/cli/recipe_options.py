@@ -6,7 +6,7 @@ import typer
 
 from advtool.cli.gathering import options_of
 from advtool.settings import settings_of
-from advtool.training.recipes import RECIPES, default_words, not_for_all, takers
+from advtool.training.recipes import RECIPES, default_words, special_settings, takers
 from advtool.training.settings import Settings
 
 Recipe = Annotated[
@@ -28,7 +28,7 @@ def _panels() -> dict[str, str]:
     for setting in settings_of(Settings).values():
         if setting.about.panel is not None:
             panels.setdefault(setting.about.panel, []).append(setting.name)
-    return {panel: f"{panel}: {_takers(names)}" for panel, names in panels.items() if set(names) <= not_for_all()}
+    return {panel: f"{panel}: {_takers(names)}" for panel, names in panels.items() if set(names) <= special_settings()}
 
 
 def _takers(settings: list[str]) -> str:

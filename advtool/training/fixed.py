@@ -16,7 +16,7 @@ BATCH_SIZE = 500
 
 
 class FixedExamples(NamedTuple):
-    """FGSM examples of all training and of all validation images, float32 (N, C, H, W) in [0, 1]."""
+    """FGSM examples of all training images and of all validation images, float32 (N, C, H, W) in [0, 1]."""
 
     training: Tensor
     validation: Tensor
@@ -35,7 +35,7 @@ def precompute(
         seed: of the other model's own noise, if it has any.
 
     Raises:
-        InputError: the checkpoint cannot be read, or takes other images or classes than these.
+        InputError: the checkpoint cannot be read, or its model takes other images or classes.
     """
     architecture = checkpoints.read_header(checkpoint).architecture
     try:

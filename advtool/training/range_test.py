@@ -70,13 +70,8 @@ def lr_range(
 ) -> RangeTest:
     """Train a new model for some hundred batches while the learning rate rises from ``lowest`` to ``highest``.
 
-    The test ends early when the loss is NaN or four times the first loss. :func:`advtool.training.train` explains
-    the other arguments.
-
-    Args:
-        lowest: learning rate of the first step.
-        highest: learning rate of the last step.
-        steps: number of steps, one batch each; at least 20.
+    ``steps`` is the number of batches, at least 20. The test ends early when the loss is NaN or four times the first
+    loss. :func:`advtool.training.train` explains the other arguments.
 
     Raises:
         InputError: the errors of :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
@@ -106,7 +101,7 @@ def propose(rates: list[float], losses: list[float], schedule: Schedule) -> Rang
 
     Args:
         rates: rising learning rates, 20 or more.
-        losses: the loss at each of them.
+        losses: the loss at each rate.
         schedule: of the recipe, for the result.
 
     Raises:

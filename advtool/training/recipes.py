@@ -27,8 +27,7 @@ class Recipe(Settings):
     Attributes:
         name: by which it is asked for.
         summary: what it is, in some words.
-        takes: the settings that it takes, of those that some recipes do not take. All recipes take a setting that
-            is in no recipe's ``takes``.
+        takes: its special settings. If a setting is special to some recipes, the others refuse it.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Recipe(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that matter for this recipe, for a checkpoint's header, as JSON's types."""
-        moot = {"summary", "takes", "arch"} | (not_for_all() - self.takes - {"scenario"})
+        moot = {"summary", "takes", "arch"} | (special_settings() - self.takes - {"scenario"})
         moot |= {name for name in settings_of(Settings) if not self.fits(name)}
         given = {"name": self.name, "scenario": self.scenario, **asdict(self), "keep": self.kept_by}
         plain = {name: value for name, value in given.items() if name not in moot and value is not None}
@@ -161,8 +160,8 @@ def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
     return recipe
 
 
-def not_for_all() -> frozenset[str]:
-    """The settings that some recipes take and others do not."""
+def special_settings() -> frozenset[str]:
+    """The settings that are special to some recipes."""
     return frozenset[str]().union(*(recipe.takes for recipe in RECIPES.values()))
 
 

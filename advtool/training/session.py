@@ -1,4 +1,4 @@
-"""One training from the images to the checkpoint: defaults, random streams, the card."""
+"""One training, from the images to the checkpoint."""
 
 import hashlib
 import os
@@ -47,31 +47,30 @@ def train(
     observer: Observer | None = None,
     **settings: Any,
 ) -> Trained:
-    """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
+    """Train a classifier with a recipe, and keep its best epoch.
 
-    Equal arguments give equal weights, bit for bit, on the CPU at one thread count, torch build and precision.
-    The epoch is kept by clean accuracy where only clean images train, else by PGD accuracy (``keep`` chooses).
-    Epochs whose accuracy on examples does not exceed what guessing reaches tie, and one-step, then clean accuracy
-    decide (:func:`advtool.training.history.best`).
+    Equal arguments give equal weights, bit for bit, on a CPU with the same thread count, torch build and precision.
+    The best epoch has the highest clean accuracy if only clean images train, and the highest PGD accuracy otherwise;
+    ``keep`` chooses another figure (:func:`advtool.training.history.best`).
 
     Args:
-        data: training images, or what :func:`advtool.data.load` takes. A fixed validation set is carved from
-            them; the test images are not read.
+        data: training images, or a name or path that :func:`advtool.data.load` takes. A fixed part of them becomes
+            the validation images. Test images are not read.
         recipe: a name in ``RECIPES``.
         eps: the attacker's radius in linf, a fraction of the pixel range in (0, 1]; None: the data set's own.
         seed: of the initial weights, the order of the images and all noise.
         device: where to train.
-        limit: train on that many images only, taken after the validation set; the same ones for every seed.
+        limit: train on that many images only; every seed gets the same ones. Validation images do not count.
         data_dir: the cache of data sets.
-        validation: images that choose the epoch, in place of a part of ``data``, all of which then trains.
-        output: where to write the checkpoint; an existing file is replaced. Until training ends, its best
-            epoch so far lies beside it as ``NAME.partial.safetensors``; after an interrupt it stays there.
-        observer: is told of every batch and epoch.
+        validation: images that choose the epoch; None: a part of ``data``.
+        output: where to write the checkpoint; an existing file is replaced. During the training the best epoch so far
+            lies beside it as ``NAME.partial.safetensors``. After an interrupt that file stays.
+        observer: hears of every batch and epoch.
         settings: fields of :class:`Settings`, listed below; None: the recipe's own value, or the data set's.
 
     Raises:
-        InputError: an argument is unknown, out of range or does not go with the others, the data cannot be
-            read, the loss diverges, or ``output`` cannot be written.
+        InputError: an argument is unknown, out of range or does not go with another one; the data cannot be read; the
+            loss diverges; or ``output`` cannot be written.
     """
     observer = observer or Observer()
     if output is not None:
@@ -117,7 +116,7 @@ def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Pa
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a training starts from: a new model, images and fixed examples on one device, and the card."""
+    """What a training starts from: a new model, images and fixed examples on one device, and the header."""
 
     recipe: Recipe
     header: Header
@@ -144,7 +143,7 @@ def prepare(
     validation: Split | None = None,
     **settings: Any,
 ) -> Prepared:
-    """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
+    """Do everything that comes before the first step of a training; :func:`train` explains arguments and errors."""
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
     threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
@@ -184,7 +183,7 @@ def prepare(
 
 
 def _name(data: Split | str | Path) -> str:
-    """A known name as it is; a path in full, so that ``advtool eval`` finds the data from any folder."""
+    """The name of a known data set, or the absolute path of another, so that ``advtool eval`` finds it anywhere."""
     if isinstance(data, Split):
         check_split(data)
         return data.name
@@ -198,7 +197,7 @@ def _architecture(recipe: Recipe, split: Split) -> Architecture:
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:
-    """The recipe for the card; the checkpoint of its fixed examples is identified by its content too."""
+    """The recipe for the header, with a hash of the checkpoint that its fixed examples come from."""
     if recipe.fixed_examples is None:
         return recipe.to_dict()
     digest = hashlib.sha256(recipe.fixed_examples.read_bytes()).hexdigest()
@@ -222,7 +221,7 @@ def _checked_validation(given: Split, training: Split) -> Split:
         raise InputError(f"validation={shown(given)} must be a Split (advtool.data)")
     check_split(given)
     if (given.shape, given.classes) != (training.shape, training.classes):
-        raise InputError("validation: its images and classes must be like those that train")
+        raise InputError("validation: it must have the image shape and the classes of the training images")
     return given
 
 
