@@ -103,6 +103,20 @@ def fraction(label: str, text: str) -> float:
         ) from None
 
 
+def eps(option: str, text: str) -> float:
+    """:func:`fraction` in (0, 1].
+
+    Raises:
+        InputError: it is no number, or out of range.
+    """
+    radius = fraction(option, text)
+    if not 0 < radius <= 1:
+        raise InputError(
+            f"{option} {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
+        )
+    return radius
+
+
 def choice(label: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the ``known`` names.
 

@@ -45,6 +45,8 @@ class About:
         most: of an integer, the largest value allowed.
         read: makes the value of an option's name and text, e.g. :func:`advtool.arguments.fraction`; None: by type.
         needs: another setting without which this one means nothing; None: it stands alone.
+        check: takes how a message begins and a value, and gives the value or refuses it; None: by type.
+        option: the option's name, if the field's name does not give it.
     """
 
     help: str
@@ -55,6 +57,8 @@ class About:
     most: int = LARGEST_COUNT
     read: Callable[[str, str], Any] | None = None
     needs: Need | None = None
+    check: Callable[[str, Any], Any] | None = None
+    option: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Setting:
     @property
     def option(self) -> str:
         """``--pgd-steps`` of ``pgd_steps``."""
-        return option_name(self.name)
+        return self.about.option or option_name(self.name)
 
     def checked(self, label: str, value: Any) -> Any:
         """The value as the setting's type. NumPy's numbers become Python's; a list becomes a tuple.
@@ -94,6 +98,8 @@ class Setting:
         """
         if value is None and self.may_be_none:
             return None
+        if self.about.check is not None:
+            return self.about.check(label, value)
         if get_origin(self.kind) is Literal:
             return arguments.choice(label, value, get_args(self.kind))
         if get_origin(self.kind) is tuple:
