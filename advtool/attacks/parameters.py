@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from advtool import arguments
-from advtool.arguments import LARGEST, LEAST, MOST, shown
+from advtool.arguments import LARGEST_COUNT, LARGEST_NUMBER, SMALLEST_NUMBER, shown
 from advtool.errors import InputError
 
 
@@ -18,7 +18,7 @@ def positive_integer(attack: str, name: str, value: Any) -> int:
     return arguments.count(_label(attack, name, value), value)
 
 
-def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST) -> float:
+def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST_NUMBER) -> float:
     """The value, if it is a number above 0 and at most ``most``, to float32; NumPy's comes out as Python's.
 
     Raises:
@@ -27,8 +27,8 @@ def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST
     number = arguments.number(value)
     if number is None or number <= 0:
         raise InputError(f"{_label(attack, name, value)} must be a number above 0")
-    if not LEAST <= number <= most:
-        raise InputError(f"{_label(attack, name, value)} must lie between {LEAST:g} and {most:g}")
+    if not SMALLEST_NUMBER <= number <= most:
+        raise InputError(f"{_label(attack, name, value)} must lie between {SMALLEST_NUMBER:g} and {most:g}")
     return number
 
 
@@ -68,8 +68,11 @@ def plain(attack: str, name: str, value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: plain(attack, name, item) for key, item in value.items()}
     number = arguments.number(value)
-    if number is None or not math.fabs(number) <= MOST:
-        raise InputError(f"{label} must be None, a boolean, text, a number from -{MOST} to {MOST}, or a list of these")
+    if number is None or not math.fabs(number) <= LARGEST_COUNT:
+        raise InputError(
+            f"{label} must be None, a boolean, text, a number from -{LARGEST_COUNT} to {LARGEST_COUNT}, "
+            "or a list of these"
+        )
     whole = arguments.integer(value)
     return number if whole is None else whole
 

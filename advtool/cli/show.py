@@ -20,7 +20,7 @@ class CardFormat(StrEnum):
 
 def show(
     checkpoint: Annotated[Path, typer.Argument(help="A file that 'advtool train' wrote.")],
-    output_format: Annotated[CardFormat, typer.Option("--format", help="How to write it.")] = CardFormat.table,
+    output_format: Annotated[CardFormat, typer.Option("--format", help="How to write the card.")] = CardFormat.table,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -31,10 +31,10 @@ def show(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a checkpoint's card: what the model is, how it was trained, what was measured on the way.
+    """Print a checkpoint's card: what the model is, how it was trained, what was measured meanwhile.
 
-    Its figures were measured on the validation set during training;
-    how robust the model is, [bold]advtool eval[/] tells.
+    Its figures were measured on validation images during training.
+    [bold]advtool eval[/] tells how robust the model is.
     """
     from rich.console import Console
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from advtool.compute.convolution import QuickConv2d
 
-SMALLEST = 4
+SMALLEST_SIDE = 4
 
 
 class CNN(nn.Sequential):

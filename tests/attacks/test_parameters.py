@@ -21,8 +21,10 @@ from advtool.attacks.base import TensorAttack, no_report
 from advtool.attacks.registry import ATTACKS, OURS_TO_GIVE
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.settings import settings_of
 from advtool.studies.score import score
 from advtool.target.target import Target
+from advtool.training.recipes import takers
 from tests.conftest import Command
 from tests.support.models import mlp
 
@@ -441,7 +443,7 @@ class NoData:
         raise AssertionError("data was read before the arguments were checked")
 
 
-SETTINGS = sorted(training.Settings.__annotations__)
+SETTINGS = sorted(settings_of(training.Settings))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -474,9 +476,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
 
 
 def _takes(recipe: str, setting: str) -> bool:
-    from advtool.training.recipes import OPTIONAL
-
-    return setting not in OPTIONAL or setting in training.RECIPES[recipe].takes
+    return training.RECIPES[recipe] in takers(setting)
 
 
 @pytest.mark.parametrize(
