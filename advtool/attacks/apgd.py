@@ -8,9 +8,9 @@ from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
 from advtool.attacks.parameters import one_of, positive_integer
-from advtool.perturbation import project, random_start
 from advtool.target.scores import Loss, margin, per_image_cross_entropy
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 MOMENTUM = 0.75
 RISING = 0.75
@@ -37,26 +37,26 @@ class APGD(TensorAttack):
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         loss: ``ce``, cross entropy, or ``dlr``, the difference of logits ratio.
         steps: gradient steps a start.
         restarts: random starts; a later one attacks only the images that still stand.
         eot: draws that a gradient averages over; None takes the run's.
     """
 
-    attack_params = ["eps", "loss", "steps", "restarts", "eot"]
+    attack_params = ["loss", "steps", "restarts", "eot"]
 
     def __init__(
         self,
         target: Target,
+        threat_model: ThreatModel,
         *,
-        eps: float,
         loss: str = "ce",
         steps: int = 100,
         restarts: int = 1,
         eot: int | None = None,
     ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+        super().__init__(target, threat_model, eot=eot)
         self.loss = one_of("apgd", "loss", loss, LOSSES)
         self.steps = positive_integer("apgd", "steps", steps)
         self.restarts = positive_integer("apgd", "restarts", restarts)
@@ -87,7 +87,7 @@ class APGD(TensorAttack):
 
         ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
         """
-        at = _Climb.start(random_start(x, self.eps, generator), x, y, goal, self.eps)
+        at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)
         since = 0
         for step in range(self.steps + 1):
@@ -98,7 +98,7 @@ class APGD(TensorAttack):
             if step in looks:
                 at.look(step - since)
                 since = step
-            at.move(self.eps, first=step == 0)
+            at.move(self.threat_model, first=step == 0)
             if step % found.steps_between_looks == 0 and step:
                 if (kept := found.drop_fallen()) is not None:
                     at = at.keep(kept)
@@ -134,7 +134,7 @@ class _Climb:
     halved_at_look: Tensor
 
     @classmethod
-    def start(cls, x_adv: Tensor, x: Tensor, y: Tensor, goal: Tensor, eps: float) -> "_Climb":
+    def start(cls, x_adv: Tensor, x: Tensor, y: Tensor, goal: Tensor, threat_model: ThreatModel) -> "_Climb":
         low = torch.full((len(x),), -math.inf, device=x.device)
         return cls(
             x=x,
@@ -147,7 +147,7 @@ class _Climb:
             best_gradient=torch.zeros_like(x),
             best_loss=low,
             loss=torch.full_like(low, math.inf),  # so that the start is no rise
-            step_size=torch.full_like(low, 2 * eps),
+            step_size=torch.full_like(low, 2 * threat_model.eps),
             rises=torch.zeros_like(low),
             best_at_look=low.clone(),
             halved_at_look=torch.ones_like(low, dtype=torch.bool),
@@ -176,12 +176,15 @@ class _Climb:
         self.halved_at_look, self.best_at_look = halve, self.best_loss
         self.rises = torch.zeros_like(self.rises)
 
-    def move(self, eps: float, *, first: bool) -> None:
-        """``z = P(x + eta sign(g))``, then ``P(x + 0.75 (z - x) + 0.25 (x - x_before))``."""
-        z = project(self.x_adv + _rows(self.step_size) * self.gradient.sign(), self.x, eps)
+    def move(self, threat_model: ThreatModel, *, first: bool) -> None:
+        """``z = P(x + eta s)``, then ``P(x + 0.75 (z - x) + 0.25 (x - x_before))``.
+
+        ``s`` is the steepest step of length 1: in L-infinity the sign of the gradient.
+        """
+        z = threat_model.project(threat_model.step(self.x_adv, self.gradient, self.step_size), self.x)
         a = 1.0 if first else MOMENTUM
         ahead = self.x_adv + a * (z - self.x_adv) + (1 - a) * (self.x_adv - self.x_before)
-        self.x_before, self.x_adv = self.x_adv, project(ahead, self.x, eps)
+        self.x_before, self.x_adv = self.x_adv, threat_model.project(ahead, self.x)
 
     def keep(self, places: Tensor) -> "_Climb":
         """The images at ``places`` (K,) alone."""

@@ -7,6 +7,7 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
 from advtool.attacks.parameters import positive_integer
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 
 def targeted_difference_of_logits_ratio(logits: Tensor, goal: Tensor) -> Tensor:
@@ -27,7 +28,7 @@ class TargetedAPGD(TensorAttack):
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         steps: gradient steps for each target.
         targets: classes tried, the likeliest first; at most all others.
         finalists: of these, the classes that get all the steps, for each image those which a fifth of the steps
@@ -35,19 +36,19 @@ class TargetedAPGD(TensorAttack):
         eot: draws that a gradient averages over; None takes the run's.
     """
 
-    attack_params = ["eps", "steps", "targets", "finalists", "eot"]
+    attack_params = ["steps", "targets", "finalists", "eot"]
 
     def __init__(
         self,
         target: Target,
+        threat_model: ThreatModel,
         *,
-        eps: float,
         steps: int = 100,
         targets: int = 9,
         finalists: int | None = None,
         eot: int | None = None,
     ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+        super().__init__(target, threat_model, eot=eot)
         self.steps = positive_integer("apgd-targeted", "steps", steps)
         self.targets = min(positive_integer("apgd-targeted", "targets", targets), self.target.classes - 1)
         self.finalists = None if finalists is None else positive_integer("apgd-targeted", "finalists", finalists)
@@ -81,7 +82,7 @@ class TargetedAPGD(TensorAttack):
         report: StepReport,
     ) -> Tensor:
         """A start towards each of the classes ``others`` (N, T); the lowest margin met on each way, (N, T)."""
-        apgd = APGD(self.target, eps=self.eps, steps=steps, eot=self.eot)
+        apgd = APGD(self.target, self.threat_model, steps=steps, eot=self.eot)
         scores = torch.full(others.shape, torch.inf, device=x.device)
         count = others.shape[1]
         for first, beside, images in found.rounds(count, self.eot):

@@ -15,8 +15,8 @@ from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.parameters import plain
 from advtool.errors import InputError, is_out_of_memory, near_match, reason
-from advtool.perturbation import project
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
 AIMING = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
@@ -34,19 +34,21 @@ class ArtAttack(TensorAttack):
 
     Args:
         target: the model under attack.
+        threat_model: what the attacker may do.
         class_name: a class of ``art.attacks.evasion``.
         given: parameters of that class: numbers, text and the like, or lists of these.
-        eps: radius of the ball, a fraction of the pixel range.
 
     Raises:
         InputError: there is no such class, it is not for image classifiers, or a parameter is not as it must be.
     """
 
-    def __init__(self, target: Target, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
-        super().__init__(target, eps=eps)
+    norms = ("linf",)
+
+    def __init__(self, target: Target, threat_model: ThreatModel, class_name: str, given: Mapping[str, Any]) -> None:
+        super().__init__(target, threat_model)
         self.class_name = class_name
         self.given = {key: plain(f"art:{class_name}", key, value) for key, value in given.items()}
-        self._attack = _construct(art_class(class_name), class_name, self.estimator, self.eps, self.given)
+        self._attack = _construct(art_class(class_name), class_name, self.estimator, threat_model.eps, self.given)
 
     @property
     def most_queries(self) -> int:
@@ -66,7 +68,7 @@ class ArtAttack(TensorAttack):
             raise InputError(f"art:{self.class_name} fails on this model: {_told(error)}") from error
         report(1, 1, len(x))
         spent = (self.target.calls.forward - before) // len(x)  # ART tells no image's own
-        return Found.at_once(project(found, x, self.eps), step=1, queries=spent)
+        return Found.at_once(self.threat_model.project(found, x), step=1, queries=spent)
 
     def _nearest_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """The likeliest of the other classes, int64 (N,)."""

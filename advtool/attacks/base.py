@@ -10,10 +10,13 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
+from advtool.arguments import shown
 from advtool.attacks.art_classifier import Array, EOTClassifier, like
-from advtool.attacks.parameters import positive_integer, radius
+from advtool.attacks.parameters import positive_integer
+from advtool.errors import InputError
 from advtool.target.scores import margin
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 
 @dataclass
@@ -43,14 +46,14 @@ def no_report(done: int, total: int, standing: int) -> None:
 
 
 class TensorAttack(EvasionAttack):
-    """An untargeted attack in the L-infinity ball, as an ART ``EvasionAttack``.
+    """An untargeted attack within a threat model, as an ART ``EvasionAttack``.
 
     A subclass names its parameters in ``attack_params`` and writes :meth:`search`. What it finds counts only
     after the verifier has seen it, so a search may be cheap, lucky or stop early.
 
     Args:
         target: the model under attack, or ART's view of it.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         eot: draws of a randomised model's noise that each gradient, or each evaluation of an attack without
             gradients, averages over; None takes the target's.
 
@@ -61,15 +64,27 @@ class TensorAttack(EvasionAttack):
     one_step: ClassVar[bool] = False
     follows_gradient: ClassVar[bool] = True
     """it asks the model for gradients"""
+    norms: ClassVar[tuple[str, ...]] = ()
+    """the norms in which it can search; none named means all"""
     _estimator_requirements = (EOTClassifier,)
 
-    def __init__(self, target: Target | EOTClassifier, *, eps: float, eot: int | None = None) -> None:
+    def __init__(self, target: Target | EOTClassifier, threat_model: ThreatModel, *, eot: int | None = None) -> None:
         classifier = EOTClassifier(target) if isinstance(target, Target) else target
         super().__init__(estimator=classifier)
         self.target = classifier.target
         name = type(self).__name__.lower()
-        self.eps = radius(name, eps)
+        self.threat_model = self._checked(name, threat_model)
         self.eot = positive_integer(name, "eot", self.target.eot if eot is None else eot)
+
+    def _checked(self, name: str, threat_model: Any) -> ThreatModel:
+        if not isinstance(threat_model, ThreatModel):
+            raise InputError(
+                f"{name}: threat_model={shown(threat_model)} must be a ThreatModel, such as ThreatModel(eps=0.1)"
+            )
+        ThreatModel.of(threat_model.eps, threat_model.norm)
+        if self.norms and threat_model.norm not in self.norms:
+            raise InputError(f"{name}: it searches in {' and '.join(self.norms)} alone, not in {threat_model.norm}")
+        return threat_model
 
     @abstractmethod
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
@@ -123,7 +138,7 @@ class TensorAttack(EvasionAttack):
 
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""
-        return {name: getattr(self, name) for name in self.attack_params if name != "eps"}
+        return {name: getattr(self, name) for name in self.attack_params}
 
 
 class Candidates(Found):

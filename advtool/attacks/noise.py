@@ -5,25 +5,25 @@ from torch import Tensor
 
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
 from advtool.attacks.parameters import positive_integer
-from advtool.perturbation import CLIP, random_start, sign_step
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 
 class Noise(TensorAttack):
-    """The worst of a few random points: uniform ones of the ball, and corners of it in turn.
+    """The worst of a few random points: uniform ones of the ball, and of its surface in turn.
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         samples: points tried for each image.
         eot: draws that each margin averages over; None takes the run's.
     """
 
     follows_gradient = False
-    attack_params = ["eps", "samples", "eot"]
+    attack_params = ["samples", "eot"]
 
-    def __init__(self, target: Target, *, eps: float, samples: int = 10, eot: int | None = None) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+    def __init__(self, target: Target, threat_model: ThreatModel, *, samples: int = 10, eot: int | None = None) -> None:
+        super().__init__(target, threat_model, eot=eot)
         self.samples = positive_integer("noise", "samples", samples)
 
     @property
@@ -33,9 +33,10 @@ class Noise(TensorAttack):
     def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
         found = Candidates(x, y, self.target)
         for sample in range(self.samples):
-            point = random_start(x, self.eps, generator)
+            point = self.threat_model.random_point(x, generator)
             if sample % 2:
-                point = sign_step(x, point - x, self.eps).clamp_(*CLIP)
+                far = self.threat_model.step(x, point - x, self.threat_model.eps)
+                point = self.threat_model.project(far, x)
             found.spend(self.eot)
             found.update(point, self.noisy_margins(point, y), sample)
             report(sample + 1, self.samples, len(x))

@@ -32,18 +32,6 @@ def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST
     return number
 
 
-def radius(attack: str, value: Any) -> float:
-    """The eps of an attack, if it is a number in (0, 1].
-
-    Raises:
-        InputError: it is not.
-    """
-    number = arguments.number(value)
-    if number is None or not 0 < number <= 1:
-        raise InputError(f"{_label(attack, 'eps', value)} must be a number in (0, 1], a fraction of the pixel range")
-    return number
-
-
 def one_of(attack: str, name: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the ``known`` names.
 

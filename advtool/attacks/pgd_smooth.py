@@ -7,6 +7,7 @@ from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 
 class SmoothPGD(PGD):
@@ -16,7 +17,7 @@ class SmoothPGD(PGD):
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         steps: gradient steps a start.
         step_size: default 2 eps / steps.
         restarts: random starts; a later one attacks only the images that still stand.
@@ -31,8 +32,8 @@ class SmoothPGD(PGD):
     def __init__(
         self,
         target: Target,
+        threat_model: ThreatModel,
         *,
-        eps: float,
         steps: int = 50,
         step_size: float | None = None,
         restarts: int = 1,
@@ -40,9 +41,9 @@ class SmoothPGD(PGD):
         samples: int = 20,
         deviation: float | None = None,
     ) -> None:
-        super().__init__(target, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
+        super().__init__(target, threat_model, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
         self.samples = positive_integer("pgd-smooth", "samples", samples)
-        small = min(self.eps / 3, 0.1)
+        small = min(threat_model.eps / 3, 0.1)
         self.deviation = small if deviation is None else positive_number("pgd-smooth", "deviation", deviation)
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

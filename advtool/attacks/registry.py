@@ -26,6 +26,7 @@ from advtool.attacks.square import Square
 from advtool.attacks.transfer import Transfer
 from advtool.errors import InputError, near_match
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 ATTACKS: dict[str, type[TensorAttack]] = {
     "fgsm": FGSM,
@@ -78,7 +79,7 @@ SUITES: dict[str, dict[str, Scope]] = {
 
 ART = "art:"
 NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
-OURS_TO_GIVE = {"target", "eps", "surrogate"}
+OURS_TO_GIVE = {"target", "threat_model", "surrogate"}
 """Arguments of attacks that the run gives."""
 
 
@@ -126,8 +127,8 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
 def build(
     spec: AttackSpec,
     target: Target,
+    threat_model: ThreatModel,
     *,
-    eps: float,
     defaults: Mapping[str, Any],
     surrogate: Target | None = None,
 ) -> TensorAttack:
@@ -138,11 +139,11 @@ def build(
     """
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
-        return ArtAttack(target, spec.name.removeprefix(ART), parameters, eps=eps)
+        return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
     if spec.name == "transfer":
         parameters["surrogate"] = surrogate
     try:
-        return ATTACKS[spec.name](target, eps=eps, **parameters)
+        return ATTACKS[spec.name](target, threat_model, **parameters)
     except InputError as error:
         _, _, reason = str(error).partition(": ")  # the class may be another attack's parent, or have another name
         raise InputError(f"{spec.name}: {reason}") from None

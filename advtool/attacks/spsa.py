@@ -6,8 +6,8 @@ from torch import Tensor
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
 from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.errors import InputError
-from advtool.perturbation import CLIP, project
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 LEARNING_RATE = 0.01
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
@@ -25,7 +25,7 @@ class SPSA(TensorAttack):
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         steps: Adam steps.
         samples: forward evaluations a step, half as many antithetic pairs; even.
         learning_rate: of Adam, a fraction of the pixel range; by default 0.01, or 2 eps / steps if that is more, so
@@ -35,30 +35,32 @@ class SPSA(TensorAttack):
     """
 
     follows_gradient = False
-    attack_params = ["eps", "steps", "samples", "learning_rate", "delta", "eot"]
+    norms = ("linf",)
+    """Adam moves every pixel by about as much, whatever its slope: in another ball this is no ascent"""
+    attack_params = ["steps", "samples", "learning_rate", "delta", "eot"]
 
     def __init__(
         self,
         target: Target,
+        threat_model: ThreatModel,
         *,
-        eps: float,
         steps: int = 100,
         samples: int = 128,
         learning_rate: float | None = None,
         delta: float = 0.01,
         eot: int = 1,
     ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+        super().__init__(target, threat_model, eot=eot)
         self.steps = positive_integer("spsa", "steps", steps)
         self.samples = positive_integer("spsa", "samples", samples)
         if self.samples % 2:
             raise InputError(f"spsa: samples={self.samples} must be even: they come in antithetic pairs")
-        reaching = max(LEARNING_RATE, 2 * self.eps / self.steps)
+        reaching = max(LEARNING_RATE, 2 * threat_model.eps / self.steps)
         self.learning_rate = (
             reaching if learning_rate is None else positive_number("spsa", "learning_rate", learning_rate)
         )
         self.delta = positive_number("spsa", "delta", delta)
-        if 2 * self.delta > CLIP[1] - CLIP[0]:
+        if 2 * self.delta > threat_model.clip[1] - threat_model.clip[0]:
             raise InputError(f"spsa: delta={self.delta!r} must be at most 0.5: both points lie in the clip range")
 
     @property
@@ -75,7 +77,7 @@ class SPSA(TensorAttack):
             square.lerp_(gradient.square_(), 1 - BETA2)
             slope = mean / (1 - BETA1**step)
             spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
-            x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
+            x_adv = self.threat_model.project(x_adv - self.learning_rate * slope / spread, x)
             looks = step % found.steps_between_looks == 0
             if not self.target.randomised or step == self.steps or (looks and self.target.knows_what_fell):
                 found.spend(self.target.votes)
@@ -102,7 +104,8 @@ class SPSA(TensorAttack):
     @property
     def _room(self) -> tuple[float, float]:
         """The pixels around which both points of a pair are in the clip range."""
-        return CLIP[0] + self.delta, CLIP[1] - self.delta
+        low, high = self.threat_model.clip
+        return low + self.delta, high - self.delta
 
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""

@@ -8,8 +8,8 @@ from torch import Tensor
 from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
 from advtool.attacks.parameters import positive_integer, positive_number
 from advtool.errors import InputError
-from advtool.perturbation import CLIP
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
@@ -28,7 +28,7 @@ class Square(TensorAttack):
 
     Args:
         target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
+        threat_model: what the attacker may do.
         queries: points tried for each image.
         area: share of the image that the first squares cover (p of the paper).
         together: most squares tried at once for an image, of which the best may be kept. One by one is the paper's
@@ -40,20 +40,21 @@ class Square(TensorAttack):
     """
 
     follows_gradient = False
-    attack_params = ["eps", "queries", "area", "together", "patience", "eot"]
+    norms = ("linf",)
+    attack_params = ["queries", "area", "together", "patience", "eot"]
 
     def __init__(
         self,
         target: Target,
+        threat_model: ThreatModel,
         *,
-        eps: float,
         queries: int = 1000,
         area: float = 0.8,
         together: int = 1,
         patience: float | None = None,
         eot: int | None = None,
     ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+        super().__init__(target, threat_model, eot=eot)
         self.queries = positive_integer("square", "queries", queries)
         self.area = positive_number("square", "area", area)
         self.together = positive_integer("square", "together", together)
@@ -103,7 +104,7 @@ class Square(TensorAttack):
         return torch.where(window, corners, best)
 
     def _corners(self, x: Tensor, signs: Tensor) -> Tensor:
-        return (x + self.eps * signs).clamp_(*CLIP)
+        return (x + self.threat_model.eps * signs).clamp_(*self.threat_model.clip)
 
     def _try(self, points: Tensor, y: Tensor, found: Candidates, query: int) -> None:
         """Offer the best of the ``points`` (K, N, C, H, W) of each image, the first being query number ``query``."""

@@ -7,6 +7,7 @@ from typing import Any
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
+from advtool.threat import ThreatModel
 
 
 def as_eps(eps: Any) -> float:
@@ -15,10 +16,7 @@ def as_eps(eps: Any) -> float:
     Raises:
         InputError: not a number in (0, 1].
     """
-    radius = arguments.number(eps)
-    if radius is None or not 0 < radius <= 1:
-        raise InputError(f"eps={shown(eps)} is no number in (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
-    return radius
+    return ThreatModel.of(eps).eps
 
 
 def as_count(name: str, value: Any, least: int = 1) -> int:

@@ -17,6 +17,7 @@ from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.sharding import shard_size
 from advtool.evaluation.stages import Stage, moot, plan
 from advtool.evaluation.worker import Worker
+from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def prepared(
             planned = plan(
                 question.specs,
                 ours.target,
-                eps=question.eps,
+                ThreatModel(eps=question.eps),
                 defaults=question.defaults,
                 surrogate=None if other is None else other.target,
             )

@@ -10,6 +10,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
@@ -69,8 +70,8 @@ class Cascade:
 def plan(
     specs: Sequence[AttackSpec],
     target: Target,
+    threat_model: ThreatModel,
     *,
-    eps: float,
     defaults: Mapping[str, Mapping[str, Any]],
     surrogate: Target | None,
 ) -> list[Stage]:
@@ -79,7 +80,7 @@ def plan(
     Args:
         specs: what was asked for.
         target: the model under test.
-        eps: radius of the ball.
+        threat_model: of the run.
         defaults: the run's parameters for attacks, by the attack's name.
         surrogate: the model to transfer from, if there is one.
 
@@ -90,15 +91,21 @@ def plan(
         Stage(
             label=spec.label,
             name=spec.name,
-            attack=build(spec, target, eps=eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
+            attack=build(spec, target, threat_model, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
             scope=spec.scope,
         )
         for spec in specs
     ]
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
-            Stage(f"pgd at eps {radius:g}", "pgd", PGD(target, eps=radius, **defaults["pgd"]), Scope.diagnosed, radius)
-            for radius in probed(eps)
+            Stage(
+                label=f"pgd at eps {radius:g}",
+                name="pgd",
+                attack=PGD(target, threat_model.with_eps(radius), **defaults["pgd"]),
+                scope=Scope.diagnosed,
+                probed_eps=radius,
+            )
+            for radius in probed(threat_model.eps)
         ]
     return stages
 

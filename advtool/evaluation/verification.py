@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from advtool.perturbation import CLIP
 from advtool.target.scores import margin, predictions
 from advtool.target.target import Target
-
-ROUNDING = 2 * torch.finfo(torch.float32).eps
-"""``x + eps`` in float32 may miss the ball's surface by this much."""
+from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -25,20 +22,14 @@ class Verdict:
     """float32 (N,); below 0 where misclassified"""
 
 
-def verify(target: Target, candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
+def verify(target: Target, candidates: Tensor, x: Tensor, y: Tensor, threat_model: ThreatModel) -> Verdict:
     """Hold ``candidates`` (N, C, H, W) to the threat model and to the prediction rule of the clean accuracy.
 
-    An adversarial example is finite, inside the eps ball around ``x`` and the clip range to float32 rounding,
-    and misclassified in float32 by the votes of the run. The caller seeds the global generators with a stream
+    An adversarial example is finite, inside the ball of the threat model around ``x`` and its clip range to float32
+    rounding, and misclassified in float32 by the votes of the run. The caller seeds the global generators with a stream
     that the search never saw.
     """
-    allowed = _is_allowed(candidates, x, eps)
+    allowed = threat_model.contains(candidates, x)
     scores = target.scores(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
     prediction = predictions(scores)
     return Verdict(allowed & (prediction != y), prediction, margin(scores, y))
-
-
-def _is_allowed(candidates: Tensor, x: Tensor, eps: float) -> Tensor:
-    change = (candidates.double() - x.double()).abs().flatten(1).amax(1)
-    low, high = candidates.flatten(1).aminmax(dim=1)
-    return (change <= eps + ROUNDING) & (low >= CLIP[0]) & (high <= CLIP[1])  # NaN fails each comparison

@@ -162,7 +162,7 @@ class Worker:
         with self._streams(stage, shard, "search"):
             found = attack.search(x, y, stream, report)
         with self._streams(stage, shard, "verify"):
-            return found, verify(self.target, found.x, x, y, eps=attack.eps)
+            return found, verify(self.target, found.x, x, y, attack.threat_model)
 
     def _first(self, shard: int) -> int:
         return sum(self.sizes[:shard])

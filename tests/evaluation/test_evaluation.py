@@ -18,6 +18,7 @@ from advtool.evaluation.statistics import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
+from advtool.threat import ThreatModel
 from tests.support.models import Cheat, Linear, NoisyInput, mlp
 from tests.support.runs import SHAPE, images, labelled, without_times
 
@@ -177,8 +178,8 @@ def test_the_verifier_refuses_what_is_no_adversarial_example(break_it: str) -> N
         "infinite": torch.tensor([-torch.inf, 0.02]),
     }[break_it]
     y = torch.tensor([0, 0])
-    assert verify(target, good, x, y, eps=0.1).adversarial.tolist() == [True, True]
-    assert verify(target, bad, x, y, eps=0.1).adversarial.tolist() == [True, False]
+    assert verify(target, good, x, y, ThreatModel(eps=0.1)).adversarial.tolist() == [True, True]
+    assert verify(target, bad, x, y, ThreatModel(eps=0.1)).adversarial.tolist() == [True, False]
 
 
 def test_luck_is_no_attack() -> None:
