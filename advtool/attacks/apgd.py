@@ -6,71 +6,42 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import one_of, positive_integer
-from advtool.target.scores import Loss, margin, per_image_cross_entropy
-from advtool.target.target import Target
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.losses import difference_of_logits_ratio
+from advtool.attacks.parameters import Parameter, one_of, positive_integer
+from advtool.target.scores import Loss, per_image_cross_entropy
 from advtool.threat import ThreatModel
 
 MOMENTUM = 0.75
-RISING = 0.75
+MIN_SHARE_OF_RISES = 0.75
 """A checkpoint halves the step size if the loss rose in less than this share of the steps since the last one."""
-
-
-def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
-    """``-(z_y - max_{i != y} z_i) / (z_1 - z_3)``, (N,), z_1 >= z_2 >= ... (Croce and Hein 2020, equation 6).
-
-    Free of the scale and the offset of the logits. Of fewer than three classes it is the margin alone.
-    """
-    lead = margin(logits, labels)
-    if logits.shape[1] < 3:
-        return -lead
-    top = logits.topk(3, dim=1).values
-    return -lead / (top[:, 0] - top[:, 2] + 1e-12)
 
 
 LOSSES: dict[str, Loss] = {"ce": per_image_cross_entropy, "dlr": difference_of_logits_ratio}
 
 
 class APGD(TensorAttack):
-    """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising.
+    """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising."""
 
-    Args:
-        target: the model under attack.
-        threat_model: what the attacker may do.
-        loss: ``ce``, cross entropy, or ``dlr``, the difference of logits ratio.
-        steps: gradient steps a start.
-        restarts: random starts; a later one attacks only the images that still stand.
-        eot: draws that a gradient averages over; None takes the run's.
-    """
+    name = "apgd"
+    guide = Guide.gradient
 
-    attack_params = ["loss", "steps", "restarts", "eot"]
-
-    def __init__(
-        self,
-        target: Target,
-        threat_model: ThreatModel,
-        *,
-        loss: str = "ce",
-        steps: int = 100,
-        restarts: int = 1,
-        eot: int | None = None,
-    ) -> None:
-        super().__init__(target, threat_model, eot=eot)
-        self.loss = one_of("apgd", "loss", loss, LOSSES)
-        self.steps = positive_integer("apgd", "steps", steps)
-        self.restarts = positive_integer("apgd", "restarts", restarts)
+    loss = Parameter(one_of(LOSSES), "ce")
+    """``ce``, cross entropy, or ``dlr``, the difference of logits ratio"""
+    steps = Parameter(positive_integer, 100)
+    """gradient steps a start"""
+    restarts = Parameter(positive_integer, 1)
+    """random starts; a later one attacks only the images that still stand"""
 
     @property
     def most_queries(self) -> int:
         return self.restarts * self.steps * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, self.eot):
             part = (first, self.restarts)
             self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
-        return found
 
     def climb(
         self,
@@ -167,7 +138,7 @@ class _Climb:
 
         Condition 2 holds from the second checkpoint on, as in the authors' code.
         """
-        stalled = self.rises < RISING * steps
+        stalled = self.rises < MIN_SHARE_OF_RISES * steps
         stuck = ~self.halved_at_look & (self.best_at_look >= self.best_loss)
         halve = stalled | stuck
         self.step_size = torch.where(halve, self.step_size / 2, self.step_size)

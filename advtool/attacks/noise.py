@@ -3,35 +3,25 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer
-from advtool.target.target import Target
-from advtool.threat import ThreatModel
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, positive_integer
 
 
 class Noise(TensorAttack):
-    """The worst of a few random points: uniform ones of the ball, and of its surface in turn.
+    """The worst of a few random points, in turn from the whole ball (uniform) and from its surface."""
 
-    Args:
-        target: the model under attack.
-        threat_model: what the attacker may do.
-        samples: points tried for each image.
-        eot: draws that each margin averages over; None takes the run's.
-    """
+    name = "noise"
+    guide = Guide.nothing
 
-    follows_gradient = False
-    attack_params = ["samples", "eot"]
-
-    def __init__(self, target: Target, threat_model: ThreatModel, *, samples: int = 10, eot: int | None = None) -> None:
-        super().__init__(target, threat_model, eot=eot)
-        self.samples = positive_integer("noise", "samples", samples)
+    samples = Parameter(positive_integer, 10)
+    """points tried for each image"""
 
     @property
     def most_queries(self) -> int:
         return self.samples * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for sample in range(self.samples):
             point = self.threat_model.random_point(x, generator)
             if sample % 2:
@@ -40,4 +30,3 @@ class Noise(TensorAttack):
             found.spend(self.eot)
             found.update(point, self.noisy_margins(point, y), sample)
             report(sample + 1, self.samples, len(x))
-        return found

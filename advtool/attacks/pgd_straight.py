@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from advtool.attacks.base import Guide
+from advtool.attacks.losses import tempered_cross_entropy
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
 
 FLAT = ("round", "floor", "ceil", "trunc", "fix", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "relu6")
 """Functions of torch that follow their input by and large, and whose gradient is zero here and there or everywhere."""
@@ -18,9 +19,11 @@ class StraightThroughPGD(PGD):
     """:class:`PGD` with the backward pass of Athalye et al. 2018 (BPDA) for rounding and clamping.
 
     While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
-    identity's gradient backward, wherever in the model they are called. See :class:`PGD` for the arguments.
+    identity's gradient backward, wherever in the model they are called.
     """
 
+    name = "pgd-straight"
+    guide = Guide.straight_gradient
     loss = staticmethod(tempered_cross_entropy)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:

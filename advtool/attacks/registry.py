@@ -1,7 +1,6 @@
 """Attacks by name. A new one is a file beside this one and a line in ``ATTACKS``."""
 
 import ast
-import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,13 @@ from advtool.arguments import shown
 from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack, art_class
-from advtool.attacks.base import TensorAttack
+from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_margin import MarginPGD
+from advtool.attacks.pgd_losses import MarginPGD, TemperedPGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
-from advtool.attacks.pgd_temperature import TemperedPGD
 from advtool.attacks.spsa import SPSA
 from advtool.attacks.square import Square
 from advtool.attacks.transfer import Transfer
@@ -29,18 +27,21 @@ from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 ATTACKS: dict[str, type[TensorAttack]] = {
-    "fgsm": FGSM,
-    "pgd": PGD,
-    "pgd-margin": MarginPGD,
-    "pgd-temperature": TemperedPGD,
-    "pgd-smooth": SmoothPGD,
-    "pgd-straight": StraightThroughPGD,
-    "apgd": APGD,
-    "apgd-targeted": TargetedAPGD,
-    "square": Square,
-    "spsa": SPSA,
-    "noise": Noise,
-    "transfer": Transfer,
+    attack.name: attack
+    for attack in (
+        FGSM,
+        PGD,
+        MarginPGD,
+        TemperedPGD,
+        SmoothPGD,
+        StraightThroughPGD,
+        APGD,
+        TargetedAPGD,
+        Square,
+        SPSA,
+        Noise,
+        Transfer,
+    )
 }
 
 
@@ -61,10 +62,6 @@ SHORT_SQUARE = "square(patience=8)"
 LONG_SQUARE = "square(patience=5, queries=5000, together=8)"
 """As many queries as AutoAttack's; on a model that hides its gradients it took four points more than all others."""
 
-NOT_FOR_RANDOM_MODELS = frozenset({LONG_SQUARE})
-"""In a cascade. Each query would cost as many passes as there are EOT draws; AutoAttack's version for random models has
-no Square at all, and the short one is left."""
-
 SUITES: dict[str, dict[str, Scope]] = {
     "paper": dict.fromkeys(("fgsm", "pgd", "spsa"), Scope.every),
     "audit": dict.fromkeys(("fgsm", "pgd", "noise"), Scope.every)
@@ -79,8 +76,6 @@ SUITES: dict[str, dict[str, Scope]] = {
 
 ART = "art:"
 NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
-OURS_TO_GIVE = {"target", "threat_model", "surrogate"}
-"""Arguments of attacks that the run gives."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +93,11 @@ class AttackSpec:
             return self.name
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
+    @property
+    def needs_surrogate(self) -> bool:
+        """Whether it follows another model's gradient."""
+        return self.name in ATTACKS and ATTACKS[self.name].guide is Guide.surrogate
+
 
 def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[AttackSpec]:
     """Attacks and suites as they are written on the command line, one or several, each attack once.
@@ -113,10 +113,10 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
     for text in _listed(texts):
         for name, scope in SUITES.get(text, {text: Scope.every}).items():
             spec = _parse_one(name, scope)
-            if text not in SUITES and spec.name == "transfer" and not surrogate:
-                raise InputError("--attack transfer: it needs a model to transfer from: --surrogate MODEL")
-            if spec.name == "transfer" and not surrogate:
-                continue
+            if spec.needs_surrogate and not surrogate:
+                if text in SUITES:
+                    continue
+                raise InputError(f"--attack {spec.name}: it needs a model to transfer from: --surrogate MODEL")
             if spec.label not in specs or spec.scope is Scope.every:
                 specs[spec.label] = spec
     if not specs:
@@ -140,13 +140,9 @@ def build(
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
-    if spec.name == "transfer":
+    if spec.needs_surrogate:
         parameters["surrogate"] = surrogate
-    try:
-        return ATTACKS[spec.name](target, threat_model, **parameters)
-    except InputError as error:
-        _, _, reason = str(error).partition(": ")  # the class may be another attack's parent, or have another name
-        raise InputError(f"{spec.name}: {reason}") from None
+    return ATTACKS[spec.name](target, threat_model, **parameters)
 
 
 def _listed(texts: Any) -> list[str]:
@@ -192,7 +188,7 @@ def _literals(words: list[ast.keyword]) -> dict[str, Any]:
 
 
 def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[str, Any]) -> None:
-    accepted = inspect.signature(cls).parameters.keys() - OURS_TO_GIVE
+    accepted = cls.declared()
     for key in parameters:
         if key == "eps":
             raise InputError(f"--attack {shown(text)}: eps comes from the threat model, use --eps")

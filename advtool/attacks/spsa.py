@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer, positive_number
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.errors import InputError
-from advtool.target.target import Target
-from advtool.threat import ThreatModel
 
 LEARNING_RATE = 0.01
-BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
+BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
 
 
 class SPSA(TensorAttack):
@@ -23,52 +22,39 @@ class SPSA(TensorAttack):
     (:mod:`advtool.target.affine_start`). The points lie around the nearest image that is delta away from the clip
     range's ends, since a model owes no answer outside.
 
-    Args:
-        target: the model under attack.
-        threat_model: what the attacker may do.
-        steps: Adam steps.
-        samples: forward evaluations a step, half as many antithetic pairs; even.
-        learning_rate: of Adam, a fraction of the pixel range; by default 0.01, or 2 eps / steps if that is more, so
-            that few steps reach the ball's surface too.
-        delta: distance of the sample points, a fraction of the pixel range.
-        eot: draws of a randomised model's noise that each evaluation averages over.
+    Adam moves every pixel by about as much, whatever its slope: in another ball than L-infinity this is no ascent.
     """
 
-    follows_gradient = False
+    name = "spsa"
+    guide = Guide.scores
     norms = ("linf",)
-    """Adam moves every pixel by about as much, whatever its slope: in another ball this is no ascent"""
-    attack_params = ["steps", "samples", "learning_rate", "delta", "eot"]
 
-    def __init__(
-        self,
-        target: Target,
-        threat_model: ThreatModel,
-        *,
-        steps: int = 100,
-        samples: int = 128,
-        learning_rate: float | None = None,
-        delta: float = 0.01,
-        eot: int = 1,
-    ) -> None:
-        super().__init__(target, threat_model, eot=eot)
-        self.steps = positive_integer("spsa", "steps", steps)
-        self.samples = positive_integer("spsa", "samples", samples)
+    steps = Parameter(positive_integer, 100)
+    """Adam steps"""
+    samples = Parameter(positive_integer, 128)
+    """forward evaluations a step, half as many antithetic pairs; even"""
+    learning_rate = Parameter(
+        positive_number, derive=lambda spsa: max(LEARNING_RATE, 2 * spsa.threat_model.eps / spsa.steps)
+    )
+    """of Adam, a fraction of the pixel range; default 0.01, or 2 eps / steps if that is more, so that few steps reach
+    the ball's surface too"""
+    delta = Parameter(positive_number, 0.01)
+    """distance of the sample points from the image, a fraction of the pixel range"""
+    eot = Parameter(positive_integer, 1)
+    """draws of a random model's noise that each evaluation averages over"""
+
+    def _check_params(self) -> None:
         if self.samples % 2:
             raise InputError(f"spsa: samples={self.samples} must be even: they come in antithetic pairs")
-        reaching = max(LEARNING_RATE, 2 * threat_model.eps / self.steps)
-        self.learning_rate = (
-            reaching if learning_rate is None else positive_number("spsa", "learning_rate", learning_rate)
-        )
-        self.delta = positive_number("spsa", "delta", delta)
-        if 2 * self.delta > threat_model.clip[1] - threat_model.clip[0]:
+        low, high = self.threat_model.clip
+        if 2 * self.delta > high - low:
             raise InputError(f"spsa: delta={self.delta!r} must be at most 0.5: both points lie in the clip range")
 
     @property
     def most_queries(self) -> int:
         return self.steps * self.samples * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
@@ -76,7 +62,7 @@ class SPSA(TensorAttack):
             mean.lerp_(gradient, 1 - BETA1)
             square.lerp_(gradient.square_(), 1 - BETA2)
             slope = mean / (1 - BETA1**step)
-            spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
+            spread = (square / (1 - BETA2**step)).sqrt_().add_(ADAM_EPSILON)
             x_adv = self.threat_model.project(x_adv - self.learning_rate * slope / spread, x)
             looks = step % found.steps_between_looks == 0
             if not self.target.randomised or step == self.steps or (looks and self.target.knows_what_fell):
@@ -87,8 +73,7 @@ class SPSA(TensorAttack):
                     x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
                 report(step, self.steps, len(x))
                 if len(x) == 0:
-                    break
-        return found
+                    return
 
     def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """The estimated gradient of the margin at ``x``, of the same shape."""

@@ -125,7 +125,7 @@ def prepared(
                 defaults=question.defaults,
                 surrogate=None if other is None else other.target,
             )
-            left_out = moot(planned, ours.target, question.few(device)) if manifest is None else manifest.moot
+            left_out = moot(planned, question.few(device)) if manifest is None else manifest.moot
         stages = [stage for stage in planned if stage.label not in left_out]
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in stages], ours.facts.bytes_an_image, device.type)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from advtool.arguments import shown
+from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.attacks.spsa import SPSA
 from advtool.compute.precision import Precision, check_precision
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
@@ -75,7 +77,7 @@ class Question:
             "eot": 1 if eot is None else eot,
         }
         specs = parse(attacks, surrogate=transfers)
-        if transfers and not any(spec.name == "transfer" for spec in specs):
+        if transfers and not any(spec.needs_surrogate for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
         eps = inputs.as_eps(eps)
         x, y = as_pairs(images, labels, limit)
@@ -86,7 +88,7 @@ class Question:
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
             eps=eps,
-            defaults={name: pgd for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
+            defaults={name: pgd for name, attack in ATTACKS.items() if issubclass(attack, PGD)} | {SPSA.name: spsa},
             eot=eot,
             votes=votes,
             seed=seed,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
+from advtool.attacks.registry import AttackSpec, Scope, build
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -16,7 +16,7 @@ DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
 DIAGNOSED = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
-BASELINE = "pgd"
+BASELINE = PGD.name
 """The attack that the others are held against, as every cascade runs it; other settings have other labels."""
 
 
@@ -99,9 +99,9 @@ def plan(
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
             Stage(
-                label=f"pgd at eps {radius:g}",
-                name="pgd",
-                attack=PGD(target, threat_model.with_eps(radius), **defaults["pgd"]),
+                label=f"{PGD.name} at eps {radius:g}",
+                name=PGD.name,
+                attack=PGD(target, threat_model.with_eps(radius), **defaults[PGD.name]),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
             )
@@ -110,17 +110,15 @@ def plan(
     return stages
 
 
-def moot(stages: Sequence[Stage], target: Target, few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
+def moot(stages: Sequence[Stage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
     """The labels of a cascade's attacks that are not worth their time on this model.
 
     Args:
         stages: what was asked for.
-        target: the model under test.
         few: images (N, C, H, W) and labels (N,) on its device, to ask it by.
     """
     asked = [stage for stage in stages if stage.scope is not Scope.every]
-    dear = [stage for stage in asked if target.randomised and stage.label in NOT_FOR_RANDOM_MODELS]
-    return tuple(stage.label for stage in asked if stage in dear or stage.attack.is_moot(*few))
+    return tuple(stage.label for stage in asked if stage.attack.is_moot(*few))
 
 
 def probed(eps: float) -> list[float]:

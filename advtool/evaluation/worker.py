@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from advtool import seeding
-from advtool.attacks.base import Found, StepReport, TensorAttack
+from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.candidates import Found
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.recognition import answers_for_shard
 from advtool.evaluation.run import CLEAN, ShardRecord

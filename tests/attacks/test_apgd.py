@@ -10,9 +10,10 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.apgd import APGD, checkpoints, difference_of_logits_ratio
-from advtool.attacks.apgd_targeted import TargetedAPGD, targeted_difference_of_logits_ratio
+from advtool.attacks.apgd import APGD, checkpoints
+from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.base import no_report
+from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
 from advtool.attacks.registry import build, parse
 from advtool.errors import InputError
 from advtool.target.target import Randomness, Target

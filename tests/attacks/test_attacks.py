@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advtool.attacks.art_classifier import EOTClassifier
-from advtool.attacks.base import Candidates, Found, TensorAttack, no_report
+from advtool.attacks.base import TensorAttack, no_report
+from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec, build, parse

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
+from advtool.attacks.losses import tempered_cross_entropy
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
 from advtool.attacks.registry import parse
 from advtool.errors import InputError
 from advtool.target.scores import margin, negative_margin

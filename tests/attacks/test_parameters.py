@@ -18,7 +18,7 @@ import advtool
 from advtool import training
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import TensorAttack, no_report
-from advtool.attacks.registry import ATTACKS, OURS_TO_GIVE
+from advtool.attacks.registry import ATTACKS
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.studies.score import score
@@ -58,11 +58,7 @@ VALUES: dict[str, Any] = {
 """Of these only a few are right for some parameters."""
 SMALL = {"steps": 2, "queries": 10, "samples": 4}
 """What keeps an attack short."""
-PARAMETERS = [
-    (name, parameter)
-    for name, cls in ATTACKS.items()
-    for parameter in inspect.signature(cls).parameters.keys() - OURS_TO_GIVE | {"eps"}
-]
+PARAMETERS = [(name, parameter) for name, cls in ATTACKS.items() for parameter in [*cls.attack_params, "eps"]]
 PARAMETERS.sort()
 
 

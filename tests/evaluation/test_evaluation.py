@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.base import Found, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.registry import ATTACKS, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
@@ -129,12 +130,14 @@ def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatc
 
     def breaking(rows: list[int]) -> type[TensorAttack]:
         class Breaker(TensorAttack):
-            one_step = True
+            name, guide, one_step = "breaker", Guide.nothing, True
 
-            def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-                found = x.clone()
-                found[rows] -= 0.1
-                return Found.at_once(found, step=1, queries=1)
+            def explore(
+                self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport
+            ) -> None:
+                x_adv = x.clone()
+                x_adv[rows] -= 0.1
+                found.take(x_adv, step=1)
 
         return Breaker
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import advtool
 from advtool import training
+from advtool.attacks.candidates import Candidates
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.spsa import SPSA
@@ -106,12 +107,8 @@ def test_no_step_makes_the_host_wait(
         stream = torch.Generator(CUDA).manual_seed(0)
         run.search(x, y, stream, lambda *_: None)  # lazy initialisation may wait
         with synchronisation_is_an_error():
-            if isinstance(run, PGD):
-                from advtool.attacks.base import Candidates
-
-                run._climb(x, y, Candidates(x, y, target), stream, lambda *_: None, 0)
-            else:
-                run.search(x, y, stream, lambda *_: None)
+            explore = run.climb if isinstance(run, PGD) else run.explore
+            explore(x, y, Candidates(x, y, target), stream, lambda *_: None)
 
 
 @contextmanager
