@@ -78,7 +78,7 @@ def _evidence(
     return Evidence(
         clean=cascade.clean[seen],
         robust=robust,
-        names=names,
+        attacks={stage.label: type(stage.attack) for stage in attacks},
         on_examples={label: correct for label, correct in examples.items() if correct},
         by_eps=by_eps | _under_pgd(eps, robust, names),
         most_of_a_class=_most_of_a_class(records[CLEAN], seen),

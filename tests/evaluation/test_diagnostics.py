@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from advtool.attacks.registry import ATTACKS
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
 from advtool.evaluation.diagnostics.evidence import Evidence
@@ -43,7 +44,6 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
     usual: dict[str, Any] = {
         "clean": first(n * 9 // 10, n),
         "robust": {"fgsm": left, "pgd": left},
-        "names": {"fgsm": "fgsm", "pgd": "pgd"},
         "on_examples": {"fgsm": left},
         "by_eps": {},
         "most_of_a_class": n // 10,
@@ -56,7 +56,8 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "span": (0.0, 1.0),
         "classes": 10,
     }
-    return Evidence(**(usual | changes))
+    names = changes.pop("names", {"fgsm": "fgsm", "pgd": "pgd"})
+    return Evidence(attacks={label: ATTACKS[name] for label, name in names.items()}, **(usual | changes))
 
 
 def contest(name: str, pgd: list[bool], rival: list[bool]) -> Evidence:
@@ -107,7 +108,9 @@ def test_the_threshold_of_these_tests_is_the_drop_with_2000_images_and_the_inter
     assert (K - 1) / 200 >= 0.05
 
 
-CONTESTANTS = [(contest.code, name) for contest in CONTESTS for name in contest.names]
+CONTESTANTS = [
+    (contest.code, name) for contest in CONTESTS for name, attack in ATTACKS.items() if contest.rivals(attack)
+]
 
 
 def test_every_contest_of_the_issue_is_there() -> None:
@@ -216,7 +219,7 @@ def test_examples_that_are_easier_than_images_leak_the_label(more: int, fires: b
 def test_noise_that_breaks_images_needs_no_adversary(broken: int, fires: bool) -> None:
     usual = evidence()
     robust = {**usual.robust, "noise": first(1800 - broken)}
-    found = findings(evidence(robust=robust, names={**usual.names, "noise": "noise"}))
+    found = findings(evidence(robust=robust, names={"fgsm": "fgsm", "pgd": "pgd", "noise": "noise"}))
     assert [(finding.code, finding.kind) for finding in found] == [("noise-breaks-it", "setup")] * fires
 
 
