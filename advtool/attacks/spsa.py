@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
@@ -9,18 +10,17 @@ from advtool.attacks.parameters import Parameter, positive_integer, positive_num
 from advtool.errors import InputError
 
 LEARNING_RATE = 0.01
-BETA1, BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults
+"""A fraction of the pixel range a step."""
 
 
 class SPSA(TensorAttack):
     """Adam on the margin, with gradients estimated from forward passes at antithetic pairs of points.
 
     For directions ``v`` of random signs the estimate is the mean of ``v (f(x + delta v) - f(x - delta v)) / (2
-    delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
-    would have with directions of its own, the weighted sum of directions is one matrix product, and a model's
-    first convolution is computed for each image and each direction, not for each point
-    (:mod:`advtool.target.affine_start`). The points lie around the nearest image that is delta away from the clip
-    range's ends, since a model owes no answer outside.
+    delta)``. All images of a batch share the directions. The estimate of each image has the same distribution as with
+    directions of its own, the weighted sum of directions is one matrix product, and the search form can share work
+    between the points (:meth:`Target.logits_nearby`). The points lie around the nearest image whose
+    pixels are delta away from the ends of the clip range, since a model owes no answer outside.
 
     Adam moves every pixel by about as much, whatever its slope: in another ball than L-infinity this is no ascent.
     """
@@ -32,7 +32,7 @@ class SPSA(TensorAttack):
     steps = Parameter(positive_integer, 100)
     """Adam steps"""
     samples = Parameter(positive_integer, 128)
-    """forward evaluations a step, half as many antithetic pairs; even"""
+    """passes through the model a step, in antithetic pairs; even"""
     learning_rate = Parameter(
         positive_number, derive=lambda spsa: max(LEARNING_RATE, 2 * spsa.threat_model.eps / spsa.steps)
     )
@@ -41,36 +41,35 @@ class SPSA(TensorAttack):
     delta = Parameter(positive_number, 0.01)
     """distance of the sample points from the image, a fraction of the pixel range"""
     eot = Parameter(positive_integer, 1)
-    """draws of a random model's noise that each evaluation averages over"""
+    """draws of a random model's noise that each margin averages over"""
 
     def _check_params(self) -> None:
+        """ART's hook, called after each change."""
         if self.samples % 2:
             raise InputError(f"spsa: samples={self.samples} must be even: they come in antithetic pairs")
         low, high = self.threat_model.clip
         if 2 * self.delta > high - low:
-            raise InputError(f"spsa: delta={self.delta!r} must be at most 0.5: both points lie in the clip range")
+            most = f"at most {(high - low) / 2:g}"
+            raise InputError(f"spsa: delta={self.delta!r} must be {most}: both points lie in the clip range")
 
     @property
     def most_queries(self) -> int:
         return self.steps * self.samples * self.eot
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
+        x_adv, optimiser = x, _Adam(x, self.learning_rate)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
             found.spend(self.samples * self.eot)
-            mean.lerp_(gradient, 1 - BETA1)
-            square.lerp_(gradient.square_(), 1 - BETA2)
-            slope = mean / (1 - BETA1**step)
-            spread = (square / (1 - BETA2**step)).sqrt_().add_(ADAM_EPSILON)
-            x_adv = self.threat_model.project(x_adv - self.learning_rate * slope / spread, x)
+            x_adv = self.threat_model.project(optimiser.step(x_adv, gradient), x)
             looks = step % found.steps_between_looks == 0
             if not self.target.randomised or step == self.steps or (looks and self.target.knows_what_fell):
                 found.spend(self.target.votes)
                 found.meet(x_adv, self.target.scores(x_adv), step)
             if looks:
                 if (kept := found.drop_fallen()) is not None:
-                    x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
+                    x, y, x_adv = x[kept], y[kept], x_adv[kept]
+                    optimiser.keep(kept)
                 report(step, self.steps, len(x))
                 if len(x) == 0:
                     return
@@ -99,6 +98,41 @@ class SPSA(TensorAttack):
             lambda: self.target.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
         )
         return margins.view(len(directions), len(x))
+
+
+class _Adam:
+    """Adam (Kingma and Ba 2015) on a batch of images, which can drop images.
+
+    It calls the function of torch's optimiser: the optimiser itself would take seconds to import torch's compiler.
+    """
+
+    def __init__(self, x: Tensor, learning_rate: float) -> None:
+        self.mean, self.square, self.steps = torch.zeros_like(x), torch.zeros_like(x), torch.zeros((), device="cpu")
+        self.learning_rate = learning_rate
+
+    def step(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """The points after a step from ``x`` down the ``gradient``, both (M, C, H, W)."""
+        moved = x.clone()
+        adam(
+            [moved],
+            [gradient],
+            [self.mean],
+            [self.square],
+            [],
+            [self.steps],
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+        return moved
+
+    def keep(self, places: Tensor) -> None:
+        """Go on with the images at ``places`` (K,) alone."""
+        self.mean, self.square = self.mean[places], self.square[places]
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
