@@ -14,15 +14,15 @@ from advtool.target.scores import Loss, per_image_cross_entropy
 from advtool.threat import ThreatModel
 
 MOMENTUM = 0.75
+"""Weight of the new step; the rest goes to the last step (alpha of the paper)."""
 MIN_SHARE_OF_RISES = 0.75
-"""A checkpoint halves the step size if the loss rose in less than this share of the steps since the last one."""
-
+"""A checkpoint halves the step size if the loss rose in a smaller share of the steps since the last one."""
 
 LOSSES: dict[str, Loss] = {"ce": per_image_cross_entropy, "dlr": difference_of_logits_ratio}
 
 
 class APGD(TensorAttack):
-    """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising."""
+    """Auto-PGD: its first step is 2 eps. Where the loss stops rising, it halves the step and goes back to the best."""
 
     name = "apgd"
     guide = Guide.gradient
@@ -54,7 +54,7 @@ class APGD(TensorAttack):
         report: StepReport,
         part: tuple[int, int],
     ) -> None:
-        """One start for the images ``x`` (M, C, H, W), labels ``y`` (M,), all of them standing in ``found``.
+        """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,), all of which stand in ``found``.
 
         ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
         """
@@ -163,7 +163,7 @@ class _Climb:
 
 
 def checkpoints(steps: int) -> set[int]:
-    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
+    """The steps ``ceil(p_j N)`` at which the step size may be halved: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
     p, gap, found = 22, 22, set[int]()  # hundredths: 0.57 * 100 is no 57 in floating point
     while p <= 100:
         found.add(-(-p * steps // 100))

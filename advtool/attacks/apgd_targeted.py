@@ -25,6 +25,7 @@ class TargetedAPGD(TensorAttack):
     every target"""
 
     def _check_params(self) -> None:
+        """ART's hook, called after each change: there are no more targets than other classes."""
         self.targets = min(self.targets, self.target.classes - 1)
 
     @property

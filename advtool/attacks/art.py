@@ -20,6 +20,7 @@ from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
+"""Parameters of ART's classes that the run gives."""
 ASSUMED_QUERIES = 50_000
 """What an attack of ART asks of the model is not known beforehand: it counts as one of the dearest."""
 
@@ -72,7 +73,7 @@ class ArtAttack(TensorAttack):
 
     @property
     def _aims(self) -> bool:
-        """It takes the labels for the classes to reach, though nobody asked it to; only one class of ART hides that."""
+        """Whether it takes labels for the classes to reach, and knows no other way; one class of ART does not tell."""
         return self._attack.targeted or type(self._attack).__name__ == "SaliencyMapMethod"
 
     def _nearest_wrong(self, x: Tensor, y: Tensor) -> Tensor:

@@ -105,11 +105,11 @@ class Candidates:
         return places
 
     def rounds(self, count: int, queries: int) -> Iterator[tuple[int, "Candidates", Tensor]]:
-        """``count`` searches of each standing image, as many side by side as fill a pass through the model.
+        """``count`` searches of each standing image. As many run side by side as fill a pass through the model.
 
         Yields the number of the first search of a round, the candidates that the round must fill, and the image of
-        each candidate: indices (K M,) into the N images, all M standing images for the first search, then again for
-        the next. A later round sees the images that stand by then.
+        each candidate, indices (K M,) into the N images: the M standing images once for each of K searches. A later
+        round sees the images that stand by then.
 
         Args:
             count: searches.
@@ -131,9 +131,9 @@ class Candidates:
             first += copies
 
     def finish(self) -> Found:
-        """The search is over: a deterministic model confirms what only its search form has judged fallen.
+        """The search is over: a model without randomness confirms what only its search form has judged fallen.
 
-        Where the model rejects a candidate, the search's last point follows.
+        Where the model rejects a candidate, the last point of the search is returned instead.
         """
         if not self._target.randomised:
             doubtful = ((self.score < 0) & ~self.confirmed).nonzero().squeeze(1)
@@ -147,7 +147,7 @@ class Candidates:
         return slice(None) if len(self.rows) == len(self.x) else self.rows
 
     def _put(self, better: Tensor, x: Tensor, score: Tensor, step: int | Tensor) -> None:
-        """Replace the candidates of ``rows`` where ``better`` (M,) says so, but no confirmed one."""
+        """Replace the candidates of ``rows`` where ``better`` (M,) says so, but never a confirmed one."""
         rows = self._slice
         better = better & ~self.confirmed[rows]
         self.score[rows] = torch.where(better, score, self.score[rows])
@@ -171,7 +171,7 @@ class Candidates:
             self._confirm(rows[there])
 
     def _confirm(self, rows: Tensor) -> None:
-        """Put the candidates of ``rows`` (M,) to the model itself, but for those that it has confirmed before."""
+        """Ask the model itself about the candidates of ``rows`` (M,) that it has not confirmed yet."""
         rows = rows[~self.confirmed[rows]]
         if len(rows) == 0:
             return

@@ -20,7 +20,7 @@ class Parameter(Generic[V]):
     Args:
         check: what the value must be, e.g. :func:`positive_integer`.
         default: the value if none is given.
-        derive: the value from the attack's other parameters; then None is the default.
+        derive: computes the value from the attack where it is None, which is then the default.
     """
 
     def __init__(self, check: Check[V], default: Any = None, *, derive: Callable[[Any], Any] | None = None) -> None:
@@ -45,7 +45,7 @@ class Parameter(Generic[V]):
 
 
 def signature(function: Callable[..., Any], declared: Mapping[str, Parameter[Any]]) -> inspect.Signature:
-    """The signature of a class whose ``__init__`` is ``function``, the ``declared`` parameters for its ``**``."""
+    """The signature of a class whose ``__init__`` is ``function``, with ``declared`` parameters instead of ``**``."""
     _, *given = inspect.signature(function).parameters.values()
     own = [each for each in given if each.kind is not inspect.Parameter.VAR_KEYWORD]
     if len(own) < len(given):
@@ -64,7 +64,7 @@ def positive_integer(attack: str, name: str, value: Any) -> int:
 
 
 def positive_number(attack: str, name: str, value: Any) -> float:
-    """The value, if it is a number above 0 with room in float32; NumPy's comes out as Python's.
+    """The value, if it is a number above 0 that float32 can hold; NumPy's comes out as Python's.
 
     Raises:
         InputError: it is not.

@@ -12,7 +12,7 @@ from advtool.attacks.parameters import Parameter, or_none, positive_integer, pos
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
 QUERIES_FOR_ONE_MORE_AT_ONCE = 50
-"""After so many queries each round tries one square more: at first most squares are kept, and few must do."""
+"""With every so many queries a round tries one square more: at first most squares are kept, so few are tried."""
 ROUNDS_LIKE_A_GRADIENT_STEP = 5
 """A round costs one pass through the model, a step of a gradient attack a few."""
 FIRST_FORECAST = 1 / 8
@@ -24,7 +24,7 @@ MOST_QUERIES_OF_RANDOM_MODELS = 1000
 class Square(TensorAttack):
     """Sets one random square of each image to a corner of the ball, and keeps it if the margin falls.
 
-    Starts from vertical stripes. A randomised model's margin is a mean over ``eot`` draws.
+    It starts from vertical stripes. A random model's margin is a mean over ``eot`` draws.
     """
 
     name = "square"
@@ -36,11 +36,11 @@ class Square(TensorAttack):
     area = Parameter(share, 0.8)
     """share of the image that the first squares cover (p of the paper)"""
     together = Parameter(positive_integer, 1)
-    """most squares tried at once for an image, of which the best may be kept. The paper tries one by one. Later in the
-    search hardly any square is kept, and several fill a pass through the model better"""
+    """most squares tried at once for an image; the best may be kept. The paper tries one by one, but late in the search
+    hardly any square is kept, and several fill a pass through the model better"""
     patience = Parameter(or_none(positive_number))
-    """an image is given up if its margin would not reach 0 within the budget, though it fell with each doubling of the
-    queries ``patience`` times as much as with the last; None gives up no image. Not for a random model"""
+    """An image is given up if its margin would stay above 0 even if each further doubling of the queries lowered it
+    ``patience`` times as much as the last doubling did. None gives up no image. Not for a random model."""
 
     @property
     def most_queries(self) -> int:
@@ -90,7 +90,7 @@ class Square(TensorAttack):
         return (x + self.threat_model.eps * signs).clamp_(*self.threat_model.clip)
 
     def _try(self, points: Tensor, y: Tensor, found: Candidates, query: int) -> None:
-        """Offer the best of the ``points`` (K, N, C, H, W) of each image, the first being query number ``query``."""
+        """Offer the best of each image's ``points`` (K, N, C, H, W); the first point is query number ``query``."""
         count = len(points)
         margins = self.noisy_margins(points.flatten(0, 1), y if count == 1 else y.repeat(count)).view(count, -1)
         score, place = margins.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).min(0)
@@ -99,7 +99,7 @@ class Square(TensorAttack):
         found.update(best, score, query + count - 1)
 
     def _side(self, query: int, height: int, width: int) -> int:
-        """Of the square: its area begins at ``area`` of the image and is halved as the budget is used up."""
+        """The side of the squares: their area is ``area`` of the image at first, halved as the budget is used up."""
         halvings = sum(query * 10_000 // self.queries > at for at in HALVINGS)
         return min(height, width, max(1, round(math.sqrt(self.area / 2**halvings * height * width))))
 

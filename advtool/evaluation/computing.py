@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 
 from advtool.attacks.base import StepReport
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import CLEAN, Run, ShardRecord, survivors

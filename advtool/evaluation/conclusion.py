@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from advtool.arguments import shown
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.attacks.registry import ATTACKS, AttackSpec
+from advtool.attacks.spelling import parse
 from advtool.attacks.spsa import SPSA
 from advtool.compute.precision import Precision, check_precision
 from advtool.data import as_indices, as_pairs

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, Scope, build
+from advtool.attacks.registry import AttackSpec, build
+from advtool.attacks.suites import Scope
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 

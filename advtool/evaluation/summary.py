@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation.run import Records, on_examples, survivors
 from advtool.evaluation.stages import Stage
 from advtool.evaluation.statistics import wilson_interval

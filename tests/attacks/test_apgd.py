@@ -14,7 +14,8 @@ from advtool.attacks.apgd import APGD, checkpoints
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.base import no_report
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
-from advtool.attacks.registry import build, parse
+from advtool.attacks.registry import build
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel

@@ -1,5 +1,6 @@
 """Laws that hold for every attack, and agreement with ART's own code."""
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -17,7 +18,8 @@ from advtool.attacks.base import TensorAttack, no_report
 from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import ATTACKS, AttackSpec, build, parse
+from advtool.attacks.registry import ATTACKS, AttackSpec, build
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
 from advtool.target.handling import frozen
 from advtool.target.scores import margin
@@ -472,3 +474,37 @@ def art_classifier(model: nn.Module) -> PyTorchClassifier:
 def test_a_bad_parameter_is_told_by_the_name_that_was_asked_for(name: str, parameter: str) -> None:
     with pytest.raises(InputError, match=rf"^{name}: {parameter}=0 must be an integer"):
         attack(name, estimator(mlp()), 0.1, **{parameter: 0})
+
+
+def test_a_signature_tells_the_parameters_that_a_class_declares() -> None:
+    assert str(inspect.signature(FGSM)) == (
+        "(target: advtool.target.target.Target | advtool.attacks.art_classifier.EOTClassifier, "
+        "threat_model: advtool.threat.ThreatModel, *, eot=None)"
+    )
+    own = list(inspect.signature(PGD).parameters.values())[2:]
+    assert [(each.name, each.default) for each in own] == [
+        ("steps", 50), ("step_size", None), ("restarts", 1), ("eot", None)
+    ]  # fmt: skip
+    assert list(inspect.signature(ATTACKS["transfer"]).parameters) == [
+        "target", "threat_model", "surrogate", "steps", "eot"
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match=r"PGD\(\) got an unexpected keyword argument 'stps'"):
+        PGD(estimator(), ThreatModel(eps=0.1), stps=3)
+
+
+def test_parameters_are_set_as_art_sets_them_and_checked() -> None:
+    attack = PGD(estimator(eot=3), ThreatModel(eps=0.1))
+    assert attack.parameters() == {"steps": 50, "step_size": 0.004, "restarts": 1, "eot": 3}
+    attack.set_params(steps=10)
+    assert attack.step_size == 0.02, "2 eps / steps, whatever the steps are now"
+    attack.set_params(step_size=0.5)
+    attack.set_params(steps=20)
+    assert attack.step_size == 0.5
+    with pytest.raises(InputError, match=r"^pgd: steps=0 must be an integer of at least 1$"):
+        attack.set_params(steps=0)
+    with pytest.raises(InputError, match=r"^spsa: samples=3 must be even"):
+        attack_of("spsa").set_params(samples=3)
+
+
+def attack_of(name: str) -> TensorAttack:
+    return ATTACKS[name](estimator(), ThreatModel(eps=0.1))

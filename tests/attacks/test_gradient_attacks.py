@@ -13,7 +13,7 @@ from advtool.attacks.losses import tempered_cross_entropy
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
-from advtool.attacks.registry import parse
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
 from advtool.target.scores import margin, negative_margin
 from advtool.target.target import Target

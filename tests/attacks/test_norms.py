@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from advtool.attacks.registry import ATTACKS, build, parse
+from advtool.attacks.registry import ATTACKS, build
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
 from advtool.evaluation.verification import verify
 from advtool.target.target import Target

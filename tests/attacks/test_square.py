@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
-from advtool.attacks.registry import SHORT_SQUARE, build, parse
+from advtool.attacks.registry import build
+from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square, _windows
+from advtool.attacks.suites import SHORT_SQUARE
 from advtool.errors import InputError
 from advtool.target.target import Target
 from advtool.threat import ThreatModel

@@ -10,8 +10,9 @@ import pytest
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.registry import LONG_SQUARE, SUITES, Scope, parse
+from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square
+from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import sharding
 from advtool.evaluation.observer import Observer

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from advtool.attacks.art import ArtAttack
 from advtool.attacks.registry import ATTACKS
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
@@ -117,6 +118,26 @@ def test_every_contest_of_the_issue_is_there() -> None:
     assert {name for _, name in CONTESTANTS} == {
         "square", "spsa", "pgd-margin", "pgd-temperature", "pgd-smooth", "pgd-straight", "fgsm", "noise", "transfer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "beaten"),
+    [
+        ("gradient-free-beats-gradient", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
+        ("transfer-beats-white-box", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
+        ("smoothing-beats-plain-gradient", {"pgd", "pgd-temperature"}),
+        ("straight-through-beats-plain-gradient", {"pgd", "pgd-temperature"}),
+        ("margin-beats-cross-entropy", {"pgd"}),
+        ("temperature-beats-cross-entropy", {"pgd"}),
+        ("one-step-beats-many-step", {"pgd"}),
+        ("noise-beats-gradient", {"pgd"}),
+    ],
+)
+def test_a_code_is_won_against_attacks_that_differ_in_what_it_names(code: str, beaten: set[str]) -> None:
+    (contest,) = (contest for contest in CONTESTS if contest.code == code)
+    assert {name for name, attack in ATTACKS.items() if contest.against(attack)} == beaten
+    assert not contest.against(ArtAttack)
+    assert not contest.rivals(ArtAttack)
 
 
 @pytest.mark.parametrize(("code", "name"), CONTESTANTS)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import advtool
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates, Found
-from advtool.attacks.registry import ATTACKS, SUITES, Scope
+from advtool.attacks.registry import ATTACKS
+from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.statistics import wilson_interval
