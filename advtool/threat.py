@@ -15,7 +15,7 @@ from advtool.arguments import choice, shown
 from advtool.errors import InputError
 
 ROUNDING = 2 * torch.finfo(torch.float32).eps
-"""``x + eps`` in float32 may miss the surface of the ball by this much."""
+"""By so much a pixel of ``x + eps`` in float32 may miss the surface of the ball."""
 
 
 class Norm(ABC):
@@ -113,7 +113,8 @@ class ThreatModel(BaseModel):
     def contains(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Whether ``x_adv`` lies in the ball around ``x`` and in the clip range, to float32 rounding: bool (N,)."""
         low, high = x_adv.flatten(1).aminmax(dim=1)
-        near = self._norm.distance(x_adv, x) <= self.eps + ROUNDING
+        rounding = self._norm.distance(torch.full_like(x[:1], ROUNDING), torch.zeros_like(x[:1]))
+        near = self._norm.distance(x_adv, x) <= self.eps + rounding
         return near & (low >= self.clip[0]) & (high <= self.clip[1])  # NaN fails every comparison
 
     @property
