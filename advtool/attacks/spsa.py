@@ -20,7 +20,7 @@ class SPSA(TensorAttack):
     delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
     would have with directions of its own, the weighted sum of directions is one matrix product, and a model's
     first convolution is computed for each image and each direction, not for each point
-    (:mod:`advtool.target.affine_start`). The points lie around the nearest image that is delta away from the clip
+    (:mod:`advtool.target.search_form`). The points lie around the nearest image that is delta away from the clip
     range's ends, since a model owes no answer outside.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advtool.compute.convolution import QuickConv2d, block_side
+from advtool.compute.convolution import QuickConv2d
 from advtool.target.state import State
 
 
@@ -73,7 +73,7 @@ def test_channels_last() -> None:
     [(1, 5, 1, 4), (1, 4, 2, 4), (3, 3, 1, 2), (16, 4, 2, 2), (64, 3, 1, 1), (64, 3, 2, 1), (64, 1, 2, 1)],
 )
 def test_blocks_where_they_pay(channels: int, kernel: int, stride: int, block: int) -> None:
-    assert block_side(channels, kernel, stride) == block
+    assert QuickConv2d(channels, 2, kernel, stride).block == block
 
 
 def test_the_kernels_of_a_frozen_weight_follow_its_values_and_type() -> None:
