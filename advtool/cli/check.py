@@ -9,13 +9,13 @@ import typer
 
 from advtool.cli.answer import Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 
 EPILOG = """
@@ -36,14 +36,11 @@ class CheckFormat(StrEnum):
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options(), chosen)
 def check(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    seed: Seed = 0,
+    settings: dict[str, Any],
     device: Device = DeviceName.auto,
     format: Annotated[CheckFormat, typer.Option("--format", help="How the facts are written.")] = CheckFormat.table,
     output: Output = None,
@@ -69,14 +66,8 @@ def check(
     ours = subject.open()
     for note in ours.opened.notes:
         say(note)
-    settings: dict[str, Any] = {
-        "eps": ours.eps if eps is None else eps,
-        "attacks": attack or ["paper"],
-        **effort,
-        "seed": seed,
-    }
     with prints_to_stderr():
-        result = check_model(**ours.arguments(), **settings, device=place)
+        result = check_model(**ours.arguments(), **{"eps": ours.eps, **settings}, device=place)
     answer(result, format, output, formats=CHECK_FORMATS, renderable=report.renderable)
     if ours.refuse_chance:
         refuse_guessing(result)
