@@ -1,4 +1,4 @@
-"""The process's memory: freed blocks that are kept for the next pass, and the peak."""
+"""The memory of the process: freed blocks are kept for the next pass; the peak."""
 
 import ctypes
 import resource
@@ -7,32 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-KEPT = 2**30
-GROWN = {M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
-"""What glibc's own thresholds grow to while large blocks are freed, at most."""
+MOST_BYTES_KEPT = 2**30
+GROWN_THRESHOLDS = {M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
+"""Bytes up to which glibc itself raises its thresholds while large blocks are freed."""
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Within it, glibc keeps freed blocks of up to a gibibyte for the next pass in place of giving them back.
+    """Within it, glibc keeps up to a gibibyte of freed blocks for the next pass instead of giving them back.
 
-    Each pass through a model asks for the same large blocks again, and the system hands out fresh pages one by one,
-    cleared. Does nothing where there is no glibc.
+    Each pass through a model asks for the same large blocks again. The system would hand them out as fresh pages, and
+    clear these one by one. Without glibc nothing happens.
 
-    Afterwards what is free is given back, and the thresholds are those that glibc's own would have grown to: from the
-    first call of ``mallopt`` on they no longer adapt, and at glibc's initial ones every later pass of the process
-    would be slower than if nothing had been set.
+    Afterwards the free blocks are given back. glibc stops adapting its thresholds at the first call of ``mallopt``, and
+    its initial ones would slow down the process from then on. So they are left where glibc itself would have raised
+    them.
     """
     mallopt = _glibc("mallopt")
     if mallopt is None:
         yield
         return
-    mallopt(M_MMAP_THRESHOLD, KEPT)
-    mallopt(M_TRIM_THRESHOLD, KEPT)
+    mallopt(M_MMAP_THRESHOLD, MOST_BYTES_KEPT)
+    mallopt(M_TRIM_THRESHOLD, MOST_BYTES_KEPT)
     try:
         yield
     finally:
-        for threshold, size in GROWN.items():
+        for threshold, size in GROWN_THRESHOLDS.items():
             mallopt(threshold, size)
         trim = _glibc("malloc_trim")
         if trim is not None:
@@ -40,7 +40,7 @@ def freed_memory_kept() -> Iterator[None]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had resident so far."""
+    """The largest resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

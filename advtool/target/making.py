@@ -59,8 +59,7 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
     def find_form() -> nn.Module:
         if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
-        with seeding.global_streams(images.device, 0, "search form"):
-            form = search_form(model, few, facts.search_precision)
+        form = search_form(model, few, facts.search_precision)
         if form is not model and facts.moving:
             states.append(State(form))
             begin(streams[-1])

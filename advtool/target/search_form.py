@@ -76,17 +76,18 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
         images: a few images (N, C, H, W) on its device, to compare the two on.
         precision: float32 or bfloat16. The form stays in float32 where bfloat16 rounds the logits too much.
     """
-    for memory_format in dict.fromkeys((layout(model), torch.contiguous_format)):
-        try:
-            form = SearchForm(_copy(model), memory_format)
-            if agree(model, form, images):
-                _share_first_convolution(model, form, images)
-                form.precision = precision
-                if _rounding(form, images) > LARGEST_ROUNDING:
-                    form.precision = "float32"
-                return form
-        except Exception:  # whatever a user's model does when it is copied or runs in another layout
-            continue
+    with seeding.global_streams(images.device, 0, "search form"):
+        for memory_format in dict.fromkeys((layout(model), torch.contiguous_format)):
+            try:
+                form = SearchForm(_copy(model), memory_format)
+                if agree(model, form, images):
+                    _share_first_convolution(model, form, images)
+                    form.precision = precision
+                    if _rounding(form, images) > LARGEST_ROUNDING:
+                        form.precision = "float32"
+                    return form
+            except Exception:  # whatever a user's model does when it is copied or runs in another layout
+                continue
     return model
 
 
@@ -156,10 +157,9 @@ def _share_first_convolution(model: nn.Module, form: SearchForm, images: Tensor)
 def _convolution_of_images(form: SearchForm, images: Tensor) -> str | None:
     """The name of the first plain convolution that the images reach unchanged."""
     x, names = images[:2].clone(memory_format=form.memory_format), list[str]()
-    version = x._version
 
     def look(name: str, inputs: tuple[Tensor, ...]) -> None:
-        if inputs and inputs[0] is x and x._version == version:
+        if inputs and inputs[0] is x:
             names.append(name)
 
     hooks = [
@@ -168,7 +168,7 @@ def _convolution_of_images(form: SearchForm, images: Tensor) -> str | None:
         if type(module) is QuickConv2d and "forward" not in vars(module)
     ]
     try:
-        with torch.no_grad(), seeding.global_streams(images.device, 0, "search form"):
+        with torch.no_grad():
             form.inner(x)
     finally:
         for hook in hooks:
