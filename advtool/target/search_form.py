@@ -5,7 +5,6 @@ compared with the model on a few images before an attack uses it.
 """
 
 import copy
-import math
 from collections.abc import Callable
 
 import torch
@@ -83,7 +82,7 @@ def search_form(model: nn.Module, images: Tensor, precision: Precision = "float3
                 if agree(model, form, images):
                     _share_first_convolution(model, form, images)
                     form.precision = precision
-                    if _rounding(form, images) > LARGEST_ROUNDING:
+                    if precision == "bfloat16" and _is_coarse(form, images):
                         form.precision = "float32"
                     return form
             except Exception:  # whatever a user's model does when it is copied or runs in another layout
@@ -129,12 +128,11 @@ def _largest(values: Tensor) -> Tensor:
     return values.abs().flatten(1).amax(1)
 
 
-def _rounding(form: SearchForm, images: Tensor) -> float:
-    """By how much the form's precision may round the largest logit; infinite if it loses a logit."""
+def _is_coarse(form: SearchForm, images: Tensor) -> bool:
+    """Whether bfloat16 loses a logit of the form, or rounds one so much that small steps do not show."""
     with torch.no_grad():
         largest = float(form(images).abs().max())
-    eps = torch.finfo(getattr(torch, form.precision)).eps
-    return largest * eps / 2 if math.isfinite(largest) else math.inf
+    return not largest * torch.finfo(torch.bfloat16).eps / 2 <= LARGEST_ROUNDING  # true of NaN too
 
 
 def _share_first_convolution(model: nn.Module, form: SearchForm, images: Tensor) -> None:
@@ -168,8 +166,9 @@ def _convolution_of_images(form: SearchForm, images: Tensor) -> str | None:
         if type(module) is QuickConv2d and "forward" not in vars(module)
     ]
     try:
-        with torch.no_grad():
-            form.inner(x)
+        if hooks:
+            with torch.no_grad():
+                form.inner(x)
     finally:
         for hook in hooks:
             hook.remove()
