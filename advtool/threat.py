@@ -14,6 +14,8 @@ from advtool import arguments
 from advtool.arguments import choice, shown
 from advtool.errors import InputError
 
+CLIP = (0.0, 1.0)
+"""The range of pixel values."""
 ROUNDING = 2 * torch.finfo(torch.float32).eps
 """By so much a pixel of ``x + eps`` in float32 may miss the surface of the ball."""
 
@@ -77,7 +79,7 @@ class ThreatModel(BaseModel):
 
     norm: str = Linf.name
     eps: float
-    clip: tuple[float, float] = (0.0, 1.0)
+    clip: tuple[float, float] = CLIP
 
     @classmethod
     def of(cls, eps: Any, norm: Any = Linf.name) -> Self:

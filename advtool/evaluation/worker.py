@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -153,10 +154,8 @@ class Worker:
         with self._streams(stage, first, "search"):
             found = attack.search(x, y, stream, report)
         places = (first + rows).tolist()
-        verdict = verify(
-            lambda points: self._scores(points, places, stage, "verify"), found.x, x, y, attack.threat_model
-        )
-        return found, verdict
+        score = partial(self._scores, places=places, stream=(stage, "verify"))
+        return found, verify(score, found.x, x, y, attack.threat_model)
 
     def _take_preview(self, shard: Shard) -> _Classified:
         """The part of the preview that lies in the shard."""

@@ -16,6 +16,7 @@ from advtool import arguments, checkpoints, files, models, seeding
 from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
 from advtool.compute import precision
+from advtool.compute.convolution import quick_convolutions
 from advtool.compute.memory import freed_memory_kept
 from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
@@ -91,7 +92,7 @@ def train(
     floor = floor_of(pgd_images(prepared.validation).labels)
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
     observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
-    with freed_memory_kept():
+    with freed_memory_kept(), quick_convolutions(prepared.model):
         for figures in epochs(
             prepared.model,
             chosen,

@@ -2,13 +2,15 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advtool import checkpoints, models, seeding, training
 from advtool.checkpoints import Architecture
+from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
@@ -229,6 +231,28 @@ class StopsAfter(Observer):
 
     def saved(self, path: Path) -> None:
         self.saved_at.append(path)
+
+
+@pytest.mark.parametrize("arch", ["cnn", "lenet"])
+def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_handed_back(
+    digits: Split, arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[nn.Module] = []
+    epochs = loop.epochs
+
+    def looked_at(model: nn.Module, *arguments: Any, **options: Any) -> Any:
+        trained_on.append(model)
+        for figures in epochs(model, *arguments, **options):
+            assert convolutions(model) == {QuickConv2d}
+            yield figures
+
+    monkeypatch.setattr(loop, "epochs", looked_at)
+    trained = short(first_images(digits, 150), arch=arch, epochs=1)
+    assert convolutions(trained.model) == convolutions(trained_on[0]) == {nn.Conv2d}
+
+
+def convolutions(model: nn.Module) -> set[type[nn.Module]]:
+    return {type(module) for module in model.modules() if isinstance(module, nn.Conv2d)}
 
 
 def test_an_interrupted_training_leaves_its_best_epoch(tiny: Split, tmp_path: Path) -> None:
