@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
 from advtool.cli.options import Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
@@ -95,7 +95,7 @@ def sweep_eps(
     effort: dict[str, Any],
     seed: Seed = 0,
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -148,7 +148,7 @@ def sweep_eot(
     effort: dict[str, Any],
     seed: Seed = 0,
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -198,9 +198,9 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
         plots.check(plot)
 
 
-def _show(result: Sweep, format: Format, output: Path | None, plot: Path | None) -> None:
-    from advtool.report import SWEEP_FORMATS, sweep, sweep_plot
+def _show(result: Sweep, format: str, output: Path | None, plot: Path | None) -> None:
+    from advtool.report import plots, sweep_plot
 
     if plot is not None:
-        sweep_plot.draw(plot, result)
-    answer(result, format, output, formats=SWEEP_FORMATS, renderable=sweep.renderable)
+        plots.save(sweep_plot.figure(result), plot)
+    answer(result, format, output)
