@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import rich.table
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.text import Text
 
 from advtool.report.table import WIDTH, Column, Reader, Table
@@ -59,16 +59,12 @@ def _grid(table: Table, columns: Sequence[Column]) -> RenderableType:
         grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         words = column.unit.words
-        grid.add_column(
-            Text(column.heading),
-            justify="left" if words else "right",
-            no_wrap=whole and not words,
-            overflow="fold",
-        )
-    followers = [*table.rows[1:], None]
+        justify: JustifyMethod = "left" if words else "right"
+        grid.add_column(Text(column.heading), justify=justify, no_wrap=whole and not words, overflow="fold")
+    followers = [*table.rows[1:], *table.rows[-1:]]
     for row, cells, following in zip(table.rows, lines, followers, strict=True):
-        ends = following is not None and following.section != row.section
-        grid.add_row(*map(Text, cells), style=STYLES.get(row.kind, ""), end_section=ends)
+        style = STYLES.get(row.kind, "")
+        grid.add_row(*map(Text, cells), style=style, end_section=row.section != following.section)
     return grid
 
 

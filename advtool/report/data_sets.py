@@ -26,7 +26,10 @@ class DataSets:
 
     def to_dict(self) -> list[dict[str, Any]]:
         """An object for each data set."""
-        return [asdict(entry) | {"cached": entry.cached and str(entry.cached)} for entry in self.entries]
+        return [
+            {**asdict(entry), "shape": list(entry.shape), "cached": entry.cached and str(entry.cached)}
+            for entry in self.entries
+        ]
 
 
 def table(result: DataSets) -> Table:

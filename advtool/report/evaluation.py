@@ -1,11 +1,14 @@
 """An evaluation: clean, each attack, the minimum over the attacks, the worst case image by image."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from advtool.report import titles
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
-from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, Evaluation, Finding, WorstCase, notation
+from advtool.results import Comparison, Evaluation, Finding, SeedsSummary, notation
+from advtool.results.record import Record
 
 COLUMNS = (
     Column("", "kind", WORDS, Reader.PROGRAM),
@@ -20,26 +23,35 @@ COLUMNS = (
 
 
 def table(evaluation: Evaluation) -> Table:
-    """``left`` is of an attack that saw survivors only: how many it left."""
+    """An attack that saw survivors only has no accuracy: ``left`` says how many it left."""
+    lowest = evaluation.effective_robustness
     return Table(
         title=titles.heading(evaluation),
         columns=COLUMNS,
-        rows=tuple(_rows(evaluation)),
+        rows=tuple(map(_seen, rows(evaluation, lowest.attack if lowest else None, images=evaluation.clean.total))),
         notes=tuple(_notes(evaluation)),
     )
 
 
-def line(kind: str, name: str, figures: object, **more: object) -> Row:
-    """A row of any table over attacks: a rule stands below the clean accuracy and below the attacks.
+def rows(found: Evaluation | Comparison | SeedsSummary, lowest: str | None, **more: Any) -> Iterator[Row]:
+    """The rows of a table over attacks: clean, each attack, the minimum, the worst case.
 
     Args:
-        kind: clean, attack, minimum or worst case.
-        name: of the attack, or the kind again.
-        figures: a record, whose fields are values of the row.
-        more: further values.
+        found: the fields of its records are the values of the rows.
+        lowest: the attack that the minimum is of, if it is one.
+        more: further values of each row.
     """
-    section = kind if kind in ("clean", "attack") else "together"
-    return Row({**vars(figures), "kind": kind, "name": name, **more}, kind, section)
+    minimum = f"Min ({lowest})" if lowest else "Min"
+    lines: list[tuple[str, str, Record | None]] = [
+        ("clean", "clean", found.clean),
+        *(("attack", attack.name, attack) for attack in found.attacks),
+        ("minimum", minimum, found.effective_robustness),
+        ("worst case", "worst case", found.worst_case),
+    ]
+    for kind, name, figures in lines:
+        if figures is not None:
+            section = "worst case" if kind == "minimum" else kind
+            yield Row({**vars(figures), "kind": kind, "name": name, **more}, kind, section)
 
 
 def warning(finding: Finding) -> str:
@@ -47,26 +59,12 @@ def warning(finding: Finding) -> str:
     return f"{finding.kind} [{finding.code}]: {finding.message}"
 
 
-def _rows(evaluation: Evaluation) -> Iterator[Row]:
-    clean, worst, lowest = evaluation.clean, evaluation.worst_case, evaluation.effective_robustness
-    yield _row("clean", "clean", clean, clean.total)
-    for attack in evaluation.attacks:
-        seen = attack.total if attack.survivors_in is None else attack.survivors_in
-        yield _row("attack", attack.name, attack, seen, attack.survivors_out)
-    if lowest is not None:
-        yield _row("minimum", f"Min ({lowest.attack})", lowest, clean.total)
-    yield _row("worst case", "worst case", worst, worst.total)
-
-
-def _row(
-    kind: str,
-    name: str,
-    figures: CleanAccuracy | AttackResult | EffectiveRobustness | WorstCase,
-    images: int,
-    left: int | None = None,
-) -> Row:
-    shown = figures.accuracy if left is None else f"{left} left"
-    return line(kind, name, figures, images=images, left=left, shown=shown)
+def _seen(row: Row) -> Row:
+    """The row of an attack in a cascade with how many images it saw, and how many of them it left."""
+    seen, left = row.values.get("survivors_in"), row.values.get("survivors_out")
+    if seen is None:
+        return replace(row, values={**row.values, "shown": row.values["accuracy"]})
+    return replace(row, values={**row.values, "images": seen, "left": left, "shown": f"{left} left"})
 
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:

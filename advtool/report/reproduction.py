@@ -6,7 +6,7 @@ from functools import partial
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import SHARE, WORDS, decimals
 from advtool.results import Column as Measured
-from advtool.results import Figure, Provenance, Reproduced, notation
+from advtool.results import Figure, Interval, Provenance, Reproduced, notation
 from advtool.results import Row as MeasuredRow
 
 WIDTH = 120
@@ -68,33 +68,35 @@ def _row(result: Reproduced, row: MeasuredRow) -> Row:
 
 def _pair(column: Measured, found: Figure) -> str:
     """``98.4 % (98.9 %)``: ours, and the paper's in brackets."""
-    paper = "" if found.paper is None else f" ({_figure(column, found.paper)})"
-    return f"{_figure(column, found.ours)}{_star(found.significant)}{paper}"
+    paper = _written(column, found.paper)
+    return _written(column, found.ours, star=found.significant) + (f" ({paper})" if paper else "")
 
 
 def _paper(column: Measured, found: Figure) -> str:
-    deviation = _deviation(column, found.paper_deviation)
-    return f"{_figure(column, found.paper)}{_star(found.paper_significant)}{deviation}"
+    return _written(column, found.paper, found.paper_deviation, star=found.paper_significant)
 
 
 def _ours(column: Measured, found: Figure) -> str:
-    """Our value, and its interval or its deviation."""
-    spread = _deviation(column, found.deviation)
-    if found.interval is not None:
-        spread = f" ({notation.percent_interval(found.interval)})"
-    return f"{_figure(column, found.ours)}{_star(found.significant)}{spread}"
+    return _written(column, found.ours, found.deviation, found.interval, star=found.significant)
 
 
-def _figure(column: Measured, value: float | None) -> str:
-    return "" if value is None else UNITS[column.unit].write(value)
-
-
-def _deviation(column: Measured, value: float | None) -> str:
-    return "" if value is None else f" ± {DEVIATIONS.get(column.unit, decimals(3)).write(value)}"
-
-
-def _star(significant: bool | None) -> str:
-    return "*" if significant else ""
+def _written(
+    column: Measured,
+    value: float | None,
+    deviation: float | None = None,
+    interval: Interval | None = None,
+    *,
+    star: bool | None = None,
+) -> str:
+    """``98.4 %* ± 0.3``, or with an interval ``98.4 % (97.4 - 99.0)``; blank where there is no value."""
+    if value is None:
+        return ""
+    spread = ""
+    if interval is not None:
+        spread = f" ({notation.percent_interval(interval)})"
+    elif deviation is not None:
+        spread = f" ± {DEVIATIONS.get(column.unit, decimals(3)).write(deviation)}"
+    return f"{UNITS[column.unit].write(value)}{'*' * bool(star)}{spread}"
 
 
 def _reasons(result: Reproduced) -> Iterator[str]:

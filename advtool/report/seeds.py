@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from advtool.report import titles
-from advtool.report.evaluation import line, warning
-from advtool.report.table import Column, Reader, Row, Table, Unit
+from advtool.report.evaluation import rows, warning
+from advtool.report.table import Column, Reader, Table, Unit
 from advtool.report.units import COUNT, SHARE, WORDS
 from advtool.results import Finding, SeedsEvaluation
 
@@ -26,19 +26,9 @@ def table(result: SeedsEvaluation) -> Table:
     return Table(
         title=titles.heading(result.evaluations[0], result.seeds),
         columns=COLUMNS,
-        rows=tuple(_rows(result)),
+        rows=tuple(rows(result.summary, None, seeds=len(result.seeds))),
         notes=tuple(_warnings(result)),
     )
-
-
-def _rows(result: SeedsEvaluation) -> Iterator[Row]:
-    summary, seeds = result.summary, len(result.seeds)
-    yield line("clean", "clean", summary.clean, seeds=seeds)
-    for attack in summary.attacks:
-        yield line("attack", attack.name, attack, seeds=seeds)
-    if summary.effective_robustness is not None:
-        yield line("minimum", "Min", summary.effective_robustness, seeds=seeds)
-    yield line("worst case", "worst case", summary.worst_case, seeds=seeds)
 
 
 def _warnings(result: SeedsEvaluation) -> Iterator[str]:

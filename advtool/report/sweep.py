@@ -1,7 +1,6 @@
 """A sweep: accuracy at each eps or each count of EOT samples, a section for each attack."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from advtool.report import titles
 from advtool.report.evaluation import warning
@@ -13,18 +12,10 @@ WORST_CASE = "worst case"
 AXES = {"eps": "eps", "eot": "EOT samples"}
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One line of a plot, one section of a table."""
-
-    name: str
-    points: list[SweepPoint]
-
-
-def curves(sweep: Sweep) -> list[Curve]:
+def curves(sweep: Sweep) -> dict[str, list[SweepPoint]]:
     """A curve for each attack, and the worst case where it differs from a single attack's."""
-    attacks = [Curve(curve.name, curve.points) for curve in sweep.curves]
-    return attacks if len(attacks) == 1 else [*attacks, Curve(WORST_CASE, sweep.worst_case)]
+    attacks = {curve.name: curve.points for curve in sweep.curves}
+    return attacks if len(attacks) == 1 else attacks | {WORST_CASE: sweep.worst_case}
 
 
 def table(sweep: Sweep) -> Table:
@@ -41,7 +32,7 @@ def table(sweep: Sweep) -> Table:
             Column("time", "seconds", DURATION, Reader.TERMINAL | Reader.PROGRAM),
             Column("", "accuracy_on_examples", SHARE, Reader.PROGRAM),
         ),
-        rows=tuple(_row(sweep, curve, point) for curve in curves(sweep) for point in curve.points),
+        rows=tuple(_rows(sweep)),
         notes=tuple(_notes(sweep)),
     )
 
@@ -56,11 +47,12 @@ def title(sweep: Sweep) -> str:
     return f"{titles.subject(sweep)}, {sweep.norm}{fixed}, seed {sweep.seed}, clean {clean}"
 
 
-def _row(sweep: Sweep, curve: Curve, point: SweepPoint) -> Row:
+def _rows(sweep: Sweep) -> Iterator[Row]:
     """A terminal names the attack in the first line of its section alone."""
-    section = curve.name if point is curve.points[0] else ""
-    named = {"section": section, "attack": curve.name, sweep.over: point.value, "images": point.total}
-    return Row({**vars(point), **named}, kind=curve.name, section=curve.name)
+    for name, points in curves(sweep).items():
+        for point in points:
+            named = {"section": name if point is points[0] else "", "attack": name}
+            yield Row({**vars(point), **named, sweep.over: point.value, "images": point.total}, name, name)
 
 
 def _value(swept: float) -> str:

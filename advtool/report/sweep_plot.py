@@ -15,10 +15,10 @@ def figure(sweep: Sweep) -> Any:
     """
     drawing = plots.new(6.4, 4.4)
     axes = drawing.subplots()
-    for curve in curves(sweep):
-        x, y, intervals = zip(*((point.value, point.accuracy, point.interval) for point in curve.points), strict=True)
-        style = {"color": "black", "linestyle": "--"} if curve.name == WORST_CASE else {}
-        plots.curve(axes, x, y, intervals, label=curve.name, **style)
+    for name, points in curves(sweep).items():
+        x, y, intervals = zip(*((point.value, point.accuracy, point.interval) for point in points), strict=True)
+        style = {"color": "black", "linestyle": "--"} if name == WORST_CASE else {}
+        plots.curve(axes, x, y, intervals, label=name, **style)
     axes.axhline(sweep.clean.accuracy, color="0.6", linestyle=":", label="clean")
     if sweep.over == "eot":
         _count_axis(axes, [point.value for point in sweep.worst_case])
