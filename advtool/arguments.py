@@ -1,15 +1,18 @@
 """What callers hand over, whatever it is: numbers, names, paths and devices as plain values, or nothing."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from advtool.errors import InputError, near_match
+
+if TYPE_CHECKING:
+    import torch
 
 MOST = 1_000_000
 """No count of steps, draws or images a step may be more: it would never end, or fill the memory."""
@@ -81,6 +84,39 @@ def seed(label: str, value: Any) -> int:
     return whole
 
 
+def fraction(label: str, text: str) -> float:
+    """``0.3`` or ``8/255`` as a number: how a command line gives a fraction of the pixel range.
+
+    Args:
+        label: what a message begins with: the option, e.g. ``--eps``.
+        text: as the user wrote it.
+
+    Raises:
+        InputError: it is no number.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(numerator) / (float(denominator) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"{label} '{text}' is no number: write a fraction of the pixel range, such as 0.3 or 8/255"
+        ) from None
+
+
+def eps(option: str, text: str) -> float:
+    """:func:`fraction` in (0, 1].
+
+    Raises:
+        InputError: it is no number, or out of range.
+    """
+    radius = fraction(option, text)
+    if not 0 < radius <= 1:
+        raise InputError(
+            f"{option} {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
+        )
+    return radius
+
+
 def choice(label: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the ``known`` names.
 
@@ -119,6 +155,8 @@ def device(value: Any) -> torch.device:
     Raises:
         InputError: unknown, neither a CPU nor CUDA, or absent.
     """
+    import torch  # noqa: PLC0415 - it takes seconds, and --help needs only the other checks of this file
+
     try:
         place = torch.device(value)
     except (RuntimeError, TypeError, ValueError, OverflowError):

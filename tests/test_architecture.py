@@ -18,6 +18,7 @@ GROUND = {
     "perturbation",
     "results",
     "seeding",
+    "settings",
     "threat",
 }
 MAY_IMPORT = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 
 EPILOG = """
@@ -26,14 +26,11 @@ In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | 
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options(), chosen)
 def check(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    seed: Seed = 0,
+    settings: dict[str, Any],
     device: Device = DeviceName.auto,
     format: FormatName = "table",
     output: Output = None,
@@ -57,14 +54,8 @@ def check(
     ours = subject.open()
     for note in ours.opened.notes:
         say(note)
-    settings: dict[str, Any] = {
-        "eps": ours.eps if eps is None else eps,
-        "attacks": attack or ["paper"],
-        **effort,
-        "seed": seed,
-    }
     with prints_to_stderr():
-        result = check_model(**ours.arguments(), **settings, device=place)
+        result = check_model(**ours.arguments(), **{"eps": ours.eps, **settings}, device=place)
     answer(result, format, output)
     if ours.refuse_chance:
         refuse_guessing(result)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     RUNS,
     SUBJECT_OPTIONS,
     RunDir,
     Subject,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 from advtool.errors import InputError
 
@@ -49,22 +49,11 @@ In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options(), chosen)
 def evaluate(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(
-            "--precision",
-            help="Of the search: auto is bfloat16 where the device has units for it. What counts is always verified "
-            "in float32.",
-        ),
-    ] = "auto",
-    seed: Seed = 0,
+    settings: dict[str, Any],
     seeds: Annotated[
         int,
         typer.Option(
@@ -119,12 +108,8 @@ def evaluate(
         files.check_writable(output)
     place = resolve_device(device)
     ours = subject.open()
-    settings: dict[str, Any] = {
-        "eps": ours.eps if eps is None else eps,
-        "attacks": attack or ["paper"],
-        **effort,
-        "precision": precision,
-    }
+    settings = {"eps": ours.eps, **settings}
+    seed = settings.pop("seed", 0)
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)
     question = settings | {"surrogate": surrogate and [surrogate, surrogate_weights]}
     runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)

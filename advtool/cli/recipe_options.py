@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from advtool.cli.options import parse_fraction
+from advtool import arguments
 
 SUMMARIES = {
     "clean": "clean images only",
@@ -149,7 +149,7 @@ SETTINGS: dict[str, Any] = {
     "step_size": Annotated[
         float | None,
         typer.Option(
-            parser=functools.partial(parse_fraction, "--step-size"),
+            parser=functools.partial(arguments.fraction, "--step-size"),
             metavar="A",
             rich_help_panel=EXAMPLES,
             help="Step of the examples, a fraction of the pixel range. Not for fgsm.",

@@ -1,15 +1,14 @@
 """In which precision and memory layout a model computes, where rounding does no harm: as the device gains from it."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import nn
 
-from advtool import arguments
+from advtool import arguments, compute
 from advtool.arguments import shown
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
+Precision = compute.Precision
 PRECISIONS = get_args(Precision)
 
 WIDE = 64

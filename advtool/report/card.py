@@ -58,7 +58,7 @@ def _facts(header: Header) -> Iterator[tuple[str, str]]:
     yield "data set", header.dataset
     yield "recipe", _listed({name: value for name, value in header.recipe.items() if value})  # what is off is noise
     low, high = threat_model.clip
-    yield "threat model", f"{threat_model.norm}, eps {threat_model.eps:.4g}, clip range [{low:g}, {high:g}]"
+    yield "threat model", f"{threat_model.norm}, eps {notation.eps(threat_model.eps)}, clip range [{low:g}, {high:g}]"
     yield "seed", str(header.seed)
     yield "date", f"{header.date:%Y-%m-%d %H:%M:%S %Z}"
     yield "versions", _listed(header.versions)

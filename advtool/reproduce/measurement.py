@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from advtool.evaluation.finished import FinishedRun
-from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import Figure, Interval, Panel, Point, Row, Series
 
 

@@ -7,7 +7,7 @@ from statistics import fmean
 from scipy.stats import t
 
 from advtool.evaluation.finished import FinishedRun
-from advtool.evaluation.statistics import PairedDifference, corrected_resampled_t_test, paired_difference
+from advtool.evaluation.uncertainty import PairedDifference, corrected_resampled_t_test, paired_difference
 from advtool.reproduce import measurement
 from advtool.reproduce.verdict import masking_codes
 from advtool.results import Figure, Interval
@@ -44,7 +44,7 @@ def tested_gain(differences: Sequence[float], *, test_to_train: float, alpha: fl
 
     Args:
         differences: one for each training, at least two.
-        test_to_train: see :func:`advtool.evaluation.statistics.corrected_resampled_t_test`.
+        test_to_train: see :func:`advtool.evaluation.uncertainty.corrected_resampled_t_test`.
         alpha: level of the two-sided test.
     """
     mean = fmean(differences)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from advtool.evaluation.finished import FinishedRun
-from advtool.evaluation.statistics import PairedDifference, paired_difference
+from advtool.evaluation.uncertainty import PairedDifference, paired_difference
 from advtool.results import Figure, Interval, Row, Verdict
 
 MARGIN = 0.10

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advtool.cli.options import parse_eps
+from advtool import arguments
 from advtool.results.notation import duration, eps, p_value, percent, percent_interval, points, points_interval
 
 
@@ -41,4 +41,4 @@ def test_radii(radius: float, words: str) -> None:
 
 @given(st.floats(1e-4, 1))
 def test_a_written_radius_is_read_back(radius: float) -> None:
-    assert parse_eps(eps(radius)) == pytest.approx(radius, rel=1e-5)
+    assert arguments.fraction("eps", eps(radius)) == pytest.approx(radius, rel=1e-5)

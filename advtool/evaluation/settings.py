@@ -1,0 +1,78 @@
+"""The settings of an evaluation: what is asked of a model, and how hard the attacks try. Imports nothing heavy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+from advtool import arguments
+from advtool.arguments import shown
+from advtool.compute import Precision
+from advtool.settings import About, checked
+
+
+def _any(_label: str, value: Any) -> Any:
+    """A radius is the threat model's to check, attacks are the registry's."""
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is asked of a model. Options, help, signatures and checks come from these fields.
+
+    Raises:
+        InputError: a setting is not as it must be; the message names it and what would be right.
+    """
+
+    eps: Annotated[
+        float,
+        About(
+            "Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+            metavar="E",
+            read=arguments.eps,
+            check=_any,
+        ),
+    ] = 8 / 255
+    attacks: Annotated[
+        tuple[str, ...],
+        About(
+            "fgsm, pgd, spsa, the suite 'paper' (these three) or 'audit' (a cascade of all), another of ours "
+            "(pgd-margin, apgd, square, ...), or any attack of ART by its class, art:CLASS. Parameters go in brackets. "
+            "Repeat for more.",
+            option="--attack",
+            metavar="NAME",
+            default="paper",
+            check=_any,
+        ),
+    ] = ("fgsm", "pgd", "spsa")
+    seed: Annotated[int, About("Seed of every random stream.", check=arguments.seed)] = 0
+    eot: Annotated[int | None, About("Draws of a gradient.", metavar="N", default="1; random models 20")] = None
+    votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
+    pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
+    spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
+    spsa_samples: Annotated[int, About("Evaluations a step of SPSA, even.", metavar="N", least=2)] = 128
+    precision: Annotated[
+        Precision,
+        About(
+            "Of the search: auto is bfloat16 where the device has units for it. What counts is always verified in "
+            "float32."
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in checked(Settings, given, _label).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Settings":
+        """The settings that were given by name; the others have their defaults.
+
+        Raises:
+            InputError: there is no such setting, or its value is not as it must be.
+        """
+        return cls(**checked(cls, given, _label))
+
+
+def _label(name: str, value: Any) -> str:
+    """How a message begins: ``votes=0``."""
+    return f"{name}={shown(value)}"
