@@ -1,11 +1,11 @@
 """``advtool lr-range``: which learning rates suit a recipe?"""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from advtool.cli.answer import FormatName, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, Recipe, asked
@@ -13,13 +13,6 @@ from advtool.cli.train import Limit
 
 SETTINGS_OF_LONG_TRAININGS = {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
 """They mean nothing in a range test."""
-
-
-class RangeFormat(StrEnum):
-    """How the bounds are written."""
-
-    table = "table"
-    json = "json"
 
 
 @gathering(
@@ -37,9 +30,7 @@ def lr_range(
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
-    output_format: Annotated[
-        RangeFormat, typer.Option("--format", help="How to write the bounds.")
-    ] = RangeFormat.table,
+    format: FormatName = "table",
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the curve (.png, .svg or .pdf).", show_default="no plot"),
@@ -72,7 +63,6 @@ def lr_range(
         steps=steps,
         **settings,
     )
-    document = result.to_dict()
     if plot is not None:
-        report.draw(plot, document)
-    typer.echo(report.as_json(document) if output_format is RangeFormat.json else report.as_text(document))
+        plots.save(report.figure(result), plot)
+    answer(result, format)

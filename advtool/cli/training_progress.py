@@ -12,6 +12,7 @@ from advtool.checkpoints import Header, read_header
 from advtool.cli.progress import STDERR, say
 from advtool.errors import InputError
 from advtool.report.card import collapse_line, setting
+from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
 
 SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
@@ -71,9 +72,10 @@ class TrainingProgress(Observer):
             self._loss_read = time.monotonic()
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        accuracies = f", clean {figures.clean:.1%}, one-step {figures.one_step:.1%}, PGD {figures.pgd:.1%}"
+        clean, one_step, pgd = percent(figures.clean), percent(figures.one_step), percent(figures.pgd)
+        accuracies = f", clean {clean}, one-step {one_step}, PGD {pgd}"
         if figures.fixed is not None:
-            accuracies += f", fixed {figures.fixed:.1%}"
+            accuracies += f", fixed {percent(figures.fixed)}"
         self._bar.update(
             self._task, epoch=min(figures.epoch + 1, self._epochs), loss=figures.loss, accuracies=accuracies
         )
@@ -94,8 +96,9 @@ class TrainingProgress(Observer):
         if "fixed_examples_accuracy" in metrics:
             say(
                 f"validation accuracy of epoch {metrics['epoch']}: "
-                f"{metrics['fixed_examples_accuracy']:.1%} on the fixed examples; "
-                f"white box: {metrics['one_step_accuracy']:.1%} under FGSM, {metrics['pgd_accuracy']:.1%} under PGD"
+                f"{percent(metrics['fixed_examples_accuracy'])} on the fixed examples; "
+                f"white box: {percent(metrics['one_step_accuracy'])} under FGSM, "
+                f"{percent(metrics['pgd_accuracy'])} under PGD"
             )
 
 

@@ -1,7 +1,6 @@
 """``advtool train`` and ``advtool show`` through the real command."""
 
 import inspect
-import io
 import json
 import os
 import pickle
@@ -15,14 +14,14 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from rich.console import Console
 
 from advtool import checkpoints, models, training
 from advtool.checkpoints import Header
 from advtool.cli import main
 from advtool.cli.training_progress import TrainingProgress
 from advtool.data import Split
-from advtool.report import card
+from advtool.report import FORMATS
+from advtool.report.card import Card
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
 from advtool.training.history import Measured
@@ -220,9 +219,7 @@ def test_cuda_asked_for_and_absent(tmp_path: Path) -> None:
 
 
 def shown(header: Header) -> str:
-    console = Console(width=80, file=io.StringIO(), color_system=None)
-    console.print(card.as_table(header, "model"))
-    return " ".join(console.file.getvalue().replace("│", " ").split())
+    return " ".join(FORMATS["table"](Card("model", header)).replace("│", " ").split())
 
 
 def test_a_card_does_not_list_what_is_off(tiny: Split, path: Path) -> None:
@@ -240,9 +237,9 @@ def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.M
         monkeypatch.setattr(loop, "measure", Mock(return_value=measured))
         return shown(short(tiny, "nfgsm", epochs=1).header)
 
-    assert "tie no epoch is above 100.0% by the figure to keep by" in after(0.5)  # 4 validation images
+    assert "tie no epoch is above 100.0 % by the figure to keep by" in after(0.5)  # 4 validation images
     monkeypatch.setattr(session, "floor_of", Mock(return_value=0.127))
-    assert "tie no epoch is above 12.7%" in after(0.127)
+    assert "tie no epoch is above 12.7 %" in after(0.127)
     assert "tie" not in after(0.128)
 
 

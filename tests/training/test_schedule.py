@@ -10,7 +10,7 @@ from advtool import training
 from advtool.data import Split, load
 from advtool.errors import InputError
 from advtool.models.bias import perturbation_parameters, with_perturbation_bias
-from advtool.report import lr_range as report
+from advtool.report import FORMATS, lr_range, plots
 from advtool.training.range_test import propose
 from advtool.training.schedule import Schedule, Updates, exponential, schedule_of, triangular
 from tests.support.models import mlp
@@ -113,7 +113,7 @@ def test_a_loss_that_never_falls_gives_no_bounds() -> None:
 )
 def test_the_options_proposed_are_those_that_the_recipe_takes(tiny: Split, recipe: str, options: list[str]) -> None:
     tested = training.lr_range(tiny, recipe, arch="cnn", batch_size=16, lowest=1e-4, steps=60)
-    proposed = dict(line.split() for line in report.as_text(tested.to_dict()).splitlines())
+    proposed = dict(line.split() for line in FORMATS["table"](tested).splitlines())
     assert list(proposed) == options
     asked = {option.removeprefix("--").replace("-", "_"): float(value) for option, value in proposed.items()}
     assert training.recipe_for("tiny", recipe, **asked)
@@ -128,7 +128,7 @@ def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> No
     assert result == training.lr_range(digits, "clean", arch="cnn", steps=80)
     trained = training.train(digits, "clean", arch="cnn", epochs=4, learning_rate=result.learning_rate)
     assert trained.header.metrics["clean_accuracy"] > 0.8
-    report.draw(tmp_path / "curve.svg", result.to_dict())
+    plots.save(lr_range.figure(result), tmp_path / "curve.svg")
     assert "learning rate" in (tmp_path / "curve.svg").read_text()
 
 
