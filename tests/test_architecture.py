@@ -21,6 +21,7 @@ GROUND = {
     "threat",
 }
 MAY_IMPORT = {
+    "public": {"studies", "evaluation", "attacks", "target", "models"},
     "cli": {"cli", "reproduce", "studies", "report", "training", "evaluation", "attacks", "target", "models"},
     "reproduce": {"reproduce", "studies", "report", "training", "evaluation", "attacks", "target", "models"},
     "studies": {"studies", "evaluation", "attacks", "target", "models"},
