@@ -23,10 +23,10 @@ def show(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a checkpoint's card: what the model is, how it was trained, what was measured on the way.
+    """Print a checkpoint's card: what the model is, how it was trained, what was measured meanwhile.
 
-    Its figures were measured on the validation set during training;
-    how robust the model is, [bold]advtool eval[/] tells.
+    Its figures were measured on validation images during training.
+    [bold]advtool eval[/] tells how robust the model is.
     """
     from advtool.checkpoints import read_header
     from advtool.report.card import Card

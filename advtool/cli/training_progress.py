@@ -1,4 +1,4 @@
-"""A training on stderr: a bar on a terminal, a line an epoch elsewhere."""
+"""Shows a training on stderr: a bar on a terminal, one line for every epoch elsewhere."""
 
 import time
 from pathlib import Path
@@ -15,11 +15,11 @@ from advtool.report.card import collapse_line, setting
 from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
 
-READ_LOSS_EVERY = 0.25  # seconds; each reading makes a GPU wait
+SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
 
 
 class TrainingProgress(Observer):
-    """Shows a training; if it breaks off, says where its best epoch so far lies.
+    """Shows a training. If the training breaks off, it says where the best epoch so far is.
 
     Args:
         output: where the checkpoint goes.
@@ -67,7 +67,7 @@ class TrainingProgress(Observer):
 
     def batch(self, loss: Tensor) -> None:
         self._bar.advance(self._task)
-        if not self._bar.disable and time.monotonic() - self._loss_read > READ_LOSS_EVERY:
+        if not self._bar.disable and time.monotonic() - self._loss_read > SECONDS_BETWEEN_LOSS_READINGS:
             self._bar.update(self._task, loss=loss.item())
             self._loss_read = time.monotonic()
 
@@ -103,9 +103,9 @@ class TrainingProgress(Observer):
 
 
 def _replaced(output: Path, header: Header) -> str:
-    """What the checkpoint at ``output`` is, by the settings that this training has not; empty if none is lost.
+    """The settings of the checkpoint at ``output`` that differ from this training's; empty if none differs.
 
-    The default name tells neither ``--pnil`` nor ``--bias``, so variants of a recipe replace each other.
+    The default name says nothing of ``--pnil`` or ``--bias``, so variants of a recipe replace each other.
     """
     try:
         old, new = _settings(read_header(output)), _settings(header)

@@ -12,7 +12,7 @@ _users: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the us
 
 
 _alone = RLock()
-"""Defaults, precision and global generators belong to the process, and torch traces all of its modules at once."""
+"""Default dtype and device, precision and global generators belong to the process, not to a thread."""
 
 
 @contextmanager

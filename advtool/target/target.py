@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.perturbation import CLIP
-from advtool.target.affine_start import AffineStart
 from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
+from advtool.target.search_form import SearchForm
+from advtool.threat import CLIP
 
 SURE, ENOUGH = 3.0, 20
 """Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
@@ -62,8 +62,6 @@ class Target:
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
         find_form: gives the same function up to rounding, and faster (:mod:`advtool.target.search_form`); asked once,
             by the first attack. None is the model.
-        find_start: gives the search form in two parts (:mod:`advtool.target.affine_start`), or None; asked once, by
-            the first attack that has use for it.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws a gradient averages over.
@@ -81,7 +79,6 @@ class Target:
         model: nn.Module,
         *,
         find_form: Callable[[], nn.Module] | None = None,
-        find_start: Callable[[], AffineStart | None] = lambda: None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -93,7 +90,7 @@ class Target:
         clip: tuple[float, float] = CLIP,
         begin: Callable[[int], None] | None = None,
     ) -> None:
-        self.model, self._find_form, self._find_start = model, find_form or (lambda: model), find_start
+        self.model, self._find_form = model, find_form or (lambda: model)
         self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness, self.autograd = randomness, autograd
@@ -126,11 +123,6 @@ class Target:
     def search_form(self) -> nn.Module:
         """The model as attacks search it."""
         return self._find_form()
-
-    @cached_property
-    def start(self) -> AffineStart | None:
-        """The search form in two parts, if it begins with an affine map."""
-        return self._find_start()
 
     def logits(self, x: Tensor) -> Tensor:
         """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""
@@ -203,11 +195,12 @@ class Target:
         return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
 
     def _logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
-        if self.start is None:
-            logits = self.search_logits((x + changes[:, None]).flatten(0, 1))
-        else:
+        form = self.search_form
+        if isinstance(form, SearchForm):
             self.calls.forward += len(changes) * len(x)
-            logits = finite(self.start.logits(self.start.moved(x, changes)).float())
+            logits = finite(form.nearby(x, changes).float())
+        else:
+            logits = self._search((x + changes[:, None]).flatten(0, 1))
         return logits.view(len(changes), len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:

@@ -175,6 +175,6 @@ def test_nothing_is_asked_again_when_a_run_is_complete(tmp_path: Path, monkeypat
     def refuse(*_: object) -> None:
         raise AssertionError("asked again")
 
-    for place in ("preflight", "search_form", "affine_start"):
+    for place in ("preflight", "search_form"):
         monkeypatch.setattr(f"advtool.target.making.{place}", refuse)
     assert evaluate(mlp(SHAPE), tmp_path).to_dict() == expected.to_dict()
