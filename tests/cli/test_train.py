@@ -60,7 +60,7 @@ def path(folder: Path) -> Path:
     done = advtool(folder, "train", "both", *QUICK)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "checkpoints/digits-cnn-both-s0.safetensors\n"
-    assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d%, one-step \d+\.\d%, PGD \d+\.\d%", done.stderr)
+    assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d %, one-step \d+\.\d %, PGD \d+\.\d %", done.stderr)
     return folder / done.stdout.strip()
 
 
@@ -191,7 +191,7 @@ def test_a_plot_of_a_model_without_noise_is_refused(
 
 def test_fixed_examples_are_told_apart(path: Path, folder: Path) -> None:
     done = advtool(folder, "train", "adv", "--fixed-examples", str(path), *QUICK)
-    assert re.search(r"\d% on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
+    assert re.search(r"\d % on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
 
 
 def test_damaged_files_are_told_in_one_line(path: Path, tmp_path: Path) -> None:

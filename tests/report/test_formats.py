@@ -19,6 +19,7 @@ from advtool.report.card import Card
 from advtool.report.data_sets import DataSets
 from advtool.results import Evaluation, Reproduced
 from advtool.results import record as records
+from advtool.training.range_test import propose
 from tests.support.models import NoisyInput, mlp
 from tests.support.runs import two_models_images
 

@@ -8,7 +8,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.evaluation.diagnostics.families import Family
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
-from advtool.results import Finding
+from advtool.results import Finding, notation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
@@ -111,4 +111,4 @@ def finding(code: Code, kind: Kind, message: str, **figures: Any) -> Finding:
 
 def percent(outcome: Outcome) -> str:
     """Its share of right answers, as text."""
-    return f"{100 * sum(outcome) / len(outcome):.1f} %"
+    return notation.percent(sum(outcome) / len(outcome))
