@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-SMALLEST = 4
+SMALLEST_SIDE = 4
 
 
 class CNN(nn.Sequential):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.perturbation import CLIP
 from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
+from advtool.threat import CLIP
 
 FEWEST_TELLING_VOTES = 20
 """With fewer votes, a misclassification cannot be told from luck."""

@@ -18,6 +18,7 @@ from advtool.target.handling import frozen
 from advtool.target.scores import margin
 from advtool.target.search_form import SearchForm, search_form
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 from tests.support.models import NoisyInput, mlp
 
 GRAY, COLOUR = (1, 16, 16), (3, 16, 16)
@@ -263,7 +264,7 @@ def test_the_estimate_is_the_mean_over_antithetic_pairs(make: Callable[[], nn.Mo
     torch.manual_seed(0)
     x, y, delta, pairs = images(), torch.tensor([0, 1, 2, 3, 0, 1]), 0.02, 8
     with frozen(make()) as model:
-        attack = SPSA(with_form(model, x), eps=0.1, samples=2 * pairs, delta=delta)
+        attack = SPSA(with_form(model, x), ThreatModel(eps=0.1), samples=2 * pairs, delta=delta)
         estimate = attack._estimate(x, y, torch.Generator().manual_seed(5))
         bits = torch.randint(0, 2, (pairs, *GRAY), generator=torch.Generator().manual_seed(5), dtype=torch.int8)
         centre, expected = x.clamp(delta, 1 - delta), torch.zeros_like(x)
@@ -288,11 +289,11 @@ class Watching(nn.Module):
 def test_no_point_lies_outside_the_clip_range() -> None:
     with frozen(Watching()) as model:
         estimator = Target(model, input_shape=GRAY, classes=4)
-        SPSA(estimator, eps=0.3, steps=3, samples=8, delta=0.2).generate(images())
+        SPSA(estimator, ThreatModel(eps=0.3), steps=3, samples=8, delta=0.2).generate(images())
     assert (model.least, model.most) == (0.0, 1.0)
 
 
 def test_points_wider_apart_than_the_clip_range_are_refused() -> None:
     model = CNN(GRAY, 4).eval()
     with pytest.raises(InputError, match=r"delta=0\.6 must be at most 0\.5"):
-        SPSA(Target(model, input_shape=GRAY, classes=4), eps=0.1, delta=0.6)
+        SPSA(Target(model, input_shape=GRAY, classes=4), ThreatModel(eps=0.1), delta=0.6)
