@@ -16,10 +16,13 @@ from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
 from advtool.threat import CLIP
 
-SURE, ENOUGH = 3.0, 20
-"""Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
-UNSEEN = 3.0
-"""Votes more that count as for the image: what none of n draws shows may happen in 3 of n (the rule of three)."""
+FEWEST_TELLING_VOTES = 20
+"""With fewer votes, a misclassification cannot be told from luck."""
+STANDARD_ERRORS_AGAINST = 3.0
+"""The mean vote must speak against an image by this many, so that as many new votes will too."""
+UNSEEN_VOTES = 3.0
+"""Votes that are counted for the image in addition. What none of n draws shows may still happen in 3 of n draws (the
+rule of three)."""
 
 
 class Randomness(StrEnum):
@@ -55,13 +58,13 @@ class Target:
     its arg max is the prediction rule of every accuracy in advtool. :meth:`scores_and_gradient` gives the gradient of
     the mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
     go through the model in one batch, or one by one for a model that draws once a call. Tensors stay on the device,
-    and no parameter gradient is filled. Predictions come from the model itself, gradients and what a search asks in
-    passing from its search form.
+    and no parameter gradient is filled. The model itself gives the predictions; its search form gives the gradients
+    and the logits that a search asks for on its way.
 
     Args:
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
-        find_form: gives the same function up to rounding, and faster (:mod:`advtool.target.search_form`); asked once,
-            by the first attack. None is the model.
+        find_form: gives the model's search form (:mod:`advtool.target.search_form`); the first attack calls it, once.
+            None: attacks search the model itself.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws a gradient averages over.
@@ -116,12 +119,12 @@ class Target:
 
     @property
     def knows_what_fell(self) -> bool:
-        """Whether a misclassification can be told from luck: fewer than ``ENOUGH`` votes prove nothing."""
-        return not self.randomised or self.votes >= ENOUGH
+        """Whether a misclassification can be told from luck, which needs ``FEWEST_TELLING_VOTES``."""
+        return not self.randomised or self.votes >= FEWEST_TELLING_VOTES
 
     @cached_property
     def search_form(self) -> nn.Module:
-        """The model as attacks search it."""
+        """The model as attacks search it: a faster copy, or the model itself."""
         return self._find_form()
 
     def logits(self, x: Tensor) -> Tensor:
@@ -130,12 +133,12 @@ class Target:
             return _joined([self._forward(part) for part in x.split(self.batch_size)])
 
     def search_logits(self, x: Tensor) -> Tensor:
-        """:meth:`logits` by the search form."""
+        """One draw of the search form's logits (N, classes) for images (N, C, H, W)."""
         with torch.no_grad():
             return _joined([self._search(part) for part in x.split(self.batch_size)])
 
     def logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
-        """:meth:`search_logits` of the N images ``x`` moved by each of P ``changes`` (P, C, H, W): (P, N, classes)."""
+        """The search form's logits (P, N, classes) of images (N, C, H, W) moved by each of ``changes`` (P, C, H, W)."""
         with torch.no_grad():
             return torch.cat([self._rows_nearby(x, some) for some in changes.split(self.batch_size)])
 
@@ -147,10 +150,11 @@ class Target:
             return torch.cat([_log_mean_exp(self._vote(part)) for part in x.split(self._images_a_pass(self.votes))])
 
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether the next votes will misclassify these images too, bool (N,), as far as as many votes now can tell.
+        """Whether new votes will misclassify these images too, bool (N,), as far as ``votes`` votes can tell.
 
-        Of the true class's probability less that of the strongest other, the mean over the votes, with ``UNSEEN`` of
-        them for the image, must lie ``SURE`` standard errors of the difference between two such means below 0.
+        A vote's lead is the probability of the true class less that of the strongest other class. The mean lead, with
+        ``UNSEEN_VOTES`` votes added for the image, must be negative by ``STANDARD_ERRORS_AGAINST`` standard errors of
+        the difference between two such means.
         """
         size = self._images_a_pass(self.votes)
         with torch.no_grad():
@@ -268,7 +272,7 @@ def _speak_against(votes: Tensor, y: Tensor) -> Tensor:
     shares = votes.exp()
     other = shares.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
     lead = _of(y, shares) - _of(other, shares)
-    return lead.mean(0) + UNSEEN / len(votes) < -SURE * math.sqrt(2 / len(votes)) * lead.std(0)
+    return lead.mean(0) + UNSEEN_VOTES / len(votes) < -STANDARD_ERRORS_AGAINST * math.sqrt(2 / len(votes)) * lead.std(0)
 
 
 def _of(classes: Tensor, shares: Tensor) -> Tensor:
