@@ -91,4 +91,4 @@ def test_an_image_takes_what_autograd_keeps_of_it(kind: str) -> None:
 
 def test_a_larger_network_makes_smaller_passes() -> None:
     sizes = [memory_use.images_a_pass(count, torch.device("cpu")) for count in (1000, 10_000, 10**9)]
-    assert sizes == [memory_use.MOST_IMAGES, memory_use.CPU_BYTES // 10_000, 1]
+    assert sizes == [memory_use.MAX_IMAGES_A_PASS, memory_use.CPU_BYTES_A_PASS // 10_000, 1]
