@@ -192,7 +192,7 @@ class _Questions:
         fault = fault or self._fault(needs, 3)
         if fault is not None:
             raise InputError(
-                f"the model takes a batch of {len(self.few)} images, but not of others ({fault}): "
+                f"the model takes a batch of {len(self.few)} images, but fails with other batches ({fault}): "
                 "it must take batches of any size"
             )
         return needs

@@ -104,7 +104,7 @@ def test_a_pt_that_is_no_torchscript_is_told_from_it_without_being_loaded() -> N
     Path("net.pt2").rename("net.pt")
     says(refusal("net.pt"), "is a torch.export file: give it the name net.pt2")
     Path("text.pt").write_text("hello")
-    says(refusal("text.pt"), "'text.pt' is damaged, or no TorchScript file")
+    says(refusal("text.pt"), "'text.pt' is damaged, or not a TorchScript file")
     script(cnn(), "broken.pt")
     content = bytearray(Path("broken.pt").read_bytes())
     start = content.index(b"code/")
@@ -131,7 +131,7 @@ def test_an_exported_program_answers_for_any_batch(batch: Dim | None, count: int
     assert torch.allclose(input_gradient(opened.model), input_gradient(model), atol=1e-4)
     assert opened.input_size == (8, 8)
     assert opened.notes == (
-        () if batch else ("'net.pt2' was exported for batches of 3: others are split and filled up",)
+        () if batch else ("'net.pt2' was exported for batches of 3: other batches are split and filled up",)
     )
 
 
@@ -264,7 +264,7 @@ def test_a_conversion_that_answers_otherwise_is_refused(monkeypatch: pytest.Monk
 
     export_onnx(cnn(), "net.onnx", opset=18, fixed=False)
     monkeypatch.setattr(onnx2pytorch, "ConvertModel", Wrong)
-    says(refusal("net.onnx"), "answers otherwise than ONNX does", "torch.export (.pt2)")
+    says(refusal("net.onnx"), "gives other logits than ONNX", "torch.export (.pt2)")
 
 
 @pytest.mark.usefixtures("_onnx")

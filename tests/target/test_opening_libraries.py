@@ -79,7 +79,7 @@ def test_a_download_that_fails_ends_in_one_line(
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
     line = refusal("torchvision:resnet18", weights="DEFAULT")
-    says(line, "torchvision's weights for 'resnet18' cannot be had", "no network", "give --weights FILE")
+    says(line, "torchvision's weights for 'resnet18' cannot be loaded", "no network", "give --weights FILE")
     assert capfd.readouterr() == ("", "")
 
 
@@ -87,7 +87,7 @@ def test_a_download_that_fails_ends_in_one_line(
     ("model", "asked", "parts"),
     [
         ("torchvision:resnet81", {}, ["torchvision has no classifier 'resnet81' (did you mean 'resnet"]),
-        ("torchvision:fcn_resnet50", {}, ["is no image classifier"]),
+        ("torchvision:fcn_resnet50", {}, ["is not an image classifier"]),
         ("torchvision:resnet18", {"arguments": {"weights": "DEFAULT"}}, ["instead of 'weights'"]),
         ("torchvision:resnet18", {"arguments": {"classes": 3}}, ["TypeError", "'classes'"]),
     ],
