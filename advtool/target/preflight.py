@@ -237,8 +237,7 @@ def _first_needs(model: nn.Module) -> Iterator[Needs]:
     """Needs that may make the model answer, the simplest first."""
     dtypes = _types_of_weights(model)
     yield Needs()
-    for dtype in dtypes:
-        yield Needs(dtype=dtype)
+    yield from (Needs(dtype=dtype) for dtype in dtypes)
     yield Needs(own_input=True)
     for dtype in (None, *dtypes):
         yield Needs(dtype=dtype, with_gradients=True)
