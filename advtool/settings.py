@@ -16,13 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from advtool import arguments
-from advtool.arguments import MOST, shown
+from advtool.arguments import LARGEST_COUNT, shown
 from advtool.errors import InputError, near_match
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Need(NamedTuple):
+    """Another setting, and its values with which a setting means something."""
+
+    setting: str
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class About:
         least: of an integer, the smallest value allowed.
         most: of an integer, the largest value allowed.
         read: makes the value of an option's name and text, e.g. :func:`advtool.arguments.fraction`; None: by type.
+        needs: another setting without which this one means nothing; None: it stands alone.
         check: takes how a message begins and a value, and gives the value or refuses it; None: by type.
         option: the option's name, if the field's name does not give it.
     """
@@ -46,8 +54,9 @@ class About:
     panel: str | None = None
     default: str | None = None
     least: int = 1
-    most: int = MOST
+    most: int = LARGEST_COUNT
     read: Callable[[str, str], Any] | None = None
+    needs: Need | None = None
     check: Callable[[str, Any], Any] | None = None
     option: str | None = None
 

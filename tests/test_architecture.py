@@ -15,7 +15,6 @@ GROUND = {
     "data",
     "errors",
     "files",
-    "perturbation",
     "results",
     "seeding",
     "settings",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from advtool.cli.answer import Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
@@ -28,13 +25,6 @@ In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | 
 """
 
 
-class CheckFormat(StrEnum):
-    """How the facts are written."""
-
-    table = "table"
-    json = "json"
-
-
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 @gathering("settings", settings_options(), chosen)
 def check(
@@ -42,7 +32,7 @@ def check(
     subject: SubjectOptions,
     settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: Annotated[CheckFormat, typer.Option("--format", help="How the facts are written.")] = CheckFormat.table,
+    format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Tell what 'advtool eval' would do with a model and its images.
@@ -56,8 +46,6 @@ def check(
     from advtool import files
     from advtool.evaluation.evaluator import check as check_model
     from advtool.evaluation.understanding import refuse_guessing
-    from advtool.report import CHECK_FORMATS
-    from advtool.report import check as report
     from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
@@ -68,6 +56,6 @@ def check(
         say(note)
     with prints_to_stderr():
         result = check_model(**ours.arguments(), **{"eps": ours.eps, **settings}, device=place)
-    answer(result, format, output, formats=CHECK_FORMATS, renderable=report.renderable)
+    answer(result, format, output)
     if ours.refuse_chance:
         refuse_guessing(result)

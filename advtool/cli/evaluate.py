@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
@@ -78,7 +78,7 @@ def evaluate(
         typer.Option("--save-adversarial", help="Keep the verified examples in the run's folder, for 'advtool score'."),
     ] = False,
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     fail_under: Annotated[
@@ -102,8 +102,6 @@ def evaluate(
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
     from advtool.evaluation.evaluator import evaluate as run_evaluation
-    from advtool.report import FORMATS, SEEDS_FORMATS, table
-    from advtool.report import seeds as seeds_report
     from advtool.studies.seeds import evaluate_seeds
 
     if output is not None:
@@ -133,10 +131,10 @@ def evaluate(
     environment = (result if seeds == 1 else repeated.evaluations[-1]).environment
     say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {environment['images_a_pass']} images a pass")
     if seeds == 1:
-        answer(result, format, output, formats=FORMATS, renderable=table.renderable)
+        answer(result, format, output)
         lowest = result.worst_case.accuracy
     else:
-        answer(repeated, format, output, formats=SEEDS_FORMATS, renderable=seeds_report.renderable)
+        answer(repeated, format, output)
         lowest = repeated.summary.worst_case.lowest
     if fail_under is not None and lowest < fail_under:
         judged = "worst case" if seeds == 1 else "lowest worst case"

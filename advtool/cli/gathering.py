@@ -56,7 +56,7 @@ def options_of(
         dataclass_: holds the settings.
         optional: an option that is not given is None: something else decides, such as a recipe. The help shows the
             dataclass's default all the same.
-        defaults: by name, what holds without the option, in words; it goes before what the dataclass says.
+        defaults: by name, what holds without the option, in words, where the dataclass has no words for it.
         panels: by the heading that the dataclass gives, the one to show.
     """
     return {
@@ -67,7 +67,7 @@ def options_of(
 
 def _option(setting: Setting, optional: bool, words: str | None, panels: Mapping[str, str]) -> tuple[Any, Any]:
     about, kind = setting.about, setting.kind
-    words = words or about.default
+    words = about.default or words
     is_repeated = get_origin(kind) is tuple
     default = None if optional or words else list(setting.default) if is_repeated else setting.default
     if words is None and optional and setting.default not in (None, ()):

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
-from advtool.report.rows import duration
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.plan import Step
+from advtool.results.notation import duration
 
 LEAST_SHARE = 0.01
 """Of the cost computed so far, before a time left is foretold."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool import arguments
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
 from advtool.cli.options import Device, DeviceName, resolve_device
@@ -94,7 +94,7 @@ def sweep_eps(
     ] = None,
     settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -139,7 +139,7 @@ def sweep_eot(
     ] = "1,2,5,10,20,50,100",
     settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -184,9 +184,9 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
         plots.check(plot)
 
 
-def _show(result: Sweep, format: Format, output: Path | None, plot: Path | None) -> None:
-    from advtool.report import SWEEP_FORMATS, sweep, sweep_plot
+def _show(result: Sweep, format: str, output: Path | None, plot: Path | None) -> None:
+    from advtool.report import plots, sweep_plot
 
     if plot is not None:
-        sweep_plot.draw(plot, result)
-    answer(result, format, output, formats=SWEEP_FORMATS, renderable=sweep.renderable)
+        plots.save(sweep_plot.figure(result), plot)
+    answer(result, format, output)

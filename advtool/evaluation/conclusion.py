@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
@@ -79,7 +79,7 @@ def _evidence(
     return Evidence(
         clean=outcomes.clean[seen].tolist(),
         robust=robust,
-        names=names,
+        attacks={stage.label: type(stage.attack) for stage in attacks},
         on_examples={label: correct[seen].tolist() for label, correct in outcomes.on_examples.items()},
         by_eps=by_eps | _under_pgd(threat_model.eps, robust, names),
         most_of_a_class=_most_of_a_class(outcomes, seen),

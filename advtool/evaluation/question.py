@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from advtool.arguments import shown
-from advtool.attacks.registry import ATTACKS, AttackSpec, parse
+from advtool.attacks.pgd import PGD
+from advtool.attacks.registry import ATTACKS, AttackSpec
+from advtool.attacks.spelling import parse
+from advtool.attacks.spsa import SPSA
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import provenance
@@ -56,7 +59,7 @@ class Question:
             raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
         threat_model = ThreatModel.of(settings.eps)
         specs = parse(settings.attacks, surrogate=surrogate)
-        if surrogate and not any(spec.name == "transfer" for spec in specs):
+        if surrogate and not any(spec.needs_surrogate for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
         x, y = as_pairs(images, labels, limit)
         return cls(
@@ -80,7 +83,7 @@ class Question:
         asked = self.settings
         pgd = {"steps": asked.pgd_steps}
         spsa = {"steps": asked.spsa_steps, "samples": asked.spsa_samples, "eot": 1 if asked.eot is None else asked.eot}
-        return {name: pgd for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa}
+        return {name: pgd for name, attack in ATTACKS.items() if issubclass(attack, PGD)} | {SPSA.name: spsa}
 
     def first(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """The first images and labels, on ``device``."""

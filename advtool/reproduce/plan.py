@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from advtool.attacks.registry import SUITES
+from advtool.attacks.suites import SUITES
 from advtool.evaluation.stages import probed
 from advtool.reproduce.folds import Fold
 from advtool.training.recipes import Recipe, recipe_for

@@ -11,8 +11,8 @@ import torch
 _defaults_of_user: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
 
 
-_alone = RLock()
-"""Defaults, precision and global generators belong to the process, and torch traces all of its modules at once."""
+_process_lock = RLock()
+"""Default dtype and device, precision and global generators belong to the process, not to a thread."""
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def plain_defaults() -> Iterator[None]:
 
     Only one thread at a time is inside this context; other threads wait.
     """
-    with _alone, _plain_defaults():
+    with _process_lock, _plain_defaults():
         yield
 
 

@@ -5,12 +5,11 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.compute.precision import Precision, resolve
 from advtool.target.adapting import adapted
-from advtool.target.affine_start import affine_start
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
 from advtool.target.preflight import PREFLIGHT_IMAGES, preflight
-from advtool.target.search_form import Arranged, search_form
+from advtool.target.search_form import SearchForm, search_form
 from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
@@ -54,7 +53,7 @@ def open_target(
         facts = preflight(handled, images).model_copy(update={"search_precision": wanted})
         target = _target(handled, facts, images, eot, votes)
         form = target.search_form
-        reached = form.precision if isinstance(form, Arranged) else "float32"
+        reached = form.precision if isinstance(form, SearchForm) else "float32"
     handled.state.restore()
     return target, facts.model_copy(update={"search_precision": reached})
 
@@ -66,8 +65,7 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
     def find_form() -> nn.Module:
         if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
-        with seeding.global_streams(images.device, 0, "search form"):
-            form = search_form(model, few, facts.search_precision)
+        form = search_form(model, few, facts.search_precision)
         if form is not model and facts.moving:
             states.append(State(form))
             begin(streams[-1])
@@ -81,10 +79,9 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
             state.restore()
             state.seed(stream)
 
-    target = Target(
+    return Target(
         model,
         find_form=find_form,
-        find_start=lambda: affine_start(model, target.search_form, few),
         input_shape=tuple(images.shape[1:]),
         classes=facts.classes,
         eot=draws if eot is None else eot,
@@ -95,4 +92,3 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         device=images.device,
         begin=begin if facts.moving else None,
     )
-    return target

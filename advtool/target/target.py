@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.perturbation import CLIP
-from advtool.target.affine_start import AffineStart
 from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
+from advtool.target.search_form import SearchForm
 from advtool.target.votes import MIN_VOTES_TO_JUDGE, will_misclassify
+from advtool.threat import CLIP
 
 
 class Randomness(StrEnum):
@@ -60,10 +60,9 @@ class Target:
 
     Args:
         model: float32 (N, C, H, W) in the clip range -> logits (N, classes); it is called in the mode it is in.
-        find_form: gives the same function up to rounding, and faster (:mod:`advtool.target.search_form`); asked once,
-            by the first attack. None is the model.
-        find_start: gives the search form in two parts (:mod:`advtool.target.affine_start`), or None; asked once, by
-            the first attack that has use for it.
+        find_form: gives the search form, a faster model with the same logits up to rounding
+            (:mod:`advtool.target.search_form`). It is called once, when the first attack needs it. None: the model
+            itself is the search form.
         input_shape: (C, H, W).
         classes: number of classes.
         eot: draws that a gradient averages over.
@@ -82,7 +81,6 @@ class Target:
         model: nn.Module,
         *,
         find_form: Callable[[], nn.Module] | None = None,
-        find_start: Callable[[], AffineStart | None] = lambda: None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -94,7 +92,7 @@ class Target:
         clip: tuple[float, float] = CLIP,
         begin: Callable[[int], None] | None = None,
     ) -> None:
-        self.model, self._find_form, self._find_start = model, find_form or (lambda: model), find_start
+        self.model, self._find_form = model, find_form or (lambda: model)
         self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness, self.autograd = randomness, autograd
@@ -127,11 +125,6 @@ class Target:
     def search_form(self) -> nn.Module:
         """The model as attacks search it."""
         return self._find_form()
-
-    @cached_property
-    def start(self) -> AffineStart | None:
-        """The search form in two parts, if it begins with an affine map."""
-        return self._find_start()
 
     def logits(self, x: Tensor) -> Tensor:
         """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""
@@ -220,11 +213,12 @@ class Target:
         return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
 
     def _logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
-        if self.start is None:
-            logits = self.search_logits((x + changes[:, None]).flatten(0, 1))
-        else:
+        form = self.search_form
+        if isinstance(form, SearchForm):
             self.calls.forward += len(changes) * len(x)
-            logits = finite(self.start.logits(self.start.moved(x, changes)).float())
+            logits = finite(form.nearby(x, changes).float())
+        else:
+            logits = self._search((x + changes[:, None]).flatten(0, 1))
         return logits.view(len(changes), len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from advtool.data import Split
 from advtool.errors import InputError
 from advtool.evaluation.uncertainty import PairedDifference, paired_difference
 from advtool.models.noise import PNIL
-from advtool.report import REPRODUCTION_FORMATS, reproduction_plot
+from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import (
     apb,
     apb_fig2,
@@ -597,7 +597,7 @@ def test_a_figure_says_its_interval_or_its_spread() -> None:
 
 
 def test_views_leave_blank_what_was_not_measured(whole: Reproduced) -> None:
-    page = REPRODUCTION_FORMATS["markdown"](whole)
+    page = FORMATS["markdown"](whole)
     assert "clean, paper" in page
     assert "99.0 %" in page
     assert "fgsm, paper" not in page, "the paper states none"
@@ -605,9 +605,9 @@ def test_views_leave_blank_what_was_not_measured(whole: Reproduced) -> None:
     assert "**partly**" in page
     assert "rough-loss" in page
     assert "a toy" in page
-    table = REPRODUCTION_FORMATS["table"](whole)
+    table = FORMATS["table"](whole)
     assert "(99.0 %)" in table
-    document = json.loads(REPRODUCTION_FORMATS["json"](whole))
+    document = json.loads(FORMATS["json"](whole))
     assert document["schema"] == "advtool.reproduce/1"
     assert document == json.loads(Reproduced.model_validate(document).model_dump_json(by_alias=True))
     assert document["rows"][0]["figures"]["fgsm"]["paper"] is None
@@ -618,7 +618,7 @@ def test_views_leave_blank_what_was_not_measured(whole: Reproduced) -> None:
 def test_the_figure_is_drawn_as_svg_and_png(whole: Reproduced, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     paths = [tmp_path / "toy.svg", tmp_path / "toy.png"]
-    reproduction_plot.draw(paths, whole)
+    plots.save(reproduction_plot.figure(whole), *paths)
     assert ElementTree.parse(paths[0]).getroot().tag.endswith("svg")
     assert paths[1].read_bytes().startswith(b"\x89PNG")
     bars, curve, colour, grey = reproduction_plot.figure(whole).axes[:4]
@@ -686,7 +686,7 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
     drawn = [axes for axes in reproduction_plot.figure(result).axes if axes.get_title()]
     assert [axes.get_title() for axes in drawn] == [panel.title for panel in result.panels]
     assert all(axes.has_data() for axes in drawn)
-    assert table.rule in REPRODUCTION_FORMATS["markdown"](result)
+    assert table.rule in FORMATS["markdown"](result)
 
 
 def test_the_smoke_of_table_1_has_its_columns_and_no_stars(tmp_path: Path) -> None:

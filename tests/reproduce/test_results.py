@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from advtool.report import REPRODUCTION_FORMATS
+from advtool.report import FORMATS
 from advtool.reproduce import registry
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import together
@@ -29,7 +29,7 @@ def test_a_committed_table_is_of_the_present_scale_and_reads_as_its_page(path: P
     assert result.provenance.cuts[: len(plan.cuts)] == list(plan.cuts)
     assert (result.rule, result.claim) == (table.rule, table.claim)
     assert result.verdict == together(row.verdict for row in result.rows)
-    assert path.with_suffix(".md").read_text() == REPRODUCTION_FORMATS["markdown"](result)
+    assert path.with_suffix(".md").read_text() == FORMATS["markdown"](result)
     assert path.with_suffix(".svg").exists()
 
 

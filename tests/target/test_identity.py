@@ -175,6 +175,6 @@ def test_a_complete_run_does_not_ask_the_model_again(tmp_path: Path, monkeypatch
     def refuse(*_: object) -> None:
         raise AssertionError("asked again")
 
-    for place in ("preflight", "search_form", "affine_start"):
+    for place in ("preflight", "search_form"):
         monkeypatch.setattr(f"advtool.target.making.{place}", refuse)
     assert evaluate(mlp(SHAPE), tmp_path).to_dict() == expected.to_dict()

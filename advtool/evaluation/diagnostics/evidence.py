@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from advtool.attacks.base import TensorAttack
+from advtool.evaluation.diagnostics.families import Family
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
 from advtool.results import Finding
@@ -58,8 +60,8 @@ class Evidence:
     clean: Outcome
     robust: Mapping[str, Outcome]
     """by label, of the attacks that saw every one of these images"""
-    names: Mapping[str, str]
-    """the attack's name for each label"""
+    attacks: Mapping[str, type[TensorAttack]]
+    """what each label's attack is"""
     on_examples: Mapping[str, Outcome]
     """by label, of one-step attacks: the example made for the image is classified right"""
     by_eps: Mapping[float, Outcome]
@@ -76,9 +78,9 @@ class Evidence:
     """the smallest and the largest pixel value of the run"""
     classes: int
 
-    def of(self, *names: str) -> Iterator[tuple[str, Outcome]]:
-        """Labels and outcomes of attacks of these names."""
-        return ((label, outcome) for label, outcome in self.robust.items() if self.names[label] in names)
+    def of(self, family: Family) -> Iterator[tuple[str, Outcome]]:
+        """Labels and outcomes of the attacks of a family."""
+        return ((label, outcome) for label, outcome in self.robust.items() if family(self.attacks[label]))
 
 
 def is_masking(drop: PairedDifference) -> bool:
