@@ -1,4 +1,4 @@
-"""From a user's model to the target of attacks: asked what it is, and put into the form in which it is searched."""
+"""Make the target of attacks from a user's model."""
 
 from torch import Tensor, nn
 
@@ -8,12 +8,13 @@ from advtool.target.adapting import adapted
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
-from advtool.target.preflight import FEW, preflight
+from advtool.target.preflight import PREFLIGHT_IMAGES, preflight
 from advtool.target.search_form import SearchForm, search_form
 from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
 DRAWS_OF_A_RANDOM_MODEL = 20
+"""Draws that a gradient and a prediction of a random model average over, unless the user says otherwise."""
 
 
 def open_target(
@@ -26,19 +27,24 @@ def open_target(
     precision: Precision = "auto",
     seed: int = 0,
 ) -> tuple[Target, Facts]:
-    """The model as attacks ask it, and what is known of it.
+    """Find out what the model is, and make the target that attacks ask.
 
     Args:
-        handled: the model.
-        images: of the run, float32 (N, C, H, W) in [0, 1] on the model's device; the first few are asked about.
-        known: what an earlier call found; then nothing is asked, and the search form is made when it is needed.
-        eot: draws of a gradient; None takes 1, or 20 for a random model.
-        votes: draws of a prediction; the same.
-        precision: of the search; auto is bfloat16 where the device gains from it. The verifier's is float32.
-        seed: of the run.
+        handled: the model, on its device, in eval mode and frozen.
+        images: the run's images, float32 (N, C, H, W) in [0, 1] on the model's device; the first 8 are used.
+        known: the facts that an earlier call found. With them the model is not asked again, and its search form is
+            made when an attack needs it.
+        eot: draws that a gradient averages over; None: 1, or 20 for a random model.
+        votes: draws that a prediction averages over; None: 1, or 20 for a random model.
+        precision: precision in which attacks search; "auto": bfloat16 where it is faster on the device. The verifier
+            always computes in float32.
+        seed: the run's seed.
+
+    Returns:
+        The target, and the facts.
 
     Raises:
-        InputError: the model is no classifier of such images, or is broken.
+        InputError: the model is broken, or it is not a classifier of such images.
     """
     if known is not None:
         return _target(handled, known, images, eot, votes), known
@@ -53,7 +59,7 @@ def open_target(
 
 
 def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
-    model, few = adapted(handled, facts.needs), images[:FEW]
+    model, few = adapted(handled, facts.needs), images[:PREFLIGHT_IMAGES]
     draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
 
     def find_form() -> nn.Module:
@@ -65,7 +71,7 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
             begin(streams[-1])
         return form
 
-    states, streams = [handled.state], [0]  # of the model, and of its search form, which is a copy
+    states, streams = [handled.state], [0]  # the model's state; later that of its search form too, which is a copy
 
     def begin(stream: int) -> None:
         streams[-1] = stream

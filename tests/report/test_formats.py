@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from advtool.training.lr_range import propose
 
 import advtool
 from advtool.checkpoints import read_header
