@@ -238,7 +238,7 @@ def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_hande
     digits: Split, arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[nn.Module] = []
-    epochs = loop.epochs
+    epochs = session.epochs
 
     def looked_at(model: nn.Module, *arguments: Any, **options: Any) -> Any:
         trained_on.append(model)
@@ -246,7 +246,7 @@ def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_hande
             assert convolutions(model) == {QuickConv2d}
             yield figures
 
-    monkeypatch.setattr(loop, "epochs", looked_at)
+    monkeypatch.setattr(session, "epochs", looked_at)
     trained = short(first_images(digits, 150), arch=arch, epochs=1)
     assert convolutions(trained.model) == convolutions(trained_on[0]) == {nn.Conv2d}
 
