@@ -12,7 +12,7 @@ from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.shard import Shard
-from advtool.evaluation.stages import BASELINE, DIAGNOSED, Stage, diagnosed_of
+from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, Stage, diagnosed_of
 from advtool.results import CLEAN, Outcomes
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -67,7 +67,7 @@ def _evidence(
     inspection: Inspection,
 ) -> Evidence:
     in_cascade = any(stage.scope is not Scope.every for stage in stages)
-    seen = slice(0, DIAGNOSED if in_cascade else len(outcomes))
+    seen = slice(0, DIAGNOSED_IMAGES if in_cascade else len(outcomes))
     diagnosed = any(bool(diagnosed_of(outcomes, shard.rows).any()) for shard in shards)
     compared = {Scope.every, Scope.diagnosed} if diagnosed else {Scope.every}
     asked = [stage for stage in stages if stage.scope in compared]

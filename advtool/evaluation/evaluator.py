@@ -20,7 +20,7 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
 from advtool.evaluation.run import Run
 from advtool.evaluation.settings import Settings
-from advtool.evaluation.stages import DIAGNOSED
+from advtool.evaluation.stages import DIAGNOSED_IMAGES
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.results import Check, DatasetInfo, Evaluation
@@ -230,7 +230,7 @@ def _check(
 
 def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     target = ready.ours.target
-    x, y = ready.question.first(DIAGNOSED, target.device)
+    x, y = ready.question.first(DIAGNOSED_IMAGES, target.device)
 
     def ask() -> Inspection:
         with target.streams(ready.question.settings.seed, "inspect"):

@@ -17,7 +17,7 @@ from advtool.threat import ThreatModel
 
 MASKING_MIN_DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
-DIAGNOSED = 200
+DIAGNOSED_IMAGES = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
 BASELINE = PGD.name
 """The attack that the others are held against, as every cascade runs it; other settings have other labels."""
@@ -59,7 +59,7 @@ def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
     stronger by the smallest drop of a masking code.
     """
     clean = outcomes.clean[rows]
-    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED
+    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
     if BASELINE in outcomes.stages:
         left = outcomes.survives(BASELINE)[rows][first]
         if left.sum() < MASKING_MIN_DROP * len(left):

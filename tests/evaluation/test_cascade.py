@@ -16,7 +16,7 @@ from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.stages import DIAGNOSED, probed
+from advtool.evaluation.stages import DIAGNOSED_IMAGES, probed
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import Outcome
 from tests.support.models import NoisyInput, Scaled, mlp
@@ -107,7 +107,7 @@ def test_the_worst_case_is_what_the_shards_say(tmp_path: Path) -> None:
 
 
 def test_diagnosed_attacks_see_the_first_200_and_the_others_survivors_alone(tmp_path: Path) -> None:
-    assert DIAGNOSED == 200
+    assert DIAGNOSED_IMAGES == 200
     audit(tmp_path)
     stages = records(tmp_path)
     clean = stages.pop("clean")["survives"]

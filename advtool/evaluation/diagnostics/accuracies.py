@@ -6,7 +6,7 @@ from typing import Any
 
 from advtool.attacks.base import Guide
 from advtool.evaluation.diagnostics.evidence import (
-    LEAST,
+    MASKING_MIN_LOWER_BOUND,
     Evidence,
     Outcome,
     drop_finding,
@@ -87,7 +87,7 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
 def _half_the_range(eps: float, left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
     """The grey image is in every ball and has one class, so no more images than one class has can survive."""
     possible, excess = most_of_a_class / len(left), (sum(left) - most_of_a_class) / len(left)
-    if excess >= MASKING_MIN_DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
+    if excess >= MASKING_MIN_DROP and wilson_interval(sum(left), len(left))[0] - possible >= MASKING_MIN_LOWER_BOUND:
         message = (
             f"at eps {eps:g} every image can be made the same grey, so {100 * possible:.1f} % (one class) could "
             f"survive, and PGD leaves {percent(left)}: it does not attack"

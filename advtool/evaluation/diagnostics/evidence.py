@@ -12,7 +12,7 @@ from advtool.results import Finding, notation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
-LEAST = 0.03
+MASKING_MIN_LOWER_BOUND = 0.03
 """The smallest lower end of the paired interval of a masking code's drop."""
 
 Outcome = Sequence[bool]
@@ -85,7 +85,7 @@ class Evidence:
 
 def is_masking(drop: PairedDifference) -> bool:
     """Whether a drop is large and sure enough for a code of kind masking."""
-    return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= LEAST
+    return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= MASKING_MIN_LOWER_BOUND
 
 
 def drop_finding(
