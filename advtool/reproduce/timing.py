@@ -1,18 +1,15 @@
 """What an epoch of each training costs: all take turns, so that a busy machine slows all of them alike."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from pathlib import Path
-from statistics import median, stdev
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from advtool import seeding
-from advtool.files import write_atomically
-from advtool.reproduce.plan import Timing
-from advtool.results import Figure, Panel, Point, Row, Series
+from advtool.reproduce.steps import Timing
 from advtool.training import loop
 from advtool.training.schedule import Updates, schedule_of
 from advtool.training.session import Prepared
@@ -29,35 +26,12 @@ class Timed(BaseModel):
     device: str
     threads: int
 
-    def median(self, name: str) -> float:
-        """Of one model's epochs, in seconds."""
-        return median(self.seconds[name])
-
-    def epoch(self, name: str) -> Figure:
-        """Seconds an epoch: the median and the standard deviation of the single ones."""
-        return _median_of(self.median(name), self.seconds[name])
-
-    def times(self, name: str, to: str) -> float:
-        """How many times as long as another model's an epoch takes: the ratio of the medians."""
-        return self.median(name) / self.median(to)
-
-    def ratio(self, name: str, to: str, paper: float | None = None) -> Figure:
-        """:meth:`times`, with the standard deviation of the single turns' ratios."""
-        if name == to:
-            return Figure(paper=paper, ours=1.0)
-        turns = [a / b for a, b in zip(self.seconds[name], self.seconds[to], strict=True)]
-        return _median_of(self.times(name, to), turns, paper)
-
-
-def _median_of(value: float, turns: Sequence[float], paper: float | None = None) -> Figure:
-    return Figure(paper=paper, ours=value, deviation=stdev(turns) if len(turns) > 1 else None, repeats=len(turns))
-
 
 def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     """One epoch of a training without its validation; every call trains on."""
-    training, recipe = prepared.training, prepared.recipe
+    training, recipe, model = prepared.training, prepared.recipe, prepared.model
     steps = loop.batches_per_epoch(len(training), recipe.batch_size)
-    updates = Updates(prepared.model, recipe, schedule_of(recipe, 1000 * steps))
+    updates = Updates(model, recipe, schedule_of(recipe, 1000 * steps))
     generator = seeding.generator(training.images.device, seed, "timing")
     fixed = None if prepared.fixed is None else prepared.fixed.training
     numbers = cycle(range(1, 1000))
@@ -65,7 +39,7 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     def epoch() -> None:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
-        for loss, _ in loop.train_on(batches, prepared.model, recipe, updates, eps=prepared.eps, generator=generator):
+        for loss, _ in loop.train_on(batches, model, recipe, updates, eps=prepared.eps, generator=generator):
             last = loss
         last.item()  # waits for the device
 
@@ -101,25 +75,6 @@ def read(path: Path, timing: Timing, device: torch.device) -> Timed | None:
         found = Timed.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-    wanted = {model.name for model in timing.models}
-    complete = all(len(times) == timing.repeats for times in found.seconds.values())
-    same_place = (found.device, found.threads) == (device.type, torch.get_num_threads())
-    return found if found.seconds.keys() == wanted and complete and same_place else None
-
-
-def write(path: Path, timed: Timed) -> None:
-    """Keep what was timed."""
-    write_atomically(path, (timed.model_dump_json(indent=2) + "\n").encode())
-
-
-def seconds_panel(rows: Sequence[Row], dataset: str, column: str) -> Panel:
-    """Bars of the seconds an epoch in ``column``, for the rows of a data set (their first label)."""
-    here = [row for row in rows if row.labels[0] == dataset]
-    points = [Point(x=", ".join(filter(None, row.labels[1:])), y=row.figures[column].ours or 0.0) for row in here]
-    return Panel(
-        title=f"{dataset}: seconds an epoch",
-        kind="bars",
-        y_label="seconds",
-        share=False,
-        series=[Series(name="ours", points=points)],
-    )
+    wanted = {model.name: timing.repeats for model in timing.models}
+    complete = {name: len(times) for name, times in found.seconds.items()} == wanted
+    return found if complete and (found.device, found.threads) == (device.type, torch.get_num_threads()) else None

@@ -1,199 +1,128 @@
-"""Verdicts by stated rules: from a paper's figures and ours to one of four words, with the reason.
+"""From what was measured to a verdict. A rule of a table combines these, and its docstring is the rule that is printed.
 
-``holds``, ``partly`` and ``does not`` speak of the paper's claim under our evaluation. ``gradient masking`` says that
-the paper's own figure was reached, but that the images do not survive an attack which sees through it.
+A claim has parts. The interval of a part lies on the side of the claim (``holds``), on the other side (``does not``),
+or on both (``undecided``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
-from advtool.evaluation.finished import FinishedRun
-from advtool.evaluation.statistics import PairedDifference, paired_difference
-from advtool.results import Figure, Interval, Row, Verdict
+from advtool.results import Estimate, Row, Verdict
 
-MARGIN = 0.10
-"""An accuracy reaches the paper's if it is at most ten points below."""
-FAR = 0.20
-"""A worst case twenty points below the shown accuracy: what was shown is no robustness."""
+HIDING_GAP = 0.20
+"""A worst case so far below the shown accuracy, 20 points: what was shown is no robustness."""
 
 HOLDS: Verdict = "holds"
 PARTLY: Verdict = "partly"
 DOES_NOT: Verdict = "does not"
+UNDECIDED: Verdict = "undecided"
 MASKING: Verdict = "gradient masking"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason, in a line."""
+    """A verdict on a claim or on a part of it, with its reason in a line."""
 
     verdict: Verdict
     why: str
 
 
-class Gain(Protocol):
-    """How far two accuracies are apart, over images or over trainings, and the interval of that."""
-
-    @property
-    def difference(self) -> float: ...
-
-    @property
-    def interval(self) -> Interval: ...
+Rule = Callable[[Row], Judgement | None]
+"""From a row's evidence and codes to its verdict; None where the row can say nothing about the claim."""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """How a method does beside its baseline, on the same images.
+def above(what: str, estimate: Estimate, least: float = 0.0) -> Judgement:
+    """The part "at least ``least``" of a claim about a difference of accuracies."""
+    low, high = estimate.interval
+    return _part(f"{what} {points(estimate)}", is_true=low > least, is_false=high < least)
 
-    Attributes:
-        shown: its accuracy counted as the paper counts.
-        gain: of that accuracy over the baseline's.
-        honest_gain: of the worst case over the baseline's worst case.
-        distance: how far its worst case is below the shown accuracy, on the images of the audit.
-        codes: of the masking findings of its audit.
+
+def at_least(what: str, estimate: Estimate, least: float) -> Judgement:
+    """The part "at least ``least`` times" of a claim about a ratio."""
+    low, high = estimate.interval
+    return _part(f"{what} {times(estimate)}, at least {least:g}", is_true=low >= least, is_false=high < least)
+
+
+def at_most(what: str, estimate: Estimate, most: float) -> Judgement:
+    """The part "at most ``most`` times" of a claim about a ratio."""
+    low, high = estimate.interval
+    return _part(f"{what} {times(estimate)}, at most {most:g}", is_true=high <= most, is_false=low > most)
+
+
+def robust(row: Row) -> Judgement:
+    """Judged are the gain over the baseline, and the distance from the paper's figure where it states one: at most 10
+    points below. Each is true, false or open where its 95 % interval is above, below or on both sides. Gain and figure
+    true: holds. Gain true, figure false: partly. Gain false, or figure false and gain open: does not. Else undecided.
+    The gain is hidden by a masking code of the audit, by a worst case at least 20 points and clearly below the shown
+    accuracy on the same images, or by a worst case that is clearly below the baseline's. If it is hidden, the verdict
+    is gradient masking where one of the two is true and none false, and a true part does not count where the other one
+    is false.
     """
-
-    shown: float
-    gain: Gain
-    honest_gain: Gain
-    distance: float
-    codes: tuple[str, ...] = ()
-
-    @property
-    def hidden(self) -> bool:
-        """Whether the shown accuracy is no robustness."""
-        return bool(self.codes) or self.distance >= FAR or below(self.honest_gain)
-
-
-def judged_row(
-    labels: list[str], figures: dict[str, Figure], judgement: Judgement | None, codes: Iterable[str] = ()
-) -> Row:
-    """A row of a table with its verdict, if it claims something."""
-    if judgement is None:
-        return Row(labels=labels, figures=figures, codes=list(codes))
-    return Row(labels=labels, figures=figures, codes=list(codes), verdict=judgement.verdict, why=judgement.why)
+    gain = above("gain", row.evidence["gain"])
+    parts = [gain]
+    if "reach" in row.evidence:
+        parts.append(above("against the paper's figure", row.evidence["reach"], -0.10))
+    why = "; ".join(part.why for part in parts)
+    verdicts = {part.verdict for part in parts}
+    if hidden := "; ".join(_hiding(row)):
+        if HOLDS in verdicts and DOES_NOT not in verdicts:
+            return Judgement(MASKING, f"{why}; hidden: {hidden}")
+        return Judgement(_combined(verdicts - {HOLDS} or {UNDECIDED}), f"{why}; hidden: {hidden}")
+    return Judgement(DOES_NOT if gain.verdict == DOES_NOT else _combined(verdicts), why)
 
 
-def judge_robustness(evidence: Evidence, paper: float | None) -> Judgement:
-    """A claim that a method is more robust than its baseline, made with one weak attack.
-
-    A gain is clear if its paired 95 % interval leaves 0 out. The paper's figure is *reached* if the shown accuracy is
-    at most ``MARGIN`` below it and the gain over the baseline is not clearly negative; where the paper states none,
-    if the gain is clearly positive.
-
-    - reached, but masking codes, a worst case ``FAR`` below, or one that is clearly below the baseline's:
-      ``gradient masking``;
-    - reached, and the gain is clear: ``holds``; a gain within noise: ``partly``; no gain: ``does not``;
-    - not reached, but the gain is clear, in the worst case too: ``partly``;
-    - else ``does not``.
-
-    Args:
-        evidence: what we measured.
-        paper: the method's accuracy in the paper, a fraction, or None if it is not stated.
-    """
-    near = above(evidence.gain) if paper is None else evidence.shown >= paper - MARGIN
-    reached = near and not below(evidence.gain)
-    if reached and evidence.hidden:
-        return Judgement(MASKING, f"{_percent(evidence.shown)} shown, {_hidden_by(evidence)}")
-    if reached:
-        return Judgement(_by_interval(evidence.gain), f"{_points(evidence.gain)} against the baseline")
-    if above(evidence.gain) and above(evidence.honest_gain):
-        return Judgement(PARTLY, f"{_points(evidence.gain)}, short of the paper's figure")
-    stated = "" if paper is None else f" where the paper has {_percent(paper)}"
-    return Judgement(DOES_NOT, f"{_percent(evidence.shown)} shown{stated}, {_points(evidence.gain)}")
-
-
-def judge_order(gain: Gain, what: str) -> Judgement:
-    """A claim that one figure is above another: ``holds`` if clearly, ``partly`` within noise, else ``does not``.
-
-    Args:
-        gain: of the figure that the paper calls higher, on the same images.
-        what: the figure, for the reason.
-    """
-    verdict = _by_interval(gain)
-    noise = " (within noise)" if verdict == PARTLY else ""
-    return Judgement(verdict, f"{what} {_points(gain)}{noise}")
-
-
-def judge_at_most(ratio: float, paper: float, *, tolerance: float, baseline: float = 1.0) -> Judgement:
-    """A claim that something costs only ``paper`` times as much as its baseline.
-
-    ``holds`` up to ``tolerance`` above the paper's ratio, ``partly`` while it is still cheaper than the baseline by
-    more than the tolerance, else ``does not``.
-    """
-    if ratio <= paper + tolerance:
-        return Judgement(HOLDS, f"{ratio:.2f} of the time, the paper {paper:.2f}")
-    verdict = PARTLY if ratio < baseline - tolerance else DOES_NOT
-    return Judgement(verdict, f"{ratio:.2f} of the time, the paper {paper:.2f}")
+def combined(*parts: Judgement) -> Judgement:
+    """Of equal weight: all true holds, true and false partly, false and none true does not, else undecided."""
+    return Judgement(_combined({part.verdict for part in parts}), "; ".join(part.why for part in parts))
 
 
 def led_by(main: Judgement, side: Judgement) -> Judgement:
-    """A row with a main claim and one beside it: the main one's verdict, unless the other one takes it back.
-
-    Masking in either is masking. A main claim that holds beside one that does not is ``partly``.
-    """
+    """The verdict of the main claim; where that holds and the one beside it does not, ``partly``."""
     why = f"{main.why}; {side.why}"
     if MASKING in (main.verdict, side.verdict):
         return Judgement(MASKING, why)
-    if (main.verdict, side.verdict) == (HOLDS, DOES_NOT):
-        return Judgement(PARTLY, why)
-    return Judgement(main.verdict, why)
-
-
-def both(one: Judgement, other: Judgement) -> Judgement:
-    """A row with two claims of equal weight: ``partly`` if one holds, ``does not`` if neither does fully."""
-    verdicts = {one.verdict, other.verdict}
-    why = f"{one.why}; {other.why}"
-    if MASKING in verdicts:
-        return Judgement(MASKING, why)
-    if len(verdicts) == 1:
-        return Judgement(one.verdict, why)
-    return Judgement(PARTLY if HOLDS in verdicts else DOES_NOT, why)
+    return Judgement(PARTLY if (main.verdict, side.verdict) == (HOLDS, DOES_NOT) else main.verdict, why)
 
 
 def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """Over all: masking if there is any, the verdict that all share, else ``partly``; None if there are none."""
+    """Over all rows that have a verdict, as over the parts of a claim; None if no row has one."""
     given = {verdict for verdict in verdicts if verdict is not None}
-    if MASKING in given:
+    return _combined(given) if given else None
+
+
+def points(estimate: Estimate) -> str:
+    """``+1.3 points (0.1 to 2.6)``."""
+    low, high = estimate.interval
+    return f"{100 * estimate.value:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def times(estimate: Estimate) -> str:
+    """``3.18 times (2.80 to 3.56)``; without an interval where the value is exact."""
+    low, high = estimate.interval
+    return f"{estimate.value:.2f} times" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
+
+
+def _part(what: str, *, is_true: bool, is_false: bool) -> Judgement:
+    if is_true:
+        return Judgement(HOLDS, f"{what}: true")
+    return Judgement(DOES_NOT, f"{what}: false") if is_false else Judgement(UNDECIDED, f"{what}: open")
+
+
+def _combined(verdicts: set[Verdict]) -> Verdict:
+    if MASKING in verdicts:
         return MASKING
-    return next(iter(given), None) if len(given) < 2 else PARTLY
+    if PARTLY in verdicts or {HOLDS, DOES_NOT} <= verdicts:
+        return PARTLY
+    if DOES_NOT in verdicts:
+        return DOES_NOT
+    return UNDECIDED if UNDECIDED in verdicts else HOLDS
 
 
-def above(gain: Gain) -> bool:
-    """Whether the gain is clear."""
-    return gain.interval[0] > 0
-
-
-def below(gain: Gain) -> bool:
-    """Whether the loss is clear."""
-    return gain.interval[1] < 0
-
-
-def worst_case_gain(method: FinishedRun, baseline: FinishedRun) -> PairedDifference:
-    """Of the images that survive every attack; both runs saw the same images."""
-    return paired_difference(method.worst_case, baseline.worst_case)
-
-
-def masking_codes(run: FinishedRun) -> tuple[str, ...]:
-    """Of a run's findings those that say that the gradient misleads."""
-    return tuple(finding.code for finding in run.result.warnings if finding.kind == "masking")
-
-
-def _by_interval(gain: Gain) -> Verdict:
-    return HOLDS if above(gain) else PARTLY if gain.difference > 0 else DOES_NOT
-
-
-def _hidden_by(evidence: Evidence) -> str:
-    left = f"the worst case is {100 * evidence.distance:.1f} points lower"
-    if below(evidence.honest_gain):
-        left += f", {_points(evidence.honest_gain)} against the baseline's"
-    return f"{left} ({', '.join(evidence.codes)})" if evidence.codes else left
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def _points(gain: Gain) -> str:
-    low, high = gain.interval
-    return f"{100 * gain.difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+def _hiding(row: Row) -> Iterable[str]:
+    """What says that the shown accuracy is no robustness."""
+    yield from row.codes
+    gap, worst = row.evidence["gap"], row.evidence["worst case"]
+    if gap.value >= HIDING_GAP and gap.interval[0] > 0:
+        yield f"the worst case is {100 * gap.value:.1f} points lower"
+    if worst.interval[1] < 0:
+        yield f"the worst case {points(worst)} against the baseline's"
