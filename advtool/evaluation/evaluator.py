@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,29 @@ import torch
 from torch import Tensor, nn
 
 from advtool import arguments
-from advtool.compute.precision import Precision
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image
-from advtool.evaluation.computing import compute, halve
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnostics.setup import draws, of_model
+from advtool.evaluation.engine import Engine, halve
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.preparation import Prepared, prepared
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
 from advtool.evaluation.run import Run
+from advtool.evaluation.settings import Settings
 from advtool.evaluation.stages import DIAGNOSED
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.results import Check, DatasetInfo, Evaluation
+from advtool.settings import with_settings
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.inspection import Inspection, inspect
 from advtool.target.memory_use import halving_on_out_of_memory
-from advtool.threat import ThreatModel
 
 
+@with_settings(Settings)
 @plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
@@ -40,16 +40,8 @@ def evaluate(
     images: Any,
     labels: Any = None,
     *,
+    settings: Settings,
     limit: int | None = None,
-    eps: float = 8 / 255,
-    attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
-    seed: int = 0,
-    eot: int | None = None,
-    votes: int | None = None,
-    pgd_steps: int = 50,
-    spsa_steps: int = 100,
-    spsa_samples: int = 128,
-    precision: Precision = "auto",
     device: torch.device | str | None = None,
     surrogate: nn.Module | None = None,
     run_dir: Path | str | None = None,
@@ -63,25 +55,15 @@ def evaluate(
 ) -> Evaluation:
     """How robust is this model, on these images, against these attacks?
 
-    The model is used in eval mode and left as it was. Every random draw comes from a stream derived from the
-    seed, the attack and the shard; torch's, NumPy's and Python's global generators are put back afterwards.
+    The model is used in eval mode and left as it was. Every random draw comes from a stream derived from the seed, the
+    attack and the place of the images; the global generators of torch, NumPy and Python are put back afterwards.
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
         images: float (N, C, H, W) in [0, 1], array or tensor; or a Dataset, DataLoader or iterable of (image, label).
         labels: class indices (N,); None where ``images`` brings them.
+        settings: what is asked, and how hard the attacks try:
         limit: how many images at most, the first ones; None takes all.
-        eps: radius of the L-infinity ball, a fraction of the pixel range, in (0, 1].
-        attacks: names, suites (``paper``, ``audit``) or any attack of ART, e.g. ``art:SquareAttack(max_iter=500)``.
-        seed: of every random stream of the run.
-        eot: draws that a gradient averages over; default 1, or 20 for a model found to be random. SPSA uses it
-            only when it is given.
-        votes: draws that a prediction averages over; the same defaults.
-        pgd_steps: gradient steps of PGD.
-        spsa_steps: Adam steps of SPSA.
-        spsa_samples: forward evaluations a step of SPSA; half as many antithetic pairs.
-        precision: of the search: float32, bfloat16, or auto, which is bfloat16 where the device gains from it. What
-            counts is always verified in float32.
         device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
         surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
         run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
@@ -94,50 +76,36 @@ def evaluate(
         observer: hears of the progress.
 
     Returns:
-        The accuracies with their uncertainty; see :class:`advtool.results.Evaluation`.
+        The accuracies with their uncertainty; ``outcomes`` of the result tell what became of every image.
 
     Raises:
-        InputError: anything of the above is not as it must be; the message says what would be right.
+        InputError: an argument is not as it must be; the message says what would be right.
     """
     observer = observer or Observer()
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(
-        images,
-        labels,
-        limit=limit,
-        eps=eps,
-        attacks=attacks,
-        seed=seed,
-        eot=eot,
-        votes=votes,
-        pgd_steps=pgd_steps,
-        spsa_steps=spsa_steps,
-        spsa_samples=spsa_samples,
-        precision=precision,
-        dataset=dataset,
-        indices=indices,
-        transfers=surrogate is not None,
+        images, labels, settings, limit=limit, dataset=dataset, indices=indices, surrogate=surrogate is not None
     )
     folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
     with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
         origin = _origin(origin, ready)
         run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
         _recognise(ready, run, worker)
-        if not _is_complete(run, worker, ready):
+        if _is_complete(run, worker, ready):
+            observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
+        else:
             check = _check(ready, run, worker, observer, checkpoint, origin)
-            _tell(run, worker, ready, precision, check, observer)
+            _tell(run, worker, ready, check, observer)
             if refuse_chance:
                 refuse_guessing(check)
-        else:
-            observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
-        records = compute(run, worker, ready.stages, observer)
+        ledger = Engine(run, worker, ready.stages, observer).compute()
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
         answer = conclude(
             ready.stages,
-            records,
-            question.x,
-            eps=question.eps,
+            ledger,
+            worker.shards,
+            threat_model=settings.threat_model,
             target=worker.target,
             facts=ready.ours.facts,
             inspection=inspection,
@@ -146,21 +114,19 @@ def evaluate(
         checkpoint=checkpoint,
         model=origin,
         dataset=question.dataset,
-        threat_model=ThreatModel(eps=question.eps),
-        seed=question.seed,
+        threat_model=settings.threat_model,
+        seed=settings.seed,
         eot=worker.target.eot,
         votes=worker.target.votes,
         **answer,
         environment=run.manifest.environment,
-    )
-    probes = {stage.label for stage in ready.stages if stage.probed_eps is not None}
-    run.put_images(
-        per_image.lines(records, question.y, question.indices, probes=probes, classes=question.dataset.classes)
-    )
+    ).with_outcomes(ledger.outcomes)
+    run.put_images(per_image.lines(ledger.outcomes, question.y, question.indices, classes=question.dataset.classes))
     run.put_result(evaluation)
     return evaluation
 
 
+@with_settings(Settings)
 @plain_defaults()
 @torch.inference_mode(False)
 @torch.enable_grad()
@@ -169,32 +135,37 @@ def check(
     images: Any,
     labels: Any = None,
     *,
+    settings: Settings,
+    limit: int | None = None,
     device: torch.device | str | None = None,
+    dataset: DatasetInfo | None = None,
+    indices: Sequence[int] | Tensor | None = None,
     checkpoint: dict[str, Any] | None = None,
     origin: dict[str, Any] | None = None,
     observer: Observer | None = None,
-    **settings: Any,
 ) -> Check:
     """What :func:`evaluate` would understand of the model and the data; nothing is attacked.
+
+    The settings tell which attacks would run, so how long they would take.
 
     Args:
         model: as for :func:`evaluate`.
         images: as for :func:`evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
+        settings: as for :func:`evaluate`.
+        limit: how many images at most, the first ones; None takes all.
         device: where to compute; None stays where the model is.
+        dataset: what the images are, for the result.
+        indices: (N,), of each image in its data set; None counts from 0.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
         origin: where the model comes from otherwise, for the result's ``model``.
         observer: hears of the progress.
-        settings: of :func:`evaluate`, from which the time is foretold: eps, attacks, votes, ...
 
     Raises:
         InputError: what :func:`evaluate` refuses.
     """
     _check_descriptions(checkpoint=checkpoint, origin=origin)
-    known = signature(Question.of).parameters.keys() - {"transfers"}  # there is no surrogate to transfer from
-    if unknown := [name for name in settings if name not in known]:
-        raise InputError(f"check has no argument '{unknown[0]}'{near_match(unknown[0], known)}")
-    question = Question.of(images, labels, **settings)
+    question = Question.of(images, labels, settings, limit=limit, dataset=dataset, indices=indices)
     with prepared(model, question, _place(model, device)) as ready:
         return _check(ready, ready.run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready))
 
@@ -214,9 +185,7 @@ def _origin(origin: dict[str, Any] | None, ready: Prepared) -> dict[str, Any]:
 
 
 def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
-    shards = range(len(worker.sizes))
-    clean = [run.get(0, shard) for shard in shards]
-    recognise(ready.begun, ready.ours, clean, [worker.images(shard) for shard in shards])
+    recognise(ready.begun, ready.ours, [(run.get(0, shard.number), shard.x) for shard in worker.shards])
     ready.ours.handled.state.restore()
 
 
@@ -226,7 +195,7 @@ def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
 
 def _shards(worker: Worker, ready: Prepared) -> int:
     """Of all stages, the clean one among them."""
-    return len(worker.sizes) * (1 + len(ready.stages))
+    return len(worker.shards) * (1 + len(ready.stages))
 
 
 def _check(
@@ -245,7 +214,7 @@ def _check(
         question.y,
         preview,
         ready.stages,
-        eps=question.eps,
+        threat_model=question.settings.threat_model,
         dataset=question.dataset,
         checkpoint=checkpoint,
         origin=origin,
@@ -255,16 +224,16 @@ def _check(
 
 def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     target = ready.ours.target
-    x, y = ready.question.few(target.device, DIAGNOSED)
+    x, y = ready.question.first(DIAGNOSED, target.device)
 
     def ask() -> Inspection:
-        with target.streams(ready.question.seed, "inspect"):
+        with target.streams(ready.question.settings.seed, "inspect"):
             return inspect(target, x, y)
 
     return halving_on_out_of_memory(ask, partial(halve, run, target, observer))
 
 
-def _tell(run: Run, worker: Worker, ready: Prepared, precision: Precision, check: Check, observer: Observer) -> None:
+def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:
     """What the user should know before the attacks begin."""
     if run.finished:
         shards = _shards(worker, ready)
@@ -276,6 +245,7 @@ def _tell(run: Run, worker: Worker, ready: Prepared, precision: Precision, check
             f"run '{run.folder}' was begun with {key} {there}, here it is {here}: results may differ in rounding"
         )
     facts, target = ready.ours.facts, ready.ours.target
+    precision = ready.question.settings.precision
     if precision == "bfloat16" and facts.search_precision != precision:
         observer.note("--precision bfloat16: this model cannot be searched so, it is searched in float32")
     observer.understood(check)

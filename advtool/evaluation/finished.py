@@ -1,7 +1,6 @@
 """Finished runs: the answer and what became of each image, read without writing anything."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -11,7 +10,9 @@ from pydantic import ValidationError
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.evaluation.run import CLEAN, IMAGE_IDS, Manifest, Run, ShardRecord, on_examples
+from advtool.evaluation.ledger import Ledger
+from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
+from advtool.evaluation.shard import ShardRecord
 from advtool.results import Evaluation
 
 GO_ON = "the 'advtool eval' command that began it goes on with it"
@@ -19,30 +20,40 @@ GO_ON = "the 'advtool eval' command that began it goes on with it"
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run whose every shard is there. All vectors are in the order of its images."""
+    """A run whose every shard is there."""
 
     folder: Path
     manifest: Manifest
     result: Evaluation
-    clean: list[bool]
-    """classified right"""
-    survives: dict[str, list[bool]]
-    """by attack, in the order in which they ran: classified right, and not fallen to it. In a cascade a later attack
-    was not asked about the images lost before, so these have not fallen to it"""
-    on_examples: dict[str, list[bool]]
-    """by one-step attack: the example that was made of the image, whatever it was before, is classified right"""
+    """with its outcomes, but for the probes'"""
     image_ids: list[str] | None
     """a fingerprint of each image with its label; None in runs of versions that wrote none"""
+
+    @property
+    def clean(self) -> list[bool]:
+        return self.result.outcomes.clean.tolist()
+
+    @property
+    def survives(self) -> dict[str, list[bool]]:
+        return {name: self.result.outcomes.survives(name).tolist() for name in self.attacks}
+
+    @property
+    def on_examples(self) -> dict[str, list[bool]]:
+        return {name: correct.tolist() for name, correct in self.result.outcomes.on_examples.items()}
+
+    @property
+    def worst_case(self) -> list[bool]:
+        return self.result.outcomes.worst_case.tolist()
+
+    @property
+    def attacks(self) -> list[str]:
+        """Its attacks by label, in the order in which they ran."""
+        return [attack.name for attack in self.result.attacks]
 
     @property
     def full(self) -> list[str]:
         """The attacks that saw every image: in a cascade later ones see survivors only."""
         return [attack.name for attack in self.result.attacks if attack.accuracy is not None]
-
-    @property
-    def worst_case(self) -> list[bool]:
-        """Which images survive every attack."""
-        return [all(each) for each in zip(self.clean, *self.survives.values(), strict=True)]
 
 
 def read_finished(folder: Path | str) -> FinishedRun:
@@ -59,15 +70,13 @@ def read_finished(folder: Path | str) -> FinishedRun:
     run = Run(folder, manifest.configuration, manifest.environment)
     if run.damaged:
         raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
-    shards = ceil(result.clean.total / manifest.configuration["images_a_shard"])
-    clean = [right for record in _records(run, 0, CLEAN, shards) for right in record.survives]
-    attacks = {
-        attack.name: _records(run, position, attack.name, shards)
-        for position, attack in enumerate(result.attacks, start=1)
-    }
-    survives = {name: _not_fallen(clean, records) for name, records in attacks.items()}
-    examples = {name: correct for name, records in attacks.items() if (correct := on_examples(records))}
-    return FinishedRun(folder, manifest, result, clean, survives, examples, _read_image_ids(folder))
+    size = manifest.configuration["images_a_shard"]
+    one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
+    ledger = Ledger([attack.name for attack in result.attacks], result.clean.total, one_step=one_step)
+    for position, label in enumerate(ledger.outcomes.stages):
+        for shard in range(ceil(result.clean.total / size)):
+            ledger.enter(position, shard * size, _record(run, position, label, shard))
+    return FinishedRun(folder, manifest, result.with_outcomes(ledger.outcomes), _read_image_ids(folder))
 
 
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
@@ -90,20 +99,11 @@ def _title(error: ValidationError) -> str:
     return "manifest.json" if error.title == "Manifest" else "result.json"
 
 
-def _records(run: Run, position: int, name: str, shards: int) -> list[ShardRecord]:
-    records: list[ShardRecord] = []
-    for shard in range(shards):
-        record = run.get(position, shard)
-        if record is None or record.stage != name:
-            raise InputError(f"run '{run.folder}': shard {shard} of '{name}' is missing; {GO_ON}")
-        records.append(record)
-    return records
-
-
-def _not_fallen(clean: list[bool], records: Iterable[ShardRecord]) -> list[bool]:
-    """Right, and survived the attack or was none of its images: then it has no step."""
-    outcomes = ((left, step) for record in records for left, step in zip(record.survives, record.step, strict=True))
-    return [right and (left or step is None) for right, (left, step) in zip(clean, outcomes, strict=True)]
+def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
+    record = run.get(position, shard)
+    if record is None or record.stage != label:
+        raise InputError(f"run '{run.folder}': shard {shard} of '{label}' is missing; {GO_ON}")
+    return record
 
 
 def _read_image_ids(folder: Path) -> list[str] | None:

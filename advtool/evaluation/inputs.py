@@ -9,18 +9,6 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 
 
-def as_eps(eps: Any) -> float:
-    """The radius as a float.
-
-    Raises:
-        InputError: not a number in (0, 1].
-    """
-    radius = arguments.number(eps)
-    if radius is None or not 0 < radius <= 1:
-        raise InputError(f"eps={shown(eps)} is no number in (0, 1]: it is a fraction of the pixel range, e.g. 8/255")
-    return radius
-
-
 def as_count(name: str, value: Any, least: int = 1) -> int:
     """The value, if it is an integer from ``least`` to a million.
 
@@ -33,15 +21,6 @@ def as_count(name: str, value: Any, least: int = 1) -> int:
 def as_count_or_none(name: str, value: Any) -> int | None:
     """The same of at least 1, or None, which stands for a default."""
     return None if value is None else as_count(name, value)
-
-
-def as_seed(seed: Any) -> int:
-    """The seed, if it can be one.
-
-    Raises:
-        InputError: no integer from 0 to 2**63 - 1.
-    """
-    return arguments.seed(f"seed={shown(seed)}", seed)
 
 
 def as_folder(name: str, folder: Any) -> Path | None:

@@ -1,62 +1,63 @@
 """What happened to each image, as lines of JSON: nothing is lost in the averages."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from advtool.evaluation.run import CLEAN, Records
+from advtool.evaluation.shard import finite_or_none
+from advtool.results import CLEAN, Outcome, Outcomes
 
 
 def lines(
-    records: Mapping[str, Records],
-    labels: Tensor,
-    indices: Sequence[int],
-    *,
-    probes: Collection[str],
-    classes: Sequence[str] | None = None,
+    outcomes: Outcomes, labels: Tensor, indices: Sequence[int], *, classes: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """One dictionary an image, in the order of the run.
 
-    An attack that had nothing to do for an image (misclassified, or lost before in a cascade) is left out.
+    It leaves out the attacks that had nothing to do for the image. Probes stand apart from attacks: at another eps
+    than the run's an adversarial example says nothing about the answer.
 
     Args:
-        records: those of every stage by its label, the clean one among them.
+        outcomes: of the N images.
         labels: int64 (N,).
         indices: of each image in its data set.
         classes: their names, by label, where they have some.
-        probes: the stages at another eps than the run's, told apart: what falls there says nothing of the answer.
     """
-    clean = _columns(records[CLEAN])
-    stages = {label: _columns(stage) for label, stage in records.items() if label != CLEAN}
-    attacks = {label: stage for label, stage in stages.items() if label not in probes}
-    probed = {label: stage for label, stage in stages.items() if label in probes}
+    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages}
+    attacks = [stage for stage in outcomes.stages[1:] if stage not in outcomes.probes]
+    probes = [stage for stage in outcomes.stages if stage in outcomes.probes]
     for place, (index, label) in enumerate(zip(indices, labels.tolist(), strict=True)):
+        clean = columns[CLEAN][place]
         yield {
             "index": index,
             "place": place,
             "label": label,
             **({} if classes is None else {"class": classes[label]}),
-            "clean": {"prediction": clean["prediction"][place], "margin": clean["margin"][place]},
-            "attacks": _outcomes(attacks, place) if clean["survives"][place] else {},
-            "probes": _outcomes(probed, place) if clean["survives"][place] else {},
+            "clean": {"prediction": clean["prediction"], "margin": clean["margin"]},
+            "attacks": _asked(columns, attacks, place),
+            "probes": _asked(columns, probes, place),
         }
 
 
-def _outcomes(stages: Mapping[str, Mapping[str, Sequence[Any]]], place: int) -> dict[str, dict[str, Any]]:
-    return {
-        label: {
-            "robust": stage["survives"][place],
-            "prediction": stage["prediction"][place],
-            "step": stage["step"][place],
-            "queries": stage["queries"][place],
-            "margin": stage["margin"][place],
-        }
-        for label, stage in stages.items()
-        if stage["step"][place] is not None
-    }
+def _asked(columns: dict[str, list[dict[str, Any]]], stages: Iterable[str], place: int) -> dict[str, dict[str, Any]]:
+    here = {stage: columns[stage][place] for stage in stages}
+    return {stage: what for stage, what in here.items() if what["robust"] is not None}
 
 
-def _columns(records: Records) -> dict[str, Sequence[Any]]:
-    names = ("survives", "prediction", "step", "queries", "margin")
-    return {name: [value for record in records for value in getattr(record, name)] for name in names}
+def _columns(outcomes: Outcomes, stage: str) -> list[dict[str, Any]]:
+    """Of each image; ``robust`` is None if the stage was not asked."""
+    row = outcomes.stages.index(stage)
+    robust = {Outcome.not_asked: None, Outcome.robust: True, Outcome.fallen: False}
+    values = zip(
+        outcomes.outcome[row].tolist(),
+        outcomes.prediction[row].tolist(),
+        outcomes.step[row].tolist(),
+        outcomes.queries[row].tolist(),
+        finite_or_none(outcomes.margin[row].to(torch.float64)),
+        strict=True,
+    )
+    return [
+        {"robust": robust[Outcome(what)], "prediction": prediction, "step": step, "queries": queries, "margin": margin}
+        for what, prediction, step, queries, margin in values
+    ]

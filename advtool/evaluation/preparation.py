@@ -14,9 +14,12 @@ from advtool.evaluation import provenance
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
-from advtool.evaluation.sharding import shard_size
+from advtool.evaluation.shard import shard_size
 from advtool.evaluation.stages import Stage, moot, plan
 from advtool.evaluation.worker import Worker
+
+ASKED_IMAGES = 8
+"""By so many images an attack is asked whether it has anything to do on this model."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,16 @@ class Prepared:
         self.begun.keep(self.ours.identity)
         if self.other is not None:
             replace(self.begun, role="surrogate").keep(self.other.identity)
-        run.put_image_ids(provenance.image_ids(self.question.x, self.question.y))
+        run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
         self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
         return run
 
     def worker(self) -> Worker:
         """Who computes its shards."""
         question = self.question
-        return Worker(self.ours.target, question.x, question.y, seed=question.seed, images_a_shard=self.images_a_shard)
+        return Worker(
+            self.ours.target, question.x, question.y, seed=question.settings.seed, images_a_shard=self.images_a_shard
+        )
 
     def environment(self) -> dict[str, Any]:
         """Where it is computed."""
@@ -67,15 +72,15 @@ class Prepared:
         return {
             "code": provenance.code(),
             "surrogate": self.other is not None,
-            "images": provenance.tensors(question.x, question.y),
+            "images": question.images_id,
             "dataset": question.dataset.model_dump(),
-            "eps": question.eps,
+            "eps": question.settings.eps,
             "attacks": {stage.label: stage.attack.parameters() for stage in self.stages},
             "stages": [f"{stage.label} on {stage.scope}" for stage in self.stages],
-            "seed": question.seed,
+            "seed": question.settings.seed,
             "eot": target.eot,
             "votes": target.votes,
-            "precision": question.precision,
+            "precision": question.settings.precision,
             "images_a_shard": self.images_a_shard,
         }
 
@@ -103,10 +108,10 @@ def prepared(
             of range.
     """
     manifest = None if folder is None else read_manifest(folder)
-    same = manifest is None or manifest.configuration.get("images") == provenance.tensors(question.x, question.y)
+    same = manifest is None or manifest.configuration.get("images") == question.images_id
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:
-        ours = stack.enter_context(_opened(model, question, device, begun, votes=question.votes))
+        ours = stack.enter_context(_opened(model, question, device, begun, votes=question.settings.votes))
         if int(question.y.max()) >= ours.target.classes:
             raise InputError(
                 f"labels go up to {int(question.y.max())}, but the model has {ours.target.classes} classes "
@@ -116,15 +121,17 @@ def prepared(
         other = None
         if surrogate is not None:
             other = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
-        with ours.target.streams(question.seed, "plan"):
+        with ours.target.streams(question.settings.seed, "plan"):
             planned = plan(
                 question.specs,
                 ours.target,
-                eps=question.eps,
-                defaults=question.defaults,
+                threat_model=question.settings.threat_model,
+                defaults=question.settings.of_attacks,
                 surrogate=None if other is None else other.target,
             )
-            left_out = moot(planned, ours.target, question.few(device)) if manifest is None else manifest.moot
+            left_out = (
+                moot(planned, ours.target, question.first(ASKED_IMAGES, device)) if manifest is None else manifest.moot
+            )
         stages = [stage for stage in planned if stage.label not in left_out]
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in stages], ours.facts.bytes_an_image, device.type)
@@ -139,10 +146,10 @@ def _opened(
         question.x,
         device,
         begun,
-        eot=question.eot,
+        eot=question.settings.eot,
         votes=votes,
-        precision=question.precision,
-        seed=question.seed,
+        precision=question.settings.precision,
+        seed=question.settings.seed,
     )
 
 

@@ -1,18 +1,19 @@
-"""What is asked of a model: on which images, against which attacks, how hard."""
+"""What is asked of a model: on which images, by which settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from advtool.arguments import shown
-from advtool.attacks.registry import ATTACKS, AttackSpec, parse
-from advtool.compute.precision import Precision, check_precision
+from advtool.attacks.registry import AttackSpec, parse
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
-from advtool.evaluation import inputs
+from advtool.evaluation import provenance
+from advtool.evaluation.settings import Settings
 from advtool.results import DatasetInfo
 
 
@@ -28,56 +29,32 @@ class Question:
     """of each image in its data set"""
     dataset: DatasetInfo
     specs: list[AttackSpec]
-    eps: float
-    defaults: dict[str, dict[str, Any]]
-    """parameters of attacks that the run has options for, by the attack's name"""
-    eot: int | None
-    votes: int | None
-    seed: int
-    precision: Precision
+    settings: Settings
 
     @classmethod
     def of(
         cls,
         images: Any,
-        labels: Any = None,
+        labels: Any,
+        settings: Settings,
         *,
         limit: int | None = None,
-        eps: float = 8 / 255,
-        attacks: str | Sequence[str] = ("fgsm", "pgd", "spsa"),
-        seed: int = 0,
-        eot: int | None = None,
-        votes: int | None = None,
-        pgd_steps: int = 50,
-        spsa_steps: int = 100,
-        spsa_samples: int = 128,
-        precision: Precision = "auto",
         dataset: DatasetInfo | None = None,
         indices: Sequence[int] | Tensor | None = None,
-        transfers: bool = False,
+        surrogate: bool = False,
     ) -> "Question":
         """The question that the arguments of :func:`advtool.evaluate` ask.
 
-        ``transfers`` tells whether there is a surrogate.
+        ``surrogate`` tells whether there is a model to transfer from.
 
         Raises:
-            InputError: one of them is not as it must be.
+            InputError: an argument is not as it must be.
         """
-        check_precision(precision)
         if dataset is not None and not isinstance(dataset, DatasetInfo):
             raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
-        seed = inputs.as_seed(seed)
-        eot, votes = inputs.as_count_or_none("eot", eot), inputs.as_count_or_none("votes", votes)
-        pgd = {"steps": inputs.as_count("pgd_steps", pgd_steps)}
-        spsa = {
-            "steps": inputs.as_count("spsa_steps", spsa_steps),
-            "samples": inputs.as_count("spsa_samples", spsa_samples, 2),
-            "eot": 1 if eot is None else eot,
-        }
-        specs = parse(attacks, surrogate=transfers)
-        if transfers and not any(spec.name == "transfer" for spec in specs):
+        specs = parse(settings.attacks, surrogate=surrogate)
+        if surrogate and not any(spec.name == "transfer" for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
-        eps = inputs.as_eps(eps)
         x, y = as_pairs(images, labels, limit)
         return cls(
             x=x,
@@ -85,14 +62,14 @@ class Question:
             indices=as_indices(indices, len(x)),
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
-            eps=eps,
-            defaults={name: pgd for name in ATTACKS if name.startswith("pgd")} | {"spsa": spsa},
-            eot=eot,
-            votes=votes,
-            seed=seed,
-            precision=precision,
+            settings=settings,
         )
 
-    def few(self, device: torch.device, count: int = 8) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def images_id(self) -> str:
+        """A fingerprint of the images and their labels."""
+        return provenance.tensors(self.x, self.y)
+
+    def first(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """The first images and labels, on ``device``."""
         return self.x[:count].to(device), self.y[:count].to(device)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from advtool.compute.precision import Precision
 from advtool.errors import InputError, is_out_of_memory
-from advtool.evaluation.run import Manifest, ShardRecord
+from advtool.evaluation.run import Manifest
+from advtool.evaluation.shard import ShardRecord
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled, handled
 from advtool.target.identity import ANSWERS, ASKED, Identity, agree, answers_of, identify, tensors_by_hash
@@ -60,6 +62,7 @@ class Begun:
         """Where the run keeps who the model is."""
         return None if self.folder is None else self.folder / (MODEL if self.role == "model" else SURROGATE)
 
+    @cached_property
     def identity(self) -> Identity | None:
         """Who the model is."""
         return None if self.path is None or self.manifest is None else Identity.read(self.path)
@@ -109,7 +112,7 @@ def opened(
     """
     first = images[:ASKED].to(device)
     with handled(model, device) as ours:
-        tensors, before = tensors_by_hash(model), begun.identity()
+        tensors, before = tensors_by_hash(model), begun.identity
         known = None if before is None else begun.facts
         if before is not None:
             begun.refuse(before.clash(tensors))
@@ -135,23 +138,22 @@ def answers_for_shard(target: Target, x: Tensor, shard: int) -> list[list[float]
     return answers
 
 
-def recognise(begun: Begun, ours: Opened, clean: Sequence[ShardRecord | None], parts: Sequence[Tensor]) -> None:
+def recognise(begun: Begun, ours: Opened, clean: Sequence[tuple[ShardRecord | None, Tensor]]) -> None:
     """Hold the answers that finished shards have kept against the model's answers now.
 
     Args:
         begun: the run.
         ours: its model.
-        clean: the record of each shard's clean stage, where it is finished.
-        parts: the images of each shard.
+        clean: of each shard the record of its clean stage, None if it is not finished, and its images.
 
     Raises:
         InputError: the model answers otherwise.
     """
     if ours.identity.fixed is None:  # its noise comes from nowhere that could be seeded
         return
-    if begun.manifest is None or ours.identity.noise != (kept := begun.identity() or ours.identity).noise:
+    if begun.manifest is None or ours.identity.noise != (kept := begun.identity or ours.identity).noise:
         return
-    for shard, (record, x) in enumerate(zip(clean, parts, strict=True)):
+    for shard, (record, x) in enumerate(clean):
         if record is not None and record.answers is not None:
             now = torch.tensor(answers_for_shard(ours.target, x.to(ours.target.device), shard))
             if not agree(torch.tensor(record.answers), now, kept.rounding):

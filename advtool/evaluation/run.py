@@ -15,7 +15,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,56 +25,16 @@ from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
+from advtool.evaluation.shard import ShardRecord
 from advtool.files import write_atomically
-from advtool.results import Evaluation, ModelCalls
+from advtool.results import Evaluation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
 EXAMPLES = "adversarial"
 IMAGE_IDS = "image_ids.json"
-CLEAN = "clean"
-"""The first stage: the images themselves."""
-
-
-class ShardRecord(BaseModel):
-    """One stage on one shard of n images; every list has n entries, in the order of the images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stage: str
-    shard: int
-    images_a_pass: int
-    """the batch plan that it was computed with"""
-    seconds: float
-    model_calls: ModelCalls
-    survives: list[bool]
-    """classified right, and not fallen to the attack if the stage is one"""
-    prediction: list[int]
-    """of the image, or of the attack's candidate for it"""
-    margin: list[float | None]
-    """the same's score of the true class minus the best other; None where the attack had nothing to do"""
-    step: list[int | None]
-    """of the search, at which the candidate was met; None where the attack had nothing to do"""
-    queries: list[int]
-    """passes through the model for the image in the search; 0 where the attack had nothing to do"""
-    example_correct: list[bool] | None = None
-    """one-step attacks: the candidate, made for every image, is classified right"""
-    answers: list[list[float]] | None = None
-    """the clean stage: the logits of a few images under a stream of their own, by which a model is known again"""
-
-
-Records = Sequence[ShardRecord]
-"""of one stage, in the order of its shards"""
-
-
-def survivors(records: Records) -> list[bool]:
-    """Of a stage, in the order of the images: classified right, and not fallen to it if it was asked for."""
-    return [survives for record in records for survives in record.survives]
-
-
-def on_examples(records: Records) -> list[bool]:
-    """Of a one-step attack: the example made for the image is classified right; empty for any other."""
-    return [correct for record in records for correct in record.example_correct or []]
+SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
+"""A stage's position and a shard's number."""
 
 
 class Known(NamedTuple):
@@ -198,10 +158,10 @@ class Run:
         assert self.folder is not None
         return self.folder / "inspection.json"
 
-    def put_image_ids(self, ids: list[str]) -> None:
+    def put_image_ids(self, ids: Callable[[], list[str]]) -> None:
         """Name each image, so that a run on the first N of them can be recognised."""
         if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
-            write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids) + "\n").encode())
+            write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids()) + "\n").encode())
 
     def _write_manifest(self) -> None:
         if self.folder is not None:
@@ -209,7 +169,9 @@ class Run:
             write_atomically(self.folder / "manifest.json", content.encode())
 
     def _read_shards(self, folder: Path) -> None:
-        for path in sorted((folder / "shards").glob("[0-9]*-*-[0-9]*.json")):
+        for path in (folder / "shards").glob("*.json"):
+            if (name := SHARD_FILE.fullmatch(path.name)) is None:
+                continue
             try:
                 document = json.loads(path.read_text())
                 record = ShardRecord.model_validate(document["record"])
@@ -218,19 +180,10 @@ class Run:
             except (ValueError, KeyError, TypeError, OSError):
                 self.damaged.append(path.name)
                 continue
-            position = int(path.name.split("-")[0])
             kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
             if record.stage not in self._keep_examples or kept.exists():
-                self._shards[position, record.shard] = record
-
-
-def read_survivors(folder: Path) -> dict[str, list[bool]]:
-    """For each stage of the finished run in ``folder`` and each of its images: did it survive?"""
-    survives: dict[str, list[bool]] = {}
-    for path in sorted((folder / "shards").glob("[0-9]*-*-[0-9]*.json")):
-        record = ShardRecord.model_validate(json.loads(path.read_text())["record"])
-        survives.setdefault(record.stage, []).extend(record.survives)
-    return survives
+                self._shards[int(name[1]), int(name[2])] = record
+        self.damaged.sort()
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
+from advtool.results import Outcomes
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
-DROP = 0.05
+MASKING_MIN_DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
 DIAGNOSED = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
@@ -30,47 +33,44 @@ class Stage:
     probed_eps: float | None = None
 
 
-class Cascade:
-    """The state of a run between its stages: which images stand, and whether the diagnostics are worth their time.
+def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
+    """Which images at ``rows`` the stage attacks, bool (n,); every earlier stage is in ``outcomes`` there."""
+    clean = outcomes.clean[rows]
+    if stage.scope is Scope.every:
+        return clean
+    standing = outcomes.standing_before(stage.label)[rows]
+    if stage.scope is Scope.survivors:
+        return standing
+    diagnosed = diagnosed_of(outcomes, rows)
+    return diagnosed if stage.probed_eps is not None else standing | diagnosed
 
-    Args:
-        clean: whether each image is classified right, in the order of the run.
+
+def counted_of(stage: Stage, outcomes: Outcomes) -> Tensor:
+    """Which images the stage's progress speaks of, bool (N,): in a cascade not the ones that were lost before."""
+    in_full = stage.scope is Scope.every or stage.probed_eps is not None
+    return outcomes.clean if in_full else outcomes.standing_before(stage.label)
+
+
+def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
+    """Which images of the shard at ``rows`` a cascade's diagnostics attack in full, bool (n,).
+
+    These are the first images of the run. A shard is left out if PGD left so few of them that no attack can be
+    stronger by the smallest drop of a masking code.
     """
-
-    def __init__(self, clean: Sequence[bool]) -> None:
-        self.clean = list(clean)
-        self.standing = list(clean)
-        """it has survived every attack so far, too"""
-        self.diagnose = True
-        """PGD left enough of the first images to ask what hides them"""
-
-    def asks_for(self, stage: Stage) -> list[bool]:
-        """Which images the stage attacks."""
-        if stage.scope is Scope.every:
-            return list(self.clean)
-        if stage.scope is Scope.survivors:
-            return list(self.standing)
-        diagnosed = [right and self.diagnose and place < DIAGNOSED for place, right in enumerate(self.clean)]
-        if stage.probed_eps is not None:
-            return diagnosed
-        return [stands or chosen for stands, chosen in zip(self.standing, diagnosed, strict=True)]
-
-    def note(self, stage: Stage, survives: Sequence[bool]) -> None:
-        """Take in what a finished stage left of the images that it was asked for."""
-        if stage.probed_eps is not None:
-            return
-        self.standing = [stands and left for stands, left in zip(self.standing, survives, strict=True)]
-        if stage.label == BASELINE:
-            # where fewer are left than the smallest drop of a masking code, no attack can be that much stronger
-            few = survives[:DIAGNOSED]
-            self.diagnose = sum(few) >= DROP * len(few)
+    clean = outcomes.clean[rows]
+    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED
+    if BASELINE in outcomes.stages:
+        left = outcomes.survives(BASELINE)[rows][first]
+        if left.sum() < MASKING_MIN_DROP * len(left):
+            return torch.zeros_like(clean)
+    return clean & first
 
 
 def plan(
     specs: Sequence[AttackSpec],
     target: Target,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     defaults: Mapping[str, Mapping[str, Any]],
     surrogate: Target | None,
 ) -> list[Stage]:
@@ -79,7 +79,7 @@ def plan(
     Args:
         specs: what was asked for.
         target: the model under test.
-        eps: radius of the ball.
+        threat_model: of the run.
         defaults: the run's parameters for attacks, by the attack's name.
         surrogate: the model to transfer from, if there is one.
 
@@ -90,7 +90,7 @@ def plan(
         Stage(
             label=spec.label,
             name=spec.name,
-            attack=build(spec, target, eps=eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
+            attack=build(spec, target, eps=threat_model.eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
             scope=spec.scope,
         )
         for spec in specs
@@ -98,7 +98,7 @@ def plan(
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
             Stage(f"pgd at eps {radius:g}", "pgd", PGD(target, eps=radius, **defaults["pgd"]), Scope.diagnosed, radius)
-            for radius in probed(eps)
+            for radius in probed(threat_model.eps)
         ]
     return stages
 

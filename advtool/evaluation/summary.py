@@ -1,44 +1,43 @@
-"""From the shards of a run to its answer."""
+"""From the outcomes of a run to its accuracies."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from advtool.attacks.registry import Scope
-from advtool.evaluation.run import Records, on_examples, survivors
+from advtool.evaluation.ledger import Cost
 from advtool.evaluation.stages import Stage
-from advtool.evaluation.statistics import wilson_interval
-from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, ModelCalls, WorstCase
+from advtool.evaluation.uncertainty import wilson_interval
+from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, Outcome, Outcomes, WorstCase
 
 
-def clean_accuracy(records: Records) -> CleanAccuracy:
-    """The share of images classified right."""
-    correct = survivors(records)
-    return CleanAccuracy(correct=sum(correct), **_proportion(correct))
+def clean_accuracy(right: Tensor) -> CleanAccuracy:
+    """The share of images classified right, of bool (N,)."""
+    return CleanAccuracy(correct=int(right.sum()), **_proportion(right))
 
 
-def attack_result(stage: Stage, records: Records, standing: Sequence[bool]) -> AttackResult:
-    """Robust accuracy under one attack that saw every image; of a later one in a cascade, what it left.
-
-    ``standing`` tells which images had survived every stage before.
-    """
-    robust = survivors(records)
-    left = [stands and survives for stands, survives in zip(standing, robust, strict=True)]
-    figures: dict[str, Any] = (
-        {"robust": sum(robust), **_proportion(robust)}
-        if stage.scope is Scope.every
-        else {"total": len(robust), "survivors_in": sum(standing), "survivors_out": sum(left)}
-    )
-    examples = on_examples(records)
+def attack_result(stage: Stage, outcomes: Outcomes, cost: Cost) -> AttackResult:
+    """Robust accuracy under an attack that saw every image; for a later one in a cascade, what it left."""
+    if stage.scope is Scope.every:
+        robust = outcomes.survives(stage.label)
+        figures = {"robust": int(robust.sum()), **_proportion(robust)}
+    else:
+        standing = outcomes.standing_before(stage.label)
+        left = standing & (outcomes.of(stage.label) != Outcome.fallen)
+        figures = {
+            "total": len(outcomes),
+            "survivors_in": int(standing.sum()),
+            "survivors_out": int(left.sum()),
+        }
+    examples = outcomes.on_examples.get(stage.label)
     return AttackResult(
         name=stage.label,
         parameters=stage.attack.parameters(),
         **figures,
-        seconds=round(sum(record.seconds for record in records), 3),
-        model_calls=ModelCalls(
-            forward=sum(record.model_calls.forward for record in records),
-            backward=sum(record.model_calls.backward for record in records),
-        ),
-        accuracy_on_examples=sum(examples) / len(examples) if examples else None,
+        seconds=round(cost.seconds, 3),
+        model_calls=cost.model_calls,
+        accuracy_on_examples=None if examples is None else int(examples.sum()) / len(examples),
     )
 
 
@@ -58,14 +57,11 @@ def effective_robustness(attacks: Sequence[AttackResult]) -> EffectiveRobustness
     return EffectiveRobustness(accuracy=accuracy, interval=interval, attack=name)
 
 
-def worst_case(standing: Sequence[bool]) -> WorstCase:
-    """The share of images that survive every stage, image by image."""
-    return WorstCase(robust=sum(standing), **_proportion(standing))
+def worst_case(standing: Tensor) -> WorstCase:
+    """The share of images that survive every attack, image by image, of bool (N,)."""
+    return WorstCase(robust=int(standing.sum()), **_proportion(standing))
 
 
-def _proportion(yes: Sequence[bool]) -> dict[str, Any]:
-    return {
-        "total": len(yes),
-        "accuracy": sum(yes) / len(yes),
-        "interval": wilson_interval(sum(yes), len(yes)),
-    }
+def _proportion(yes: Tensor) -> dict[str, Any]:
+    count, total = int(yes.sum()), len(yes)
+    return {"total": total, "accuracy": count / total, "interval": wilson_interval(count, total)}

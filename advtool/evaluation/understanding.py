@@ -9,7 +9,7 @@ from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.recognition import Opened
 from advtool.evaluation.stages import Stage
-from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.worker import Preview
 from advtool.results import Check, CleanAccuracy, DatasetInfo
 from advtool.target.holding import parameters_of
@@ -26,7 +26,7 @@ def understand(
     preview: Preview,
     stages: Sequence[Stage],
     *,
-    eps: float,
+    threat_model: ThreatModel,
     dataset: DatasetInfo,
     checkpoint: dict[str, Any] | None,
     origin: dict[str, Any],
@@ -40,7 +40,7 @@ def understand(
         y: their labels (N,).
         preview: the first of them, classified.
         stages: the attacks.
-        eps: radius of the ball.
+        threat_model: of the run.
         dataset: what the images are.
         checkpoint: where the model comes from, if it is one of ours.
         origin: where it comes from.
@@ -55,7 +55,7 @@ def understand(
         checkpoint=checkpoint,
         model=origin,
         dataset=dataset,
-        threat_model=ThreatModel(eps=eps),
+        threat_model=threat_model,
         eot=target.eot,
         votes=target.votes,
         classes=target.classes,

@@ -1,5 +1,6 @@
 """The verifier: what an attack returns counts only after this has seen it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,6 @@ from torch import Tensor
 
 from advtool.perturbation import CLIP
 from advtool.target.scores import margin, predictions
-from advtool.target.target import Target
 
 ROUNDING = 2 * torch.finfo(torch.float32).eps
 """``x + eps`` in float32 may miss the ball's surface by this much."""
@@ -25,15 +25,22 @@ class Verdict:
     """float32 (N,); below 0 where misclassified"""
 
 
-def verify(target: Target, candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
+def verify(score: Callable[[Tensor], Tensor], candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
     """Hold ``candidates`` (N, C, H, W) to the threat model and to the prediction rule of the clean accuracy.
 
     An adversarial example is finite, inside the eps ball around ``x`` and the clip range to float32 rounding,
-    and misclassified in float32 by the votes of the run. The caller seeds the global generators with a stream
-    that the search never saw.
+    and misclassified in float32 by the votes of the run.
+
+    Args:
+        score: images (N, C, H, W) to scores (N, classes), by the votes of the run and with noise that the search
+            never saw.
+        candidates: what the search found for each image.
+        x: the images.
+        y: their labels, int64 (N,).
+        eps: radius of the ball.
     """
     allowed = _is_allowed(candidates, x, eps)
-    scores = target.scores(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
+    scores = score(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
     prediction = predictions(scores)
     return Verdict(allowed & (prediction != y), prediction, margin(scores, y))
 

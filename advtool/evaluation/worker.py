@@ -1,4 +1,4 @@
-"""One stage on one shard: the unit of work, whose result depends on its place alone."""
+"""One stage on one shard: the unit of work. Its result depends on the question and on its place alone."""
 
 import math
 import time
@@ -13,26 +13,28 @@ from advtool import seeding
 from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.recognition import answers_for_shard
-from advtool.evaluation.run import CLEAN, ShardRecord
+from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none, shards_of
 from advtool.evaluation.verification import Verdict, verify
-from advtool.results import ModelCalls
+from advtool.results import CLEAN, ModelCalls, Outcome
 from advtool.target.scores import margin, predictions
 from advtool.target.target import CallCounter, Target
 
-BLOCK = 100
-"""Images that are classified together in the clean stage. The first ones tell whether the model fits the data."""
+PREVIEWED_IMAGES = 100
+"""The first images are classified before anything else: they tell whether the model fits the data."""
 
 
 class Preview(NamedTuple):
     """The first images of a run, classified before the attacks."""
 
     right: list[bool]
-    """up to ``BLOCK``"""
+    """at most ``PREVIEWED_IMAGES``"""
     seconds: float
 
 
-class _Block(NamedTuple):
+class _Classified(NamedTuple):
     scores: Tensor
+    """(n, classes) of the first images that no finished shard holds"""
+    first: int
     seconds: float
     forward: int
 
@@ -40,8 +42,11 @@ class _Block(NamedTuple):
 class Worker:
     """Computes shards of a run.
 
+    Predictions of a random model have a stream for each image, so they do not depend on the shard or on the attack.
+    A search has one stream for all images of its shard.
+
     Args:
-        target: the model under test.
+        target: the model under attack.
         x: all images of the run, float32 (N, C, H, W) in [0, 1], on the CPU.
         y: their labels, int64 (N,).
         seed: of the run.
@@ -49,127 +54,133 @@ class Worker:
     """
 
     def __init__(self, target: Target, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
-        self.target, self.seed = target, seed
-        self._classified: dict[tuple[int, int], _Block] = {}
-        self._shards = list(zip(x.split(images_a_shard), y.split(images_a_shard), strict=True))
+        self.target, self.seed, self._x = target, seed, x
+        self.shards = list(shards_of(x, y, images_a_shard))
+        self._previewed: _Classified | None = None
 
-    @property
-    def sizes(self) -> list[int]:
-        """Images of each shard."""
-        return [len(labels) for _, labels in self._shards]
-
-    def classify(self, shard: int) -> ShardRecord:
+    def classify(self, shard: Shard) -> ShardRecord:
         """The clean stage: which images are classified right?"""
-        x, y = self._load(shard)
-        blocks = [self._block(shard, place) for place in _places(x)]
-        scores = torch.cat([block.scores for block in blocks])
+        known = self._take_preview(shard)
+        rest = self._classify(shard.first + len(known.scores), shard.rows.stop)
+        scores = torch.cat((known.scores, rest.scores))
         prediction = predictions(scores)
+        right = prediction == shard.y.to(scores.device)
         return ShardRecord(
             stage=CLEAN,
-            shard=shard,
+            shard=shard.number,
             images_a_pass=self.target.batch_size,
-            survives=(prediction == y).tolist(),
+            outcome=torch.where(right, Outcome.robust, Outcome.fallen).tolist(),
             prediction=prediction.tolist(),
-            margin=_json_numbers(margin(scores, y)),
-            step=[None] * len(x),
-            queries=[0] * len(x),
-            answers=answers_for_shard(self.target, x, shard),
-            seconds=round(sum(block.seconds for block in blocks), 4),
-            model_calls=ModelCalls(forward=sum(block.forward for block in blocks), backward=0),
+            margin=finite_or_none(margin(scores, shard.y.to(scores.device))),
+            step=[None] * len(scores),
+            queries=[0] * len(scores),
+            answers=answers_for_shard(self.target, shard.x.to(self.target.device), shard.number),
+            seconds=round(known.seconds + rest.seconds, 4),
+            model_calls=ModelCalls(forward=known.forward + rest.forward, backward=0),
         )
 
     def preview(self, finished: Callable[[int], ShardRecord | None]) -> Preview:
-        """The first part of the clean stage; what it computes is kept for :meth:`classify`.
+        """The first images of the clean stage. What it computes is kept for :meth:`classify`.
 
         Args:
             finished: gives the clean record of a shard that is finished.
         """
         right: list[bool] = []
         seconds = 0.0
-        for shard, (x, y) in enumerate(self._shards):
-            if (record := finished(shard)) is not None:
-                right += record.survives
-                seconds += record.seconds * min(1.0, BLOCK / len(x))
-                if len(right) >= BLOCK:
-                    break
-                continue
-            for place in _places(x):
-                block = self._classified[shard, place] = self._classify(shard, place)
-                right += (predictions(block.scores).cpu() == y[place : place + BLOCK]).tolist()
-                seconds += block.seconds
-                if len(right) >= BLOCK:
-                    return Preview(right[:BLOCK], seconds)
-        return Preview(right[:BLOCK], seconds)
-
-    def images(self, shard: int) -> Tensor:
-        """The images of a shard, float32 (n, C, H, W) on the CPU."""
-        x: Tensor = self._shards[shard][0]
-        return x
-
-    def _block(self, shard: int, place: int) -> _Block:
-        """What :meth:`preview` has computed, or the same now."""
-        known = (shard, place) in self._classified
-        return self._classified.pop((shard, place)) if known else self._classify(shard, place)
-
-    def _classify(self, shard: int, place: int) -> _Block:
-        """The images of a shard from ``place`` on, as many as a block has; its noise depends on where it is alone."""
-        x = self.images(shard)[place : place + BLOCK].to(self.target.device)
-        started = self._start_counting()
-        with self._streams(CLEAN, shard, place):
-            scores = self.target.scores(x)
-        return _Block(scores, _since(started), self.target.calls.forward)
+        for shard in self.shards:
+            if (record := finished(shard.number)) is None:
+                some = self._classify(shard.first, min(shard.first + PREVIEWED_IMAGES - len(right), len(self._x)))
+                self._previewed = some
+                labels = torch.cat([each.y for each in self.shards])[shard.first : shard.first + len(some.scores)]
+                right += (predictions(some.scores).cpu() == labels).tolist()
+                return Preview(right, seconds + some.seconds)
+            right += [outcome == Outcome.robust for outcome in record.outcome]
+            seconds += record.seconds * min(1.0, PREVIEWED_IMAGES / len(shard.y))
+            if len(right) >= PREVIEWED_IMAGES:
+                break
+        return Preview(right[:PREVIEWED_IMAGES], seconds)
 
     def attack(
-        self, attack: TensorAttack, stage: str, shard: int, asked: list[bool], report: StepReport
+        self, attack: TensorAttack, stage: str, shard: Shard, asked: Tensor, report: StepReport
     ) -> tuple[ShardRecord, Examples]:
-        """An attack on the images asked for, its candidates verified with noise that the search never saw.
+        """An attack on the images asked for; its candidates are verified with noise that the search never saw.
 
-        One-step attacks work on every image, so that the final examples of all can be classified too. Beside the
-        record come the verified adversarial examples.
+        One-step attacks work on every image, so that the final examples of all can be classified too.
+
+        Args:
+            attack: on the worker's target.
+            stage: its label.
+            shard: the images.
+            asked: which of them, bool (n,).
+            report: hears of the steps.
+
+        Returns:
+            The record, and the verified adversarial examples.
         """
-        x, y = self._load(shard)
-        wanted = torch.tensor(asked, device=x.device)
-        rows = torch.arange(len(x), device=x.device) if attack.one_step else wanted.nonzero().squeeze(1)
+        device = self.target.device
+        x, y, wanted = shard.x.to(device), shard.y.to(device), asked.to(device)
+        rows = torch.arange(len(x), device=device) if attack.one_step else wanted.nonzero().squeeze(1)
         started = self._start_counting()
         fallen, prediction = torch.zeros_like(wanted), y.clone()
-        margins = torch.full((len(x),), math.nan, device=x.device)
+        margins = torch.full((len(x),), math.nan, device=device)
         steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
         if len(rows):
-            found, verdict = self._search_and_verify(attack, stage, shard, x[rows], y[rows], report)
+            found, verdict = self._search_and_verify(attack, stage, shard.first, rows, x[rows], y[rows], report)
             fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
             steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
+        outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
         broken = (wanted & fallen).nonzero().squeeze(1)
-        examples = Examples(broken + self._first(shard), y[broken], x[broken], candidates[broken])
         record = ShardRecord(
             stage=stage,
-            shard=shard,
+            shard=shard.number,
             images_a_pass=self.target.batch_size,
-            survives=(wanted & ~fallen).tolist(),
+            outcome=outcome.tolist(),
             prediction=prediction.tolist(),
-            margin=_json_numbers(margins),
+            margin=finite_or_none(margins),
             step=[None if step < 0 else step for step in steps.tolist()],
             queries=queries.tolist(),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             seconds=_since(started),
-            model_calls=self._calls(),
+            model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
         )
-        return record, examples
+        return record, Examples(broken + shard.first, y[broken], x[broken], candidates[broken])
 
     def _search_and_verify(
-        self, attack: TensorAttack, stage: str, shard: int, x: Tensor, y: Tensor, report: StepReport
+        self, attack: TensorAttack, stage: str, first: int, rows: Tensor, x: Tensor, y: Tensor, report: StepReport
     ) -> tuple[Found, Verdict]:
-        stream = seeding.generator(x.device, self.seed, stage, shard, "attack")
-        with self._streams(stage, shard, "search"):
+        stream = seeding.generator(x.device, self.seed, stage, first, "attack")
+        with self._streams(stage, first, "search"):
             found = attack.search(x, y, stream, report)
-        with self._streams(stage, shard, "verify"):
-            return found, verify(self.target, found.x, x, y, eps=attack.eps)
+        places = (first + rows).tolist()
+        verdict = verify(lambda points: self._scores(points, places, stage, "verify"), found.x, x, y, eps=attack.eps)
+        return found, verdict
 
-    def _first(self, shard: int) -> int:
-        return sum(self.sizes[:shard])
+    def _take_preview(self, shard: Shard) -> _Classified:
+        """The part of the preview that lies in the shard."""
+        some = self._previewed
+        if some is None or not some.first <= shard.first < some.first + len(some.scores):
+            return _Classified(torch.empty(0, self.target.classes, device=self.target.device), shard.first, 0.0, 0)
+        start, stop = shard.first - some.first, shard.rows.stop - some.first
+        scores = some.scores[start:stop]
+        share = len(scores) / len(some.scores)
+        return _Classified(scores, shard.first, share * some.seconds, round(share * some.forward))
 
-    def _load(self, shard: int) -> tuple[Tensor, Tensor]:
-        x, y = self._shards[shard]
-        return x.to(self.target.device), y.to(self.target.device)
+    def _classify(self, first: int, stop: int) -> _Classified:
+        started = self._start_counting()
+        x = self._x[first:stop].to(self.target.device)
+        scores = self._scores(x, list(range(first, stop)), CLEAN) if len(x) else x.new_empty(0, self.target.classes)
+        return _Classified(scores, first, _since(started), self.target.calls.forward)
+
+    def _scores(self, x: Tensor, places: list[int], *stream: str) -> Tensor:
+        """Scores (n, classes) by the votes of the run; ``places`` are those of the images in the run."""
+        if not self.target.randomised:
+            with self._streams(*stream, places[0]):
+                return self.target.scores(x)
+        parts = []
+        for image, place in zip(x.split(1), places, strict=True):
+            with self._streams(*stream, place):
+                parts.append(self.target.scores(image))
+        return torch.cat(parts)
 
     def _streams(self, *place: str | int) -> AbstractContextManager[None]:
         return self.target.streams(self.seed, *place)
@@ -178,18 +189,6 @@ class Worker:
         self.target.calls = CallCounter()
         return time.perf_counter()
 
-    def _calls(self) -> ModelCalls:
-        return ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward)
-
-
-def _places(x: Tensor) -> range:
-    """Where the blocks of a shard begin."""
-    return range(0, len(x), BLOCK)
-
 
 def _since(started: float) -> float:
     return round(time.perf_counter() - started, 4)
-
-
-def _json_numbers(values: Tensor) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values.tolist()]

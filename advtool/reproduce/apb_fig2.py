@@ -14,7 +14,7 @@ both they weigh the same.
 from collections.abc import Sequence
 from itertools import product
 
-from advtool.evaluation.statistics import paired_difference
+from advtool.evaluation.uncertainty import paired_difference
 from advtool.reproduce import apb
 from advtool.reproduce import measurement as measured_as
 from advtool.reproduce.apb import BIASES, SCENARIOS, Budget, Variant

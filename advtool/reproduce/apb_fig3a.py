@@ -6,7 +6,7 @@ blank. FGSM alone is all it shows: PGD on the cross entropy and on the margin st
 
 from collections.abc import Sequence
 
-from advtool.evaluation.statistics import PairedDifference, paired_difference
+from advtool.evaluation.uncertainty import PairedDifference, paired_difference
 from advtool.reproduce import apb
 from advtool.reproduce import measurement as measured_as
 from advtool.reproduce.apb import BIASES, Budget, Variant

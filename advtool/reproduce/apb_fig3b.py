@@ -6,7 +6,7 @@ better on MNIST and the naive one on Fashion-MNIST, and that too few memories an
 
 from collections.abc import Sequence
 
-from advtool.evaluation.statistics import PairedDifference, paired_difference
+from advtool.evaluation.uncertainty import PairedDifference, paired_difference
 from advtool.reproduce import apb
 from advtool.reproduce import measurement as measured_as
 from advtool.reproduce.apb import Budget, Variant

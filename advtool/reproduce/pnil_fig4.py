@@ -7,7 +7,7 @@ Monte Carlo simulations could be observed for all data sets", hence 100 are "mor
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advtool.evaluation.statistics import PairedDifference
+from advtool.evaluation.uncertainty import PairedDifference
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.measurement import curves
@@ -17,7 +17,8 @@ from advtool.reproduce.registry import SCHWINN, Content, Reproduction
 from advtool.reproduce.scale import Scale
 from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
 from advtool.results import Column, Row
-from advtool.studies.sweep import EOT_DRAWS, TOLERANCE
+from advtool.studies.curves import MAX_FALL
+from advtool.studies.sweep import EOT_DRAWS
 
 DRAWS = {Scale.smoke: (1, 10, 20), Scale.cpu: EOT_DRAWS, Scale.paper: EOT_DRAWS}
 SCALES = pnil.SCALES | {Scale.cpu: replace(pnil.SCALES[Scale.cpu], images=100)}
@@ -53,16 +54,16 @@ def plan(scale: Scale, datasets: Sequence[str]) -> Plan:
 def judge(change: PairedDifference, before: float) -> Judgement | None:
     """The change of the accuracy from ``before``, at ``ENOUGH`` draws, to the most.
 
-    Its 95 % interval stays above a fall of ``TOLERANCE``: ``holds``; only the change itself does: ``partly``; else
+    Its 95 % interval stays above a fall of ``MAX_FALL``: ``holds``; only the change itself does: ``partly``; else
     ``does not``. None where so little stands that nothing could fall.
     """
     if before < LEAST:
         return None
     low, high = change.interval
     why = f"{100 * change.difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f}) from {ENOUGH} draws to the most"
-    if low > -TOLERANCE:
+    if low > -MAX_FALL:
         return Judgement(HOLDS, why)
-    return Judgement(PARTLY if change.difference > -TOLERANCE else DOES_NOT, why)
+    return Judgement(PARTLY if change.difference > -MAX_FALL else DOES_NOT, why)
 
 
 def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Content:

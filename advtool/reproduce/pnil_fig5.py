@@ -6,7 +6,7 @@ perturbation strengths, especially for weak attacks".
 
 from collections.abc import Sequence
 
-from advtool.evaluation.statistics import PairedDifference
+from advtool.evaluation.uncertainty import PairedDifference
 from advtool.reproduce import pnil, pooled
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.measurement import curves

@@ -4,10 +4,11 @@ Accuracies are fractions in [0, 1]; their intervals are 95 % Wilson intervals; `
 the misclassified ones included.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
+from advtool.results.outcomes import Outcomes
 from advtool.results.record import Document, Interval, Record, SparseRecord
 from advtool.threat import ThreatModel
 
@@ -103,3 +104,22 @@ class Evaluation(Document):
     worst_case: WorstCase
     warnings: list[Finding]
     environment: dict[str, Any]
+
+    _outcomes: Outcomes | None = PrivateAttr(None)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What became of every image in every stage. It is no part of the JSON document.
+
+        Raises:
+            AttributeError: this result was read from JSON alone.
+        """
+        if self._outcomes is None:
+            raise AttributeError("a result that was read from JSON alone has no outcomes")
+        return self._outcomes
+
+    def with_outcomes(self, outcomes: Outcomes) -> Self:
+        """The same result, which knows what became of every image."""
+        known = self.model_copy()
+        known._outcomes = outcomes
+        return known

@@ -1,10 +1,9 @@
 """What became of every image in every stage of a run: one array, stage x image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-import torch
 from torch import Tensor
 
 CLEAN = "clean"
@@ -22,7 +21,7 @@ class Outcome(IntEnum):
     """misclassified (stage ``clean``), or a verified adversarial example was found"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """The outcomes of S stages on N images, on the CPU, in the order of the stages and of the images.
 
@@ -44,6 +43,12 @@ class Outcomes:
     """by one-step attack, bool (N,): the example made of the image is classified right, whatever the image was"""
     probes: frozenset[str] = frozenset()
     """stages at another eps than the run's: they say nothing about the worst case"""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same became of every image in every stage."""
+        return isinstance(other, Outcomes) and self.stages == other.stages and bool(self.outcome.equal(other.outcome))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
         return int(self.outcome.shape[1])
@@ -68,8 +73,29 @@ class Outcomes:
         """
         return self.clean & (self.of(stage) != Outcome.fallen)
 
+    def standing_before(self, stage: str) -> Tensor:
+        """Which images are classified right and survive every earlier attack at the eps of the run, bool (N,)."""
+        return self._standing(self.stages[: self.stages.index(stage)])
+
     @property
     def worst_case(self) -> Tensor:
-        """Which images survive every attack at the eps of the run, bool (N,)."""
-        counted = torch.tensor([stage not in self.probes for stage in self.stages])
-        return (self.outcome[counted] != Outcome.fallen).all(0)
+        """Which images are classified right and survive every attack at the eps of the run, bool (N,)."""
+        return self._standing(self.stages)
+
+    def _standing(self, stages: Sequence[str]) -> Tensor:
+        counted = [place for place, stage in enumerate(stages) if stage not in self.probes]
+        return self.clean & (self.outcome[counted] != Outcome.fallen).all(0)
+
+    def part(self, stages: Sequence[str], images: int) -> "Outcomes":
+        """The first ``images`` in these stages alone, ``clean`` first."""
+        rows = [self.stages.index(stage) for stage in stages]
+        return Outcomes(
+            stages=tuple(stages),
+            outcome=self.outcome[rows, :images],
+            prediction=self.prediction[rows, :images],
+            margin=self.margin[rows, :images],
+            step=self.step[rows, :images],
+            queries=self.queries[rows, :images],
+            on_examples={stage: correct[:images] for stage, correct in self.on_examples.items() if stage in stages},
+            probes=self.probes & set(stages),
+        )

@@ -1,16 +1,17 @@
 """Two runs compared on the images that both saw, image by image."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.recognition import MODEL
 from advtool.evaluation.run import differences
-from advtool.evaluation.statistics import mcnemar_exact, paired_difference
-from advtool.results import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
+from advtool.results import CLEAN, ComparedRun, Comparison, Outcomes, PairedAccuracy, PairedAttack, PairedMinimum
 from advtool.target.identity import Identity
 
 NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
@@ -36,13 +37,13 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
     """
     a, b = read_finished(run_a), read_finished(run_b)
     images = _common_images(a, b)
-    shared = [name for name in a.survives if name in b.survives]
+    shared = [name for name in a.attacks if name in b.attacks]
     full = [name for name in shared if name in a.full and name in b.full]
-    counted = shared if a.survives.keys() == b.survives.keys() else full
+    counted = shared if set(a.attacks) == set(b.attacks) else full
     if not counted:
         raise InputError(
-            f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.survives)}; "
-            f"'{b.folder}': {', '.join(b.survives)}): evaluate both with the same"
+            f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.attacks)}; "
+            f"'{b.folder}': {', '.join(b.attacks)}): evaluate both with the same"
         )
     of_a, of_b = _part(a, images, counted), _part(b, images, counted)
     return Comparison(
@@ -50,24 +51,23 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
         b=_compared(b),
         images=images,
         clean=PairedAccuracy(**_paired(of_a.clean, of_b.clean)),
-        attacks=[PairedAttack(name=name, **_paired(of_a.survives[name], of_b.survives[name])) for name in full],
+        attacks=[PairedAttack(name=name, **_paired(of_a.survives(name), of_b.survives(name))) for name in full],
         effective_robustness=_minimum(of_a, of_b, full) if full else None,
         worst_case=PairedAccuracy(**_paired(of_a.worst_case, of_b.worst_case)),
         notes=list(_notes(a, b, images, shared, counted)),
     )
 
 
-def _part(run: FinishedRun, images: int, attacks: list[str]) -> FinishedRun:
-    """What a run says of its first images, and of some of its attacks."""
-    survives = {name: run.survives[name][:images] for name in attacks}
-    return replace(run, clean=run.clean[:images], survives=survives)
+def _part(run: FinishedRun, images: int, attacks: list[str]) -> Outcomes:
+    """What became of the first images under some attacks."""
+    return run.result.outcomes.part([CLEAN, *attacks], images)
 
 
 def _common_images(a: FinishedRun, b: FinishedRun) -> int:
     """How many images both runs begin with: all of the shorter one, or there is no comparison."""
-    fewer, more = sorted((a, b), key=lambda run: len(run.clean))
+    fewer, more = sorted((a, b), key=lambda run: len(run.result.outcomes))
     if a.manifest.configuration["images"] == b.manifest.configuration["images"]:
-        return len(a.clean)
+        return len(a.result.outcomes)
     if fewer.image_ids and more.image_ids and more.image_ids[: len(fewer.image_ids)] == fewer.image_ids:
         return len(fewer.image_ids)
     raise InputError(
@@ -78,14 +78,14 @@ def _common_images(a: FinishedRun, b: FinishedRun) -> int:
 
 def _images(run: FinishedRun) -> str:
     data = run.result.dataset
-    return f"{len(run.clean)} {data.split} images of {data.name}"
+    return f"{len(run.result.outcomes)} {data.split} images of {data.name}"
 
 
-def _paired(a: list[bool], b: list[bool]) -> dict[str, Any]:
+def _paired(a: Tensor, b: Tensor) -> dict[str, Any]:
     paired = paired_difference(a, b)
     return {
-        "accuracy_a": sum(a) / len(a),
-        "accuracy_b": sum(b) / len(b),
+        "accuracy_a": int(a.sum()) / len(a),
+        "accuracy_b": int(b.sum()) / len(b),
         "difference": paired.difference,
         "interval": paired.interval,
         "only_a": paired.only_a,
@@ -94,10 +94,10 @@ def _paired(a: list[bool], b: list[bool]) -> dict[str, Any]:
     }
 
 
-def _minimum(a: FinishedRun, b: FinishedRun, attacks: list[str]) -> PairedMinimum:
+def _minimum(a: Outcomes, b: Outcomes, attacks: list[str]) -> PairedMinimum:
     """Of each run the first attack that reached its lowest accuracy."""
-    of_a, of_b = (min(attacks, key=lambda name: sum(run.survives[name])) for run in (a, b))
-    return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives[of_a], b.survives[of_b]))
+    of_a, of_b = (min(attacks, key=lambda name: int(run.survives(name).sum())) for run in (a, b))
+    return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives(of_a), b.survives(of_b)))
 
 
 def _compared(run: FinishedRun) -> ComparedRun:
@@ -110,10 +110,10 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
     models = [Identity.read(run.folder / MODEL) for run in (a, b)]
     if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
         yield "A and B are the same model"
-    if len(a.clean) != len(b.clean):
-        yield f"compared on the first {images} images: A saw {len(a.clean)}, B {len(b.clean)}"
+    if len(a.result.outcomes) != len(b.result.outcomes):
+        yield f"compared on the first {images} images: A saw {len(a.result.outcomes)}, B {len(b.result.outcomes)}"
     for letter, run in (("A", a), ("B", b)):
-        if alone := [name for name in run.survives if name not in shared]:
+        if alone := [name for name in run.attacks if name not in shared]:
             yield f"left out, since only {letter} ran it: {', '.join(alone)}"
     if some := [name for name in shared if name not in counted]:
         yield (

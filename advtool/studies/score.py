@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 from advtool import arguments
+from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.inputs import as_count_or_none, as_seed
+from advtool.evaluation.inputs import as_count_or_none
 from advtool.evaluation.recognition import MODEL, Begun, opened
 from advtool.evaluation.run import EXAMPLES
-from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score
 from advtool.target.arithmetic import plain_defaults
@@ -56,7 +57,7 @@ def score(
     Raises:
         InputError: the run is not finished or kept no examples, or the model does not fit them.
     """
-    seed, votes = as_seed(seed), as_count_or_none("votes", votes)
+    seed, votes = arguments.seed(f"seed={shown(seed)}", seed), as_count_or_none("votes", votes)
     finished = read_finished(run)
     saved = _read_examples(finished)
     place = home_of(model) if device is None else arguments.device(device)
@@ -107,7 +108,7 @@ def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, s
             with target.streams(seed, "score", name, number):
                 right = predictions(target.scores(x)) == y
                 originals_correct += int(right.sum())
-                fooling += int((right & verify(target, x_adv, x, y, eps=eps).adversarial).sum())
+                fooling += int((right & verify(target.scores, x_adv, x, y, eps=eps).adversarial).sum())
     return _counted(name, sum(len(part.places) for part in parts), originals_correct, fooling)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from advtool import arguments
 from advtool.arguments import shown
 from advtool.data import as_pairs
 from advtool.errors import InputError
@@ -48,7 +49,7 @@ def evaluate_seeds(
     Raises:
         InputError: fewer than two different seeds, not one folder for each, or what ``evaluate`` refuses.
     """
-    seeds = [inputs.as_seed(seed) for seed in inputs.as_list("seeds", seeds)]
+    seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in inputs.as_list("seeds", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds={shown(seeds)} must be at least two, all different")
     folders = (

@@ -1,11 +1,8 @@
 """Sweeps: one question at several eps, or with several EOT samples, and a curve for each attack."""
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +17,6 @@ from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.recognition import Begun, opened
-from advtool.evaluation.run import read_survivors
-from advtool.evaluation.statistics import paired_difference
 from advtool.results import (
     AttackResult,
     CleanAccuracy,
@@ -31,18 +26,15 @@ from advtool.results import (
     EpsSweep,
     Evaluation,
     Finding,
-    PairedChange,
     SweepPoint,
 )
+from advtool.studies.curves import MAX_FALL, clearest_rise, deepest_falls, enough_draws
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
+from advtool.threat import ThreatModel
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
 """From one draw to the hundred that Schwinn et al. (5.1) call more than sufficient."""
-TOLERANCE = 0.03
-"""An accuracy that falls by less has stopped falling."""
-LEAST_RISE = 0.01
-"""A rise is told if its lower bound is above this: among many pairs, some would rise by chance."""
 
 
 @plain_defaults()
@@ -86,17 +78,17 @@ def sweep_eps(
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
     costs = [1.0] * len(attacked)
     settings = {"attacks": attacks, **settings}
-    runs = _runs(
+    points = _points(
         "eps", attacked, costs, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
     )
-    first = runs[0].evaluation
+    first = points[0].evaluation
     at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
     return EpsSweep(
         **_common(first),
-        worst_case=at_zero + _worst_case(runs),
-        warnings=_warnings(runs),
+        worst_case=at_zero + _worst_case(points),
+        warnings=_warnings(points),
         eot=first.eot,
-        curves=[_eps_curve(name, runs, at_zero) for name in _names(first)],
+        curves=[_eps_curve(name, points, at_zero) for name in _names(first)],
     )
 
 
@@ -120,7 +112,7 @@ def sweep_eot(
 
     The votes of a prediction are the same everywhere. The rule of ``enough``: from the largest count downwards, a
     count stays acceptable while for every larger one the paired 95 % interval of the fall of the accuracy stays
-    under ``TOLERANCE``; the smallest count reached is enough. The largest count itself is never proposed, since
+    under ``MAX_FALL``; the smallest count reached is enough. The largest count itself is never proposed, since
     nothing is known beyond it.
 
     Args:
@@ -145,28 +137,28 @@ def sweep_eot(
         InputError: anything of the above is not as it must be, or the model is deterministic.
     """
     counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
-    seed = inputs.as_seed(seed)
+    seed = arguments.seed(f"seed={shown(seed)}", seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
     images, labels = as_pairs(images, labels, limit)
     _refuse_deterministic(model, images, seed=seed, device=device)
     settings = {"eps": eps, "attacks": attacks, "seed": seed, "device": device, **settings}
-    runs = _runs(
+    points = _points(
         "eot", counts, counts, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
     )
-    first = runs[0].evaluation
+    first = points[0].evaluation
     return EotSweep(
         **_common(first),
-        worst_case=_worst_case(runs),
-        warnings=_warnings(runs),
+        worst_case=_worst_case(points),
+        warnings=_warnings(points),
         eps=first.threat_model.eps,
-        curves=[_eot_curve(name, runs) for name in _names(first)],
+        curves=[_eot_curve(name, points) for name in _names(first)],
     )
 
 
 def _radius(eps: Any) -> float:
     """An eps of a sweep: 0 attacks nothing, and anything else is one of an evaluation."""
-    return 0.0 if arguments.number(eps) == 0 else inputs.as_eps(eps)
+    return 0.0 if arguments.number(eps) == 0 else ThreatModel.of(eps).eps
 
 
 def eps_grid(eps: float) -> list[float]:
@@ -175,60 +167,21 @@ def eps_grid(eps: float) -> list[float]:
     return [round(top * step / 8, 12) for step in range(9)]
 
 
-def clearest_rise(survives: Mapping[float, Sequence[bool]]) -> PairedChange | None:
-    """The rise of the accuracy from a smaller value to a larger one that noise explains least.
-
-    Args:
-        survives: for each value, ascending, whether each of the same N images survives.
-
-    Returns:
-        The pair of the highest lower bound, or None if that is not above ``LEAST_RISE``.
-    """
-    changes = [_change(survives, start, end) for start, end in combinations(survives, 2)]
-    clearest = max(changes, key=lambda change: change.interval[0], default=None)
-    return clearest if clearest is not None and clearest.interval[0] > LEAST_RISE else None
-
-
-def deepest_falls(survives: Mapping[int, Sequence[bool]]) -> list[PairedChange]:
-    """For each value but the last, the change to the larger value whose interval reaches lowest.
-
-    Args:
-        survives: for each value, ascending, whether each of the same N images survives.
-    """
-    values = list(survives)
-    return [
-        min((_change(survives, start, end) for end in values[place:]), key=lambda change: change.interval[0])
-        for place, start in enumerate(values[:-1], start=1)
-    ]
-
-
-def enough_draws(falls: Sequence[PairedChange]) -> int | None:
-    """The smallest count from which upwards no fall can reach ``TOLERANCE``; None if there is none.
-
-    Going down from the largest count and stopping at the first failure tests in a fixed order, so no correction
-    for the many comparisons is due.
-    """
-    enough = None
-    for fall in reversed(falls):
-        if fall.interval[0] <= -TOLERANCE:
-            break
-        enough = int(fall.start)
-    return enough
-
-
 @dataclass(frozen=True)
-class _Run:
-    """The evaluation at one value, and which images survived each of its stages."""
+class _Point:
+    """The evaluation at one value."""
 
     value: float
     evaluation: Evaluation
-    survives: Mapping[str, Sequence[bool]]
 
     def attack(self, name: str) -> AttackResult:
         return next(attack for attack in self.evaluation.attacks if attack.name == name)
 
+    def survives(self, name: str) -> Tensor:
+        return self.evaluation.outcomes.survives(name)
 
-def _runs(
+
+def _points(
     over: Literal["eps", "eot"],
     values: Sequence[float],
     costs: Sequence[float],
@@ -236,33 +189,27 @@ def _runs(
     settings: dict[str, Any],
     run_dir: Path | str | None,
     observer: Observer,
-) -> list[_Run]:
+) -> list[_Point]:
     """The evaluation of each value, in a run of its own."""
-    runs = []
-    with _folder(over, run_dir) as folder:
-        for number, value in enumerate(values):
-            observer.point(f"{over} {value:g}", number, costs)
-            place = folder / f"{over}-{value!r}"
-            asked = {**settings, over: value, "run_dir": place, "observer": observer}
-            evaluation = evaluate(*subject_and_images, **asked)
-            runs.append(_Run(value, evaluation, read_survivors(place)))
-    return runs
+    folder = None if run_dir is None else _folder(over, run_dir)
+    points = []
+    for number, value in enumerate(values):
+        observer.point(f"{over} {value:g}", number, costs)
+        place = None if folder is None else folder / f"{over}-{value!r}"
+        asked = {**settings, over: value, "run_dir": place, "observer": observer}
+        points.append(_Point(value, evaluate(*subject_and_images, **asked)))
+    return points
 
 
-@contextmanager
-def _folder(over: str, run_dir: Path | str | None) -> Iterator[Path]:
-    """Where the runs go: the user's folder, if it holds nothing else, or one for the time being."""
-    if run_dir is None:
-        with tempfile.TemporaryDirectory(prefix="advtool-") as made:
-            yield Path(made)
-        return
+def _folder(over: str, run_dir: Path | str) -> Path:
+    """Where the points go, if it holds nothing else."""
     folder = arguments.path(f"run_dir={shown(run_dir)}", run_dir)
     if folder.exists():
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
         strangers = [name for name in inside if not re.fullmatch(rf"{over}-[0-9][0-9.e-]*", name)]
         if strangers:
             raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
-    yield folder
+    return folder
 
 
 def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: torch.device | str | None) -> None:
@@ -296,28 +243,28 @@ def _names(evaluation: Evaluation) -> list[str]:
     return [attack.name for attack in evaluation.attacks if attack.accuracy is not None]
 
 
-def _eps_curve(name: str, runs: Sequence[_Run], at_zero: list[SweepPoint]) -> EpsCurve:
-    points = [_attack_point(run, name) for run in runs]
-    survives = {run.value: run.survives[name] for run in runs}
-    if points[0].accuracy_on_examples is not None:  # at eps 0 the examples are the images
+def _eps_curve(name: str, points: Sequence[_Point], at_zero: list[SweepPoint]) -> EpsCurve:
+    drawn = [_attack_point(point, name) for point in points]
+    survives = {point.value: point.survives(name) for point in points}
+    if drawn[0].accuracy_on_examples is not None:  # at eps 0 the examples are the images
         at_zero = [point.model_copy(update={"accuracy_on_examples": point.accuracy}) for point in at_zero]
-    return EpsCurve(name=name, points=at_zero + points, rise=clearest_rise(survives))
+    return EpsCurve(name=name, points=at_zero + drawn, rise=clearest_rise(survives))
 
 
-def _eot_curve(name: str, runs: Sequence[_Run]) -> EotCurve:
-    falls = deepest_falls({int(run.value): run.survives[name] for run in runs})
+def _eot_curve(name: str, points: Sequence[_Point]) -> EotCurve:
+    falls = deepest_falls({point.value: point.survives(name) for point in points})
     return EotCurve(
         name=name,
-        points=[_attack_point(run, name) for run in runs],
+        points=[_attack_point(point, name) for point in points],
         falls=falls,
-        tolerance=TOLERANCE,
+        tolerance=MAX_FALL,
         enough=enough_draws(falls),
     )
 
 
-def _attack_point(run: _Run, name: str) -> SweepPoint:
+def _attack_point(point: _Point, name: str) -> SweepPoint:
     fields = set(SweepPoint.model_fields) - {"value"}
-    return SweepPoint(value=run.value, **run.attack(name).model_dump(include=fields))
+    return SweepPoint(value=point.value, **point.attack(name).model_dump(include=fields))
 
 
 def _point_at_zero(clean: CleanAccuracy) -> SweepPoint:
@@ -326,15 +273,12 @@ def _point_at_zero(clean: CleanAccuracy) -> SweepPoint:
     )
 
 
-def _worst_case(runs: Sequence[_Run]) -> list[SweepPoint]:
-    return [SweepPoint(value=run.value, **run.evaluation.worst_case.model_dump()) for run in runs]
+def _worst_case(points: Sequence[_Point]) -> list[SweepPoint]:
+    return [SweepPoint(value=point.value, **point.evaluation.worst_case.model_dump()) for point in points]
 
 
-def _warnings(runs: Sequence[_Run]) -> list[Finding]:
+def _warnings(points: Sequence[_Point]) -> list[Finding]:
     """What each evaluation warns of, and at which value."""
-    return [finding.model_copy(update={"value": run.value}) for run in runs for finding in run.evaluation.warnings]
-
-
-def _change(survives: Mapping[Any, Sequence[bool]], start: float, end: float) -> PairedChange:
-    change = paired_difference(survives[end], survives[start])
-    return PairedChange(start=start, end=end, difference=change.difference, interval=change.interval)
+    return [
+        finding.model_copy(update={"value": point.value}) for point in points for finding in point.evaluation.warnings
+    ]

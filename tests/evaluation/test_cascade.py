@@ -14,10 +14,11 @@ from advtool.attacks.base import Found
 from advtool.attacks.registry import LONG_SQUARE, SUITES, Scope, parse
 from advtool.attacks.square import Square
 from advtool.errors import InputError
-from advtool.evaluation import sharding
+from advtool.evaluation import shard
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import DIAGNOSED, probed
-from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.uncertainty import wilson_interval
+from advtool.results import Outcome
 from tests.support.models import NoisyInput, Scaled, mlp
 from tests.support.runs import labelled, without_times
 
@@ -41,7 +42,7 @@ COUNTS = ["survivors_in", "survivors_out"]
 @pytest.fixture(autouse=True)
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES, "audit", SHORT)
-    monkeypatch.setitem(sharding.IMAGES_A_SHARD, "cpu", 100)
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 100)
 
 
 def audit(folder: Path | None = None, images: int = IMAGES, **changes: Any) -> dict[str, Any]:
@@ -59,8 +60,9 @@ def records(folder: Path) -> dict[str, dict[str, list[Any]]]:
     for path in paths:
         record = json.loads(path.read_text())["record"]
         stage = stages.setdefault(record["stage"], {"survives": [], "step": [], "queries": []})
-        for name, values in stage.items():
-            values.extend(record[name])
+        stage["survives"] += [outcome == Outcome.robust for outcome in record["outcome"]]
+        stage["step"] += record["step"]
+        stage["queries"] += record["queries"]
     return stages
 
 

@@ -14,7 +14,7 @@ from advtool.attacks.base import Found, StepReport, TensorAttack
 from advtool.attacks.registry import ATTACKS, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.statistics import wilson_interval
+from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
@@ -177,8 +177,8 @@ def test_the_verifier_refuses_what_is_no_adversarial_example(break_it: str) -> N
         "infinite": torch.tensor([-torch.inf, 0.02]),
     }[break_it]
     y = torch.tensor([0, 0])
-    assert verify(target, good, x, y, eps=0.1).adversarial.tolist() == [True, True]
-    assert verify(target, bad, x, y, eps=0.1).adversarial.tolist() == [True, False]
+    assert verify(target.scores, good, x, y, eps=0.1).adversarial.tolist() == [True, True]
+    assert verify(target.scores, bad, x, y, eps=0.1).adversarial.tolist() == [True, False]
 
 
 def test_luck_is_no_attack() -> None:

@@ -14,7 +14,7 @@ import torch
 
 import advtool
 from advtool.errors import InputError
-from advtool.evaluation import sharding
+from advtool.evaluation import shard
 from advtool.evaluation.observer import Observer
 from tests.conftest import Command
 from tests.support.models import NoisyInput, mlp
@@ -31,7 +31,7 @@ class Listener(Observer):
 
 @pytest.fixture
 def shards_of_100(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sharding.IMAGES_A_SHARD, "cpu", 100)
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 100)
 
 
 def evaluate(folder: Path | None, **changes: Any) -> tuple[dict[str, Any], list[str]]:
@@ -130,7 +130,7 @@ def test_a_forged_shard_fails_its_checksum(tmp_path: Path) -> None:
     expected, _ = evaluate(tmp_path)
     path = tmp_path / "shards" / "2-pgd-0001.json"
     document = json.loads(path.read_text())
-    document["record"]["survives"] = [True] * len(document["record"]["survives"])
+    document["record"]["outcome"] = [1] * len(document["record"]["outcome"])
     path.write_text(json.dumps(document))
     assert evaluate(tmp_path)[0] == expected
 

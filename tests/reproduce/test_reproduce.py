@@ -15,7 +15,7 @@ from advtool.cli import main
 from advtool.cli.reproduction_progress import ReproductionProgress
 from advtool.data import Split
 from advtool.errors import InputError
-from advtool.evaluation.statistics import PairedDifference, paired_difference
+from advtool.evaluation.uncertainty import PairedDifference, paired_difference
 from advtool.models.noise import PNIL
 from advtool.report import REPRODUCTION_FORMATS, reproduction_plot
 from advtool.reproduce import (

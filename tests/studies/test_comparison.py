@@ -12,6 +12,7 @@ import advtool
 from advtool.errors import InputError
 from advtool.evaluation.finished import read_finished
 from advtool.report import COMPARISON_FORMATS
+from advtool.results import Outcome
 from tests.conftest import Command
 from tests.support.models import mlp
 from tests.support.runs import two_models_images
@@ -35,15 +36,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def shards(folder: Path, stage: str) -> list[bool]:
     """What the shards of a stage say, read by hand."""
     paths = sorted((folder / "shards").glob(f"*-{stage}-*.json"))
-    return [survives for path in paths for survives in json.loads(path.read_text())["record"]["survives"]]
+    return [
+        outcome == Outcome.robust for path in paths for outcome in json.loads(path.read_text())["record"]["outcome"]
+    ]
 
 
 def test_a_finished_run_is_read_image_by_image_and_left_as_it_was(runs: tuple[Path, Path]) -> None:
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")}
     found = read_finished(runs[1])
-    assert found.clean == shards(runs[1], "clean")
-    assert found.survives == {name: shards(runs[1], name) for name in ("fgsm", "pgd")}
-    assert sum(found.worst_case) == found.result.worst_case.robust < found.result.clean.correct < 250
+    outcomes = found.result.outcomes
+    assert outcomes.clean.tolist() == shards(runs[1], "clean")
+    assert outcomes.stages == ("clean", "fgsm", "pgd")
+    assert all(outcomes.survives(name).tolist() == shards(runs[1], name) for name in ("fgsm", "pgd"))
+    assert int(outcomes.worst_case.sum()) == found.result.worst_case.robust < found.result.clean.correct < 250
     assert len(set(found.image_ids or [])) == 250
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")} == before
 

@@ -20,11 +20,11 @@ from advtool.cli.evaluation_progress import EvaluationProgress
 from advtool.cli.sweep import parse_draws, parse_radii
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.statistics import paired_difference
+from advtool.evaluation.uncertainty import paired_difference
 from advtool.report import SWEEP_FORMATS, sweep_plot
 from advtool.report.sweep import value
 from advtool.results import EotSweep, EpsSweep, Evaluation, Finding
-from advtool.studies import sweep
+from advtool.studies import curves, sweep
 from tests.conftest import Command
 from tests.support.linear import closed_form_slack, problem
 from tests.support.models import NoisyInput, mlp
@@ -194,26 +194,26 @@ def survivors(*shares: float, total: int = 1000) -> dict[int, list[bool]]:
 def test_enough_draws_are_the_fewest_that_no_larger_count_beats(
     vectors: dict[int, list[bool]], enough: int | None
 ) -> None:
-    falls = sweep.deepest_falls(vectors)
+    falls = curves.deepest_falls(vectors)
     assert [fall.start for fall in falls] == list(vectors)[:-1]
-    assert sweep.enough_draws(falls) == enough
+    assert curves.enough_draws(falls) == enough
 
 
 def test_the_deepest_fall_is_the_one_whose_interval_reaches_lowest() -> None:
-    (to_the_middle, _) = sweep.deepest_falls(survivors(0.5, 0.3, 0.4))
+    (to_the_middle, _) = curves.deepest_falls(survivors(0.5, 0.3, 0.4))
     assert (to_the_middle.start, to_the_middle.end) == (1, 10)
     assert to_the_middle.difference == pytest.approx(-0.2)
 
 
 def test_a_rise_beyond_noise_is_told_and_noise_is_not() -> None:
-    rise = sweep.clearest_rise(survivors(0.5, 0.3, 0.45, 0.4))
+    rise = curves.clearest_rise(survivors(0.5, 0.3, 0.45, 0.4))
     assert rise is not None
     assert (rise.start, rise.end, rise.difference) == (10, 100, pytest.approx(0.15))
-    assert sweep.clearest_rise(survivors(0.5, 0.4, 0.41)) is None
-    assert sweep.clearest_rise(survivors(0.5)) is None
+    assert curves.clearest_rise(survivors(0.5, 0.4, 0.41)) is None
+    assert curves.clearest_rise(survivors(0.5)) is None
     luck = random.Random(0)
     noise = {eps: [luck.random() < 0.5 for _ in range(300)] for eps in range(8)}
-    assert sweep.clearest_rise(noise) is None
+    assert curves.clearest_rise(noise) is None
 
 
 def test_the_default_grid_reaches_twice_eps_and_never_leaves_the_range() -> None:
@@ -231,10 +231,10 @@ def test_views_show_the_documents_figures(tmp_path: Path) -> None:
     assert document["over"] == "eps"
     lines = list(csv.DictReader(io.StringIO(SWEEP_FORMATS["csv"](result))))
     shown = [(line["attack"], float(line["eps"]), float(line["accuracy"])) for line in lines]
-    curves = [(curve["name"], curve["points"]) for curve in document["curves"]] + [
+    drawn = [(curve["name"], curve["points"]) for curve in document["curves"]] + [
         ("worst case", document["worst_case"])
     ]
-    assert shown == [(name, point["value"], point["accuracy"]) for name, points in curves for point in points]
+    assert shown == [(name, point["value"], point["accuracy"]) for name, points in drawn for point in points]
     share = f"{100 * document['curves'][1]['points'][2]['accuracy']:.1f} %"
     assert f"| pgd | 0.1 | {share} |" in SWEEP_FORMATS["markdown"](result)
     table = SWEEP_FORMATS["table"](result)

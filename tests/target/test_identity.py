@@ -88,9 +88,9 @@ def test_near_twins_are_told_apart(name: str, tmp_path: Path) -> None:
 def test_what_shows_on_one_stored_image_of_a_late_shard_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from advtool.evaluation import sharding
+    from advtool.evaluation import shard
 
-    monkeypatch.setitem(sharding.IMAGES_A_SHARD, "cpu", 100)
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 100)
     x = images()
     last = x[199]
 

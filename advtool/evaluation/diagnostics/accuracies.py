@@ -13,8 +13,8 @@ from advtool.evaluation.diagnostics.evidence import (
     is_masking,
     percent,
 )
-from advtool.evaluation.stages import DROP
-from advtool.evaluation.statistics import paired_difference, wilson_interval
+from advtool.evaluation.stages import MASKING_MIN_DROP
+from advtool.evaluation.uncertainty import paired_difference, wilson_interval
 from advtool.results import Finding
 
 GREY = 0.5
@@ -85,7 +85,7 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
 def _half_the_range(eps: float, left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
     """The grey image is in every ball and has one class, so no more images than one class has can survive."""
     possible, excess = most_of_a_class / len(left), (sum(left) - most_of_a_class) / len(left)
-    if excess >= DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
+    if excess >= MASKING_MIN_DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
         message = (
             f"at eps {eps:g} every image can be made the same grey, so {100 * possible:.1f} % (one class) could "
             f"survive, and PGD leaves {percent(left)}: it does not attack"

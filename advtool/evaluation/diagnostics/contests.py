@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from advtool.evaluation.diagnostics.evidence import Code, Evidence, Outcome, drop_finding, is_masking, percent
-from advtool.evaluation.stages import DROP
-from advtool.evaluation.statistics import paired_difference
+from advtool.evaluation.stages import MASKING_MIN_DROP
+from advtool.evaluation.uncertainty import paired_difference
 from advtool.results import Finding
 from advtool.target.inspection import Inspection
 
@@ -109,7 +109,7 @@ def _judge(
         )
     elif drop.interval[0] > 0:
         short = "by less than a trick would show"
-        if drop.difference >= DROP:
+        if drop.difference >= MASKING_MIN_DROP:
             short = (
                 f"and on {drop.n} images that is no proof of a trick: the drop may be as small as "
                 f"{100 * drop.interval[0]:.1f} points"

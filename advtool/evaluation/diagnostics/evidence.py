@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from advtool.evaluation.stages import DROP
-from advtool.evaluation.statistics import PairedDifference
+from advtool.evaluation.stages import MASKING_MIN_DROP
+from advtool.evaluation.uncertainty import PairedDifference
 from advtool.results import Finding
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -83,7 +83,7 @@ class Evidence:
 
 def is_masking(drop: PairedDifference) -> bool:
     """Whether a drop is large and sure enough for a code of kind masking."""
-    return drop.difference >= DROP and drop.interval[0] >= LEAST
+    return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= LEAST
 
 
 def drop_finding(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from advtool.evaluation.statistics import corrected_resampled_t_test, mcnemar_exact, paired_difference
+from advtool.evaluation.uncertainty import corrected_resampled_t_test, mcnemar_exact, paired_difference
 
 
 def vectors(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bool], list[bool]]:

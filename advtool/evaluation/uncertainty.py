@@ -6,6 +6,7 @@ from math import copysign, inf, sqrt
 from statistics import fmean, variance
 
 from scipy.stats import binomtest, t
+from torch import Tensor
 
 from advtool.results import Interval
 
@@ -45,7 +46,7 @@ def wilson_interval(successes: int, total: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def paired_difference(a: Sequence[bool], b: Sequence[bool]) -> PairedDifference:
+def paired_difference(a: Sequence[bool] | Tensor, b: Sequence[bool] | Tensor) -> PairedDifference:
     """The difference of two proportions on the same items, with Newcombe's interval.
 
     The interval is method 10 of R. G. Newcombe, "Improved confidence intervals for the difference between binomial
@@ -59,7 +60,8 @@ def paired_difference(a: Sequence[bool], b: Sequence[bool]) -> PairedDifference:
     Raises:
         ValueError: no items, or not as many in both.
     """
-    pairs = [(bool(of_a), bool(of_b)) for of_a, of_b in zip(a, b, strict=True)]
+    of_a, of_b = (each.tolist() if isinstance(each, Tensor) else each for each in (a, b))
+    pairs = [(bool(one), bool(other)) for one, other in zip(of_a, of_b, strict=True)]
     both, only_a, only_b = (pairs.count(pair) for pair in ((True, True), (True, False), (False, True)))
     neither = len(pairs) - both - only_a - only_b
     below_a, above_a = _distances(both + only_a, len(pairs))
@@ -93,8 +95,8 @@ def corrected_resampled_t_test(differences: Sequence[float], test_to_train: floa
     """The t-test of differences between two methods over resampled splits, whose training sets overlap.
 
     The differences are then correlated, and the plain paired t-test finds too much. C. Nadeau and Y. Bengio,
-    "Inference for the generalization error", Machine Learning 52 (2003), put (1/n + n_test/n_train) in place of
-    the factor 1/n of the variance of the mean.
+    "Inference for the generalization error", Machine Learning 52 (2003), use the factor (1/n + n_test/n_train) instead
+    of 1/n of the variance of the mean.
 
     Args:
         differences: one for each of n splits: what one method reached minus what the other reached there.

@@ -1,0 +1,74 @@
+"""The array of a run's outcomes while it fills, and what every stage has cost so far."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from advtool.evaluation.shard import ShardRecord
+from advtool.results import CLEAN, ModelCalls, Outcomes
+
+
+@dataclass
+class Cost:
+    """What a stage has cost over all shards that are finished."""
+
+    seconds: float = 0.0
+    forward: int = 0
+    backward: int = 0
+
+    @property
+    def model_calls(self) -> ModelCalls:
+        """Images pushed through the model."""
+        return ModelCalls(forward=self.forward, backward=self.backward)
+
+
+class Ledger:
+    """Takes in finished shards. What no shard has told yet is *not asked*.
+
+    Args:
+        stages: labels of the stages after the clean one, in their order.
+        images: N, of the run.
+        one_step: the stages that make an example of every image.
+        probes: the stages at another eps than the run's.
+    """
+
+    def __init__(
+        self, stages: Sequence[str], images: int, *, one_step: Collection[str] = (), probes: Collection[str] = ()
+    ) -> None:
+        labels = (CLEAN, *stages)
+        shape = (len(labels), images)
+        self.outcomes = Outcomes(
+            stages=labels,
+            outcome=torch.zeros(shape, dtype=torch.uint8),
+            prediction=torch.full(shape, -1),
+            margin=torch.full(shape, math.nan),
+            step=torch.full(shape, -1),
+            queries=torch.zeros(shape, dtype=torch.long),
+            on_examples={label: torch.zeros(images, dtype=torch.bool) for label in labels if label in one_step},
+            probes=frozenset(probes),
+        )
+        self.costs = {label: Cost() for label in labels}
+
+    def enter(self, position: int, first: int, record: ShardRecord) -> None:
+        """Take in a finished shard.
+
+        Args:
+            position: of the stage; 0 is the clean one.
+            first: the place of the shard's first image in the run.
+            record: what the stage left of the shard.
+        """
+        rows = slice(first, first + len(record.outcome))
+        array = self.outcomes
+        array.outcome[position, rows] = torch.tensor(record.outcome, dtype=torch.uint8)
+        array.prediction[position, rows] = torch.tensor(record.prediction)
+        array.margin[position, rows] = torch.tensor([math.nan if m is None else m for m in record.margin])
+        array.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
+        array.queries[position, rows] = torch.tensor(record.queries)
+        if record.example_correct is not None:
+            array.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
+        cost = self.costs[record.stage]
+        cost.seconds += record.seconds
+        cost.forward += record.model_calls.forward
+        cost.backward += record.model_calls.backward

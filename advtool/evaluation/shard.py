@@ -1,0 +1,84 @@
+"""A shard: one slice of a run's images, and what one stage leaves of it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from advtool.attacks.base import TensorAttack
+from advtool.results import ModelCalls
+
+BYTES_A_SHARD = {"cpu": 240_000 * 2**20, "cuda": 40_000 * 2**30}
+"""Activations in all passes of the dearest attack of a shard. They take minutes, and a kill loses as much."""
+MAX_IMAGES_A_SHARD = {"cpu": 1000, "cuda": 4000}
+"""Enough images to fill a pass when most of them have fallen."""
+
+
+class Shard(NamedTuple):
+    """A slice of a run's images."""
+
+    number: int
+    first: int
+    """the place of its first image in the run"""
+    x: Tensor
+    """float32 (n, C, H, W) in [0, 1], on the CPU"""
+    y: Tensor
+    """int64 (n,)"""
+
+    @property
+    def rows(self) -> slice:
+        """Its places in the run."""
+        return slice(self.first, self.first + len(self.y))
+
+
+class ShardRecord(BaseModel):
+    """What one stage left of a shard of n images; every list has n entries, in the order of the images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    shard: int
+    images_a_pass: int
+    """the batch plan that it was computed with"""
+    seconds: float
+    model_calls: ModelCalls
+    outcome: list[int]
+    """values of :class:`advtool.results.Outcome`"""
+    prediction: list[int]
+    """of the image, or of the attack's candidate"""
+    margin: list[float | None]
+    """score of the true class minus the best other, at the same point; None if the attack had nothing to do"""
+    step: list[int | None]
+    """of the search, at which it met the candidate; None if the attack had nothing to do"""
+    queries: list[int]
+    """passes of the image through the model in the search"""
+    example_correct: list[bool] | None = None
+    """one-step attacks: the candidate, made for every image, is classified right"""
+    answers: list[list[float]] | None = None
+    """clean stage: the logits of a few images under fixed streams, by which the model is known again"""
+
+
+def shards_of(x: Tensor, y: Tensor, images_a_shard: int) -> Iterator[Shard]:
+    """Cut images (N, C, H, W) and labels (N,) into shards; the last one may be smaller."""
+    parts = zip(x.split(images_a_shard), y.split(images_a_shard), strict=True)
+    for number, (images, labels) in enumerate(parts):
+        yield Shard(number, number * images_a_shard, images, labels)
+
+
+def shard_size(attacks: Sequence[TensorAttack], bytes_an_image: int, device_type: str) -> int:
+    """How many images a shard has in a run with these attacks.
+
+    Args:
+        attacks: of the run.
+        bytes_an_image: what autograd keeps of an image in a pass.
+        device_type: ``cpu`` or ``cuda``.
+    """
+    queries = BYTES_A_SHARD[device_type] // bytes_an_image
+    return max(1, min(MAX_IMAGES_A_SHARD[device_type], queries // max(attack.most_queries for attack in attacks)))
+
+
+def finite_or_none(values: Tensor) -> list[float | None]:
+    """Numbers as JSON knows them: NaN and infinity become None."""
+    return [value if math.isfinite(value) else None for value in values.tolist()]
