@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.data import Split, to_float
-from advtool.reproduce.timing import Epoch, epoch_of, take_turns
+from advtool.training.timing import Epoch, epoch_of, take_turns
 from advtool.training.session import prepare
 
 EPS = {"cnn": 0.3, "lenet": 0.3, "resnet11": 8 / 255}

@@ -3,64 +3,49 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from advtool.reproduce.steps import Asked, Model, Question, Timing
+from advtool.reproduce.steps import Asked, Model, Timing
 from advtool.reproduce.table import Line
 
-TRAINED = {
-    "epochs": "epochs",
-    "limit": "training images",
-    "validated": "validation images",
-    "keep": "as the rule of the kept epoch",
-}
+STRENGTHS = {"eot": "EOT draws", "spsa_steps": "SPSA steps", "spsa_samples": "SPSA evaluations a step"}
 
 
 def cuts(ours: Sequence[Line], theirs: Sequence[Line]) -> Iterator[str]:
     """What is less in our lines than in those of the scale paper, each in a few words."""
-    for field, words in TRAINED.items():
-        yield from _less(words, *([_setting(model, field) for model in _models(lines)] for lines in (ours, theirs)))
-    yield from _less("trainings a line", *([len(line.models) for line in lines] for lines in (ours, theirs)))
-    asked, wanted = _questions(ours), _questions(theirs)
-    for attacks, questions in wanted.items():
-        if attacks not in asked:
-            yield f"no {attacks}"
-            continue
-        both = (asked[attacks], questions)
-        yield from _less(f"test images under {attacks}", *([each.images for each in group] for group in both))
-        for name in dict.fromkeys(name for question in questions for name, _ in question.settings):
-            values = ([dict(each.settings)[name] for each in group if name in dict(each.settings)] for group in both)
-            yield from _less(f"{name.replace('_', ' ')} under {attacks}", *values)
-    yield from _less("epochs of each timed", *([t.repeats for t in _timings(lines)] for lines in (ours, theirs)))
+    found = _described(ours)
+    for what, values in _described(theirs).items():
+        here, there = dict.fromkeys(found.get(what, [])), dict.fromkeys(values)
+        if here and here.keys() != there.keys():
+            yield f"{what}: {_listed(here)} instead of {_listed(there)}"
+        elif not here and what.startswith("test images"):
+            yield f"no {what}"
     if len(ours) < len(theirs):
-        yield f"{len(ours)} of {len(theirs)} lines"
+        yield f"lines: {len(ours)} instead of {len(theirs)}"
 
 
-def _less(what: str, ours: Iterable[Any], theirs: Iterable[Any]) -> Iterator[str]:
-    here, there = dict.fromkeys(ours), dict.fromkeys(theirs)
-    if here and here.keys() != there.keys():
-        yield f"{_listed(here)} {what} instead of {_listed(there)}"
+def _described(lines: Sequence[Line]) -> dict[str, list[Any]]:
+    """What lines ask for: the values of everything that can be less, by what it is."""
+    steps = dict.fromkeys(step for line in lines for step in line.steps())
+    timings = [step for step in steps if isinstance(step, Timing)]
+    models = [step for step in steps if isinstance(step, Model)]
+    timed = [model for timing in timings for model in timing.models]
+    found: dict[str, list[Any]] = {
+        "epochs": [model.epochs for model in models],
+        "training images": [
+            each.limit for each in (*models, *(model for timing in timings for model in timing.models))
+        ],
+        "validation images": [model.validated for model in models],
+        "figure that chooses the epoch": [model.resolved.kept_by for model in models],
+        "models a line": [len(line.models) for line in lines if not line.chosen_by],
+        "epochs of each timed": [timing.repeats for timing in timings],
+    }
+    for images, settings in (step.question for step in steps if isinstance(step, Asked)):
+        under = f"under {' and '.join(settings.attacks)}"
+        found.setdefault(f"test images {under}", []).append(images)
+        for name, words in STRENGTHS.items():
+            if getattr(settings, name) and (name == "eot" or "spsa" in settings.attacks):
+                found.setdefault(f"{words} {under}", []).append(getattr(settings, name))
+    return found
 
 
 def _listed(values: Iterable[Any]) -> str:
     return " or ".join("all" if value is None else str(value) for value in values)
-
-
-def _setting(model: Model, field: str) -> Any:
-    return model.resolved.keep if field == "keep" else getattr(model, field)
-
-
-def _models(lines: Sequence[Line]) -> list[Model]:
-    return [step for line in lines for step in line.steps() if isinstance(step, Model)] + [
-        model for timing in _timings(lines) for model in timing.models
-    ]
-
-
-def _timings(lines: Sequence[Line]) -> list[Timing]:
-    return [step for line in lines for step in line.steps() if isinstance(step, Timing)]
-
-
-def _questions(lines: Sequence[Line]) -> dict[str, list[Question]]:
-    found: dict[str, list[Question]] = {}
-    for step in (step for line in lines for step in line.steps()):
-        if isinstance(step, Asked):
-            found.setdefault(" and ".join(step.question.attacks), []).append(step.question)
-    return found

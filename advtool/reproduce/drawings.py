@@ -1,76 +1,43 @@
-"""The plots of a table, as data, and the panels that they make of its rows."""
+"""The panels of a table's plots, made of its rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
+from advtool.reproduce.table import Table
 from advtool.results import Column, Figure, Panel, Point, Row, Series
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bars:
-    """Bars of ``columns``: a panel for each group of rows with the same first ``split`` labels.
-
-    ``title`` is a panel's, ``{0}`` in it the first label; the labels ``x`` name a bar.
-    """
-
-    columns: tuple[str, ...]
-    title: str
-    split: int = 1
-    x: tuple[int, ...] = (-1,)
-    y_label: str = "accuracy"
-
-    def panel(self, rows: Sequence[Row], columns: Sequence[Column]) -> Panel:
-        """The bars of one group: the paper's values grey beside ours."""
-        units = {column.name: column.unit for column in columns}
-        series = []
-        for column in self.columns:
-            figures = [(", ".join(filter(None, (row.labels[i] for i in self.x))), row.figures[column]) for row in rows]
-            stated = [Point(x=x, y=figure.paper) for x, figure in figures if figure.paper is not None]
-            paper, ours = ("paper", "ours") if len(self.columns) == 1 else (f"{column}, paper", column)
-            series += [Series(name=paper, points=stated, paper=True)] if stated else []
-            series.append(Series(name=ours, points=[point(x, figure) for x, figure in figures]))
-        share = units[self.columns[0]] == "per cent"
-        title = self.title.format(*rows[0].labels)
-        return Panel(title=title, kind="bars", y_label=self.y_label, share=share, series=series)
+def panels(table: Table, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[Panel]:
+    """Group by group: a panel for each entry of the table's ``bars`` and ``curves``."""
+    units = {column.name: column.unit for column in columns}
+    for labels, each in groupby(rows, key=lambda row: row.labels[: table.split]):
+        group, title = list(each), ", ".join(labels)
+        for names in table.bars:
+            share = units[names[0]] == "per cent"
+            series = [one for name in names for one in _bars(group, name, table.split, alone=len(names) == 1)]
+            y_label = "accuracy" if share else units[names[0]]
+            yield Panel(title=f"{title}: {names[0]}", kind="bars", y_label=y_label, share=share, series=series)
+        for name in table.curves:
+            series = [_curve(label, list(rest), name) for label, rest in groupby(group, key=lambda row: row.labels[1])]
+            x_label = table.label_columns[2]
+            yield Panel(title=f"{title}: {name}", kind="curves", x_label=x_label, y_label="accuracy", series=series)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curves:
-    """Curves of a column against the third label, one for each second label, a panel for each first one.
-
-    They begin with the column ``at_zero`` at x = 0, where one is named.
-    """
-
-    column: str
-    x_label: str
-    at_zero: str = ""
-    split: int = 1
-
-    def panel(self, rows: Sequence[Row], columns: Sequence[Column]) -> Panel:
-        """The curves of one data set."""
-        del columns
-        series = []
-        for name, group in groupby(rows, key=lambda row: row.labels[1]):
-            curve = list(group)
-            first = [point(0.0, curve[0].figures[self.at_zero])] if self.at_zero else []
-            rest = [point(float(row.labels[2]), row.figures[self.column]) for row in curve]
-            series.append(Series(name=name, points=[*first, *rest]))
-        title = f"{rows[0].labels[0]}: {self.column}"
-        return Panel(title=title, kind="curves", x_label=self.x_label, y_label="accuracy", series=series)
+def _bars(rows: Sequence[Row], column: str, split: int, *, alone: bool) -> Iterator[Series]:
+    """The paper's values, if there are any, and ours; a bar bears the labels that its group does not share."""
+    figures = [(", ".join(filter(None, row.labels[split:])), row.figures[column]) for row in rows]
+    if stated := [Point(x=x, y=figure.paper) for x, figure in figures if figure.paper is not None]:
+        yield Series(name="paper" if alone else f"{column}, paper", points=stated, paper=True)
+    yield Series(name="ours" if alone else column, points=[_point(x, figure) for x, figure in figures])
 
 
-def panels(drawings: Sequence[Bars | Curves], rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[Panel]:
-    """Group by group, every drawing of it."""
-    if not drawings:
-        return
-    for _, group in groupby(rows, key=lambda row: row.labels[: drawings[0].split]):
-        here = list(group)
-        yield from (drawing.panel(here, columns) for drawing in drawings)
+def _curve(name: str, rows: Sequence[Row], column: str) -> Series:
+    """Against eps it begins with the clean accuracy, where that was measured."""
+    first = [_point(0.0, rows[0].figures["clean"])] if "clean" in rows[0].figures else []
+    return Series(name=name, points=[*first, *(_point(float(row.labels[2]), row.figures[column]) for row in rows)])
 
 
-def point(x: float | str, figure: Figure) -> Point:
+def _point(x: float | str, figure: Figure) -> Point:
     """Ours, with its interval or one standard deviation to either side."""
     y, spread = figure.ours or 0.0, figure.deviation
-    interval = figure.interval if spread is None else (y - spread, y + spread)
-    return Point(x=x, y=y, interval=interval)
+    return Point(x=x, y=y, interval=figure.interval if spread is None else (y - spread, y + spread))

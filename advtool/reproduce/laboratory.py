@@ -13,67 +13,58 @@ A kill therefore loses one training and one shard at most, and a model that two 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from advtool import checkpoints, models
 from advtool.checkpoints import SUFFIX, Header
 from advtool.compute.convolution import in_torch_layers
-from advtool.data import Split, first_images, load, to_float, train_validation
+from advtool.data import Split, first_images, folds, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
+from advtool.evaluation.finished import read_finished
 from advtool.evaluation.run import default_folder
 from advtool.files import write_atomically
 from advtool.models.noise import PNIL, input_pnil
-from advtool.reproduce import folds, timing
-from advtool.reproduce.answers import Answer, read_answer
-from advtool.reproduce.observer import EvaluationShare, Observer, TrainingShare
+from advtool.reproduce.observer import Observer, Share
 from advtool.reproduce.steps import Asked, Model, Step, Timing
-from advtool.reproduce.timing import Timed
-from advtool.results import DatasetInfo, Reused
+from advtool.results import DatasetInfo, Evaluation, Reused
 from advtool.training.session import prepare, train
+from advtool.training.timing import epoch_of, take_turns
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was asked for. ``files`` are the checkpoints, ``cards`` their headers; ``data_dir`` is the cache."""
+    """What was asked for: checkpoints and their cards, answers, seconds of each epoch by the model's name."""
 
-    data_dir: Path | None = None
+    data_dir: Path | None
     files: dict[Model, Path] = field(default_factory=dict)
     cards: dict[Model, Header] = field(default_factory=dict)
-    answers: dict[Asked, Answer] = field(default_factory=dict)
-    times: dict[Timing, Timed] = field(default_factory=dict)
+    answers: dict[Asked, Evaluation] = field(default_factory=dict)
+    times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)
     reused: list[Reused] = field(default_factory=list)
+    """what an earlier call had finished"""
 
-    def layer(self, model: Model) -> PNIL:
-        """The PNIL of a trained model, on the CPU."""
+    def layer(self, model: Model, count: int) -> tuple[PNIL, Split]:
+        """The PNIL of a trained model, on the CPU, and the first test images of the fixed permutation."""
         found = input_pnil(models.load_checkpoint(self.files[model]))
         assert found is not None, model.name
-        return found
-
-    def test_images(self, dataset: str, count: int) -> Split:
-        """The first ``count`` test images of the fixed permutation, to look at what a model learned."""
-        return first_images(load(dataset, "test", self.data_dir), count)
+        return found, first_images(load(model.dataset, "test", self.data_dir), count)
 
 
 class Laboratory:
-    """Carries out steps in one folder.
-
-    Args:
-        folder: where everything is kept; several tables may share it.
-        device: where to compute.
-        data_dir: the cache of data sets; None: its default.
-        observer: hears of the progress.
-    """
+    """Carries out steps in one folder, which several tables may share."""
 
     def __init__(self, folder: Path, device: torch.device, data_dir: Path | None, observer: Observer) -> None:
-        self._folder, self._device, self._data_dir, self._observer = folder, device, data_dir, observer
+        self._folder, self._device, self._observer = folder, device, observer
         self._load = cache(lambda dataset, split: load(dataset, split, data_dir))
+        self._measured = Measured(data_dir)
 
     def carry_out(self, steps: Sequence[Step]) -> Measured:
         """Do every step that is not done yet; what a step needs stands before it.
@@ -81,15 +72,139 @@ class Laboratory:
         Raises:
             InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
         """
-        measured = Measured(self._data_dir)
         self._observer.planned(steps)
         for step in steps:
-            do = {Model: self._train, Asked: self._ask, Timing: self._time}[type(step)]
-            origin, kept = do(step, measured)  # type: ignore[operator]
+            if isinstance(step, Model):
+                name, kept = step.name, self._train(step)
+            else:
+                name, kept = self._ask(step) if isinstance(step, Asked) else (step.name, self._time(step))
             if kept:
-                measured.reused.append(_read_origin(origin, step))
+                self._measured.reused.append(self._origin(name) or Reused(part=step.title))
             else:
                 made = Reused(part=step.title, environment=provenance.machine(self._device), date=checkpoints.now())
-                write_atomically(origin, made.model_dump_json(indent=2).encode())
+                write_atomically(self._origin_file(name), made.model_dump_json(indent=2).encode())
             self._observer.finish(step, kept=kept)
-        return measured
+        return self._measured
+
+    def _train(self, model: Model) -> bool:
+        """Whether it was done before; so with the other steps."""
+        path = self._folder / "models" / f"{model.name}{SUFFIX}"
+        arguments = self._training_arguments(model)
+        kept = agrees(path, model, arguments)
+        if not kept:
+            self._observer.begin(model)
+            train(**arguments, output=path, observer=Share(self._observer))
+        self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
+        return kept
+
+    def _ask(self, asked: Asked) -> tuple[str, bool]:
+        """The name of the run's folder too: other weights, images, settings or code have their own."""
+        model, (count, settings) = asked
+        path, (_, _, test) = self._measured.files[model], self._splits(model)
+        images = first_images(test, count)
+        origins = (hash_of(path), provenance.tensors(images.images, images.labels), provenance.code())
+        identity = asdict(settings) | {"origins": origins, "device": self._device.type}
+        folder = default_folder(self._folder / "evaluations", model.name, identity)
+        if (folder / "result.json").exists():
+            try:
+                self._measured.answers[asked] = read_finished(folder).result
+                return folder.name, True
+            except InputError as error:
+                self._observer.note(f"{error}; what is missing is computed again")
+        self._observer.begin(asked)
+        split = "test" if model.fold is None else f"train, fold {model.fold.name}"
+        self._measured.answers[asked] = evaluate(
+            models.load_checkpoint(path),
+            to_float(images.images),
+            images.labels,
+            **asdict(settings),
+            device=self._device,
+            run_dir=folder,
+            dataset=DatasetInfo(name=images.name, split=split, images=len(images)),
+            checkpoint=checkpoints.describe(path, self._measured.cards[model]),
+            observer=Share(self._observer),
+        )
+        return folder.name, False
+
+    def _time(self, timing: Timing) -> bool:
+        path = self._folder / "timings" / f"{timing.name}.json"
+        seconds = self._timed_before(path, timing)
+        if kept := seconds is not None:
+            self._measured.times[timing] = seconds
+            return kept
+        self._observer.begin(timing)
+        prepared = {model.name: prepare(**self._training_arguments(model)) for model in timing.models}
+        # In torch's own layers: methods are compared, and others should be able to repeat it.
+        plain = {name: replace(each, model=in_torch_layers(each.model)) for name, each in prepared.items()}
+        epochs = {name: epoch_of(each) for name, each in plain.items()}
+        self._measured.times[timing] = take_turns(epochs, timing.repeats, self._observer.advance)
+        write_atomically(path, json.dumps(self._measured.times[timing], indent=2).encode())
+        return False
+
+    def _timed_before(self, path: Path, timing: Timing) -> dict[str, list[float]] | None:
+        """If it was the same on the same kind of device."""
+        origin, here = self._origin(timing.name), provenance.machine(self._device)
+        if origin is None or any(origin.environment.get(key) != here[key] for key in ("device", "threads")):
+            return None
+        try:
+            found: dict[str, list[float]] = json.loads(path.read_bytes())
+            complete = {name: len(turns) for name, turns in found.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return None
+        return found if complete == {model.name: timing.repeats for model in timing.models} else None
+
+    def _training_arguments(self, model: Model) -> dict[str, Any]:
+        training, validation, _ = self._splits(model)
+        fixed = {"fixed_examples": self._measured.files[model.examples_of]} if model.examples_of else {}
+        return {
+            "data": training,
+            "recipe": model.recipe,
+            "eps": model.eps,
+            "seed": model.seed,
+            "device": self._device,
+            "limit": None if model.limit is None or model.limit >= len(training) else model.limit,
+            "data_dir": None,
+            "validation": first_images(validation, model.validated),
+            "epochs": model.epochs,
+            **dict(model.settings),
+            **fixed,
+        }
+
+    def _splits(self, model: Model) -> tuple[Split, Split, Split]:
+        """What it trains on, what chooses the epoch, what it is tested on."""
+        train_split, test_split = self._load(model.dataset, "train"), self._load(model.dataset, "test")
+        if model.fold is not None:
+            return folds.cut(model.fold, train_split, test_split)
+        return *train_validation(train_split), test_split
+
+    def _origin_file(self, name: str) -> Path:
+        return self._folder / "origins" / f"{name}.json"
+
+    def _origin(self, name: str) -> Reused | None:
+        """None in a folder of an earlier version."""
+        try:
+            return Reused.model_validate_json(self._origin_file(name).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+
+def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
+    """Whether a checkpoint's card is that of ``model``, trained to its end with these arguments."""
+    try:
+        card = checkpoints.read_header(path)
+    except InputError:  # not there, or damaged
+        return False
+    source = arguments.get("fixed_examples")
+    wanted = model.resolved.to_dict() | {
+        "limit": arguments["limit"],
+        "fixed_examples_sha256": None if source is None else hash_of(source),
+        "precision": card.recipe.get("precision"),  # it depends on the device
+    }
+    place = (card.dataset, card.seed, card.threat_model.eps)
+    same = all(card.recipe.get(key) == value for key, value in wanted.items())
+    return same and place == (model.dataset, model.seed, model.eps)
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

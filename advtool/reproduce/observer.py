@@ -29,8 +29,8 @@ class Observer:
         """Something the user should know."""
 
 
-class TrainingShare(training.Observer):
-    """Turns a training's batches into the share of it that is done."""
+class Share(training.Observer, evaluation.Observer):
+    """Turns the batches of a training, or the images of an evaluation's stage, into the share that is done."""
 
     def __init__(self, watcher: Observer) -> None:
         self._watcher, self._done, self._total = watcher, 0, 1
@@ -42,19 +42,12 @@ class TrainingShare(training.Observer):
         self._done += 1
         self._watcher.advance(self._done / self._total)
 
-
-class EvaluationShare(evaluation.Observer):
-    """Turns the images of an evaluation's stage into the share of it that is done."""
-
-    def __init__(self, watcher: Observer) -> None:
-        self._watcher, self._images = watcher, 1
-
     def note(self, message: str) -> None:
         self._watcher.note(message)
 
     def start(self, stage: str, images: int) -> None:
-        self._images = images
+        self._total = images
         self._watcher.advance(0.0, stage)
 
     def advance(self, stage: str, done: float, standing: int) -> None:  # noqa: ARG002
-        self._watcher.advance(min(1.0, done / self._images), stage)
+        self._watcher.advance(min(1.0, done / self._total), stage)

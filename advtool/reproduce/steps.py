@@ -1,47 +1,34 @@
-"""What a table asks for, as plain data: models to train, questions to ask them, epochs to time."""
+"""What tables ask for, as plain data: models to train, questions to ask them, epochs to time; and how much is spent."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from advtool.reproduce.folds import Fold
+from advtool.data.folds import Fold
+from advtool.evaluation.settings import Settings
 from advtool.training.recipes import Recipe, recipe_for
-
-Settings = tuple[tuple[str, Any], ...]
-
-
-def settings(**fields: Any) -> Settings:
-    """Fields as a model or a question takes them: pairs in the order of the names."""
-    return tuple(sorted(fields.items()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model to train; equal ones of two tables are trained once.
-
-    Attributes:
-        dataset: a name that :func:`advtool.data.load` knows.
-        recipe: a name in ``RECIPES``.
-        eps: radius that it is trained for, a fraction of the pixel range.
-        epochs: passes over the training images.
-        limit: how many images it trains on at most; None: all that do not choose the epoch.
-        validated: how many validation images choose the epoch at most; None: all.
-        seed: of its training.
-        settings: further fields of ``advtool.training.Settings``.
-        examples_of: the model whose FGSM examples, made once, it trains on; None: examples of its own, on the fly.
-        fold: the part of a cross-validation that it trains on; None: the data set's own split.
-    """
+    """A model to train; equal ones of two tables are trained once."""
 
     dataset: str
     recipe: str
     eps: float
+    """radius that it is trained for, a fraction of the pixel range"""
     epochs: int
     limit: int | None = None
+    """how many images it trains on at most; None: all that do not choose the epoch"""
     validated: int | None = None
+    """how many validation images choose the epoch at most; None: all"""
     seed: int = 0
-    settings: Settings = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+    """further settings of the training, as pairs in the order of their names"""
     examples_of: "Model | None" = None
+    """the model whose FGSM examples, made once, it trains on; None: examples of its own, on the fly"""
     fold: Fold | None = None
+    """the part of a cross-validation that it trains on; None: the data set's own split"""
 
     @cached_property
     def resolved(self) -> Recipe:
@@ -51,20 +38,11 @@ class Model:
     @cached_property
     def name(self) -> str:
         """Fit for a file name, and different for models that differ."""
-        parts = [
-            self.dataset,
-            self.resolved.arch,
-            self.recipe,
-            *(_word(key, value) for key, value in self.settings if key != "arch"),
-            *(["fixed"] if self.examples_of else []),
-            f"eps{self.eps:g}",
-            f"e{self.epochs}",
-            *([f"n{self.limit}"] if self.limit else []),
-            *([f"v{self.validated}"] if self.validated else []),
-            *([self.fold.name] if self.fold else []),
-            f"s{self.seed}",
-        ]
-        return "-".join(parts)
+        words = [_word(key, value) for key, value in self.settings if key != "arch"]
+        sizes = [f"{letter}{count}" for letter, count in (("n", self.limit), ("v", self.validated)) if count]
+        made = [*(["fixed"] if self.examples_of else []), f"eps{self.eps:g}", f"e{self.epochs}", *sizes]
+        fold = [self.fold.name] if self.fold else []
+        return "-".join([self.dataset, self.resolved.arch, self.recipe, *words, *made, *fold, f"s{self.seed}"])
 
     @property
     def title(self) -> str:
@@ -72,19 +50,11 @@ class Model:
         return f"train {self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """An evaluation; ``settings`` are further arguments of :func:`advtool.evaluate`."""
+class Question(NamedTuple):
+    """An evaluation of the first ``images`` test images of the fixed permutation; None: of all."""
 
-    eps: float
     images: int | None
-    """of the test images, the first of the fixed permutation; None: all"""
-    attacks: tuple[str, ...]
-    settings: Settings = ()
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of :func:`advtool.evaluate`."""
-        return {"eps": self.eps, "attacks": list(self.attacks), **dict(self.settings)}
+    settings: Settings
 
 
 class Asked(NamedTuple):
@@ -96,18 +66,12 @@ class Asked(NamedTuple):
     @property
     def title(self) -> str:
         """What the step is called while it runs."""
-        return f"evaluate {self.model.name}: {', '.join(self.question.attacks)} at eps {self.question.eps:g}"
+        settings = self.question.settings
+        return f"evaluate {self.model.name}: {', '.join(settings.attacks)} at eps {settings.eps:g}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Epochs of several models, timed in turn on one machine.
-
-    Attributes:
-        name: of the file that keeps it.
-        models: what is timed; their ``epochs`` do not matter.
-        repeats: epochs of each, after one to warm up; at least 2.
-    """
+class Timing(NamedTuple):
+    """``repeats`` epochs, at least 2, of each of several models, timed in turn on one machine."""
 
     name: str
     models: tuple[Model, ...]
@@ -116,10 +80,40 @@ class Timing:
     @property
     def title(self) -> str:
         """What the step is called while it runs."""
-        return f"time {len(self.models)} trainings in turn"
+        return f"time {self.name}: {len(self.models)} trainings in turn"
 
 
 Step = Model | Asked | Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a scale spends on a table; None: all images."""
+
+    epochs: int
+    limit: int | None = None
+    validated: int | None = None
+    images: int | None = None
+    """test images of the attacks that the paper shows"""
+    audited: int = 1000
+    """test images of SPSA and the audit; 0: neither is made"""
+    spsa: tuple[int, int] = (100, 128)
+    """steps, and evaluations a step"""
+    eot: int = 100
+    """draws that every gradient of a model with PNIL averages over"""
+    folds: int = 0
+    """models of the cross-validation; 0: the data set's own split"""
+    keep: str = "loss"
+    """the figure that chooses the epoch"""
+
+    def shown(self, eps: float, *attacks: str, **settings: Any) -> Question:
+        """What the paper shows."""
+        return Question(self.images, Settings(eps=eps, attacks=attacks, **settings))
+
+    def audit(self, eps: float, **settings: Any) -> Question:
+        """What a sceptic asks: SPSA and the suite audit, on the same images."""
+        settings |= dict(zip(("spsa_steps", "spsa_samples"), self.spsa, strict=True))
+        return Question(self.audited, Settings(eps=eps, attacks=("audit", "spsa"), **settings))
 
 
 def _word(key: str, value: Any) -> str:

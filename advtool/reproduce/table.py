@@ -1,50 +1,162 @@
-"""A table of a paper as data: its lines, what each shows, and what a rule reads of those that claim something."""
+"""A table of a paper as data: its lines, what stands in each, and what the rule reads of those that claim something."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import getdoc
-from typing import TYPE_CHECKING, Protocol
+from statistics import fmean, median, stdev
 
 from torch import Tensor
 
+from advtool.data import Split
+from advtool.evaluation.uncertainty import wilson_interval
+from advtool.models.noise import PNIL
 from advtool.reproduce import estimates
-from advtool.reproduce.cells import Cell, Lowest, Share
-from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Asked, Model, Step
+from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.registry import TABLES, Scale
+from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
-from advtool.results import Estimate, Panel, Row
-
-if TYPE_CHECKING:
-    from advtool.reproduce.laboratory import Measured
+from advtool.results import Estimate, Figure, Panel, Row, Unit
 
 
-class Evidence(Protocol):
-    """One thing that a rule reads."""
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure of a line beside the paper's. A hidden one is no column of the table: the line's evidence reads it."""
 
-    def estimate(self, measured: "Measured") -> Estimate:
-        """From what was measured."""
-        ...
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    hidden: bool = False
+    unit: Unit = "per cent"
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        """Our value, from the models of the line."""
+        raise NotImplementedError
+
+
+class Counted(Cell):
+    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """To each model of the line."""
+        raise NotImplementedError
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
+        """Which images count, bool (N,) of each model."""
+        raise NotImplementedError
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        outcomes = self.outcomes(measured, models)
+        values = [estimates.share(each) for each in outcomes]
+        if len(values) > 1:
+            return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
+        return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Counted):
+    """The images that survive ``stage``: ``clean``, an attack, or ``worst case``, every attack of the question."""
+
+    question: Question
+    stage: str
+    on_examples: bool = False
+    """count as the first paper does: every image is attacked, and the final examples are classified"""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return (self.question,)
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
+        found = [measured.answers[Asked(model, self.question)].outcomes for model in models]
+        if self.on_examples:
+            return [each.on_examples[self.stage] for each in found]
+        return [each.worst_case if self.stage == "worst case" else each.survives(self.stage) for each in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowest(Counted):
+    """The second paper's Min: of several shares the one with the lowest mean over the models."""
+
+    shares: tuple[Share, ...]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return tuple(each.question for each in self.shares)
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
+        every = (each.outcomes(measured, models) for each in self.shares)
+        return min(every, key=lambda outcomes: fmean(map(estimates.share, outcomes)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Cell):
+    """Any other number that is read from what was measured."""
+
+    read: Callable[[Measured, Model], Figure]
+    timing: Timing | None = None
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        return self.read(measured, models[0])
+
+
+def metric(name: str, paper: float | None = None) -> Reading:
+    """A share of the validation images, which the training noted on the model's card."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        noted = measured.cards[model].metrics
+        value, images = float(noted[name]), int(noted["validation_images"])
+        return Figure(ours=value, interval=wilson_interval(round(value * images), images))
+
+    return Reading(read=read, paper=paper)
+
+
+def seconds(timing: Timing) -> Reading:
+    """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        turns = measured.times[timing][model.name]
+        return Figure(ours=median(turns), deviation=stdev(turns), repeats=len(turns))
+
+    return Reading(read=read, unit="seconds", timing=timing)
+
+
+def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Reading:
+    """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        del model
+        ours, theirs = (measured.times[timing][each.name] for each in (of, to))
+        turns = [a / b for a, b in zip(ours, theirs, strict=True)]
+        if of == to:
+            return Figure(ours=1.0)
+        return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
+
+    return Reading(read=read, unit="times", timing=timing, paper=paper)
+
+
+def learned(reading: Callable[[PNIL, Split], float], images: int) -> Reading:
+    """What is read from the PNIL of the line's model, shown the first test images."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        return Figure(ours=reading(*measured.layer(model, images)))
+
+    return Reading(read=read, unit="noise level")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line of a table.
-
-    Attributes:
-        labels: they fill the table's label columns.
-        cells: by the name of the column.
-        models: one, or one for each fold or seed.
-        chosen_by: the figure on the card whose best model is meant; "": all of the models.
-        evidence: what the rule reads, by name; a line without any claims nothing.
-    """
+    """A line of a table. ``labels`` fill the label columns, ``cells`` the others by their names."""
 
     labels: tuple[str, ...]
     cells: Mapping[str, Cell]
     models: tuple[Model, ...] = ()
+    """one, or one for each fold or seed"""
     chosen_by: str = ""
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    """the figure on the card by which the best of ``models`` is meant; "": all of them"""
+    evidence: "Mapping[str, Gain | Value]" = field(default_factory=dict)
+    """what the rule reads, by name; a line without any claims nothing"""
 
-    def members(self, measured: "Measured") -> Sequence[Model]:
+    def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
         if not self.chosen_by:
             return self.models
@@ -52,121 +164,89 @@ class Line:
 
     def steps(self) -> Iterator[Step]:
         """What it needs, in an order in which it can be done."""
-        for model in self.models:
-            yield from _with_source(model)
-            for cell in self.cells.values():
-                yield from (Asked(model, question) for question in cell.questions)
-        for timing in dict.fromkeys(timing for cell in self.cells.values() for timing in cell.timings):
-            yield from (model.examples_of for model in timing.models if model.examples_of)
-            yield timing
+        questions = [each for cell in self.cells.values() if isinstance(cell, Counted) for each in cell.questions]
+        readings = [cell for cell in self.cells.values() if isinstance(cell, Reading)]
+        timings = {cell.timing: None for cell in readings if cell.timing}
+        timed = [model for timing in timings for model in timing.models]
+        yield from (model.examples_of for model in (*self.models, *timed) if model.examples_of)
+        for model in () if timings else self.models:  # the models of a timing are not trained to their end
+            yield model
+            yield from (Asked(model, question) for question in questions)
+        yield from timings
+
+
+Place = tuple[Line, str]
+"""A column of a line."""
 
 
 @dataclass(frozen=True)
-class Gain(Evidence):
-    """How far a column of one line is above a column of another: the mean over ``pairs`` of (line, column)."""
+class Gain:
+    """How far one place is above another, or above the paper's figure in it (None): the mean over ``pairs``."""
 
-    pairs: Sequence[tuple[tuple[Line, str], tuple[Line, str]]]
+    pairs: Sequence[tuple[Place, Place | None]]
     alpha: float = 0.05
+    """level of a test over trainings"""
 
-    def estimate(self, measured: "Measured") -> Estimate:
-        points = [(_outcomes(measured, *ours), _outcomes(measured, *theirs)) for ours, theirs in self.pairs]
-        return estimates.gain(points, test_to_train=_test_to_train(self.pairs[0][0][0]), alpha=self.alpha)
-
-
-@dataclass(frozen=True)
-class Reach(Evidence):
-    """How far a column is above the paper's figure in it."""
-
-    line: Line
-    column: str
-
-    def estimate(self, measured: "Measured") -> Estimate:
-        stated = self.line.cells[self.column].paper
-        assert stated is not None, self.column
-        outcomes = _outcomes(measured, self.line, self.column)
-        return estimates.against(stated, outcomes, test_to_train=_test_to_train(self.line))
+    def estimate(self, measured: Measured) -> Estimate:
+        """With its interval."""
+        points = [(_outcomes(measured, ours), _side(measured, ours, theirs)) for ours, theirs in self.pairs]
+        # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
+        folded = self.pairs[0][0][0].models[0].fold is not None
+        return estimates.gain(points, test_to_train=float(folded), alpha=self.alpha)
 
 
 @dataclass(frozen=True)
-class Value(Evidence):
-    """A column itself, or how many times another one it is."""
+class Value:
+    """What stands in a place."""
 
-    line: Line
-    column: str
-    of: str = ""
+    place: Place
 
-    def estimate(self, measured: "Measured") -> Estimate:
-        members = self.line.members(measured)
-        found = estimates.of_figure(self.line.cells[self.column].figure(measured, members))
-        if not self.of:
-            return found
-        ratio = found.value / (self.line.cells[self.of].figure(measured, members).ours or 1.0)
-        return Estimate(value=ratio, interval=(ratio, ratio), how="exact")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """Panels of a plot: one for each group of rows that share their first ``split`` labels.
-
-    Attributes:
-        columns: bars or curves of these.
-        title: of a panel; ``{0}`` is its first label.
-        split: how many labels make a group.
-        x: the labels that name a bar, or the one that is a curve's x.
-        curve: the label that names a curve; None draws bars.
-        at_zero: the column that a curve begins with, at x = 0.
-        x_label: of a curve's axis.
-        y_label: of the other axis.
-    """
-
-    columns: tuple[str, ...]
-    title: str
-    split: int = 1
-    x: tuple[int, ...] = (-1,)
-    curve: int | None = None
-    at_zero: str = ""
-    x_label: str = ""
-    y_label: str = "accuracy"
+    def estimate(self, measured: Measured) -> Estimate:
+        """With the interval of its repeats."""
+        line, column = self.place
+        return estimates.of_figure(line.cells[column].ours(measured, line.members(measured)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table or figure of a paper.
-
-    Attributes:
-        name: on the command line.
-        title: what it shows.
-        paper: whose it is.
-        claim: what the paper says with it.
-        rule: from a row to its verdict; its docstring is printed.
-        datasets: what the paper shows it on.
-        label_columns: names of the labels, the data set among them.
-        lines: for a scale and a data set.
-        drawings: its plots of bars and curves.
-        pictures: images of a line, if there are any.
-        notes: what a reader should know beside the figures.
-        differs: in what even the scale paper is less than the paper's protocol.
-        other_datasets: what a scale takes instead of ``datasets`` if nothing is asked for.
-    """
+    """A table or figure of a paper."""
 
     name: str
-    title: str
     paper: str
     claim: str
+    """what the paper says with it"""
     rule: Rule
+    """from a row to its verdict; the docstring is printed"""
+    rules: tuple[Callable[..., object], ...] = ()
+    """what the rule combines; their docstrings are printed behind its own"""
     datasets: tuple[str, ...]
+    """what the paper shows it on"""
+    other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
+    """what a scale takes instead if nothing is asked for"""
     label_columns: tuple[str, ...]
     lines: Callable[[Scale, str], Iterable[Line]]
-    drawings: Sequence[Drawing] = ()
-    pictures: "Callable[[Measured, Line], list[Panel]] | None" = None
+    """of a scale and a data set"""
+    bars: tuple[tuple[str, ...], ...] = ()
+    """columns of a panel each, one for every group of rows that share their first ``split`` labels"""
+    curves: tuple[str, ...] = ()
+    """columns of a panel each, one for every data set: a curve for each second label against the third"""
+    split: int = 1
+    pictures: Callable[[Measured, Line], list[Panel]] | None = None
+    """images of a line"""
     notes: tuple[str, ...] = ()
+    """what a reader should know beside the figures"""
     differs: tuple[str, ...] = ()
-    other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
+    """in what even the scale paper is less than the paper's protocol"""
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return TABLES.get(self.name, self.name)
 
     @property
     def printed_rule(self) -> str:
-        """The docstring of the rule, in one line."""
-        return " ".join((getdoc(self.rule) or "").split())
+        """The docstrings of the rule and of what it combines."""
+        return " ".join(word for rule in (self.rule, *self.rules) for word in (getdoc(rule) or "").split())
 
     def all_lines(self, scale: Scale, datasets: Sequence[str]) -> list[Line]:
         """Data set by data set."""
@@ -181,38 +261,35 @@ class Table:
 
 def robustness(
     pairs: Sequence[tuple[Line, Line]], shown: str, worst: str, audited: str, *, reach: str = "", alpha: float = 0.05
-) -> dict[str, Evidence]:
-    """What :func:`advtool.reproduce.verdict.robust` reads of a claim that lines are more robust than their baselines.
+) -> dict[str, Gain | Value]:
+    """What :func:`advtool.reproduce.verdict.robust` reads of a claim that a line is more robust than its baseline.
 
     Args:
         pairs: a line and its baseline, or several of a curve; the last line is the one that claims.
         shown: the column whose gain is judged.
         worst: the column of the worst case.
         audited: what was shown, on the images of the worst case.
-        reach: the column that the paper's figure stands in; "" judges no distance from it.
+        reach: the column with the paper's figure; "" judges no distance from it.
         alpha: level of a test over trainings.
     """
     line = pairs[-1][0]
-    found: dict[str, Evidence] = {
+    found: dict[str, Gain | Value] = {
         "gain": Gain([((ours, shown), (theirs, shown)) for ours, theirs in pairs], alpha),
         "worst case": Gain([((ours, worst), (theirs, worst)) for ours, theirs in pairs], alpha),
         "gap": Gain([((line, audited), (line, worst))]),
     }
-    return found | ({"reach": Reach(line, reach)} if reach and line.cells[reach].paper is not None else {})
+    states = reach and line.cells[reach].paper is not None
+    return found | ({"reach": Gain([((line, reach), None)])} if states else {})
 
 
-
-
-def _with_source(model: Model) -> list[Model]:
-    return [*(_with_source(model.examples_of) if model.examples_of else ()), model]
-
-
-def _outcomes(measured: "Measured", line: Line, column: str) -> list[Tensor]:
+def _outcomes(measured: Measured, place: Place) -> list[Tensor]:
+    line, column = place
     cell = line.cells[column]
-    assert isinstance(cell, Share | Lowest), column
+    assert isinstance(cell, Counted), column
     return cell.outcomes(measured, line.members(measured))
 
 
-def _test_to_train(line: Line) -> float:
-    """Two halves of a cross-validation test each other; trainings with other seeds have one test set."""
-    return 1.0 if line.models[0].fold else 0.0
+def _side(measured: Measured, ours: Place, theirs: Place | None) -> estimates.Side:
+    if theirs is not None:
+        return _outcomes(measured, theirs)
+    return float(ours[0].cells[ours[1]].paper or 0.0)

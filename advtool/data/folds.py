@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from advtool.data import Split
+from advtool.data.split import Split
 from advtool.seeding import derive
 
 REPEATS = 5
