@@ -5,7 +5,7 @@ from math import exp
 from statistics import fmean
 
 import torch
-from scipy.stats import t
+from scipy.stats import beta, t
 from torch import Tensor
 
 from advtool.evaluation.uncertainty import corrected_resampled_t_test, paired_difference, wilson_interval
@@ -62,14 +62,23 @@ def share(outcomes: Tensor) -> float:
 
 
 def _by_images(ours: Sequence[Tensor], theirs: Side) -> Estimate:
-    """Over the images of all models: Newcombe's interval of a paired difference, Wilson's of a distance."""
+    """Over the images of all models: Wilson's interval of a distance; of a paired difference Newcombe's, which is too
+    narrow where few images differ, and therefore at least as wide as the exact one of those that one side alone has.
+    """
     right = torch.cat(list(ours))
+    n = len(right)
     if isinstance(theirs, float):
-        low, high = wilson_interval(int(right.sum()), len(right))
-        interval, how = (low - theirs, high - theirs), f"Wilson, {len(right)} images"
-        return Estimate(value=share(right) - theirs, interval=interval, how=how)
+        low, high = wilson_interval(int(right.sum()), n)
+        return Estimate(value=share(right) - theirs, interval=(low - theirs, high - theirs), how=f"Wilson, {n} images")
     found = paired_difference(right, torch.cat(list(theirs)))
-    return Estimate(value=found.difference, interval=found.interval, how=f"paired, {found.n} images")
+    low = min(found.interval[0], found.only_a / n - _most(found.only_b, n))
+    high = max(found.interval[1], _most(found.only_a, n) - found.only_b / n)
+    return Estimate(value=found.difference, interval=(low, high), how=f"paired, {n} images")
+
+
+def _most(count: int, n: int) -> float:
+    """The upper end of the exact 95 % interval of a proportion (Clopper and Pearson 1934)."""
+    return float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
 
 
 def _of_training(side: Side, number: int) -> float:

@@ -54,14 +54,14 @@ def line(scale: Scale, dataset: str, block: str, recipe: str, *, has_pnil: bool)
     budget, eps = SCALES[scale], BLOCKS[block][dataset]
     draws = pnil.draws(budget, pnil=has_pnil)
     shown, audit = budget.shown(eps, "pgd", **draws), budget.audit(eps, **draws)
+    stated = STATED.get((dataset, recipe, has_pnil), ())
     spsa, pgd = Share(question=audit, stage="spsa"), Share(question=shown, stage="pgd")
     cells: dict[str, Cell] = {
         "clean": Share(question=shown, stage="clean"),
         "SPSA": spsa,
         "PGD-50": pgd,
-        "Min": Lowest(shares=(pgd, spsa), paper_significant=dataset in STARRED or None),
+        "Min": Lowest(shares=(pgd, spsa), paper_significant=dataset in STARRED if stated else None),
     }
-    stated = STATED.get((dataset, recipe, has_pnil), ())
     for name, (mean, deviation) in zip(cells, stated, strict=False):
         cells[name] = replace(cells[name], paper=mean / 100, paper_deviation=deviation / 100)
     cells["worst case"] = Share(question=audit, stage="worst case")

@@ -51,12 +51,14 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 def robust(row: Row) -> Judgement:
     """Judged are the gain over the baseline, on the same images, and the distance from the paper's figure, where it
     states one: at most 10 points below. Each is true, false or open where its 95 % interval is above, below or on both
-    sides. Both true: holds. Gain true, figure false: partly. Gain false, or figure false and gain open: does not. Else
-    undecided. The gain is hidden by a masking code of the audit (of half of the trainings or more), by a worst case
-    clearly and at least 20 points below the shown accuracy on the same images, or by one clearly below the baseline's.
-    Hidden, and one of the two true and none false: gradient masking. Hidden otherwise, no part counts as true.
+    sides. Both true: holds. Gain false, or figure false: does not, but partly where only the figure is false and the
+    worst case is clearly above the baseline's too. Else undecided. The gain is hidden by a masking code of the audit
+    (of half of the trainings or more), by a worst case clearly and at least 20 points below the shown accuracy on the
+    same images, or by one clearly below the baseline's. Hidden, and one of the two true and none false: gradient
+    masking; hidden otherwise, no part counts as true.
     """
-    parts = [above("gain", row.evidence["gain"])]
+    gain, worst = above("gain", row.evidence["gain"]), row.evidence["worst case"]
+    parts = [gain]
     if "reach" in row.evidence:
         parts.append(above("against the paper's figure", row.evidence["reach"], -MARGIN))
     verdicts, why = {each.verdict for each in parts}, "; ".join(each.why for each in parts)
@@ -64,7 +66,8 @@ def robust(row: Row) -> Judgement:
         masked = "holds" in verdicts and "does not" not in verdicts
         verdict = "gradient masking" if masked else _of(verdicts - {"holds"} or {"undecided"})
         return Judgement(verdict, f"{why}; hidden: {hidden}")
-    return Judgement("does not" if parts[0].verdict == "does not" else _of(verdicts), why)
+    partly = gain.verdict == "holds" and worst.interval[0] > 0
+    return Judgement("does not" if "does not" in verdicts and not partly else _of(verdicts), why)
 
 
 def combined(*parts: Judgement) -> Judgement:
@@ -90,9 +93,9 @@ def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 
 
 def points(estimate: Estimate) -> str:
-    """``+1.3 points (0.1 to 2.6)``."""
+    """``+1.3 points (0.1 to 2.6; paired, 1000 images)``."""
     low, high = estimate.interval
-    return f"{100 * estimate.value:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * estimate.value:+.1f} points ({100 * low:.1f} to {100 * high:.1f}; {estimate.how})"
 
 
 def _of(verdicts: set[Verdict]) -> Verdict:
