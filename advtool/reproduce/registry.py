@@ -57,6 +57,6 @@ def find(name: str) -> "Table":
     except (OSError, ImportError, SyntaxError) as error:
         raise InputError(f"'{name}': {error}") from None
     if attribute not in known:
-        raise InputError(f"'{place}' has no '{attribute}'{near_match(attribute, known)}")
+        raise InputError(f"'{place}' has no '{attribute}'{near_match(attribute, [name for name in known if name[0] != '_'])}")
     table: Table = known[attribute]
     return table
