@@ -10,7 +10,7 @@ from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.steps import Step
+from advtool.reproduce.steps import Step, title
 
 
 class ReproductionProgress(Observer):
@@ -57,10 +57,10 @@ class ReproductionProgress(Observer):
         if self._kept:
             say(f"{self._kept} steps were finished before and are kept")
             self._kept = 0
-        self._title = step.title
-        self._bar.update(self._task, completed=0.0, description=step.title, number=self._number + 1)
+        self._title = title(step)
+        self._bar.update(self._task, completed=0.0, description=self._title, number=self._number + 1)
         if self._bar.disable:
-            say(f"step {self._number + 1} of {self._steps}: {step.title}")
+            say(f"step {self._number + 1} of {self._steps}: {self._title}")
 
     def advance(self, share: float, part: str = "") -> None:
         description = f"{self._title} ({part})" if part else self._title

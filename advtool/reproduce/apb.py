@@ -1,12 +1,17 @@
 """What the first paper's tables share: its LeNets, what is asked of them, and what each scale spends."""
 
+from functools import partial
+
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model
-from advtool.reproduce.table import Cell, Share
+from advtool.reproduce.table import Cell, Table, share
 
-PAPER = "Wen & Itti, Adversarial Training: embedding adversarial perturbations into the parameter space"
-DATASETS = ("mnist", "fashion-mnist")
-DIFFERS = ("some of the training images choose the epoch",)
+table = partial(
+    Table,
+    paper="Wen & Itti, Adversarial Training: embedding adversarial perturbations into the parameter space",
+    datasets=("mnist", "fashion-mnist"),
+    differs=("some of the training images choose the epoch",),
+)
 EPS = 0.3
 """The paper's only radius but in figure 3a."""
 CLEAN, FGSM, WORST = "clean", "FGSM on examples", "worst case"
@@ -49,11 +54,11 @@ def cells(scale: Scale, clean: float | None = None, fgsm: float | None = None) -
     budget = SCALES[scale]
     shown, audit = budget.shown(EPS, "fgsm"), budget.audit(EPS)
     return {
-        CLEAN: Share(question=shown, stage="clean", paper=clean),
-        FGSM: Share(question=shown, stage="fgsm", on_examples=True, paper=fgsm),
-        "FGSM": Share(question=shown, stage="fgsm"),
-        "PGD-50": Share(question=audit, stage="pgd"),
-        "SPSA": Share(question=audit, stage="spsa"),
-        WORST: Share(question=audit, stage="worst case"),
-        "audited": Share(question=audit, stage="fgsm", on_examples=True, hidden=True),
+        CLEAN: share(shown, "clean", clean),
+        FGSM: share(shown, "fgsm on examples", fgsm),
+        "FGSM": share(shown, "fgsm"),
+        "PGD-50": share(audit, "pgd"),
+        "SPSA": share(audit, "spsa"),
+        WORST: share(audit, WORST),
+        "audited": share(audit, "fgsm on examples", hidden=True),
     }

@@ -10,7 +10,7 @@ from dataclasses import replace
 from advtool.reproduce import apb
 from advtool.reproduce.apb import CLEAN, FGSM, WORST
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.table import Line, Share, Table, robustness
+from advtool.reproduce.table import Line, robustness, share
 from advtool.reproduce.verdict import Judgement, above, combined, robust
 from advtool.results import Row
 
@@ -34,30 +34,33 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
     for bias in BIASES[1:2] if scale is Scale.smoke else BIASES:
         biased = curve(scale, dataset, bias)
         small = [pair for pair in zip(biased, classical, strict=True) if float(pair[0].labels[2]) <= SMALL]
-        claim = robustness(small, FGSM, WORST, FGSM)
+        claim = robustness(small, FGSM, FGSM)
         yield from (replace(each, evidence=claim if each is small[-1][0] else {}) for each in biased)
 
 
 def curve(scale: Scale, dataset: str, bias: str) -> list[Line]:
     """A line for each eps."""
     model, found = apb.lenet(scale, dataset, bias=bias), []
+    stages = {
+        CLEAN: "clean",
+        FGSM: "fgsm on examples",
+        "PGD-50": "pgd",
+        "PGD-50 on the margin": "pgd-margin",
+        WORST: WORST,
+    }
     for eps in RADII[1::2] if scale is Scale.smoke else RADII:
         asked = apb.SCALES[scale].shown(eps, "fgsm", "pgd", "pgd-margin")
-        stages = {CLEAN: "clean", "PGD-50": "pgd", "PGD-50 on the margin": "pgd-margin", WORST: "worst case"}
-        cells = {name: Share(question=asked, stage=stage) for name, stage in stages.items()}
-        cells[FGSM] = Share(question=asked, stage="fgsm", on_examples=True)
+        cells = {name: share(asked, stage) for name, stage in stages.items()}
         found.append(Line(labels=(dataset, apb.title(bias), f"{eps:g}"), cells=cells, models=(model,)))
     return found
 
 
-TABLE = Table(
+TABLE = apb.table(
     name="apb-fig3a",
-    paper=apb.PAPER,
     claim="For small perturbations (eps up to 0.15) training on clean images with the bias gives moderate robustness "
     "at negligible cost.",
     rule=rule,
     rules=(robust, combined),
-    datasets=apb.DATASETS,
     label_columns=("data set", "LeNet", "eps"),
     lines=lines,
     curves=(FGSM, WORST),
@@ -65,5 +68,4 @@ TABLE = Table(
         "The paper's values are only drawn (FGSM) and are blank. FGSM on examples is its way of counting; worst case: "
         "images that survive all three attacks. The verdict stands at the largest eps that the paper calls small.",
     ),
-    differs=apb.DIFFERS,
 )

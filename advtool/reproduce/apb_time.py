@@ -5,12 +5,11 @@ one adversarial example per clean example."
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from advtool.reproduce import apb
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Timing
-from advtool.reproduce.table import Line, Table, Value, ratio, seconds
+from advtool.reproduce.table import Line, ratio, seconds
 from advtool.reproduce.verdict import Judgement, combined, times
 from advtool.results import Row
 
@@ -48,17 +47,15 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
         stated = STATED if claims and dataset == "fashion-mnist" else None
         cells = {"an epoch": seconds(timing), "of clean": ratio(timing, model, models[0])}
         cells |= {name: ratio(timing, model, to, stated) for name, to in zip(READINGS, models[-2:], strict=True)}
-        line = Line(labels=(dataset, recipe, kind, apb.title(bias)), cells=cells, models=(model,))
-        yield replace(line, evidence={name: Value((line, name)) for name in READINGS if claims})
+        evidence = {name: name for name in READINGS if claims}
+        yield Line(labels=(dataset, recipe, kind, apb.title(bias)), cells=cells, models=(model,), evidence=evidence)
 
 
-TABLE = Table(
+TABLE = apb.table(
     name="apb-time",
-    paper=apb.PAPER,
     claim="Training on clean images with the bias takes 59 % of the time of training on clean and adversarial images.",
     rule=rule,
     rules=(combined,),
-    datasets=apb.DATASETS,
     label_columns=("data set", "trained on", "examples", "LeNet"),
     lines=lines,
     bars=(("an epoch",),),

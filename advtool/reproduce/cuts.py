@@ -27,12 +27,9 @@ def _described(lines: Sequence[Line]) -> dict[str, list[Any]]:
     steps = dict.fromkeys(step for line in lines for step in line.steps())
     timings = [step for step in steps if isinstance(step, Timing)]
     models = [step for step in steps if isinstance(step, Model)]
-    timed = [model for timing in timings for model in timing.models]
     found: dict[str, list[Any]] = {
         "epochs": [model.epochs for model in models],
-        "training images": [
-            each.limit for each in (*models, *(model for timing in timings for model in timing.models))
-        ],
+        "training images": [model.limit for group in (models, *(each.models for each in timings)) for model in group],
         "validation images": [model.validated for model in models],
         "figure that chooses the epoch": [model.resolved.kept_by for model in models],
         "models a line": [len(line.models) for line in lines if not line.chosen_by],

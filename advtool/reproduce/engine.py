@@ -9,14 +9,14 @@ import torch
 from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
-from advtool.evaluation import provenance
+from advtool.evaluation import gains, provenance
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory, Measured, hash_of
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Asked, Step, Timing
-from advtool.reproduce.table import Counted, Line, Table
+from advtool.reproduce.table import Gain, Line, Table
 from advtool.reproduce.verdict import together
 from advtool.results import Column, Provenance, Reproduced, Row
 
@@ -34,15 +34,8 @@ def reproduce(
 ) -> Reproduced:
     """Train and evaluate what a table needs, and fill it; what ``folder`` holds already is not computed again.
 
-    Args:
-        table: from :func:`advtool.reproduce.registry.find`, or one of your own.
-        scale: how much is spent.
-        folder: keeps models and evaluations; several tables may share it.
-        datasets: names that :func:`advtool.data.load` knows; none: the table's own.
-        device: where to compute.
-        data_dir: the cache of data sets.
-        command: for the provenance.
-        observer: hears of the progress.
+    Several tables may share a ``folder``. ``datasets`` are names that :func:`advtool.data.load` knows, by default the
+    table's own; ``data_dir`` is their cache, and ``command`` is for the provenance.
 
     Raises:
         InputError: a data set is unknown or cannot be read, or the folder cannot be written.
@@ -57,7 +50,7 @@ def reproduce(
         raise InputError(f"--run-dir '{folder}': cannot be made ({error.strerror})") from None
     lines, place = table.all_lines(scale, chosen), torch.device(device)
     measured = Laboratory(folder, place, data_dir, observer or Observer()).carry_out(steps(lines))
-    rows = [table.judged(measured_row(line, measured)) for line in lines]
+    rows = [table.judged(_row(line, measured)) for line in lines]
     columns = columns_of(lines)
     pictures = table.pictures or (lambda *_: [])
     return Reproduced(
@@ -77,7 +70,7 @@ def reproduce(
             scale=scale,
             cuts=all_cuts(table, scale, chosen),
             datasets=chosen,
-            seeds=seeds(lines),
+            seeds=sorted({model.seed for line in lines for model in line.models}),
             models={model.name: hash_of(path) for model, path in measured.files.items()},
             environment=provenance.machine(place),
             date=now(),
@@ -92,71 +85,53 @@ def steps(lines: Sequence[Line]) -> list[Step]:
     return sorted(every, key=lambda step: isinstance(step, Timing))
 
 
-def seeds(lines: Sequence[Line]) -> list[int]:
-    """Of all trainings and evaluations."""
-    models = [model for line in lines for model in line.models]
-    timed = [model for step in steps(lines) if isinstance(step, Timing) for model in step.models]
-    asked = [step.question.settings.seed for step in steps(lines) if isinstance(step, Asked)]
-    return sorted({*asked, *(model.seed for model in (*models, *timed))})
-
-
 def columns_of(lines: Sequence[Line]) -> list[Column]:
     """The columns that any line has, in the order in which they come up."""
     cells = {name: cell for line in lines for name, cell in line.cells.items() if not cell.hidden}
     return [Column(name=name, unit=cell.unit) for name, cell in cells.items()]
 
 
-def measured_row(line: Line, measured: Measured) -> Row:
-    """The figures and the evidence of a line; it is not judged yet."""
-    models = line.members(measured)
-    cells = {name: cell for name, cell in line.cells.items() if not cell.hidden}
-    stated = ("paper", "paper_deviation", "paper_significant")
-    figures = {
-        name: cell.ours(measured, models).model_copy(update={key: getattr(cell, key) for key in stated})
-        for name, cell in cells.items()
-    }
-    evidence = {name: each.estimate(measured) for name, each in line.evidence.items()}
-    return Row(labels=list(line.labels), figures=figures, codes=frequent_codes(line, measured), evidence=evidence)
-
-
-def frequent_codes(line: Line, measured: Measured) -> list[str]:
-    """Masking codes that the audit raised for half of the line's models or more."""
-    models = line.members(measured)
-    asked = {question for cell in line.cells.values() if isinstance(cell, Counted) for question in cell.questions}
-    audits = [question for question in asked if "audit" in question.settings.attacks]
-    found = Counter(
-        code
-        for model in models
-        for code in {
-            warning.code
-            for audit in audits
-            for warning in measured.answers[Asked(model, audit)].warnings
-            if warning.kind == "masking"
-        }
-    )
-    return sorted(code for code, count in found.items() if 2 * count >= len(models))
-
-
 def all_cuts(table: Table, scale: Scale, chosen: Sequence[str]) -> list[str]:
     """In what a result is less than the paper's protocol."""
-    lines = [table.all_lines(each, chosen) for each in (scale, Scale.paper)]
-    return [*table.differs, *cuts(*lines), *_other_images(table, chosen)]
+    missing = [name for name in table.datasets if name not in chosen]
+    others = [name for name in chosen if name not in table.datasets]
+    return [
+        *table.differs,
+        *cuts(table.all_lines(scale, chosen), table.all_lines(Scale.paper, chosen)),
+        *([f"no {', '.join(missing)}"] if missing else []),
+        *([f"{', '.join(others)}, which the paper does not have"] if others else []),
+    ]
 
 
-def _other_images(table: Table, chosen: Sequence[str]) -> Iterator[str]:
-    if missing := [name for name in table.datasets if name not in chosen]:
-        yield f"no {', '.join(missing)}"
-    if others := [name for name in chosen if name not in table.datasets]:
-        yield f"{', '.join(others)}, which the paper does not have"
+def _row(line: Line, measured: Measured) -> Row:
+    """The figures and the evidence of a line; it is not judged yet."""
+    models, figures = line.members(measured), {}
+    for name, cell in line.cells.items():
+        if not cell.hidden:
+            stated = {key: getattr(cell, key) for key in ("paper", "paper_deviation", "paper_significant")}
+            figures[name] = cell.ours(measured, models).model_copy(update=stated)
+    evidence = {
+        name: each.estimate(measured) if isinstance(each, Gain) else gains.of_figure(figures[each])
+        for name, each in line.evidence.items()
+    }
+    return Row(labels=list(line.labels), figures=figures, codes=_codes(line, measured), evidence=evidence)
+
+
+def _codes(line: Line, measured: Measured) -> list[str]:
+    """Masking codes that the audit raised for half of the line's models or more."""
+    models, found = line.members(measured), Counter[str]()
+    audits = {question for question in line.questions if "audit" in question.settings.attacks}
+    for model in models:
+        warnings = [each for audit in audits for each in measured.answers[Asked(model, audit)].warnings]
+        found.update({each.code for each in warnings if each.kind == "masking"})
+    return sorted(code for code, count in found.items() if 2 * count >= len(models))
 
 
 def _reuse(measured: Measured) -> Iterator[str]:
     """What an earlier call had finished, by where and when."""
-    found = Counter(
-        f"{each.date:%Y-%m-%d}, {each.environment['device']}, {each.environment['threads']} threads, "
-        f"torch {each.environment['torch']}"
-        if each.date
-        else "a time and a machine that were not noted"
-        for each in measured.reused
-    )
-    yield from (f"{count} parts were finished before: {where}" for where, count in found.items())
+    parts = Counter("a time and a machine that were not noted" for each in measured.reused if not each.date)
+    for each in measured.reused:
+        if each.date:
+            where = "{device}, {threads} threads, torch {torch}".format_map(each.environment)
+            parts[f"{each.date:%Y-%m-%d}, {where}"] += 1
+    yield from (f"{count} parts were finished before: {where}" for where, count in parts.items())

@@ -33,7 +33,7 @@ from advtool.evaluation.run import default_folder
 from advtool.files import write_atomically
 from advtool.models.noise import PNIL, input_pnil
 from advtool.reproduce.observer import Observer, Share
-from advtool.reproduce.steps import Asked, Model, Step, Timing
+from advtool.reproduce.steps import Asked, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Evaluation, Reused
 from advtool.training.session import prepare, train
 from advtool.training.timing import epoch_of, take_turns
@@ -74,34 +74,35 @@ class Laboratory:
         """
         self._observer.planned(steps)
         for step in steps:
-            if isinstance(step, Model):
-                name, kept = step.name, self._train(step)
-            else:
-                name, kept = self._ask(step) if isinstance(step, Asked) else (step.name, self._time(step))
+            name, kept = self._do(step)
+            origin = self._folder / "origins" / f"{name}.json"
             if kept:
-                self._measured.reused.append(self._origin(name) or Reused(part=step.title))
+                self._measured.reused.append(_read_origin(origin, title(step)))
             else:
-                made = Reused(part=step.title, environment=provenance.machine(self._device), date=checkpoints.now())
-                write_atomically(self._origin_file(name), made.model_dump_json(indent=2).encode())
+                made = Reused(part=title(step), environment=provenance.machine(self._device), date=checkpoints.now())
+                write_atomically(origin, made.model_dump_json(indent=2).encode())
             self._observer.finish(step, kept=kept)
         return self._measured
 
-    def _train(self, model: Model) -> bool:
-        """Whether it was done before; so with the other steps."""
-        path = self._folder / "models" / f"{model.name}{SUFFIX}"
-        arguments = self._training_arguments(model)
+    def _do(self, step: Step) -> tuple[str, bool]:
+        """A name for what is kept, and whether it was there before."""
+        if isinstance(step, Model):
+            return self._train(step)
+        return self._ask(step) if isinstance(step, Asked) else self._time(step)
+
+    def _train(self, model: Model) -> tuple[str, bool]:
+        path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
         kept = agrees(path, model, arguments)
         if not kept:
             self._observer.begin(model)
             train(**arguments, output=path, observer=Share(self._observer))
         self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
-        return kept
+        return model.name, kept
 
     def _ask(self, asked: Asked) -> tuple[str, bool]:
-        """The name of the run's folder too: other weights, images, settings or code have their own."""
+        """Other weights, images, settings or code have a folder of their own."""
         model, (count, settings) = asked
-        path, (_, _, test) = self._measured.files[model], self._splits(model)
-        images = first_images(test, count)
+        path, images = self._measured.files[model], first_images(self._splits(model)[2], count)
         origins = (hash_of(path), provenance.tensors(images.images, images.labels), provenance.code())
         identity = asdict(settings) | {"origins": origins, "device": self._device.type}
         folder = default_folder(self._folder / "evaluations", model.name, identity)
@@ -126,32 +127,22 @@ class Laboratory:
         )
         return folder.name, False
 
-    def _time(self, timing: Timing) -> bool:
-        path = self._folder / "timings" / f"{timing.name}.json"
-        seconds = self._timed_before(path, timing)
-        if kept := seconds is not None:
-            self._measured.times[timing] = seconds
-            return kept
-        self._observer.begin(timing)
-        prepared = {model.name: prepare(**self._training_arguments(model)) for model in timing.models}
-        # In torch's own layers: methods are compared, and others should be able to repeat it.
-        plain = {name: replace(each, model=in_torch_layers(each.model)) for name, each in prepared.items()}
-        epochs = {name: epoch_of(each) for name, each in plain.items()}
-        self._measured.times[timing] = take_turns(epochs, timing.repeats, self._observer.advance)
-        write_atomically(path, json.dumps(self._measured.times[timing], indent=2).encode())
-        return False
-
-    def _timed_before(self, path: Path, timing: Timing) -> dict[str, list[float]] | None:
-        """If it was the same on the same kind of device."""
-        origin, here = self._origin(timing.name), provenance.machine(self._device)
-        if origin is None or any(origin.environment.get(key) != here[key] for key in ("device", "threads")):
-            return None
-        try:
-            found: dict[str, list[float]] = json.loads(path.read_bytes())
-            complete = {name: len(turns) for name, turns in found.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            return None
-        return found if complete == {model.name: timing.repeats for model in timing.models} else None
+    def _time(self, timing: Timing) -> tuple[str, bool]:
+        """Another device, or another number of threads, has times of its own."""
+        name = f"{timing.name}-{self._device.type}-{torch.get_num_threads()}"
+        path = self._folder / "timings" / f"{name}.json"
+        found = _read_times(path)
+        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(timing.names, timing.repeats)
+        if not kept:
+            self._observer.begin(timing)
+            prepared = [prepare(**self._training_arguments(model)) for model in timing.models]
+            # In torch's own layers: methods are compared, and others should be able to repeat it.
+            epochs = [epoch_of(replace(each, model=in_torch_layers(each.model))) for each in prepared]
+            turns = dict(zip(timing.names, epochs, strict=True))
+            found = take_turns(turns, timing.repeats, self._observer.advance)
+            write_atomically(path, json.dumps(found, indent=2).encode())
+        self._measured.times[timing] = found
+        return name, kept
 
     def _training_arguments(self, model: Model) -> dict[str, Any]:
         training, validation, _ = self._splits(model)
@@ -177,16 +168,6 @@ class Laboratory:
             return folds.cut(model.fold, train_split, test_split)
         return *train_validation(train_split), test_split
 
-    def _origin_file(self, name: str) -> Path:
-        return self._folder / "origins" / f"{name}.json"
-
-    def _origin(self, name: str) -> Reused | None:
-        """None in a folder of an earlier version."""
-        try:
-            return Reused.model_validate_json(self._origin_file(name).read_bytes())
-        except (OSError, ValidationError):
-            return None
-
 
 def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
     """Whether a checkpoint's card is that of ``model``, trained to its end with these arguments."""
@@ -208,3 +189,19 @@ def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
 def hash_of(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_times(path: Path) -> dict[str, list[float]]:
+    """Empty where there are none."""
+    try:
+        found: dict[str, list[float]] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _read_origin(path: Path, part: str) -> Reused:
+    try:
+        return Reused.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):  # a folder of an earlier version
+        return Reused(part=part)

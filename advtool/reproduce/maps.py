@@ -12,7 +12,7 @@ from advtool.models.noise import PNIL, maps
 from advtool.reproduce import pnil
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.steps import Budget
-from advtool.reproduce.table import Cell, Line, Value
+from advtool.reproduce.table import Cell, Line
 from advtool.results import Panel
 
 CHANNELS = ("red", "green", "blue")
@@ -21,8 +21,8 @@ CHANNELS = ("red", "green", "blue")
 def line(budget: Budget, dataset: str, cells: Mapping[str, Cell]) -> Line:
     """NFGSM with PNIL on the data set's own split: the paper does not say which training its figures show."""
     models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.FITTED_EPS[dataset], pnil=True)
-    bare = Line(labels=(dataset, pnil.title("nfgsm", pnil=True)), cells=cells, models=models)
-    return replace(bare, evidence={name: Value((bare, name)) for name in cells})
+    labels = (dataset, pnil.title("nfgsm", pnil=True))
+    return Line(labels=labels, cells=cells, models=models, evidence={name: name for name in cells})
 
 
 def deviations(layer: PNIL, images: Split) -> Tensor:

@@ -11,7 +11,7 @@ from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, noise_levels
 from advtool.reproduce import maps, pnil
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.table import Line, Table, learned
+from advtool.reproduce.table import Line, learned
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Row
 
@@ -45,9 +45,8 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
     yield maps.line(pnil.SCALES[scale], dataset, cells)
 
 
-TABLE = Table(
+TABLE = pnil.table(
     name="pnil-fig1",
-    paper=pnil.PAPER,
     claim="PNIL learns low noise where the objects are, in the centre of the images, and high noise in the background.",
     rule=rule,
     rules=(combined,),
@@ -60,5 +59,4 @@ TABLE = Table(
         f"foreground: pixels above {OBJECT}; centre: the middle half of height and width. At the start it is 0.135 "
         "everywhere. The drawing shows the first of these images.",
     ),
-    differs=pnil.DIFFERS,
 )

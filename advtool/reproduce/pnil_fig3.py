@@ -11,7 +11,7 @@ from advtool.models.noise import PNIL
 from advtool.reproduce import maps, pnil
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget
-from advtool.reproduce.table import Line, Table, learned
+from advtool.reproduce.table import Line, learned
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Row
 
@@ -56,14 +56,12 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
     yield maps.line(SCALES[scale], dataset, cells)
 
 
-TABLE = Table(
+TABLE = pnil.table(
     name="pnil-fig3",
-    paper=pnil.PAPER,
     claim="On images whose objects are not in the centre PNIL learns a uniform B, and its noise follows the intensity "
     "of the pixels.",
     rule=rule,
     rules=(combined,),
-    datasets=("cifar10",),
     label_columns=("data set", "training"),
     lines=lines,
     pictures=maps.pictures,
@@ -72,5 +70,4 @@ TABLE = Table(
         "logarithm of the noise, by B over the pixels of a channel, by X W over 500 test images at most. "
         "The drawing shows the first of these images.",
     ),
-    differs=pnil.DIFFERS,
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from advtool.reproduce import pnil
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.table import Gain, Line, Share, Table
+from advtool.reproduce.table import Gain, Line, share
 from advtool.reproduce.verdict import Judgement, above, combined
 from advtool.results import Row
 
@@ -36,21 +36,19 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
 def accuracies(scale: Scale, dataset: str, recipe: str) -> Iterator[Line]:
     """A line for each eps."""
     budget, trained_for = pnil.SCALES[scale], pnil.FITTED_EPS[dataset]
-    for share in SHARES[1::5] if scale is Scale.smoke else SHARES:
-        eps = round(min(1.0, share * trained_for), 6)
-        cells = {PGD: Share(question=budget.shown(eps, "pgd"), stage="pgd")}
+    for part in SHARES[1::5] if scale is Scale.smoke else SHARES:
+        eps = round(min(1.0, part * trained_for), 6)
+        cells = {PGD: share(budget.shown(eps, "pgd"), "pgd")}
         labels = (dataset, pnil.title(recipe), f"{eps:g}")
         yield Line(labels=labels, cells=cells, models=pnil.models(budget, dataset, recipe, trained_for))
 
 
-TABLE = Table(
+TABLE = pnil.table(
     name="pnil-fig5",
-    paper=pnil.PAPER,
     claim="NFGSM training leads to slightly higher robustness than RFGSM training for different eps, especially small "
     "ones.",
     rule=rule,
     rules=(combined,),
-    datasets=("cifar10",),
     other_datasets=pnil.WITHOUT_GPU,
     label_columns=("data set", "training", "eps"),
     lines=lines,
@@ -60,5 +58,4 @@ TABLE = Table(
         "paper's table 1. The paper's curves (CIFAR-10) are only drawn, and blank. PGD is what it shows; whether "
         "such models hide their gradients, the audit tells.",
     ),
-    differs=pnil.DIFFERS,
 )

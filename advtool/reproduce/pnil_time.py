@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from advtool.reproduce import pnil
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Timing
-from advtool.reproduce.table import Line, Table, Value, ratio, seconds
+from advtool.reproduce.table import Line, ratio, seconds
 from advtool.reproduce.verdict import Judgement, combined, times
 from advtool.results import Row
 
@@ -49,18 +48,17 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
     for name, model in models.items():
         cells = {"an epoch": seconds(timing), "of clean": ratio(timing, model, models["clean"])}
         cells |= {f"{slow} takes": ratio(timing, models[slow], model) for slow in ("PGD-7", "PGD-40")}
-        line = Line(labels=(dataset, name), cells=cells, models=(model,))
-        yield replace(line, evidence={column: Value((line, column)) for column in BOUNDS if "FGSM" in name})
+        evidence = {column: column for column in BOUNDS if "FGSM" in name}
+        yield Line(labels=(dataset, name), cells=cells, models=(model,), evidence=evidence)
 
 
-TABLE = Table(
+TABLE = pnil.table(
     name="pnil-time",
-    paper=pnil.PAPER,
     claim="Training with one-step attacks is considerably faster than training with PGD; depending on the step count, "
     "by orders of magnitude.",
     rule=rule,
     rules=(combined,),
-    datasets=pnil.DATASETS,
+    datasets=("cifar10", "fashion-mnist", "mnist"),
     label_columns=("data set", "training"),
     lines=lines,
     bars=(("an epoch",),),

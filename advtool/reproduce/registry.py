@@ -56,7 +56,10 @@ def find(name: str) -> "Table":
         known = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
     except (OSError, ImportError, SyntaxError) as error:
         raise InputError(f"'{name}': {error}") from None
-    if attribute not in known:
-        raise InputError(f"'{place}' has no '{attribute}'{near_match(attribute, [name for name in known if name[0] != '_'])}")
+    named = [each for each in known if not each.startswith("_")]
+    if attribute not in named:
+        raise InputError(
+            f"'{place}' has no '{attribute}'{near_match(attribute, [name for name in known if name[0] != '_'])}"
+        )
     table: Table = known[attribute]
     return table

@@ -44,11 +44,6 @@ class Model:
         fold = [self.fold.name] if self.fold else []
         return "-".join([self.dataset, self.resolved.arch, self.recipe, *words, *made, *fold, f"s{self.seed}"])
 
-    @property
-    def title(self) -> str:
-        """What the step is called while it runs."""
-        return f"train {self.name}"
-
 
 class Question(NamedTuple):
     """An evaluation of the first ``images`` test images of the fixed permutation; None: of all."""
@@ -63,12 +58,6 @@ class Asked(NamedTuple):
     model: Model
     question: Question
 
-    @property
-    def title(self) -> str:
-        """What the step is called while it runs."""
-        settings = self.question.settings
-        return f"evaluate {self.model.name}: {', '.join(settings.attacks)} at eps {settings.eps:g}"
-
 
 class Timing(NamedTuple):
     """``repeats`` epochs, at least 2, of each of several models, timed in turn on one machine."""
@@ -78,12 +67,22 @@ class Timing(NamedTuple):
     repeats: int
 
     @property
-    def title(self) -> str:
-        """What the step is called while it runs."""
-        return f"time {self.name}: {len(self.models)} trainings in turn"
+    def names(self) -> list[str]:
+        """Of the models."""
+        return [model.name for model in self.models]
 
 
 Step = Model | Asked | Timing
+
+
+def title(step: Step) -> str:
+    """What a step is called while it runs."""
+    if isinstance(step, Model):
+        return f"train {step.name}"
+    if isinstance(step, Timing):
+        return f"time {step.name}: {len(step.models)} trainings in turn"
+    settings = step.question.settings
+    return f"evaluate {step.model.name}: {', '.join(settings.attacks)} at eps {settings.eps:g}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ from statistics import fmean, median, stdev
 from torch import Tensor
 
 from advtool.data import Split
+from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.models.noise import PNIL
-from advtool.reproduce import estimates
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import TABLES, Scale
 from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
-from advtool.results import Estimate, Figure, Panel, Row, Unit
+from advtool.results import Estimate, Figure, Outcomes, Panel, Row, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,59 +33,31 @@ class Cell:
         raise NotImplementedError
 
 
-class Counted(Cell):
-    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation."""
+@dataclass(frozen=True, kw_only=True)
+class Share(Cell):
+    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation.
 
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """To each model of the line."""
-        raise NotImplementedError
+    ``of`` pairs a question with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
+    attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
+    right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
+    """
+
+    of: tuple[tuple[Question, str], ...]
 
     def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
         """Which images count, bool (N,) of each model."""
-        raise NotImplementedError
+        every = (
+            [_surviving(measured.answers[Asked(model, question)].outcomes, stage) for model in models]
+            for question, stage in self.of
+        )
+        return min(every, key=lambda outcomes: fmean(map(gains.share, outcomes)))
 
     def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
         outcomes = self.outcomes(measured, models)
-        values = [estimates.share(each) for each in outcomes]
+        values = [gains.share(each) for each in outcomes]
         if len(values) > 1:
             return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
         return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share(Counted):
-    """The images that survive ``stage``: ``clean``, an attack, or ``worst case``, every attack of the question."""
-
-    question: Question
-    stage: str
-    on_examples: bool = False
-    """count as the first paper does: every image is attacked, and the final examples are classified"""
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        return (self.question,)
-
-    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
-        found = [measured.answers[Asked(model, self.question)].outcomes for model in models]
-        if self.on_examples:
-            return [each.on_examples[self.stage] for each in found]
-        return [each.worst_case if self.stage == "worst case" else each.survives(self.stage) for each in found]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lowest(Counted):
-    """The second paper's Min: of several shares the one with the lowest mean over the models."""
-
-    shares: tuple[Share, ...]
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        return tuple(each.question for each in self.shares)
-
-    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
-        every = (each.outcomes(measured, models) for each in self.shares)
-        return min(every, key=lambda outcomes: fmean(map(estimates.share, outcomes)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +69,11 @@ class Reading(Cell):
 
     def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
         return self.read(measured, models[0])
+
+
+def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Share:
+    """The images that survive one stage."""
+    return Share(of=((question, stage),), paper=paper, hidden=hidden)
 
 
 def metric(name: str, paper: float | None = None) -> Reading:
@@ -123,8 +100,7 @@ def seconds(timing: Timing) -> Reading:
 def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Reading:
     """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
 
-    def read(measured: Measured, model: Model) -> Figure:
-        del model
+    def read(measured: Measured, _: Model) -> Figure:
         ours, theirs = (measured.times[timing][each.name] for each in (of, to))
         turns = [a / b for a, b in zip(ours, theirs, strict=True)]
         if of == to:
@@ -136,11 +112,7 @@ def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> R
 
 def learned(reading: Callable[[PNIL, Split], float], images: int) -> Reading:
     """What is read from the PNIL of the line's model, shown the first test images."""
-
-    def read(measured: Measured, model: Model) -> Figure:
-        return Figure(ours=reading(*measured.layer(model, images)))
-
-    return Reading(read=read, unit="noise level")
+    return Reading(read=lambda m, model: Figure(ours=reading(*m.layer(model, images))), unit="noise level")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +125,13 @@ class Line:
     """one, or one for each fold or seed"""
     chosen_by: str = ""
     """the figure on the card by which the best of ``models`` is meant; "": all of them"""
-    evidence: "Mapping[str, Gain | Value]" = field(default_factory=dict)
-    """what the rule reads, by name; a line without any claims nothing"""
+    evidence: "Mapping[str, Gain | str]" = field(default_factory=dict)
+    """what the rule reads, by name: a gain, or what stands in a column; a line without any claims nothing"""
+
+    @property
+    def questions(self) -> list[Question]:
+        """To each of the models."""
+        return [question for cell in self.cells.values() if isinstance(cell, Share) for question, _ in cell.of]
 
     def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
@@ -163,15 +140,13 @@ class Line:
         return [max(self.models, key=lambda model: float(measured.cards[model].metrics[self.chosen_by]))]
 
     def steps(self) -> Iterator[Step]:
-        """What it needs, in an order in which it can be done."""
-        questions = [each for cell in self.cells.values() if isinstance(cell, Counted) for each in cell.questions]
-        readings = [cell for cell in self.cells.values() if isinstance(cell, Reading)]
-        timings = {cell.timing: None for cell in readings if cell.timing}
-        timed = [model for timing in timings for model in timing.models]
-        yield from (model.examples_of for model in (*self.models, *timed) if model.examples_of)
-        for model in () if timings else self.models:  # the models of a timing are not trained to their end
+        """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""
+        timings = {cell.timing for cell in self.cells.values() if isinstance(cell, Reading) and cell.timing}
+        named = [*self.models, *(model for timing in timings for model in timing.models)]
+        yield from (model.examples_of for model in named if model.examples_of)
+        for model in () if timings else self.models:
             yield model
-            yield from (Asked(model, question) for question in questions)
+            yield from (Asked(model, question) for question in self.questions)
         yield from timings
 
 
@@ -192,19 +167,7 @@ class Gain:
         points = [(_outcomes(measured, ours), _side(measured, ours, theirs)) for ours, theirs in self.pairs]
         # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
         folded = self.pairs[0][0][0].models[0].fold is not None
-        return estimates.gain(points, test_to_train=float(folded), alpha=self.alpha)
-
-
-@dataclass(frozen=True)
-class Value:
-    """What stands in a place."""
-
-    place: Place
-
-    def estimate(self, measured: Measured) -> Estimate:
-        """With the interval of its repeats."""
-        line, column = self.place
-        return estimates.of_figure(line.cells[column].ours(measured, line.members(measured)))
+        return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,36 +223,36 @@ class Table:
 
 
 def robustness(
-    pairs: Sequence[tuple[Line, Line]], shown: str, worst: str, audited: str, *, reach: str = "", alpha: float = 0.05
-) -> dict[str, Gain | Value]:
+    pairs: Sequence[tuple[Line, Line]], shown: str, audited: str, *, reach: str = "", alpha: float = 0.05
+) -> dict[str, Gain | str]:
     """What :func:`advtool.reproduce.verdict.robust` reads of a claim that a line is more robust than its baseline.
 
-    Args:
-        pairs: a line and its baseline, or several of a curve; the last line is the one that claims.
-        shown: the column whose gain is judged.
-        worst: the column of the worst case.
-        audited: what was shown, on the images of the worst case.
-        reach: the column with the paper's figure; "" judges no distance from it.
-        alpha: level of a test over trainings.
+    ``pairs`` are the line and its baseline, or several of a curve, whose last line claims. Judged is the column
+    ``shown``; ``audited`` is the same on the images of the worst case; ``reach`` has the paper's figure, if any counts.
     """
     line = pairs[-1][0]
-    found: dict[str, Gain | Value] = {
-        "gain": Gain([((ours, shown), (theirs, shown)) for ours, theirs in pairs], alpha),
-        "worst case": Gain([((ours, worst), (theirs, worst)) for ours, theirs in pairs], alpha),
-        "gap": Gain([((line, audited), (line, worst))]),
+    found: dict[str, Gain | str] = {
+        name: Gain([((ours, column), (theirs, column)) for ours, theirs in pairs], alpha)
+        for name, column in (("gain", shown), ("worst case", "worst case"))
     }
     states = reach and line.cells[reach].paper is not None
+    found["gap"] = Gain([((line, audited), (line, "worst case"))])
     return found | ({"reach": Gain([((line, reach), None)])} if states else {})
+
+
+def _surviving(outcomes: Outcomes, stage: str) -> Tensor:
+    attack, _, on_examples = stage.partition(" on ")
+    if on_examples:
+        return outcomes.on_examples[attack]
+    return outcomes.worst_case if stage == "worst case" else outcomes.survives(stage)
 
 
 def _outcomes(measured: Measured, place: Place) -> list[Tensor]:
     line, column = place
     cell = line.cells[column]
-    assert isinstance(cell, Counted), column
+    assert isinstance(cell, Share), column
     return cell.outcomes(measured, line.members(measured))
 
 
-def _side(measured: Measured, ours: Place, theirs: Place | None) -> estimates.Side:
-    if theirs is not None:
-        return _outcomes(measured, theirs)
-    return float(ours[0].cells[ours[1]].paper or 0.0)
+def _side(measured: Measured, ours: Place, theirs: Place | None) -> gains.Side:
+    return float(ours[0].cells[ours[1]].paper or 0.0) if theirs is None else _outcomes(measured, theirs)

@@ -1,16 +1,16 @@
 """The rules have the right size: of two equal methods `holds` is said at most 5 % of the time; a clear gain is seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Generator, Tensor
 
 from advtool.data import Split
+from advtool.evaluation import gains
 from advtool.models.noise import PNIL
-from advtool.reproduce import estimates, pnil_fig1, pnil_fig3
+from advtool.reproduce import pnil_fig1, pnil_fig3
 from advtool.reproduce.registry import find
-from advtool.reproduce.verdict import together
 from advtool.results import Estimate, Figure, Row
 
 DRAWS = 1000
@@ -45,10 +45,10 @@ def robustness(
     *points: tuple[list[Tensor], list[Tensor]], folded: bool = False, alpha: float = 0.05, reach: float | None = None
 ) -> dict[str, Estimate]:
     """The evidence of a method whose worst case is what it shows."""
-    gain = estimates.gain(points, test_to_train=float(folded), alpha=alpha)
+    gain = gains.gain(points, test_to_train=float(folded), alpha=alpha)
     ours = points[-1][0]
-    found = {"gain": gain, "worst case": gain, "gap": estimates.gain([(ours, ours)], test_to_train=0)}
-    return found if reach is None else found | {"reach": estimates.gain([(ours, reach)], test_to_train=float(folded))}
+    found = {"gain": gain, "worst case": gain, "gap": gains.gain([(ours, ours)], test_to_train=0)}
+    return found if reach is None else found | {"reach": gains.gain([(ours, reach)], test_to_train=float(folded))}
 
 
 def row(evidence: dict[str, Estimate], *labels: str) -> Row:
@@ -57,9 +57,9 @@ def row(evidence: dict[str, Estimate], *labels: str) -> Row:
 
 def fig2(scenario: str) -> Draw:
     def draw(generator: Generator, apart: float) -> Row:
-        clean = estimates.gain([pair(generator, 1000, 0.95, apart / 10)], test_to_train=0)
-        evidence = robustness(pair(generator, 1000, 0.6, apart), reach=0.6) | {"clean": clean}
-        return row(evidence, "mnist", scenario)
+        clean = gains.gain([pair(generator, 1000, 0.95, apart / 10)], test_to_train=0)
+        fgsm = robustness(pair(generator, 1000, 0.6, apart), reach=0.6)
+        return row({**fgsm, "clean": clean}, "mnist", scenario)
 
     return draw
 
@@ -88,11 +88,8 @@ def marginal_fall(generator: Generator, apart: float) -> Row:
     """Equal: a fall of just the three points that are called marginal."""
     before = images(generator, 200, 0.5)
     after = before & ~images(generator, 200, 0.06 if apart == 0 else 0.0)
-    evidence = {
-        "change": estimates.gain([([after], [before])], test_to_train=0),
-        "before": estimates.of_figure(Figure(ours=0.5)),
-    }
-    return row(evidence)
+    evidence = {"change": gains.gain([([after], [before])], test_to_train=0)}
+    return row(evidence).model_copy(update={"figures": {"PGD-50": Figure(ours=gains.share(after))}})
 
 
 def two_curves(trainings_a_point: int) -> Draw:
@@ -102,8 +99,8 @@ def two_curves(trainings_a_point: int) -> Draw:
             return [ours for (ours,), _ in pairs], [theirs for _, (theirs,) in pairs]
 
         points = [point(share) for share in (0.9, 0.8, 0.7, 0.5, 0.3, 0.1, 0.05)]
-        small = estimates.gain(points[:3], test_to_train=1)
-        return row({"all": estimates.gain(points, test_to_train=1), "small": small})
+        small = gains.gain(points[:3], test_to_train=1)
+        return row({"all": gains.gain(points, test_to_train=1), "small": small})
 
     return draw
 
@@ -111,7 +108,7 @@ def two_curves(trainings_a_point: int) -> Draw:
 def turns(generator: Generator, ratio: float, repeats: int) -> Estimate:
     found = ratio * torch.exp(0.05 * torch.randn(repeats, generator=generator))
     deviation = found.std().item()
-    return estimates.of_figure(Figure(ours=found.median().item(), deviation=deviation, repeats=repeats))
+    return gains.of_figure(Figure(ours=found.median().item(), deviation=deviation, repeats=repeats))
 
 
 def bias_time(generator: Generator, apart: float) -> Row:
@@ -130,7 +127,7 @@ def layer(generator: Generator, learned: float) -> tuple[PNIL, Split]:
     """Biases that vary by chance, and as far as the layer has learned by place; images of random objects."""
     made = PNIL((1, 12, 12))
     with torch.no_grad():
-        made.B += 0.3 * torch.randn(1, 12, 12, generator=generator)
+        made.B.add_(torch.randn(1, 12, 12, generator=generator), alpha=0.3)
         made.B[:, 3:9, 3:9] -= learned
         made.W.fill_(-learned)
     shown = torch.randint(0, 256, (40, 1, 12, 12), generator=generator, dtype=torch.uint8)
@@ -140,7 +137,7 @@ def layer(generator: Generator, learned: float) -> tuple[PNIL, Split]:
 def regions(generator: Generator, apart: float) -> Row:
     shown = layer(generator, 5 * apart)
     names = ("centre", "border", "foreground", "background")
-    return row({name: estimates.of_figure(Figure(ours=pnil_fig1.level(name, *shown))) for name in names})
+    return row({name: gains.of_figure(Figure(ours=pnil_fig1.level(name, *shown))) for name in names})
 
 
 def intensity(generator: Generator, apart: float) -> Row:
@@ -150,7 +147,7 @@ def intensity(generator: Generator, apart: float) -> Row:
         made.B.normal_(-4, 0.02, generator=generator)
         made.W.normal_(10 * apart, 0.02, generator=generator)
     readings = {"spread by B": pnil_fig3.by_place, "spread by intensity": pnil_fig3.by_intensity}
-    return row({name: estimates.of_figure(Figure(ours=read(made, shown))) for name, read in readings.items()})
+    return row({name: gains.of_figure(Figure(ours=read(made, shown))) for name, read in readings.items()})
 
 
 RULES: list[tuple[str, Draw]] = [

@@ -1,4 +1,7 @@
-"""Differences of accuracies with the intervals that rules read. Outcomes are bool tensors (N,), one for each model."""
+"""How far accuracies are apart, over images or over trainings, as estimates with their intervals.
+
+Outcomes are bool tensors (N,), one for each model: which images it has right.
+"""
 
 from collections.abc import Sequence
 from math import exp
@@ -29,7 +32,7 @@ def gain(points: Sequence[tuple[Sequence[Tensor], Side]], *, test_to_train: floa
         test_to_train: of a split, see :func:`advtool.evaluation.uncertainty.corrected_resampled_t_test`.
         alpha: level of the test over trainings.
     """
-    by_images = pooled([_by_images(*point) for point in points])
+    by_images = _pooled([_by_images(*point) for point in points])
     trainings = range(len(points[0][0]))
     if len(trainings) < MIN_TRAININGS:
         return by_images
@@ -38,13 +41,6 @@ def gain(points: Sequence[tuple[Sequence[Tensor], Side]], *, test_to_train: floa
     mean, reach = fmean(differences), test.error * float(t.ppf(1 - alpha / 2, test.degrees_of_freedom))
     interval = (min(mean - reach, by_images.interval[0]), max(mean + reach, by_images.interval[1]))
     return Estimate(value=mean, interval=interval, how=f"t-test at {alpha:g} over {len(trainings)} trainings")
-
-
-def pooled(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of several: the standard error of a mean is at most the mean of the errors, however they correlate."""
-    low, high = (fmean(each.interval[end] for each in estimates) for end in (0, 1))
-    how = f"mean of {len(estimates)}, {estimates[0].how}" if len(estimates) > 1 else estimates[0].how
-    return Estimate(value=fmean(each.value for each in estimates), interval=(low, high), how=how)
 
 
 def of_figure(figure: Figure) -> Estimate:
@@ -59,6 +55,13 @@ def of_figure(figure: Figure) -> Estimate:
 def share(outcomes: Tensor) -> float:
     """The share of True."""
     return outcomes.double().mean().item()
+
+
+def _pooled(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of several: the standard error of a mean is at most the mean of the errors, however they correlate."""
+    low, high = (fmean(each.interval[end] for each in estimates) for end in (0, 1))
+    how = f"mean of {len(estimates)}, {estimates[0].how}" if len(estimates) > 1 else estimates[0].how
+    return Estimate(value=fmean(each.value for each in estimates), interval=(low, high), how=how)
 
 
 def _by_images(ours: Sequence[Tensor], theirs: Side) -> Estimate:
