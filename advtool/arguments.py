@@ -1,43 +1,46 @@
-"""What callers hand over, whatever it is: numbers, names, paths and devices as plain values, or nothing."""
+"""Checks of arguments: numbers, names, paths and devices as plain values."""
+
+from __future__ import annotations
 
 import math
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from advtool.errors import InputError, near_match
 
-MOST = 1_000_000
-"""No count of steps, draws or images a step may be more: it would never end, or fill the memory."""
-LEAST, LARGEST = 1e-30, 1e6
-"""Between these a number means the same in float32, and so do its square and its inverse, about."""
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_COUNT = 1_000_000
+"""The largest count of steps, draws or images in a step. More would never end, or fill the memory."""
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-30, 1e6
+"""Between these, float32 can hold a number, its square and its inverse."""
 LAST_SEED = 2**63 - 1
-LONGEST = 120
-"""Characters of a value that a message shows."""
+LONGEST_SHOWN = 120
+"""A message shows this many characters of a value."""
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: in one line, cut where it is long."""
+    """A value for a message: in one line, cut if it is long."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # of a foreign class, or an integer with too many digits
         text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def integer(value: Any) -> int | None:
-    """An integer of Python or NumPy as Python's, anything else as None; a bool is none."""
+    """An integer of Python or NumPy as Python's int. Anything else, also a bool, gives None."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         return None
     return int(value)
 
 
 def number(value: Any) -> float | None:
-    """A finite real number of Python or NumPy as a float, anything else as None; a bool is none."""
+    """A finite real number of Python or NumPy as a float. Anything else, also a bool, gives None."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     try:
@@ -47,17 +50,17 @@ def number(value: Any) -> float | None:
     return converted if math.isfinite(converted) else None
 
 
-def count(label: str, value: Any, least: int = 1, most: int = MOST) -> int:
+def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> int:
     """The value, if it is an integer from ``least`` to ``most``.
 
     Args:
-        label: what a message begins with: the option and its value, e.g. ``steps=0``.
-        value: whatever it is.
-        least: the smallest that will do.
-        most: the largest.
+        label: how a message begins: the option and its value, e.g. ``steps=0``.
+        value: of any type.
+        least: the smallest that is allowed.
+        most: the largest that is allowed.
 
     Raises:
-        InputError: it is not.
+        InputError: it is no integer, or out of range.
     """
     whole = integer(value)
     if whole is None or whole < least:
@@ -68,7 +71,7 @@ def count(label: str, value: Any, least: int = 1, most: int = MOST) -> int:
 
 
 def seed(label: str, value: Any) -> int:
-    """The value, if it can seed a random stream; the arguments are those of :func:`count`.
+    """The value, if it can seed a random stream. :func:`count` explains the arguments.
 
     Raises:
         InputError: it is no integer from 0 to 2**63 - 1.
@@ -81,11 +84,44 @@ def seed(label: str, value: Any) -> int:
     return whole
 
 
+def fraction(label: str, text: str) -> float:
+    """``0.3`` or ``8/255`` as a number: how a command line gives a fraction of the pixel range.
+
+    Args:
+        label: how a message begins: the option, e.g. ``--eps``.
+        text: as the user wrote it.
+
+    Raises:
+        InputError: it is no number.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(numerator) / (float(denominator) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"{label} '{text}' is no number: write a fraction of the pixel range, such as 0.3 or 8/255"
+        ) from None
+
+
+def eps(option: str, text: str) -> float:
+    """:func:`fraction` in (0, 1].
+
+    Raises:
+        InputError: it is no number, or out of range.
+    """
+    radius = fraction(option, text)
+    if not 0 < radius <= 1:
+        raise InputError(
+            f"{option} {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
+        )
+    return radius
+
+
 def choice(label: str, value: Any, known: Iterable[str]) -> str:
     """The value, if it is one of the ``known`` names.
 
     Raises:
-        InputError: it is not.
+        InputError: it is another value; the message lists the names.
     """
     names = list(known)
     if not isinstance(value, str) or value not in names:
@@ -96,7 +132,7 @@ def choice(label: str, value: Any, known: Iterable[str]) -> str:
 
 
 def path(label: str, value: Any) -> Path:
-    """The value as a path, if the file system can be asked about it.
+    """The value as a path, if a file can have that name.
 
     Raises:
         InputError: it is neither text nor a path, or no file can have that name.
@@ -114,11 +150,13 @@ def path(label: str, value: Any) -> Path:
 
 
 def device(value: Any) -> torch.device:
-    """The device, if it is one that we compute on.
+    """The device, if it is the CPU or a CUDA device that is present.
 
     Raises:
-        InputError: unknown, neither a CPU nor CUDA, or absent.
+        InputError: it is another device, or absent.
     """
+    import torch  # noqa: PLC0415 - it takes seconds, and --help needs only the other checks of this file
+
     try:
         place = torch.device(value)
     except (RuntimeError, TypeError, ValueError, OverflowError):

@@ -1,6 +1,6 @@
-"""Checkpoints that cannot run code: tensors in safetensors, everything else in its JSON header.
+"""Checkpoints that cannot run code: tensors in a safetensors file, all the rest in its JSON header.
 
-This module moves headers and tensors in and out of files; :mod:`advtool.models` makes models of them.
+This module reads and writes headers and tensors. :mod:`advtool.models` makes models of them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ SUFFIX = ".safetensors"
 
 
 class Architecture(BaseModel):
-    """A registered model by name, and what it was built with."""
+    """A model of ``advtool.models.ARCHITECTURES`` by name, and the arguments that it was built with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Architecture(BaseModel):
 
 
 class Header(BaseModel):
-    """The card of a checkpoint: how the model came to be, and what was measured while it was trained."""
+    """The header of a checkpoint: how the model was trained, and what was measured during the training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -50,7 +50,7 @@ class Header(BaseModel):
 
 
 def now() -> datetime:
-    """The present, to the second, in UTC."""
+    """The time now in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -62,23 +62,24 @@ def write(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """The header alone: cheap, no tensor is read.
+    """Read the header only, and no tensors.
 
     Raises:
-        InputError: no such file, a pickle, not safetensors (or truncated), or a foreign or malformed header.
+        InputError: there is no such file; it is a pickle, truncated, or no safetensors file; or its header is
+            malformed or not ours.
     """
     return _open(path, tensors=False)[0]
 
 
 def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
-    """Header and tensors (on the CPU). Raises what :func:`read_header` raises."""
+    """Read the header and the tensors, onto the CPU. The errors are those of :func:`read_header`."""
     return _open(path, tensors=True)
 
 
 def newest(folder: Path) -> Path:
-    """The checkpoint directly in ``folder`` with the latest date in its header.
+    """The checkpoint in ``folder`` with the latest date in its header.
 
-    Files that are none are passed over, and so are partial ones: their training may still be running.
+    Other files are ignored, and so are partial checkpoints, because their training may still be running.
 
     Raises:
         InputError: there is no checkpoint.
@@ -100,7 +101,7 @@ def newest(folder: Path) -> Path:
 
 
 def describe(path: Path, header: Header) -> dict[str, Any]:
-    """What a result says of the checkpoint it comes from."""
+    """What a result says about its checkpoint: path, hash, and the main facts of the header."""
     return {
         "path": str(path),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

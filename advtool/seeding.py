@@ -1,4 +1,4 @@
-"""Random streams: every draw of a run comes from a stream named by its place, never by its turn."""
+"""Random streams. A stream has a name, so that its draws do not depend on what was drawn before."""
 
 import hashlib
 import pickle
@@ -11,25 +11,25 @@ import torch
 
 
 def derive(seed: int, *place: str | int) -> int:
-    """A 63-bit seed for the stream at ``place``, e.g. ``derive(0, "pgd", 3)`` for shard 3 of PGD.
+    """A 63-bit seed for the stream named ``place``, e.g. ``derive(0, "pgd", 3)`` for shard 3 of PGD.
 
-    Streams of different places are independent for all practical purposes (SHA-256), so a shard gives the
-    same result whatever ran before it, in which process or on which machine.
+    SHA-256 makes the streams of different names independent for all practical purposes. So a shard gives the same
+    result in every process and on every machine, whatever ran before it.
     """
     text = "\x1f".join(str(part) for part in (seed, *place))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(device: torch.device, seed: int, *place: str | int) -> torch.Generator:
-    """A torch generator on ``device`` for the stream at ``place``."""
+    """A torch generator on ``device`` for the stream named ``place``."""
     return torch.Generator(device=device).manual_seed(derive(seed, *place))
 
 
 @contextmanager
 def global_streams(device: torch.device, seed: int, *place: str | int) -> Iterator[None]:
-    """Seed every global generator for the stream at ``place``, and put the old states back afterwards.
+    """Seed the global generators for the stream named ``place``; afterwards they have their old states again.
 
-    Models of users draw from torch's global generators, and ART's attacks from NumPy's and Python's.
+    Users' models draw from torch's global generators, ART's attacks from those of NumPy and Python.
     """
     stream = derive(seed, *place)
     python_state, numpy_state = random.getstate(), np.random.get_state()
@@ -49,6 +49,6 @@ def global_streams(device: torch.device, seed: int, *place: str | int) -> Iterat
 
 
 def global_states(device: torch.device) -> bytes:
-    """The states of the global generators that a model may draw from: equal as long as nothing is drawn."""
+    """The states of the global generators that a model may draw from. They change when something is drawn."""
     cuda = torch.cuda.get_rng_state(device).numpy() if device.type == "cuda" else None
     return pickle.dumps((random.getstate(), np.random.get_state(), torch.get_rng_state().numpy(), cuda))

@@ -14,8 +14,10 @@ from advtool import arguments
 from advtool.arguments import choice, shown
 from advtool.errors import InputError
 
+CLIP = (0.0, 1.0)
+"""The range of pixel values."""
 ROUNDING = 2 * torch.finfo(torch.float32).eps
-"""``x + eps`` in float32 may miss the surface of the ball by this much."""
+"""By so much a pixel of ``x + eps`` in float32 may miss the surface of the ball."""
 
 
 class Norm(ABC):
@@ -77,7 +79,7 @@ class ThreatModel(BaseModel):
 
     norm: str = Linf.name
     eps: float
-    clip: tuple[float, float] = (0.0, 1.0)
+    clip: tuple[float, float] = CLIP
 
     @classmethod
     def of(cls, eps: Any, norm: Any = Linf.name) -> Self:
@@ -113,7 +115,8 @@ class ThreatModel(BaseModel):
     def contains(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Whether ``x_adv`` lies in the ball around ``x`` and in the clip range, to float32 rounding: bool (N,)."""
         low, high = x_adv.flatten(1).aminmax(dim=1)
-        near = self._norm.distance(x_adv, x) <= self.eps + ROUNDING
+        rounding = self._norm.distance(torch.full_like(x[:1], ROUNDING), torch.zeros_like(x[:1]))
+        near = self._norm.distance(x_adv, x) <= self.eps + rounding
         return near & (low >= self.clip[0]) & (high <= self.clip[1])  # NaN fails every comparison
 
     @property

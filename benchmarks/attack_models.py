@@ -1,6 +1,5 @@
 """The models that attacks are timed on: trained for a short time, and kept in a folder."""
 
-import copy
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +28,7 @@ LENGTHS: dict[str, dict[str, Any]] = {
 
 
 class Subject(NamedTuple):
-    """A model in eval mode, frozen, in torch's own layers, and its test images."""
+    """A model in eval mode, frozen, and its test images."""
 
     name: str
     model: nn.Module
@@ -61,20 +60,11 @@ def subject(arch: str, kind: str, images: int, folder: Path, device: str) -> Sub
     path = folder / f"{dataset}-{arch}-{kind}.safetensors"
     if not path.exists():
         _train(path, arch, kind, device)
-    model = in_torch_layers(load_checkpoint(path)).requires_grad_(False).to(device)
+    model = load_checkpoint(path).requires_grad_(False).to(device)
     test = first_images(load(dataset, "test"), images)
     x, y = to_float(test.images).to(device), test.labels.to(device)
     eps = PLAIN_EPS if kind == "plain" else EPS
     return Subject(f"{arch} {kind}", model, x, y, eps[dataset])
-
-
-def in_torch_layers(model: nn.Module) -> nn.Module:
-    """The same network with ``nn.Conv2d`` where ours has its faster convolution: what a user brings."""
-    plain = copy.deepcopy(model)
-    for layer in plain.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.__class__ = nn.Conv2d
-    return plain
 
 
 def _train(path: Path, arch: str, kind: str, device: str) -> None:

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from advtool.checkpoints import SUFFIX, read_header
-from advtool.report.rows import percent, span
 from advtool.results import Evaluation, Interval
+from advtool.results.notation import percent, percent_interval
 
 FOLDER = Path(__file__).parents[1] / "checkpoints" / "papers"
 QUESTION = ("--attack", "audit", "--attack", "spsa", "--device", "cpu", "--format", "json")
@@ -85,7 +85,7 @@ def line(answer: Path) -> str:
 
 def with_interval(accuracy: float | None, interval: Interval | None) -> str:
     """Blank for an attack of the cascade that saw survivors only."""
-    return "" if accuracy is None or interval is None else f"{percent(accuracy)} ({span(interval)})"
+    return "" if accuracy is None or interval is None else f"{percent(accuracy)} ({percent_interval(interval)})"
 
 
 def main() -> None:

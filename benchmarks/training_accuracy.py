@@ -37,7 +37,7 @@ def ours(prepared: Prepared) -> nn.Module:
         prepared.recipe,
         prepared.training,
         prepared.validation[:1],
-        eps=prepared.eps,
+        threat_model=prepared.threat_model,
         seed=prepared.header.seed,
         observer=Observer(),
     ):
@@ -58,7 +58,7 @@ def arts(prepared: Prepared) -> nn.Module:
         device_type="cpu",
     )
     x, y = to_float(prepared.training.images).numpy(), prepared.training.labels.numpy()
-    trainer = AdversarialTrainerFBFPyTorch(classifier, eps=prepared.eps)
+    trainer = AdversarialTrainerFBFPyTorch(classifier, eps=prepared.threat_model.eps)
     one_hot = np.eye(classifier.nb_classes, dtype=np.float32)[y]
     trainer.fit(x, one_hot, batch_size=BATCH_SIZE, nb_epochs=prepared.recipe.epochs)
     return prepared.model

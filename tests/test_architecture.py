@@ -15,12 +15,13 @@ GROUND = {
     "data",
     "errors",
     "files",
-    "perturbation",
     "results",
     "seeding",
+    "settings",
     "threat",
 }
 MAY_IMPORT = {
+    "public": {"studies", "evaluation", "attacks", "target", "models"},
     "cli": {"cli", "reproduce", "studies", "report", "training", "evaluation", "attacks", "target", "models"},
     "reproduce": {"reproduce", "studies", "report", "training", "evaluation", "attacks", "target", "models"},
     "studies": {"studies", "evaluation", "attacks", "target", "models"},

@@ -103,7 +103,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr("advtool.files.os.fsync", full)
     with pytest.raises(InputError, match=r"cannot write .*model\.safetensors.*No space left"):
         checkpoints.write(written, header(seed=4), {"w": torch.ones(3)})
     assert written.read_bytes() == before

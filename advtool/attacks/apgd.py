@@ -6,71 +6,42 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import one_of, positive_integer
-from advtool.perturbation import project, random_start
-from advtool.target.scores import Loss, margin, per_image_cross_entropy
-from advtool.target.target import Target
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.losses import difference_of_logits_ratio
+from advtool.attacks.parameters import Parameter, one_of, positive_integer
+from advtool.target.scores import Loss, per_image_cross_entropy
+from advtool.threat import ThreatModel
 
 MOMENTUM = 0.75
-RISING = 0.75
-"""A checkpoint halves the step size if the loss rose in less than this share of the steps since the last one."""
-
-
-def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
-    """``-(z_y - max_{i != y} z_i) / (z_1 - z_3)``, (N,), z_1 >= z_2 >= ... (Croce and Hein 2020, equation 6).
-
-    Free of the scale and the offset of the logits. Of fewer than three classes it is the margin alone.
-    """
-    lead = margin(logits, labels)
-    if logits.shape[1] < 3:
-        return -lead
-    top = logits.topk(3, dim=1).values
-    return -lead / (top[:, 0] - top[:, 2] + 1e-12)
-
+"""Weight of the new step; the rest goes to the last step (alpha of the paper)."""
+MIN_SHARE_OF_RISES = 0.75
+"""A checkpoint halves the step size if the loss rose in a smaller share of the steps since the last one."""
 
 LOSSES: dict[str, Loss] = {"ce": per_image_cross_entropy, "dlr": difference_of_logits_ratio}
 
 
 class APGD(TensorAttack):
-    """Auto-PGD: a first step of 2 eps, halved and begun again from the best point whenever the loss stops rising.
+    """Auto-PGD: its first step is 2 eps. Where the loss stops rising, it halves the step and goes back to the best."""
 
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        loss: ``ce``, cross entropy, or ``dlr``, the difference of logits ratio.
-        steps: gradient steps a start.
-        restarts: random starts; a later one attacks only the images that still stand.
-        eot: draws that a gradient averages over; None takes the run's.
-    """
+    name = "apgd"
+    guide = Guide.gradient
 
-    attack_params = ["eps", "loss", "steps", "restarts", "eot"]
-
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        loss: str = "ce",
-        steps: int = 100,
-        restarts: int = 1,
-        eot: int | None = None,
-    ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
-        self.loss = one_of("apgd", "loss", loss, LOSSES)
-        self.steps = positive_integer("apgd", "steps", steps)
-        self.restarts = positive_integer("apgd", "restarts", restarts)
+    loss = Parameter(one_of(LOSSES), "ce")
+    """``ce``, cross entropy, or ``dlr``, the difference of logits ratio"""
+    steps = Parameter(positive_integer, 100)
+    """gradient steps a start"""
+    restarts = Parameter(positive_integer, 1)
+    """random starts; a later one attacks only the images that still stand"""
 
     @property
     def most_queries(self) -> int:
         return self.restarts * self.steps * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, self.eot):
             part = (first, self.restarts)
             self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
-        return found
 
     def climb(
         self,
@@ -83,11 +54,11 @@ class APGD(TensorAttack):
         report: StepReport,
         part: tuple[int, int],
     ) -> None:
-        """One start for the images ``x`` (M, C, H, W), labels ``y`` (M,), all of them standing in ``found``.
+        """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,), all of which stand in ``found``.
 
         ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
         """
-        at = _Climb.start(random_start(x, self.eps, generator), x, y, goal, self.eps)
+        at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)
         since = 0
         for step in range(self.steps + 1):
@@ -98,7 +69,7 @@ class APGD(TensorAttack):
             if step in looks:
                 at.look(step - since)
                 since = step
-            at.move(self.eps, first=step == 0)
+            at.move(self.threat_model, first=step == 0)
             if step % found.steps_between_looks == 0 and step:
                 if (kept := found.drop_fallen()) is not None:
                     at = at.keep(kept)
@@ -134,7 +105,7 @@ class _Climb:
     halved_at_look: Tensor
 
     @classmethod
-    def start(cls, x_adv: Tensor, x: Tensor, y: Tensor, goal: Tensor, eps: float) -> "_Climb":
+    def start(cls, x_adv: Tensor, x: Tensor, y: Tensor, goal: Tensor, threat_model: ThreatModel) -> "_Climb":
         low = torch.full((len(x),), -math.inf, device=x.device)
         return cls(
             x=x,
@@ -147,7 +118,7 @@ class _Climb:
             best_gradient=torch.zeros_like(x),
             best_loss=low,
             loss=torch.full_like(low, math.inf),  # so that the start is no rise
-            step_size=torch.full_like(low, 2 * eps),
+            step_size=torch.full_like(low, 2 * threat_model.eps),
             rises=torch.zeros_like(low),
             best_at_look=low.clone(),
             halved_at_look=torch.ones_like(low, dtype=torch.bool),
@@ -167,7 +138,7 @@ class _Climb:
 
         Condition 2 holds from the second checkpoint on, as in the authors' code.
         """
-        stalled = self.rises < RISING * steps
+        stalled = self.rises < MIN_SHARE_OF_RISES * steps
         stuck = ~self.halved_at_look & (self.best_at_look >= self.best_loss)
         halve = stalled | stuck
         self.step_size = torch.where(halve, self.step_size / 2, self.step_size)
@@ -176,12 +147,15 @@ class _Climb:
         self.halved_at_look, self.best_at_look = halve, self.best_loss
         self.rises = torch.zeros_like(self.rises)
 
-    def move(self, eps: float, *, first: bool) -> None:
-        """``z = P(x + eta sign(g))``, then ``P(x + 0.75 (z - x) + 0.25 (x - x_before))``."""
-        z = project(self.x_adv + _rows(self.step_size) * self.gradient.sign(), self.x, eps)
+    def move(self, threat_model: ThreatModel, *, first: bool) -> None:
+        """``z = P(x + eta s)``, then ``P(x + 0.75 (z - x) + 0.25 (x - x_before))``.
+
+        ``s`` is the steepest step of length 1: in L-infinity the sign of the gradient.
+        """
+        z = threat_model.project(threat_model.step(self.x_adv, self.gradient, self.step_size), self.x)
         a = 1.0 if first else MOMENTUM
         ahead = self.x_adv + a * (z - self.x_adv) + (1 - a) * (self.x_adv - self.x_before)
-        self.x_before, self.x_adv = self.x_adv, project(ahead, self.x, eps)
+        self.x_before, self.x_adv = self.x_adv, threat_model.project(ahead, self.x)
 
     def keep(self, places: Tensor) -> "_Climb":
         """The images at ``places`` (K,) alone."""
@@ -189,7 +163,7 @@ class _Climb:
 
 
 def checkpoints(steps: int) -> set[int]:
-    """The steps ``ceil(p_j N)`` at which the step size is looked at: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
+    """The steps ``ceil(p_j N)`` at which the step size may be halved: p = 0.22, then gaps of 0.19, 0.16 ... 0.06."""
     p, gap, found = 22, 22, set[int]()  # hundredths: 0.57 * 100 is no 57 in floating point
     while p <= 100:
         found.add(-(-p * steps // 100))

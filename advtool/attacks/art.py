@@ -12,18 +12,17 @@ from art.exceptions import EstimatorError
 from torch import Tensor
 
 from advtool.attacks.art_classifier import EOTClassifier
-from advtool.attacks.base import Found, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import plain
 from advtool.errors import InputError, is_out_of_memory, near_match, reason
-from advtool.perturbation import project
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
-AIMING = ("SaliencyMapMethod", "TargetedUniversalPerturbation")
-"""Attacks that take the labels they are given for the classes to reach, and know no other way."""
-
-UNKNOWN_QUERIES = 50_000
-"""What an attack of ART asks is its own affair: counted as one of the dearest."""
+"""Parameters of ART's classes that the run gives."""
+ASSUMED_QUERIES = 50_000
+"""What an attack of ART asks of the model is not known beforehand: it counts as one of the dearest."""
 
 
 class ArtAttack(TensorAttack):
@@ -34,39 +33,48 @@ class ArtAttack(TensorAttack):
 
     Args:
         target: the model under attack.
+        threat_model: what the attacker may do.
         class_name: a class of ``art.attacks.evasion``.
         given: parameters of that class: numbers, text and the like, or lists of these.
-        eps: radius of the ball, a fraction of the pixel range.
 
     Raises:
         InputError: there is no such class, it is not for image classifiers, or a parameter is not as it must be.
     """
 
-    def __init__(self, target: Target, class_name: str, given: Mapping[str, Any], *, eps: float) -> None:
-        super().__init__(target, eps=eps)
-        self.class_name = class_name
-        self.given = {key: plain(f"art:{class_name}", key, value) for key, value in given.items()}
-        self._attack = _construct(art_class(class_name), class_name, self.estimator, self.eps, self.given)
+    name = "art"
+    guide = Guide.unknown
+    norms = ("linf",)
+
+    def __init__(self, target: Target, threat_model: ThreatModel, class_name: str, given: Mapping[str, Any]) -> None:
+        self.name = f"art:{class_name}"
+        super().__init__(target, threat_model)
+        self.given = {key: plain(self.name, key, value) for key, value in given.items()}
+        self._attack = _construct(art_class(class_name), class_name, self.estimator, threat_model.eps, self.given)
 
     @property
     def most_queries(self) -> int:
-        return UNKNOWN_QUERIES
+        return ASSUMED_QUERIES
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         del generator  # ART draws from NumPy's and torch's global generators, which the evaluator seeds
         before = self.target.calls.forward
-        told = self._nearest_wrong(x, y) if self.class_name in AIMING else y
+        told = self._nearest_wrong(x, y) if self._aims else y
         one_hot = np.eye(self.target.classes, dtype=np.float32)[told.cpu().numpy()]
         try:
             with _seeded_random_states(), _quietly():
-                found = _images_like(x, self._attack.generate(x=x.cpu().numpy(), y=one_hot))
+                points = _images_like(x, self._attack.generate(x=x.cpu().numpy(), y=one_hot))
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(f"art:{self.class_name} fails on this model: {_told(error)}") from error
+            raise InputError(f"{self.name} fails on this model: {_told(error)}") from error
+        found.spend((self.target.calls.forward - before) // len(x))  # ART does not count them for each image
+        found.take(self.threat_model.project(points, x), step=1)
         report(1, 1, len(x))
-        spent = (self.target.calls.forward - before) // len(x)  # ART tells no image's own
-        return Found.at_once(project(found, x, self.eps), step=1, queries=spent)
+
+    @property
+    def _aims(self) -> bool:
+        """Whether it takes labels for the classes to reach, and knows no other way; one class of ART does not tell."""
+        return self._attack.targeted or type(self._attack).__name__ == "SaliencyMapMethod"
 
     def _nearest_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """The likeliest of the other classes, int64 (N,)."""

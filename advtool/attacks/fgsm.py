@@ -3,18 +3,21 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Found, StepReport, TensorAttack
-from advtool.perturbation import project, sign_step
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
 
 
 class FGSM(TensorAttack):
-    """One step of size eps along the sign of the gradient: ``x + eps * sign(grad_x L)``, clipped."""
+    """One step of length eps along the gradient; in L-infinity ``x + eps * sign(grad_x L)``, clipped."""
 
-    attack_params = ["eps", "eot"]
+    name = "fgsm"
+    guide = Guide.gradient
     one_step = True
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         del generator
         _, gradient = self.target.scores_and_gradient(x, y, eot=self.eot)
+        found.spend(self.eot)
+        x_adv = self.threat_model.step(x, gradient, self.threat_model.eps)
+        found.take(self.threat_model.project(x_adv, x), step=1)
         report(1, 1, len(x))
-        return Found.at_once(project(sign_step(x, gradient, self.eps), x, self.eps), step=1, queries=self.eot)

@@ -3,40 +3,30 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer
-from advtool.perturbation import CLIP, random_start, sign_step
-from advtool.target.target import Target
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, positive_integer
 
 
 class Noise(TensorAttack):
-    """The worst of a few random points: uniform ones of the ball, and corners of it in turn.
+    """The worst of a few random points, in turn from the whole ball (uniform) and from its surface."""
 
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        samples: points tried for each image.
-        eot: draws that each margin averages over; None takes the run's.
-    """
+    name = "noise"
+    guide = Guide.nothing
 
-    follows_gradient = False
-    attack_params = ["eps", "samples", "eot"]
-
-    def __init__(self, target: Target, *, eps: float, samples: int = 10, eot: int | None = None) -> None:
-        super().__init__(target, eps=eps, eot=eot)
-        self.samples = positive_integer("noise", "samples", samples)
+    samples = Parameter(positive_integer, 10)
+    """points tried for each image"""
 
     @property
     def most_queries(self) -> int:
         return self.samples * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for sample in range(self.samples):
-            point = random_start(x, self.eps, generator)
+            point = self.threat_model.random_point(x, generator)
             if sample % 2:
-                point = sign_step(x, point - x, self.eps).clamp_(*CLIP)
+                far = self.threat_model.step(x, point - x, self.threat_model.eps)
+                point = self.threat_model.project(far, x)
             found.spend(self.eot)
             found.update(point, self.noisy_margins(point, y), sample)
             report(sample + 1, self.samples, len(x))
-        return found

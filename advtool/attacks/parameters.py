@@ -1,12 +1,57 @@
-"""The parameters of attacks, checked: what is wrong is told with the attack and the parameter."""
+"""The parameters of attacks: declared once, with a default and a check that names the attack and the parameter."""
 
+import inspect
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 from advtool import arguments
-from advtool.arguments import LARGEST, LEAST, MOST, shown
+from advtool.arguments import LARGEST_COUNT, LARGEST_NUMBER, SMALLEST_NUMBER, shown
 from advtool.errors import InputError
+
+V = TypeVar("V")
+Check = Callable[[str, str, Any], V]
+"""Takes the names of the attack and the parameter and a value; gives the value as it must be, or ``InputError``."""
+
+
+class Parameter(Generic[V]):
+    """A parameter of an attack, as an attribute of its class. Whatever is assigned to it is checked.
+
+    Args:
+        check: what the value must be, e.g. :func:`positive_integer`.
+        default: the value if none is given.
+        derive: computes the value from the attack where it is None, which is then the default.
+    """
+
+    def __init__(self, check: Check[V], default: Any = None, *, derive: Callable[[Any], Any] | None = None) -> None:
+        self.check, self.default, self.derive = check, default, derive
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, attack: Any, owner: type) -> V:
+        """The value; of the class itself the default."""
+        if attack is None:
+            default: V = self.default
+            return default
+        value: V = vars(attack)[self.name]
+        if value is None and self.derive is not None:
+            value = self.derive(attack)
+        return value
+
+    def __set__(self, attack: Any, value: Any) -> None:
+        derived = value is None and self.derive is not None
+        vars(attack)[self.name] = None if derived else self.check(attack.name, self.name, value)
+
+
+def signature(function: Callable[..., Any], declared: Mapping[str, Parameter[Any]]) -> inspect.Signature:
+    """The signature of a class whose ``__init__`` is ``function``, with ``declared`` parameters instead of ``**``."""
+    _, *given = inspect.signature(function).parameters.values()
+    own = [each for each in given if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    if len(own) < len(given):
+        kind = inspect.Parameter.KEYWORD_ONLY
+        own += [inspect.Parameter(name, kind, default=each.default) for name, each in declared.items()]
+    return inspect.Signature(own)
 
 
 def positive_integer(attack: str, name: str, value: Any) -> int:
@@ -18,8 +63,8 @@ def positive_integer(attack: str, name: str, value: Any) -> int:
     return arguments.count(_label(attack, name, value), value)
 
 
-def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST) -> float:
-    """The value, if it is a number above 0 and at most ``most``, to float32; NumPy's comes out as Python's.
+def positive_number(attack: str, name: str, value: Any) -> float:
+    """The value, if it is a number above 0 that float32 can hold; NumPy's comes out as Python's.
 
     Raises:
         InputError: it is not.
@@ -27,30 +72,31 @@ def positive_number(attack: str, name: str, value: Any, *, most: float = LARGEST
     number = arguments.number(value)
     if number is None or number <= 0:
         raise InputError(f"{_label(attack, name, value)} must be a number above 0")
-    if not LEAST <= number <= most:
-        raise InputError(f"{_label(attack, name, value)} must lie between {LEAST:g} and {most:g}")
+    if not SMALLEST_NUMBER <= number <= LARGEST_NUMBER:
+        raise InputError(f"{_label(attack, name, value)} must lie between {SMALLEST_NUMBER:g} and {LARGEST_NUMBER:g}")
     return number
 
 
-def radius(attack: str, value: Any) -> float:
-    """The eps of an attack, if it is a number in (0, 1].
+def share(attack: str, name: str, value: Any) -> float:
+    """The value, if it is a number in (0, 1].
 
     Raises:
         InputError: it is not.
     """
     number = arguments.number(value)
     if number is None or not 0 < number <= 1:
-        raise InputError(f"{_label(attack, 'eps', value)} must be a number in (0, 1], a fraction of the pixel range")
+        raise InputError(f"{_label(attack, name, value)} must be a number in (0, 1]")
     return number
 
 
-def one_of(attack: str, name: str, value: Any, known: Iterable[str]) -> str:
-    """The value, if it is one of the ``known`` names.
+def or_none(check: Check[V]) -> Check[V | None]:
+    """The same check, but None passes."""
+    return lambda attack, name, value: None if value is None else check(attack, name, value)
 
-    Raises:
-        InputError: it is not.
-    """
-    return arguments.choice(_label(attack, name, value), value, known)
+
+def one_of(known: Iterable[str]) -> Check[str]:
+    """A check that the value is one of the ``known`` names."""
+    return lambda attack, name, value: arguments.choice(_label(attack, name, value), value, known)
 
 
 def plain(attack: str, name: str, value: Any) -> Any:
@@ -68,8 +114,11 @@ def plain(attack: str, name: str, value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: plain(attack, name, item) for key, item in value.items()}
     number = arguments.number(value)
-    if number is None or not math.fabs(number) <= MOST:
-        raise InputError(f"{label} must be None, a boolean, text, a number from -{MOST} to {MOST}, or a list of these")
+    if number is None or not math.fabs(number) <= LARGEST_COUNT:
+        raise InputError(
+            f"{label} must be None, a boolean, text, a number from -{LARGEST_COUNT} to {LARGEST_COUNT}, "
+            "or a list of these"
+        )
     whole = arguments.integer(value)
     return number if whole is None else whole
 

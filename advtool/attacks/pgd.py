@@ -1,54 +1,38 @@
-"""PGD, projected gradient descent in the L-infinity ball (Madry et al. 2018)."""
+"""PGD, projected gradient descent (Madry et al. 2018)."""
 
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer, positive_number
-from advtool.perturbation import ball, random_start, sign_step
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.target.scores import Loss, per_image_cross_entropy
-from advtool.target.target import Target
 
 
 class PGD(TensorAttack):
-    """Signed gradient steps from a random start inside the ball, projected after each.
+    """Steps along the gradient from a random start inside the ball, projected after each.
 
-    Of all the points on its way the one of lowest margin is returned: at no cost, since every gradient needs
-    the forward pass that tells the margin. Images that have fallen are dropped now and then. Of a randomised
-    model only the last points of the starts compete, and those that surely fell: the luckiest of many noisy margins is
-    no better point.
+    Of all points on its way PGD returns the one of lowest margin. That costs nothing: every gradient needs the forward
+    pass that tells the margin. Images that have fallen are dropped now and then. Of a random model the last points of
+    the starts compete, with those points that surely fell: the luckiest of many noisy margins is no better point.
 
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        steps: gradient steps a start.
-        step_size: default 2 eps / steps, so that every point of the ball is within reach (Schwinn et al., 4.3).
-        restarts: random starts; a later one attacks only the images that still stand.
-        eot: draws that a gradient averages over; None takes the run's.
+    The same PGD on another loss is a subclass with another ``loss`` (:mod:`advtool.attacks.pgd_losses`).
     """
 
-    attack_params = ["eps", "steps", "step_size", "restarts", "eot"]
+    name = "pgd"
+    guide = Guide.gradient
     loss: Loss = staticmethod(per_image_cross_entropy)
-    """What the gradient is of: logits (M, classes) and labels (M,) to (M,)."""
+    """what the gradient is of: logits (M, classes) and labels (M,) to (M,)"""
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        steps: int = 50,
-        step_size: float | None = None,
-        restarts: int = 1,
-        eot: int | None = None,
-    ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
-        self.steps = positive_integer("pgd", "steps", steps)
-        reaching = 2 * self.eps / self.steps
-        self.step_size = reaching if step_size is None else positive_number("pgd", "step_size", step_size)
-        self.restarts = positive_integer("pgd", "restarts", restarts)
+    steps = Parameter(positive_integer, 50)
+    """gradient steps a start"""
+    step_size = Parameter(positive_number, derive=lambda pgd: 2 * pgd.threat_model.eps / pgd.steps)
+    """default 2 eps / steps, so that every point of the ball is within reach (Schwinn et al., 4.3)"""
+    restarts = Parameter(positive_integer, 1)
+    """random starts; a later one attacks only the images that still stand"""
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Scores (N, classes) at ``x``, and the direction (N, C, H, W) whose signs the steps follow."""
+        """Scores (N, classes) at ``x``, and the direction (N, C, H, W) that the steps follow."""
         del generator
         answer: tuple[Tensor, Tensor] = self.target.scores_and_gradient(x, y, self.loss, eot=self.eot)
         return answer
@@ -62,33 +46,30 @@ class PGD(TensorAttack):
     def most_queries(self) -> int:
         return self.restarts * self.steps * self.queries_a_step
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, self.queries_a_step):
-            self._climb(x[images], y[images], beside, generator, report, first)
-        return found
+            self.climb(x[images], y[images], beside, generator, report, first)
 
-    def _climb(
+    def climb(
         self,
         x: Tensor,
         y: Tensor,
         found: Candidates,
         generator: torch.Generator,
         report: StepReport,
-        restart: int,
+        restart: int = 0,
     ) -> None:
-        """One start: ``steps`` steps for the standing images ``x`` (M, C, H, W)."""
-        x_adv = random_start(x, self.eps, generator)
-        low, high = ball(x, self.eps)
-        before = restart * self.steps
+        """Start number ``restart``: ``steps`` steps for the images ``x`` (M, C, H, W), all of which ``found`` holds."""
+        x_adv = self.threat_model.random_point(x, generator)
+        before, size = restart * self.steps, self.step_size
         for step in range(self.steps):
             scores, gradient = self.slope(x_adv, y, generator)
             found.spend(self.queries_a_step)
             found.meet(x_adv, scores, before + step)
-            x_adv = sign_step(x_adv, gradient, self.step_size).clamp_(low, high)
+            x_adv = self.threat_model.project(self.threat_model.step(x_adv, gradient, size), x)
             if (step + 1) % found.steps_between_looks == 0:
                 if (kept := found.drop_fallen()) is not None:
-                    y, x_adv, low, high = y[kept], x_adv[kept], low[kept], high[kept]
+                    x, y, x_adv = x[kept], y[kept], x_adv[kept]
                 report(before + step + 1, self.restarts * self.steps, len(y))
                 if len(y) == 0:
                     return

@@ -3,47 +3,26 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.parameters import positive_integer, positive_number
+from advtool.attacks.base import Guide
+from advtool.attacks.losses import tempered_cross_entropy
+from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
-from advtool.target.target import Target
 
 
 class SmoothPGD(PGD):
     """:class:`PGD` whose gradient is the mean over ``samples`` copies of the input with Gaussian noise.
 
     It is the gradient of the loss convolved with the Gaussian. The noised copies may leave the clip range.
-
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        steps: gradient steps a start.
-        step_size: default 2 eps / steps.
-        restarts: random starts; a later one attacks only the images that still stand.
-        eot: draws of a randomised model's noise for each copy; None takes the run's.
-        samples: copies a step.
-        deviation: of the noise, a fraction of the pixel range; default eps / 3, at most 0.1.
     """
 
-    attack_params = [*PGD.attack_params, "samples", "deviation"]
+    name = "pgd-smooth"
+    guide = Guide.smoothed_gradient
     loss = staticmethod(tempered_cross_entropy)
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        steps: int = 50,
-        step_size: float | None = None,
-        restarts: int = 1,
-        eot: int | None = None,
-        samples: int = 20,
-        deviation: float | None = None,
-    ) -> None:
-        super().__init__(target, eps=eps, steps=steps, step_size=step_size, restarts=restarts, eot=eot)
-        self.samples = positive_integer("pgd-smooth", "samples", samples)
-        small = min(self.eps / 3, 0.1)
-        self.deviation = small if deviation is None else positive_number("pgd-smooth", "deviation", deviation)
+    samples = Parameter(positive_integer, 20)
+    """copies a step; of a random model each averages over ``eot`` draws"""
+    deviation = Parameter(positive_number, derive=lambda pgd: min(pgd.threat_model.eps / 3, 0.1))
+    """of the noise, a fraction of the pixel range; default eps / 3, at most 0.1"""
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(x)

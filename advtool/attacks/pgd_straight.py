@@ -7,20 +7,35 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from advtool.attacks.base import Guide
+from advtool.attacks.losses import tempered_cross_entropy
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
 
-FLAT = ("round", "floor", "ceil", "trunc", "fix", "clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "relu6")
-"""Functions of torch that follow their input by and large, and whose gradient is zero here and there or everywhere."""
+ROUNDING_AND_CLAMPING = (
+    "round",
+    "floor",
+    "ceil",
+    "trunc",
+    "fix",
+    "clamp",
+    "clip",
+    "clamp_min",
+    "clamp_max",
+    "hardtanh",
+    "relu6",
+)
+"""Functions of torch that roughly follow their input, though their gradient is zero in places or everywhere."""
 
 
 class StraightThroughPGD(PGD):
     """:class:`PGD` with the backward pass of Athalye et al. 2018 (BPDA) for rounding and clamping.
 
     While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
-    identity's gradient backward, wherever in the model they are called. See :class:`PGD` for the arguments.
+    identity's gradient backward, wherever in the model they are called.
     """
 
+    name = "pgd-straight"
+    guide = Guide.straight_gradient
     loss = staticmethod(tempered_cross_entropy)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
@@ -35,7 +50,7 @@ class StraightThroughPGD(PGD):
 
 
 class _StraightThrough(TorchFunctionMode):
-    """Within it, a call of a function in ``FLAT`` has the gradient 1 with respect to its first argument."""
+    """Within it, a call of a function in ``ROUNDING_AND_CLAMPING`` has gradient 1 at its first argument."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +62,7 @@ class _StraightThrough(TorchFunctionMode):
     ) -> Any:
         named = kwargs or {}
         given = args[0] if args else named.get("input")
-        if func not in _FUNCTIONS or not isinstance(given, Tensor) or not given.requires_grad:
+        if func not in _STRAIGHTENED or not isinstance(given, Tensor) or not given.requires_grad:
             return func(*args, **named)
         self.met = True
         before = given.clone()  # what works in place overwrites it
@@ -57,10 +72,10 @@ class _StraightThrough(TorchFunctionMode):
         return given.copy_(straight) if value is given else straight
 
 
-_FUNCTIONS = {
+_STRAIGHTENED = {
     function
     for home in (torch, Tensor, torch.nn.functional)
-    for name in FLAT
+    for name in ROUNDING_AND_CLAMPING
     for spelling in (name, f"{name}_")
     if (function := getattr(home, spelling, None)) is not None
 }

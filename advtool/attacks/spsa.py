@@ -2,91 +2,77 @@
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer, positive_number
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.errors import InputError
-from advtool.perturbation import CLIP, project
-from advtool.target.target import Target
 
 LEARNING_RATE = 0.01
-BETA1, BETA2, TINY = 0.9, 0.999, 1e-8  # Adam's own defaults
+"""A fraction of the pixel range a step."""
 
 
 class SPSA(TensorAttack):
     """Adam on the margin, with gradients estimated from forward passes at antithetic pairs of points.
 
     For directions ``v`` of random signs the estimate is the mean of ``v (f(x + delta v) - f(x - delta v)) / (2
-    delta)``. All images of a batch share the directions: for each of them the estimate has the distribution it
-    would have with directions of its own, the weighted sum of directions is one matrix product, and a model's
-    first convolution is computed for each image and each direction, not for each point
-    (:mod:`advtool.target.affine_start`). The points lie around the nearest image that is delta away from the clip
-    range's ends, since a model owes no answer outside.
+    delta)``. All images of a batch share the directions. The estimate of each image has the same distribution as with
+    directions of its own, the weighted sum of directions is one matrix product, and the search form can share work
+    between the points (:meth:`Target.logits_nearby`). The points lie around the nearest image whose
+    pixels are delta away from the ends of the clip range, since a model owes no answer outside.
 
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        steps: Adam steps.
-        samples: forward evaluations a step, half as many antithetic pairs; even.
-        learning_rate: of Adam, a fraction of the pixel range; by default 0.01, or 2 eps / steps if that is more, so
-            that few steps reach the ball's surface too.
-        delta: distance of the sample points, a fraction of the pixel range.
-        eot: draws of a randomised model's noise that each evaluation averages over.
+    Adam moves every pixel by about as much, whatever its slope: in another ball than L-infinity this is no ascent.
     """
 
-    follows_gradient = False
-    attack_params = ["eps", "steps", "samples", "learning_rate", "delta", "eot"]
+    name = "spsa"
+    guide = Guide.scores
+    norms = ("linf",)
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        steps: int = 100,
-        samples: int = 128,
-        learning_rate: float | None = None,
-        delta: float = 0.01,
-        eot: int = 1,
-    ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
-        self.steps = positive_integer("spsa", "steps", steps)
-        self.samples = positive_integer("spsa", "samples", samples)
+    steps = Parameter(positive_integer, 100)
+    """Adam steps"""
+    samples = Parameter(positive_integer, 128)
+    """passes through the model a step, in antithetic pairs; even"""
+    learning_rate = Parameter(
+        positive_number, derive=lambda spsa: max(LEARNING_RATE, 2 * spsa.threat_model.eps / spsa.steps)
+    )
+    """of Adam, a fraction of the pixel range; default 0.01, or 2 eps / steps if that is more, so that few steps reach
+    the ball's surface too"""
+    delta = Parameter(positive_number, 0.01)
+    """distance of the sample points from the image, a fraction of the pixel range"""
+    eot = Parameter(positive_integer, 1)
+    """draws of a random model's noise that each margin averages over"""
+
+    def _check_params(self) -> None:
+        """ART's hook, called after each change."""
         if self.samples % 2:
             raise InputError(f"spsa: samples={self.samples} must be even: they come in antithetic pairs")
-        reaching = max(LEARNING_RATE, 2 * self.eps / self.steps)
-        self.learning_rate = (
-            reaching if learning_rate is None else positive_number("spsa", "learning_rate", learning_rate)
-        )
-        self.delta = positive_number("spsa", "delta", delta)
-        if 2 * self.delta > CLIP[1] - CLIP[0]:
-            raise InputError(f"spsa: delta={self.delta!r} must be at most 0.5: both points lie in the clip range")
+        low, high = self.threat_model.clip
+        if 2 * self.delta > high - low:
+            most = f"at most {(high - low) / 2:g}"
+            raise InputError(f"spsa: delta={self.delta!r} must be {most}: both points lie in the clip range")
 
     @property
     def most_queries(self) -> int:
         return self.steps * self.samples * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
-        x_adv, mean, square = x, torch.zeros_like(x), torch.zeros_like(x)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
+        x_adv, optimiser = x, _Adam(x, self.learning_rate)
         for step in range(1, self.steps + 1):
             gradient = self._estimate(x_adv, y, generator)
             found.spend(self.samples * self.eot)
-            mean.lerp_(gradient, 1 - BETA1)
-            square.lerp_(gradient.square_(), 1 - BETA2)
-            slope = mean / (1 - BETA1**step)
-            spread = (square / (1 - BETA2**step)).sqrt_().add_(TINY)
-            x_adv = project(x_adv - self.learning_rate * slope / spread, x, self.eps)
+            x_adv = self.threat_model.project(optimiser.step(x_adv, gradient), x)
             looks = step % found.steps_between_looks == 0
             if not self.target.randomised or step == self.steps or (looks and self.target.knows_what_fell):
                 found.spend(self.target.votes)
                 found.meet(x_adv, self.target.scores(x_adv), step)
             if looks:
                 if (kept := found.drop_fallen()) is not None:
-                    x, y, x_adv, mean, square = (tensor[kept] for tensor in (x, y, x_adv, mean, square))
+                    x, y, x_adv = x[kept], y[kept], x_adv[kept]
+                    optimiser.keep(kept)
                 report(step, self.steps, len(x))
                 if len(x) == 0:
-                    break
-        return found
+                    return
 
     def _estimate(self, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """The estimated gradient of the margin at ``x``, of the same shape."""
@@ -102,7 +88,8 @@ class SPSA(TensorAttack):
     @property
     def _room(self) -> tuple[float, float]:
         """The pixels around which both points of a pair are in the clip range."""
-        return CLIP[0] + self.delta, CLIP[1] - self.delta
+        low, high = self.threat_model.clip
+        return low + self.delta, high - self.delta
 
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
@@ -111,6 +98,41 @@ class SPSA(TensorAttack):
             lambda: self.target.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
         )
         return margins.view(len(directions), len(x))
+
+
+class _Adam:
+    """Adam (Kingma and Ba 2015) on a batch of images, which can drop images.
+
+    It calls the function of torch's optimiser: the optimiser itself would take seconds to import torch's compiler.
+    """
+
+    def __init__(self, x: Tensor, learning_rate: float) -> None:
+        self.mean, self.square, self.steps = torch.zeros_like(x), torch.zeros_like(x), torch.zeros((), device="cpu")
+        self.learning_rate = learning_rate
+
+    def step(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """The points after a step from ``x`` down the ``gradient``, both (M, C, H, W)."""
+        moved = x.clone()
+        adam(
+            [moved],
+            [gradient],
+            [self.mean],
+            [self.square],
+            [],
+            [self.steps],
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+        return moved
+
+    def keep(self, places: Tensor) -> None:
+        """Go on with the images at ``places`` (K,) alone."""
+        self.mean, self.square = self.mean[places], self.square[places]
 
 
 def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

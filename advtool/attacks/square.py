@@ -5,88 +5,72 @@ import math
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer, positive_number
-from advtool.errors import InputError
-from advtool.perturbation import CLIP
-from advtool.target.target import Target
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.parameters import Parameter, or_none, positive_integer, positive_number, share
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
-QUERIES_A_PROPOSAL = 50
-"""Of those made so far, for each further proposal that is tried at once: while most squares are kept, few are."""
-ROUNDS_A_STEP = 5
-"""A round asks for one pass through the model, a gradient attack's step for a few."""
-FIRST_OUTLOOK = 8
-"""After the budget divided by this, and at each doubling, the margins are noted that tell which images are in reach."""
+QUERIES_FOR_ONE_MORE_AT_ONCE = 50
+"""With every so many queries a round tries one square more: at first most squares are kept, so few are tried."""
+ROUNDS_LIKE_A_GRADIENT_STEP = 5
+"""A round costs one pass through the model, a step of a gradient attack a few."""
+FIRST_FORECAST = 1 / 8
+"""Share of the queries after which, and then at each doubling, the margins forecast which images are within reach."""
+MOST_QUERIES_OF_RANDOM_MODELS = 1000
+"""In a cascade: each query costs as many passes as there are EOT draws, and AutoAttack leaves Square out altogether."""
 
 
 class Square(TensorAttack):
     """Sets one random square of each image to a corner of the ball, and keeps it if the margin falls.
 
-    Starts from vertical stripes. A randomised model's margin is a mean over ``eot`` draws.
-
-    Args:
-        target: the model under attack.
-        eps: radius of the ball, a fraction of the pixel range.
-        queries: points tried for each image.
-        area: share of the image that the first squares cover (p of the paper).
-        together: most squares tried at once for an image, of which the best may be kept. One by one is the paper's
-            way; later in the search hardly any square is kept, and a pass through the model is filled better.
-        patience: an image is given up if its margin would not reach 0 within the budget though it fell, with each
-            doubling of the queries, ``patience`` times as much as with the last; None gives up none. Not for a
-            randomised model.
-        eot: draws that each margin averages over; None takes the run's.
+    It starts from vertical stripes. A random model's margin is a mean over ``eot`` draws.
     """
 
-    follows_gradient = False
-    attack_params = ["eps", "queries", "area", "together", "patience", "eot"]
+    name = "square"
+    guide = Guide.scores
+    norms = ("linf",)
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        queries: int = 1000,
-        area: float = 0.8,
-        together: int = 1,
-        patience: float | None = None,
-        eot: int | None = None,
-    ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
-        self.queries = positive_integer("square", "queries", queries)
-        self.area = positive_number("square", "area", area)
-        self.together = positive_integer("square", "together", together)
-        self.patience = None if patience is None else positive_number("square", "patience", patience)
-        if self.area > 1:
-            raise InputError(f"square: area={self.area!r} must be at most 1: it is a share of the image")
+    queries = Parameter(positive_integer, 1000)
+    """points tried for each image"""
+    area = Parameter(share, 0.8)
+    """share of the image that the first squares cover (p of the paper)"""
+    together = Parameter(positive_integer, 1)
+    """most squares tried at once for an image; the best may be kept. The paper tries one by one, but late in the search
+    hardly any square is kept, and several fill a pass through the model better"""
+    patience = Parameter(or_none(positive_number))
+    """An image is given up if its margin would stay above 0 even if each further doubling of the queries lowered it
+    ``patience`` times as much as the last doubling did. None gives up no image. Not for a random model."""
 
     @property
     def most_queries(self) -> int:
         return self.queries * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
+    def is_moot(self, x: Tensor, y: Tensor) -> bool:
+        """A long search of a random model is too dear; a short one is worth its time."""
+        del x, y
+        return self.target.randomised and self.queries > MOST_QUERIES_OF_RANDOM_MODELS
+
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         stripes = self._corners(x, _signs((len(x), x.shape[1], 1, x.shape[3]), generator))
         self._try(stripes[None], y, found, 0)
-        first = max(1, self.queries // FIRST_OUTLOOK)
-        query, outlook, before = 1, first, found.score.clone()
+        first = max(1, int(self.queries * FIRST_FORECAST))
+        query, forecast, before = 1, first, found.score.clone()
         turn = 0
         while query < self.queries and len(x):
             turn += 1
-            count = min(self.together, 1 + query // QUERIES_A_PROPOSAL, self.queries - query)
+            count = min(self.together, 1 + query // QUERIES_FOR_ONE_MORE_AT_ONCE, self.queries - query)
             self._try(self._proposals(x, found.best, query, count, generator), y, found, query)
             query += count
-            if turn % (ROUNDS_A_STEP * found.steps_between_looks) == 0:
+            if turn % (ROUNDS_LIKE_A_GRADIENT_STEP * found.steps_between_looks) == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
-            if self.patience is not None and query >= outlook and not self.target.randomised:
+            if self.patience is not None and query >= forecast and not self.target.randomised:
                 if query >= 2 * first:
                     kept = found.keep(self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]
-                outlook, before = 2 * query, found.score.clone()
-        return found
+                forecast, before = 2 * query, found.score.clone()
 
     def _within_reach(self, found: Candidates, before: Tensor, query: int) -> Tensor:
         """Which standing images may still fall, bool (M,); ``before`` (N,) are the scores at half of the queries."""
@@ -103,10 +87,10 @@ class Square(TensorAttack):
         return torch.where(window, corners, best)
 
     def _corners(self, x: Tensor, signs: Tensor) -> Tensor:
-        return (x + self.eps * signs).clamp_(*CLIP)
+        return (x + self.threat_model.eps * signs).clamp_(*self.threat_model.clip)
 
     def _try(self, points: Tensor, y: Tensor, found: Candidates, query: int) -> None:
-        """Offer the best of the ``points`` (K, N, C, H, W) of each image, the first being query number ``query``."""
+        """Offer the best of each image's ``points`` (K, N, C, H, W); the first point is query number ``query``."""
         count = len(points)
         margins = self.noisy_margins(points.flatten(0, 1), y if count == 1 else y.repeat(count)).view(count, -1)
         score, place = margins.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).min(0)
@@ -115,7 +99,7 @@ class Square(TensorAttack):
         found.update(best, score, query + count - 1)
 
     def _side(self, query: int, height: int, width: int) -> int:
-        """Of the square: its area begins at ``area`` of the image and is halved as the budget is used up."""
+        """The side of the squares: their area is ``area`` of the image at first, halved as the budget is used up."""
         halvings = sum(query * 10_000 // self.queries > at for at in HALVINGS)
         return min(height, width, max(1, round(math.sqrt(self.area / 2**halvings * height * width))))
 

@@ -1,13 +1,16 @@
 """Transfer: what breaks a surrogate, tried on the model; a defence that hides its gradients hides them from itself."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Candidates, Found, StepReport, TensorAttack
-from advtool.attacks.parameters import positive_integer
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
-from advtool.perturbation import project, random_start, sign_step
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates
+from advtool.attacks.losses import tempered_cross_entropy
+from advtool.attacks.parameters import Parameter, positive_integer
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 STEPS_BETWEEN_TRIES = 5
 
@@ -15,42 +18,36 @@ STEPS_BETWEEN_TRIES = 5
 class Transfer(TensorAttack):
     """PGD on the surrogate to its last step; of the points on the way the worst for the model is returned.
 
+    The model under attack is only asked for its scores. A random surrogate's gradients average over its own draws.
+
     Args:
-        target: the model under attack; only asked for its scores.
-        eps: radius of the ball, a fraction of the pixel range.
+        target: the model under attack.
+        threat_model: what the attacker may do.
         surrogate: the model whose gradients are followed, with the same input shape and classes.
-        steps: gradient steps of 2 eps / steps.
-        eot: draws that each margin averages over; None takes the run's. A random surrogate's gradients average
-            over its own.
+        parameters: ``steps`` and ``eot``.
     """
 
-    attack_params = ["eps", "steps", "eot"]
+    name = "transfer"
+    guide = Guide.surrogate
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        eps: float,
-        surrogate: Target,
-        steps: int = 50,
-        eot: int | None = None,
-    ) -> None:
-        super().__init__(target, eps=eps, eot=eot)
+    steps = Parameter(positive_integer, 50)
+    """gradient steps of 2 eps / steps"""
+
+    def __init__(self, target: Target, threat_model: ThreatModel, *, surrogate: Target, **parameters: Any) -> None:
+        super().__init__(target, threat_model, **parameters)
         self.surrogate = surrogate
-        self.steps = positive_integer("transfer", "steps", steps)
 
     @property
     def most_queries(self) -> int:
         return self.steps * self.eot
 
-    def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-        found = Candidates(x, y, self.target)
-        x_adv = random_start(x, self.eps, generator)
+    def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
+        x_adv = self.threat_model.random_point(x, generator)
+        size = 2 * self.threat_model.eps / self.steps
         for step in range(1, self.steps + 1):
             _, gradient = self.surrogate.scores_and_gradient(x_adv, y, tempered_cross_entropy)
-            x_adv = project(sign_step(x_adv, gradient, 2 * self.eps / self.steps), x, self.eps)
+            x_adv = self.threat_model.project(self.threat_model.step(x_adv, gradient, size), x)
             if step % STEPS_BETWEEN_TRIES == 0 or step == self.steps:
                 found.spend(self.eot)
                 found.update(x_adv, self.noisy_margins(x_adv, y), step)
                 report(step, self.steps, len(x))
-        return found

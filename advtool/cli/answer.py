@@ -1,58 +1,52 @@
-"""The answer of a command that evaluates: in which format, on stdout or into a file."""
+"""The answer of a command: in which format, on stdout or into a file."""
 
 import sys
-from collections.abc import Callable, Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from advtool.cli.progress import say
-
-Result = TypeVar("Result")
-
-
-class Format(StrEnum):
-    """How the answer is written."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    markdown = "markdown"
+from advtool.errors import InputError
+from advtool.report import FORMATS, Document, as_text, to_table
 
 
-FormatName = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
+def parse_format(name: str) -> str:
+    """The name of a format.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in FORMATS:
+        raise InputError(f"--format '{name}' is unknown: use {', '.join(FORMATS)}")
+    return name
+
+
+FormatName = Annotated[
+    str,
+    typer.Option("--format", parser=parse_format, metavar=f"[{'|'.join(FORMATS)}]", help="How the answer is written."),
+]
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Write the answer there.", show_default="stdout"),
 ]
 
 
-def answer(
-    result: Result,
-    format: StrEnum,
-    output: Path | None,
-    *,
-    formats: Mapping[str, Callable[[Result], str]],
-    renderable: Callable[[Result], RenderableType],
-) -> None:
-    """Write ``result`` in one of ``formats``; a terminal gets the table in colour.
+def answer(result: Document, format: str, output: Path | None = None) -> None:
+    """Write ``result`` in one of ``FORMATS``; a terminal gets the table in colour.
 
     Args:
         result: what was found.
-        format: the key of ``formats``.
+        format: the key of ``FORMATS``.
         output: a file, replaced whole; None is stdout.
-        formats: the views of such a result as text, by name.
-        renderable: its table for a Rich console.
     """
-    from advtool import files
-
     if output is not None:
-        files.write_atomically(output, formats[format](result).encode())
+        from advtool import files
+
+        files.write_atomically(output, FORMATS[format](result).encode())
         say(f"written to {output}")
     elif format == "table" and sys.stdout.isatty():
-        Console(highlight=False).print(renderable(result))
+        Console(highlight=False).print(as_text.renderable(to_table(result)))
     else:
-        typer.echo(formats[format](result), nl=False)
+        typer.echo(FORMATS[format](result), nl=False)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from advtool.cli.answer import Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 
 EPILOG = """
@@ -28,24 +25,14 @@ In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | 
 """
 
 
-class CheckFormat(StrEnum):
-    """How the facts are written."""
-
-    table = "table"
-    json = "json"
-
-
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options(), chosen)
 def check(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    seed: Seed = 0,
+    settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: Annotated[CheckFormat, typer.Option("--format", help="How the facts are written.")] = CheckFormat.table,
+    format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Tell what 'advtool eval' would do with a model and its images.
@@ -59,8 +46,6 @@ def check(
     from advtool import files
     from advtool.evaluation.evaluator import check as check_model
     from advtool.evaluation.understanding import refuse_guessing
-    from advtool.report import CHECK_FORMATS
-    from advtool.report import check as report
     from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
@@ -69,14 +54,8 @@ def check(
     ours = subject.open()
     for note in ours.opened.notes:
         say(note)
-    settings: dict[str, Any] = {
-        "eps": ours.eps if eps is None else eps,
-        "attacks": attack or ["paper"],
-        **effort,
-        "seed": seed,
-    }
     with prints_to_stderr():
-        result = check_model(**ours.arguments(), **settings, device=place)
-    answer(result, format, output, formats=CHECK_FORMATS, renderable=report.renderable)
+        result = check_model(**ours.arguments(), **{"eps": ours.eps, **settings}, device=place)
+    answer(result, format, output)
     if ours.refuse_chance:
         refuse_guessing(result)

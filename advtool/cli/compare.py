@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.progress import say
 
 EPILOG = """
@@ -23,7 +23,7 @@ In a pipeline:  [cyan]advtool compare runs/a runs/b --format json | jq .worst_ca
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the run to hold against it.")],
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Compare two runs image by image: each difference with its interval and a paired test.
@@ -32,12 +32,11 @@ def compare(
     other's. Of the attacks those count that both made. Differences are A minus B.
     """
     from advtool import files
-    from advtool.report import COMPARISON_FORMATS, comparison
     from advtool.studies.comparison import compare as compare_runs
 
     if output is not None:
         files.check_writable(output)
     result = compare_runs(run_a, run_b)
-    answer(result, format, output, formats=COMPARISON_FORMATS, renderable=comparison.renderable)
-    if format is Format.csv and result.notes:  # the other formats hold the notes
+    answer(result, format, output)
+    if format == "csv" and result.notes:  # the other formats hold the notes
         say("; ".join(result.notes))

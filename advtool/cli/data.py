@@ -1,17 +1,12 @@
 """``advtool data``: which data sets there are, and fetching them."""
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from advtool.cli.answer import FormatName, answer
 from advtool.cli.group import Group
 from advtool.cli.options import DataDir
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from advtool.data import Entry
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="List the data sets and fetch them.")
 
@@ -19,32 +14,21 @@ LIST_EPILOG = "Example:  advtool data list --format json | jq '.[] | select(.cac
 FETCH_EPILOG = "Example:  advtool data fetch cifar10 --data-dir data"
 
 
-class ListFormat(StrEnum):
-    """How ``advtool data list`` prints."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 @app.command("list", epilog=LIST_EPILOG)
 def list_(
     data_dir: DataDir = None,
-    format_: Annotated[ListFormat, typer.Option("--format", help="How to print the list.")] = ListFormat.TABLE,
+    format: FormatName = "table",
 ) -> None:
     """Show every data set that has a name: its size, whether it is cached, where it comes from.
 
     Your own data need no name: give '--dataset' the path of an .npz file or of a folder.
     """
-    from rich.console import Console
-
     from advtool.data import available, cache_dir
+    from advtool.report.data_sets import DataSets
 
-    entries = available(data_dir)
-    if format_ is ListFormat.JSON:
-        typer.echo(_json(entries))
-        return
-    typer.echo(f"Cache: {cache_dir(data_dir)}", err=True)
-    Console().print(_table(entries))
+    if format == "table":
+        typer.echo(f"Cache: {cache_dir(data_dir)}", err=True)
+    answer(DataSets(available(data_dir)), format)
 
 
 @app.command(epilog=FETCH_EPILOG)
@@ -56,29 +40,3 @@ def fetch(
     from advtool.data import fetch as fetch_
 
     typer.echo(fetch_(name, data_dir))
-
-
-def _json(entries: "list[Entry]") -> str:
-    import json
-    from dataclasses import asdict
-
-    return json.dumps([asdict(entry) for entry in entries], indent=2, default=str)
-
-
-def _table(entries: "list[Entry]") -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Data set", "Train", "Test", "Shape", "Cached", "Source", "Licence"):
-        table.add_column(heading, justify="right" if heading in ("Train", "Test") else "left")
-    for entry in entries:
-        table.add_row(
-            entry.name,
-            str(entry.train),
-            str(entry.test),
-            "x".join(map(str, entry.shape)),
-            "no" if entry.cached is None else "yes",
-            entry.source,
-            entry.licence,
-        )
-    return table

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     RUNS,
     SUBJECT_OPTIONS,
     RunDir,
     Subject,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 from advtool.errors import InputError
 
@@ -49,22 +49,11 @@ In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options(), chosen)
 def evaluate(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("paper")] = None,
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(
-            "--precision",
-            help="Of the search: auto is bfloat16 where the device has units for it. What counts is always verified "
-            "in float32.",
-        ),
-    ] = "auto",
-    seed: Seed = 0,
+    settings: dict[str, Any],
     seeds: Annotated[
         int,
         typer.Option(
@@ -89,7 +78,7 @@ def evaluate(
         typer.Option("--save-adversarial", help="Keep the verified examples in the run's folder, for 'advtool score'."),
     ] = False,
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     fail_under: Annotated[
@@ -113,20 +102,14 @@ def evaluate(
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
     from advtool.evaluation.evaluator import evaluate as run_evaluation
-    from advtool.report import FORMATS, SEEDS_FORMATS, table
-    from advtool.report import seeds as seeds_report
     from advtool.studies.seeds import evaluate_seeds
 
     if output is not None:
         files.check_writable(output)
     place = resolve_device(device)
     ours = subject.open()
-    settings: dict[str, Any] = {
-        "eps": ours.eps if eps is None else eps,
-        "attacks": attack or ["paper"],
-        **effort,
-        "precision": precision,
-    }
+    settings = {"eps": ours.eps, **settings}
+    seed = settings.pop("seed", 0)
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)
     question = settings | {"surrogate": surrogate and [surrogate, surrogate_weights]}
     runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)
@@ -148,10 +131,10 @@ def evaluate(
     environment = (result if seeds == 1 else repeated.evaluations[-1]).environment
     say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {environment['images_a_pass']} images a pass")
     if seeds == 1:
-        answer(result, format, output, formats=FORMATS, renderable=table.renderable)
+        answer(result, format, output)
         lowest = result.worst_case.accuracy
     else:
-        answer(repeated, format, output, formats=SEEDS_FORMATS, renderable=seeds_report.renderable)
+        answer(repeated, format, output)
         lowest = repeated.summary.worst_case.lowest
     if fail_under is not None and lowest < fail_under:
         judged = "worst case" if seeds == 1 else "lowest worst case"

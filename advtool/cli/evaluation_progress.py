@@ -11,9 +11,9 @@ from rich.table import Column
 
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
-from advtool.report.check import lines
-from advtool.report.rows import duration
+from advtool.report.check import facts
 from advtool.results import Check
+from advtool.results.notation import duration
 from advtool.target.opening.user_code import prints_to_stderr
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -69,8 +69,8 @@ class EvaluationProgress(Observer):
 
     def understood(self, check: Check) -> None:
         self._speak()
-        for line in lines(check):
-            say(line)
+        for name, words in facts(check):
+            say(f"{name:<8} {words}")
 
     def start(self, stage: str, images: int) -> None:
         self._speak()

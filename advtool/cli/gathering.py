@@ -3,7 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from advtool.settings import Setting, settings_of
 
 Command = Callable[..., None]
 
@@ -22,13 +26,79 @@ def gathering(
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            chosen = {name: given.pop(name) for name in options}
+            chosen = {name: _plain(given.pop(name)) for name in options}
             command(**given, **{argument: make(**chosen)})
 
         run.__signature__ = inspect.Signature(_parameters(command, argument, options))  # type: ignore[attr-defined]
         return run
 
     return decorate
+
+
+def options_of(
+    dataclass_: type[Any],
+    *,
+    optional: bool = False,
+    defaults: Mapping[str, str] | None = None,
+    panels: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The options of a settings dataclass (:mod:`advtool.settings`), for :func:`gathering`.
+
+    ::
+
+        @gathering("settings", options_of(Settings), Settings)
+        def command(*, settings: Settings) -> None: ...
+
+    A bool is a flag without a ``--no-`` form, a tuple of names an option that may be repeated. The dataclass checks
+    the bounds of a number, so that an option and a keyword argument are refused with the same words.
+
+    Args:
+        dataclass_: holds the settings.
+        optional: an option that is not given is None: something else decides, such as a recipe. The help shows the
+            dataclass's default all the same.
+        defaults: by name, what holds without the option, in words, where the dataclass has no words for it.
+        panels: by the heading that the dataclass gives, the one to show.
+    """
+    return {
+        name: _option(setting, optional, (defaults or {}).get(name), panels or {})
+        for name, setting in settings_of(dataclass_).items()
+    }
+
+
+def _option(setting: Setting, optional: bool, words: str | None, panels: Mapping[str, str]) -> tuple[Any, Any]:
+    about, kind = setting.about, setting.kind
+    words = about.default or words
+    is_repeated = get_origin(kind) is tuple
+    default = None if optional or words else list(setting.default) if is_repeated else setting.default
+    if words is None and optional and setting.default not in (None, ()):
+        words = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    option = typer.Option(
+        setting.option,
+        parser=about.read and functools.partial(_read, about.read, setting.option),
+        metavar=about.metavar,
+        rich_help_panel=about.panel and panels.get(about.panel, about.panel),
+        help=about.help,
+        show_default=True if words is None or kind is bool else words,
+    )
+    if kind is bool:
+        return _annotated(bool, option), False
+    kind = list[str] if is_repeated else kind
+    return _annotated(kind if default is not None else kind | None, option), default
+
+
+def _read(read: Callable[[str, str], Any], option: str, value: Any) -> Any:
+    """The option's value. Typer reads a default too, which is no text."""
+    return read(option, value) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """A repeated option as a tuple; Typer gives a list."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _annotated(kind: Any, option: Any) -> Any:
+    annotated: Any = Annotated
+    return annotated[kind, option]
 
 
 def _parameters(command: Command, argument: str, options: Mapping[str, Any]) -> list[inspect.Parameter]:

@@ -1,28 +1,23 @@
 """``advtool lr-range``: which learning rates suit a recipe?"""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from advtool.cli.answer import FormatName, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 from advtool.cli.train import Limit
 
-# What is about the course of a whole training means nothing here.
-OTHER_SETTINGS = SETTINGS.keys() - {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
+SETTINGS_OF_LONG_TRAININGS = {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
+"""They mean nothing in a range test."""
 
 
-class RangeFormat(StrEnum):
-    """How the bounds are written."""
-
-    table = "table"
-    json = "json"
-
-
-@gathering("settings", {name: SETTINGS[name] for name in SETTINGS if name in OTHER_SETTINGS}, asked)
+@gathering(
+    "settings", {name: option for name, option in SETTINGS.items() if name not in SETTINGS_OF_LONG_TRAININGS}, asked
+)
 def lr_range(
     recipe: Recipe,
     *,
@@ -31,25 +26,23 @@ def lr_range(
     limit: Limit = None,
     lowest: Annotated[float, typer.Option("--from", help="Learning rate of the first batch.")] = 1e-6,
     highest: Annotated[float, typer.Option("--to", help="Learning rate of the last batch.")] = 1.0,
-    steps: Annotated[int, typer.Option(help="Batches, the rate growing by the same factor each.")] = 300,
+    steps: Annotated[int, typer.Option(help="Number of batches; each multiplies the rate by the same factor.")] = 300,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
-    output_format: Annotated[
-        RangeFormat, typer.Option("--format", help="How to write the bounds.")
-    ] = RangeFormat.table,
+    format: FormatName = "table",
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Draw the curve (.png, .svg or .pdf).", show_default="no plot"),
     ] = None,
     settings: dict[str, Any],
 ) -> None:
-    """Propose the bounds of a cyclic learning rate, from a range test (Smith 2017).
+    """Propose the bounds of a cyclic learning rate with a range test (Smith 2017).
 
-    A new model is trained for some hundred batches while the learning rate grows. The lower
-    bound is where a tenth of the loss's descent is done, the upper where nine tenths are. Give them to
-    [bold]advtool train[/] as --base-learning-rate and --learning-rate. The recipes clean, adv, both and apb
-    have a constant learning rate and take the upper bound alone.
+    A new model trains for some hundred batches while the learning rate rises, and the loss falls.
+    At the lower bound a tenth of the loss's descent is done, at the upper bound nine tenths.
+    Give them to [bold]advtool train[/] as --base-learning-rate and --learning-rate. The recipes clean,
+    adv, both and apb have a constant learning rate: they take the upper bound alone.
     """
     from advtool import training
     from advtool.report import lr_range as report
@@ -70,7 +63,6 @@ def lr_range(
         steps=steps,
         **settings,
     )
-    document = result.to_dict()
     if plot is not None:
-        report.draw(plot, document)
-    typer.echo(report.as_json(document) if output_format is RangeFormat.json else report.as_text(document))
+        plots.save(report.figure(result), plot)
+    answer(result, format)

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool import arguments
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-
-
-def parse_eps(text: str) -> float:
-    """``0.3`` or ``8/255``: the largest change of a pixel, a fraction of the range, in (0, 1].
-
-    Raises:
-        InputError: not a number, or out of range.
-    """
-    eps = parse_fraction("--eps", text)
-    if not 0 < eps <= 1:
-        raise InputError(
-            f"--eps {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
-        )
-    return eps
-
-
-def parse_fraction(option: str, text: str) -> float:
-    """``0.3`` or ``8/255``, of the pixel range.
-
-    Raises:
-        InputError: not a number; the message names the option.
-    """
-    numerator, slash, denominator = text.partition("/")
-    try:
-        return float(numerator) / (float(denominator) if slash else 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(
-            f"{option} '{text}' is no number: write a fraction of the pixel range, such as 0.3 or 8/255"
-        ) from None
 
 
 class DeviceName(StrEnum):
@@ -69,7 +42,7 @@ def eps_option(default: str) -> Any:
     """The option ``--eps``; ``default`` says in words where its value comes from when it is left out."""
     return typer.Option(
         "--eps",
-        parser=parse_eps,
+        parser=functools.partial(arguments.eps, "--eps"),
         metavar="E",
         help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
         show_default=default,

@@ -3,11 +3,11 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from advtool.cli.answer import Format, answer
+from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.reproduce.registry import TABLES, Scale
@@ -50,9 +50,7 @@ def reproduce(
     ] = None,
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
-    format: Annotated[
-        Literal["table", "json", "markdown"], typer.Option("--format", help="How the answer is written.")
-    ] = "table",
+    format: FormatName = "table",
 ) -> None:
     """Measure a table or figure of the papers again, and say what holds.
 
@@ -67,7 +65,7 @@ def reproduce(
     chosen = registry.find(table)
     from advtool import files
     from advtool.cli.reproduction_progress import ReproductionProgress
-    from advtool.report import REPRODUCTION_FORMATS, plots, reproduction, reproduction_plot
+    from advtool.report import FORMATS, plots, reproduction_plot
     from advtool.reproduce.engine import reproduce as carry_out
 
     folder = run_dir or FOLDER / scale
@@ -87,9 +85,10 @@ def reproduce(
             observer=progress,
         )
     for suffix, view in ((".md", "markdown"), (".json", "json")):
-        content = REPRODUCTION_FORMATS[view](result)
+        content = FORMATS[view](result)
         files.write_atomically(folder / f"{name}{suffix}", content.encode())
     if drawn:
-        reproduction_plot.draw([folder / f"{name}{suffix}" for suffix in reproduction_plot.SUFFIXES], result)
+        paths = (folder / f"{name}{suffix}" for suffix in reproduction_plot.SUFFIXES)
+        plots.save(reproduction_plot.figure(result), *paths)
     say(f"written to {folder}/{name}.md, .json{', .svg and .png' if drawn else ''}")
-    answer(result, Format(format), None, formats=REPRODUCTION_FORMATS, renderable=reproduction.renderable)
+    answer(result, format)

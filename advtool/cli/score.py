@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions
 from advtool.cli.options import Device, DeviceName, resolve_device
@@ -41,7 +41,7 @@ def score(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of a random model's fresh draws.")] = 1,
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Classify a run's saved adversarial examples again.
@@ -54,8 +54,6 @@ def score(
     model.check()
     from advtool import checkpoints, files
     from advtool.evaluation.finished import read_finished
-    from advtool.report import SCORE_FORMATS
-    from advtool.report import score as report
     from advtool.studies.score import score as score_run
     from advtool.target.opening.user_code import prints_to_stderr
 
@@ -68,7 +66,7 @@ def score(
         result = score_run(
             run, opened.model, seed=seed, votes=votes, device=place, checkpoint=card, origin=opened.description
         )
-    answer(result, format, output, formats=SCORE_FORMATS, renderable=report.renderable)
+    answer(result, format, output)
     if result.agrees is False:
         say("the score disagrees with the run: not every example fools the run's own model again")
         raise typer.Exit(1)

@@ -1,26 +1,18 @@
 """``advtool show``: the card of a checkpoint."""
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir
 from advtool.errors import InputError
 
 
-class CardFormat(StrEnum):
-    """How the card is written."""
-
-    table = "table"
-    json = "json"
-
-
 def show(
     checkpoint: Annotated[Path, typer.Argument(help="A file that 'advtool train' wrote.")],
-    output_format: Annotated[CardFormat, typer.Option("--format", help="How to write it.")] = CardFormat.table,
+    format: FormatName = "table",
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -31,25 +23,18 @@ def show(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a checkpoint's card: what the model is, how it was trained, what was measured on the way.
+    """Print a checkpoint's card: what the model is, how it was trained, what was measured meanwhile.
 
-    Its figures were measured on the validation set during training;
-    how robust the model is, [bold]advtool eval[/] tells.
+    Its figures were measured on validation images during training.
+    [bold]advtool eval[/] tells how robust the model is.
     """
-    from rich.console import Console
-
     from advtool.checkpoints import read_header
-    from advtool.report import card
+    from advtool.report.card import Card
 
     header = read_header(checkpoint)
     if plot is not None:
         _draw_noise(checkpoint, plot, data_dir)
-    if output_format is CardFormat.json:
-        typer.echo(card.as_json(header))
-    else:
-        terminal = sys.stdout.isatty()
-        console = Console() if terminal else Console(width=80, force_terminal=False, color_system=None)
-        console.print(card.as_table(header, checkpoint.name))
+    answer(Card(checkpoint.name, header), format)
 
 
 def _draw_noise(checkpoint: Path, plot: Path, data_dir: Path | None) -> None:
@@ -58,7 +43,7 @@ def _draw_noise(checkpoint: Path, plot: Path, data_dir: Path | None) -> None:
     from advtool import checkpoints, models, seeding
     from advtool.data import load, to_float
     from advtool.models.noise import input_pnil, maps
-    from advtool.report import pnil_plot
+    from advtool.report import plots, pnil_plot
 
     header, tensors = checkpoints.read(checkpoint)
     layer = input_pnil(models.from_checkpoint(header, tensors))
@@ -69,4 +54,4 @@ def _draw_noise(checkpoint: Path, plot: Path, data_dir: Path | None) -> None:
     image = to_float(load(header.dataset, "test", data_dir).images[0])
     with seeding.global_streams(torch.device("cpu"), header.seed, "show"):
         drawn = maps(layer, image)
-    pnil_plot.draw(plot, **drawn._asdict())
+    plots.save(pnil_plot.figure(**drawn._asdict()), plot)

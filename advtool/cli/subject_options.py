@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool.cli.gathering import options_of
 from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
 from advtool.cli.options import DataDir
 from advtool.errors import InputError
+from advtool.evaluation.settings import Settings
+from advtool.settings import checked
 
 if TYPE_CHECKING:
     import torch
@@ -34,38 +37,26 @@ def parse_images(text: str) -> int:
     return int(text)
 
 
-def attack_option(default: str) -> Any:
-    """The option ``--attack``; ``default`` names what runs when it is left out."""
-    return typer.Option(
-        "--attack",
-        metavar="NAME",
-        help="fgsm, pgd, spsa, the suite 'paper' (these three) or 'audit' (a cascade of all), another of ours "
-        "(pgd-margin, apgd, square, ...), or any attack of ART by its class, art:CLASS. Parameters go in brackets. "
-        "Repeat for more.",
-        show_default=default,
-    )
+def settings_options(*without: str, attacks: str = "paper") -> dict[str, Any]:
+    """The options of the evaluation settings, for :func:`advtool.cli.gathering.gathering`.
+
+    Args:
+        without: settings that the command sets itself.
+        attacks: what runs if no attack is named.
+    """
+    defaults = {"attacks": attacks, "eps": "the checkpoint's, or 8/255"}
+    return {name: option for name, option in options_of(Settings, defaults=defaults).items() if name not in without}
 
 
-EFFORT_OPTIONS: dict[str, Any] = {
-    "eot": Annotated[
-        int | None,
-        typer.Option("--eot", min=1, metavar="N", help="Draws of a gradient.", show_default="1; random models 20"),
-    ],
-    "votes": Annotated[
-        int | None,
-        typer.Option("--votes", min=1, metavar="N", help="Draws of a prediction.", show_default="1; random models 20"),
-    ],
-    "pgd_steps": (
-        Annotated[int, typer.Option("--pgd-steps", min=1, metavar="N", help="Gradient steps of PGD.")],
-        50,
-    ),
-    "spsa_steps": (Annotated[int, typer.Option("--spsa-steps", min=1, metavar="N", help="Steps of SPSA.")], 100),
-    "spsa_samples": (
-        Annotated[int, typer.Option("--spsa-samples", min=2, metavar="N", help="Evaluations a step of SPSA, even.")],
-        128,
-    ),
-}
-"""How hard attacks try: the keyword arguments of :func:`advtool.evaluate` by these names."""
+def chosen(**given: Any) -> dict[str, Any]:
+    """The settings that were given, checked: an option that was left out is None or empty.
+
+    Raises:
+        InputError: a value is not as it must be; the message names the option.
+    """
+    return checked(Settings, {name: value for name, value in given.items() if value not in (None, ())})
+
+
 RunDir = Annotated[
     Path | None,
     typer.Option(

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.cli.answer import Format, FormatName, Output, answer
+from advtool import arguments
+from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
-from advtool.cli.options import Device, DeviceName, Seed, eps_option, parse_fraction, resolve_device
+from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.subject_options import (
-    EFFORT_OPTIONS,
     SUBJECT_OPTIONS,
     RunDir,
     SubjectOptions,
-    attack_option,
+    chosen,
+    settings_options,
 )
 from advtool.errors import InputError
 
@@ -57,7 +58,7 @@ def parse_radii(text: str) -> list[float]:
     Raises:
         InputError: one of them is no number or out of range.
     """
-    radii = [parse_fraction("--eps", part.strip()) for part in text.split(",")]
+    radii = [arguments.fraction("--eps", part.strip()) for part in text.split(",")]
     for radius in radii:
         if not 0 <= radius <= 1:
             raise InputError(f"--eps '{text}': {radius:g} is outside [0, 1]; eps is a fraction of the pixel range")
@@ -78,11 +79,10 @@ def parse_draws(text: str) -> list[int]:
 
 @app.command("eps", epilog=EPS_EPILOG)
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", EFFORT_OPTIONS)
+@gathering("settings", settings_options("eps", attacks="fgsm and pgd"), chosen)
 def sweep_eps(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("fgsm and pgd")] = None,
     eps: Annotated[
         str | None,
         typer.Option(
@@ -92,10 +92,9 @@ def sweep_eps(
             show_default="nine from 0 to twice the checkpoint's",
         ),
     ] = None,
-    effort: dict[str, Any],
-    seed: Seed = 0,
+    settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -114,11 +113,6 @@ def sweep_eps(
 
     place = resolve_device(device)
     ours = subject.open()
-    settings: dict[str, Any] = {
-        "attacks": attack or ["fgsm", "pgd"],
-        "seed": seed,
-        **effort,
-    }
     folder = run_dir or ours.run_folder(settings, place, "-sweep-eps")
     with EvaluationProgress(f"sweeping over eps, {ours.title}", folder, ours.opened.notes) as progress:
         result = sweep.sweep_eps(
@@ -135,20 +129,17 @@ def sweep_eps(
 
 @app.command("eot", epilog=EOT_EPILOG)
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
-@gathering("effort", {name: EFFORT_OPTIONS[name] for name in EFFORT_OPTIONS if name != "eot"})
+@gathering("settings", settings_options("eot", attacks="pgd"), chosen)
 def sweep_eot(
     *,
     subject: SubjectOptions,
-    attack: Annotated[list[str] | None, attack_option("pgd")] = None,
     eot_draws: Annotated[
         str,
         typer.Option("--eot-draws", metavar="N,N,...", help="Draws that a gradient averages over."),
     ] = "1,2,5,10,20,50,100",
-    eps: Annotated[float | None, eps_option("the checkpoint's, or 8/255")] = None,
-    effort: dict[str, Any],
-    seed: Seed = 0,
+    settings: dict[str, Any],
     device: Device = DeviceName.auto,
-    format: FormatName = Format.table,
+    format: FormatName = "table",
     output: Output = None,
     run_dir: RunDir = None,
     plot: Plot = None,
@@ -167,12 +158,7 @@ def sweep_eot(
 
     place = resolve_device(device)
     ours = subject.open()
-    settings: dict[str, Any] = {
-        "attacks": attack or ["pgd"],
-        "eps": ours.eps if eps is None else eps,
-        "seed": seed,
-        **effort,
-    }
+    settings = {"eps": ours.eps, **settings}
     folder = run_dir or ours.run_folder(settings, place, "-sweep-eot")
     with EvaluationProgress(f"sweeping over EOT samples, {ours.title}", folder, ours.opened.notes) as progress:
         result = sweep.sweep_eot(
@@ -198,9 +184,9 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
         plots.check(plot)
 
 
-def _show(result: Sweep, format: Format, output: Path | None, plot: Path | None) -> None:
-    from advtool.report import SWEEP_FORMATS, sweep, sweep_plot
+def _show(result: Sweep, format: str, output: Path | None, plot: Path | None) -> None:
+    from advtool.report import plots, sweep_plot
 
     if plot is not None:
-        sweep_plot.draw(plot, result)
-    answer(result, format, output, formats=SWEEP_FORMATS, renderable=sweep.renderable)
+        plots.save(sweep_plot.figure(result), plot)
+    answer(result, format, output)

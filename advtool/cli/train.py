@@ -1,4 +1,4 @@
-"""``advtool train``: parse, call :func:`advtool.training.train`, say where the checkpoint is."""
+"""``advtool train``: train a classifier and print the path of its checkpoint."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,13 +42,12 @@ def train(
     ] = None,
     settings: dict[str, Any],
 ) -> None:
-    """Train a classifier and keep its best epoch; the checkpoint's path is printed on stdout.
+    """Train a classifier, keep its best epoch, and print the checkpoint's path on stdout.
 
-    The best epoch is that of the highest accuracy under PGD, or, where only clean images
-    train ([bold]clean[/], [bold]apb[/]), of the highest clean accuracy ([bold]--keep[/] says otherwise),
-    on a validation set cut from the training images; the test images
-    are not touched. After Ctrl-C the best epoch so far stays beside the output,
-    as NAME.partial.safetensors.
+    The best epoch has the highest accuracy under PGD on validation images, a part of the
+    training images. If only clean images train ([bold]clean[/], [bold]apb[/]), it has the highest
+    clean accuracy. [bold]--keep[/] chooses another rule. The test images are not used.
+    After Ctrl-C the best epoch so far stays beside the output, as NAME.partial.safetensors.
     """
     from advtool import training
     from advtool.cli.training_progress import TrainingProgress

@@ -1,4 +1,4 @@
-"""A training on stderr: a bar on a terminal, a line an epoch elsewhere."""
+"""Shows a training on stderr: a bar on a terminal, one line for every epoch elsewhere."""
 
 import time
 from pathlib import Path
@@ -12,13 +12,14 @@ from advtool.checkpoints import Header, read_header
 from advtool.cli.progress import STDERR, say
 from advtool.errors import InputError
 from advtool.report.card import collapse_line, setting
+from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
 
-READ_LOSS_EVERY = 0.25  # seconds; each reading makes a GPU wait
+SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
 
 
 class TrainingProgress(Observer):
-    """Shows a training; if it breaks off, says where its best epoch so far lies.
+    """Shows a training. If the training breaks off, it says where the best epoch so far is.
 
     Args:
         output: where the checkpoint goes.
@@ -66,14 +67,15 @@ class TrainingProgress(Observer):
 
     def batch(self, loss: Tensor) -> None:
         self._bar.advance(self._task)
-        if not self._bar.disable and time.monotonic() - self._loss_read > READ_LOSS_EVERY:
+        if not self._bar.disable and time.monotonic() - self._loss_read > SECONDS_BETWEEN_LOSS_READINGS:
             self._bar.update(self._task, loss=loss.item())
             self._loss_read = time.monotonic()
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        accuracies = f", clean {figures.clean:.1%}, one-step {figures.one_step:.1%}, PGD {figures.pgd:.1%}"
+        clean, one_step, pgd = percent(figures.clean), percent(figures.one_step), percent(figures.pgd)
+        accuracies = f", clean {clean}, one-step {one_step}, PGD {pgd}"
         if figures.fixed is not None:
-            accuracies += f", fixed {figures.fixed:.1%}"
+            accuracies += f", fixed {percent(figures.fixed)}"
         self._bar.update(
             self._task, epoch=min(figures.epoch + 1, self._epochs), loss=figures.loss, accuracies=accuracies
         )
@@ -94,15 +96,16 @@ class TrainingProgress(Observer):
         if "fixed_examples_accuracy" in metrics:
             say(
                 f"validation accuracy of epoch {metrics['epoch']}: "
-                f"{metrics['fixed_examples_accuracy']:.1%} on the fixed examples; "
-                f"white box: {metrics['one_step_accuracy']:.1%} under FGSM, {metrics['pgd_accuracy']:.1%} under PGD"
+                f"{percent(metrics['fixed_examples_accuracy'])} on the fixed examples; "
+                f"white box: {percent(metrics['one_step_accuracy'])} under FGSM, "
+                f"{percent(metrics['pgd_accuracy'])} under PGD"
             )
 
 
 def _replaced(output: Path, header: Header) -> str:
-    """What the checkpoint at ``output`` is, by the settings that this training has not; empty if none is lost.
+    """The settings of the checkpoint at ``output`` that differ from this training's; empty if none differs.
 
-    The default name tells neither ``--pnil`` nor ``--bias``, so variants of a recipe replace each other.
+    The default name says nothing of ``--pnil`` or ``--bias``, so variants of a recipe replace each other.
     """
     try:
         old, new = _settings(read_header(output)), _settings(header)

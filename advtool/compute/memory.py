@@ -1,4 +1,4 @@
-"""The process's memory: freed blocks that are kept for the next pass, and the peak."""
+"""The memory of this process: how it keeps freed blocks for the next pass, and its peak."""
 
 import ctypes
 import resource
@@ -7,32 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-KEPT = 2**30
-GROWN = {M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
-"""What glibc's own thresholds grow to while large blocks are freed, at most."""
+KEPT_BYTES = 2**30
+THRESHOLDS_AFTERWARDS = {M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
+"""In bytes: the largest values to which glibc itself raises its thresholds when large blocks are freed."""
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Within it, glibc keeps freed blocks of up to a gibibyte for the next pass in place of giving them back.
+    """Within this context glibc keeps freed blocks of up to a gibibyte for the next pass.
 
-    Each pass through a model asks for the same large blocks again, and the system hands out fresh pages one by one,
-    cleared. Does nothing where there is no glibc.
+    Every pass through a model asks for the same large blocks. If glibc gave them back to the system, it would get new
+    pages, which the system has to clear first. Without glibc this context does nothing.
 
-    Afterwards what is free is given back, and the thresholds are those that glibc's own would have grown to: from the
-    first call of ``mallopt`` on they no longer adapt, and at glibc's initial ones every later pass of the process
-    would be slower than if nothing had been set.
+    Afterwards free memory goes back to the system. The thresholds get the values to which glibc would have raised them:
+    after a call of ``mallopt`` glibc no longer adapts them, and its initial values would make all later passes slower.
     """
     mallopt = _glibc("mallopt")
     if mallopt is None:
         yield
         return
-    mallopt(M_MMAP_THRESHOLD, KEPT)
-    mallopt(M_TRIM_THRESHOLD, KEPT)
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     try:
         yield
     finally:
-        for threshold, size in GROWN.items():
+        for threshold, size in THRESHOLDS_AFTERWARDS.items():
             mallopt(threshold, size)
         trim = _glibc("malloc_trim")
         if trim is not None:
@@ -40,7 +39,7 @@ def freed_memory_kept() -> Iterator[None]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had resident so far."""
+    """The peak of this process's resident memory so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -1,52 +1,61 @@
-"""In which precision and memory layout a model computes, where rounding does no harm: as the device gains from it."""
+"""The precision and the memory layout that are fastest for a model on a device, where rounding does no harm."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import nn
 
-from advtool import arguments
+from advtool import arguments, compute
 from advtool.arguments import shown
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
+Precision = compute.Precision
 PRECISIONS = get_args(Precision)
 
-WIDE = 64
-"""A convolution of that many filters keeps a matrix unit busy. Below it the casts cost more than they save."""
+WIDE_FILTERS = 64
+"""A convolution with this many filters keeps a matrix unit busy. With fewer, casts cost more than they save."""
 
 
 def check_precision(precision: str) -> None:
-    """Raise an InputError unless it is one of ``PRECISIONS``."""
+    """Refuse what is not one of ``PRECISIONS``.
+
+    Raises:
+        InputError: it names the choices.
+    """
     arguments.choice(f"precision={shown(precision)}", precision, PRECISIONS)
 
 
 def resolve(precision: Precision, model: nn.Module, device: torch.device) -> Precision:
-    """What ``auto`` means: bfloat16 for a model with wide convolutions on a device with units for it, else float32."""
+    """The precision that is meant; ``auto`` is bfloat16 for wide convolutions on a device with units for it.
+
+    On other devices, and for other models, ``auto`` is float32.
+    """
     if precision != "auto":
         return precision
     return "bfloat16" if is_wide(model) and has_bfloat16_units(device) else "float32"
 
 
 def layout(model: nn.Module) -> torch.memory_format:
-    """channels_last for a model with wide convolutions, in which it is faster at either precision."""
+    """The layout of a model's weights and images: channels_last if it has wide convolutions, else contiguous.
+
+    Wide convolutions are faster so in both precisions.
+    """
     return torch.channels_last if is_wide(model) else torch.contiguous_format
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context for a pass through the model and its loss, not for the backward pass nor the optimiser."""
+    """The context for a pass through the model and its loss. The backward pass and the optimiser stay outside."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def is_wide(model: nn.Module) -> bool:
-    """Whether the model has a two-dimensional convolution of 64 filters or more."""
-    return any(isinstance(module, nn.Conv2d) and module.out_channels >= WIDE for module in model.modules())
+    """Whether the model has a two-dimensional convolution with ``WIDE_FILTERS`` filters or more."""
+    return any(isinstance(module, nn.Conv2d) and module.out_channels >= WIDE_FILTERS for module in model.modules())
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware; on a CPU that is AMX or AVX512_BF16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # torch has no public question for it yet; without these two it only emulates bfloat16.
+    # torch has no public question for it yet. A CPU that has neither emulates bfloat16, which is slow.
     questions = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
     return any(question() for question in questions if question is not None)

@@ -1,6 +1,6 @@
-"""Data sets as tensors: every source gives uint8 images (N, C, H, W) and int64 labels (N,), once.
+"""Data sets as tensors: every source gives uint8 images (N, C, H, W) and int64 labels (N,).
 
-Other modules import from here, never from the files of this package.
+Other modules import from here, not from the files of this package.
 """
 
 from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps

@@ -1,4 +1,4 @@
-"""The data sets that have a name: what they are, and where the cache keeps them."""
+"""The data sets that have a name: their facts, and their place in the cache."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch
 
 @dataclass(frozen=True)
 class Torchvision:
-    """How torchvision names a data set: its loader's class, and the files in the folder that it fills."""
+    """A data set in torchvision: the class of its loader, the folder that it fills, and the files there."""
 
     loader: str
     folder: str
@@ -29,7 +29,11 @@ class Torchvision:
 
 @dataclass(frozen=True)
 class Known:
-    """The facts of a data set that has a name; ``shape`` is (C, H, W), ``eps`` a fraction of [0, 1]."""
+    """The facts of a data set that has a name.
+
+    ``shape`` is (C, H, W); ``train`` and ``test`` are numbers of images; ``eps`` is the usual radius in linf, a
+    fraction of the pixel range [0, 1].
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -43,7 +47,7 @@ class Known:
 
     @property
     def npz(self) -> str:
-        """The file name under which the cache may hold it ready-made."""
+        """The name of the ``.npz`` file that may hold it in the cache."""
         return f"{self.name.replace('-', '_')}.npz"
 
 
@@ -57,9 +61,9 @@ class Entry:
         test: the number of test images.
         shape: (C, H, W).
         classes: the number of classes.
-        cached: the file or folder that holds it, or None: it has to be downloaded first.
-        source: the package that brings or downloads it.
-        licence: under which terms.
+        cached: the file or folder that holds it; None: it must be downloaded first.
+        source: the package that contains or downloads it.
+        licence: its terms of use.
     """
 
     name: str
@@ -130,14 +134,14 @@ KNOWN: dict[str, Known] = {
 
 
 def default_eps(name: str) -> float:
-    """The usual linf radius for a data set, a fraction of [0, 1]; 8/255 for a path or any other name."""
+    """The usual linf radius of a data set, a fraction of [0, 1]: 8/255 for a path or an unknown name."""
     return KNOWN[name].eps if name in KNOWN else 8 / 255
 
 
 def cache_dir(data_dir: Path | None = None) -> Path:
-    """``data_dir``, else ``$ADVTOOL_DATA``, else ``advtool`` in the user's cache; it need not exist.
+    """The folder of cached data sets: ``data_dir``, else ``$ADVTOOL_DATA``, else ``advtool`` in the user's cache.
 
-    Without a home folder (as in a container with a user of its own) it is in the system's temporary folder.
+    It need not exist. A user without a home folder, as in some containers, gets one in the system's temporary folder.
 
     Raises:
         InputError: ``data_dir`` or ``$ADVTOOL_DATA`` begins with ``~``, and there is no home folder.
@@ -156,7 +160,7 @@ def cache_dir(data_dir: Path | None = None) -> Path:
 
 
 def available(data_dir: Path | None = None) -> list[Entry]:
-    """Every data set that has a name, and whether the cache holds it. Reads no data and downloads none."""
+    """Every data set that has a name, and whether the cache holds it. It reads and downloads nothing."""
     folder = cache_dir(data_dir)
     return [
         Entry(
@@ -177,7 +181,7 @@ def find(name: str) -> Known:
     """The facts of the data set ``name``.
 
     Raises:
-        InputError: there is none of that name; the message offers the nearest one.
+        InputError: no data set has that name; the message gives the nearest name.
     """
     if name not in KNOWN:
         raise InputError(f"no data set named '{name}'{near_match(name, KNOWN)}")
@@ -185,7 +189,7 @@ def find(name: str) -> Known:
 
 
 def locate(known: Known, folder: Path) -> Path | None:
-    """Where a data set lies: a package, an ``.npz`` file or torchvision's folder; None if it is not there."""
+    """The place of a data set: a package, an ``.npz`` file or torchvision's folder; None if it is not there."""
     if known.torchvision is None:
         return _scikit_learn()
     if is_file(npz := folder / known.npz):
@@ -195,7 +199,7 @@ def locate(known: Known, folder: Path) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a file that may be seen: a cache in another user's folder counts as empty."""
+    """Whether it is a file that we may see. A cache in another user's folder counts as empty."""
     try:
         return path.is_file()
     except PermissionError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from advtool.errors import InputError
 
-_MOST_OUTPUTS = 65_536  # beyond it, an error of the file
+_MOST_OUTPUTS = 65_536  # a larger number is an error in the file
 _LAYOUT = 'give text, one name a line in the order of the outputs, or JSON {"name": output}'
 
 
@@ -14,12 +14,12 @@ def read_classes(path: Path) -> dict[str, int]:
     """The output of each class name.
 
     Args:
-        path: text with one name a line, in the order of the model's outputs; or, if it ends in ``.json`` or begins
-            with a brace, JSON ``{"name": output}``, which may leave outputs out. Blank lines at the end of a text do
-            not count; within it one would shift all names after it, so it is refused. There are no comments.
+        path: a text with one name a line, in the order of the model's outputs. Blank lines at its end do not count; a
+            blank line elsewhere is refused, because it would shift the names after it. Or JSON ``{"name": output}``, if
+            the name ends in ``.json`` or the text begins with a brace; it may leave outputs out.
 
     Raises:
-        InputError: no such file, neither of the two, a name or output that occurs twice, or an output that is no
+        InputError: there is no such file, it is neither of the two, a name or output occurs twice, or an output is no
             integer of at least 0.
     """
     try:

@@ -1,6 +1,6 @@
 """Data sets in a folder of image files: ``train/CLASS/*`` and ``test/CLASS/*``, or ``CLASS/*`` alone.
 
-Finding the files opens none of them: only the images that are asked for are read.
+Finding the files does not open them. Only the images that are asked for are read.
 """
 
 import os
@@ -19,18 +19,18 @@ from advtool.errors import InputError
 
 _FOLDERS: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "valid")}
 _LAYOUT = "a data set needs train/CLASS/ and test/CLASS/ (or val/CLASS/), or CLASS/ alone, with images in each"
-_LOOKED_AT = 64  # whose headers say whether a split is grey: few, and the same ones however many images are asked for
-_USUAL = 224  # the input size of most models for images that come in many sizes
+_FILES_FOR_COLOUR = 64  # their headers say whether a split is grey, whatever images are asked for
+_USUAL_INPUT_SIZE = 224  # pixels; of most models for photographs
 
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """The files of one split, none of them read yet.
+    """The files of one split. They have not been read yet.
 
     Attributes:
         name: the folder's name.
-        classes: the folders' names, in order.
-        files: paths, class by class, in the order of their names.
+        classes: the names of the classes' folders, sorted.
+        files: paths, class by class, sorted.
         labels: int64 (N,), the class of each file.
     """
 
@@ -45,17 +45,17 @@ class Listing:
     def read(self, indices: Sequence[int], size: Size | None) -> Split:
         """The images at ``indices``, in their order.
 
-        All are RGB if one of 64 fixed files of the split is in colour, else grey: so an image's pixels do not depend
-        on which others are read.
+        All are RGB if one of 64 fixed files of the split is in colour, else all are grey. So the pixels of an image do
+        not depend on which other images are read.
 
         Args:
             indices: positions in ``files``, at least one.
-            size: (height, width) that each is resized and cut to; None: they must have one size already.
+            size: (height, width) to which each is resized and cut; None: they must all have one size.
 
         Raises:
             InputError: a file cannot be read, or differs in size from the first one.
         """
-        looked_at = first_of(len(self), _LOOKED_AT).tolist()
+        looked_at = first_of(len(self), _FILES_FOR_COLOUR).tolist()
         colour = any(image_file.is_colour(self.files[index]) for index in looked_at)
         files = [self.files[index] for index in indices]
         return Split(
@@ -69,13 +69,13 @@ class Listing:
 def find(path: Path, split: SplitName) -> Listing:
     """The files of one split.
 
-    ``test`` is the first of ``test/``, ``val/`` and ``valid/`` that holds a folder for each class. Where there is none
-    of these and no ``train/``, the folders in ``path`` are the classes of the test split. The classes are the folders
-    under ``train/`` if there is one, else those of the test split, in the order of their names. The images of a class
-    lie in its folder, or in the only folder within it that holds images.
+    The test split is the first of ``test/``, ``val/`` and ``valid/`` that holds a folder for each class. Without these
+    and without ``train/``, the folders in ``path`` are the classes of the test split. The classes are the folders in
+    ``train/`` if it exists, else the folders of the test split, sorted. The images of a class lie in its folder, or in
+    the only folder within it that holds images.
 
     Raises:
-        InputError: a folder is missing or empty, or the test split has a class that ``train/`` lacks.
+        InputError: a folder is missing or empty, or the test split has a class that ``train/`` has not.
     """
     folders = _split_folders(path)
     if split not in folders:
@@ -95,9 +95,9 @@ def find(path: Path, split: SplitName) -> Listing:
 
 
 def _split_folders(path: Path) -> dict[SplitName, Path]:
-    """Where the splits lie; a folder called train, test or val that holds images itself is a class (the vehicle)."""
+    """The folders of the splits. A folder called train that holds images itself is a class (the vehicle)."""
     folders, _ = _entries(path)
-    named = {name.lower(): path / name for name in folders}  # of 'Test' and 'test' the latter stays
+    named = {name.lower(): path / name for name in folders}  # with both 'Test' and 'test', the second one counts
     known = [name for names in _FOLDERS.values() for name in names if name in named]
     if not any(not _entries(named[name])[1] for name in known):
         return {"test": path} if folders else {}
@@ -125,7 +125,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 def _files(folder: Path) -> list[str]:
-    """The images of a class: in its folder, or one level deeper as in Tiny ImageNet's ``CLASS/images``."""
+    """The images of a class, in its folder or one level deeper, as in Tiny ImageNet's ``CLASS/images``."""
     folders, files = _entries(folder)
     nested = [inner for name in folders if (inner := _entries(folder / name)[1])]
     if len(nested) + bool(files) > 1:
@@ -140,7 +140,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _entries(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of the folders, and the paths of the image files; both sorted, hidden ones left out."""
+    """The names of the folders and the paths of the image files, both sorted, without hidden ones."""
     folders, files = [], []
     try:
         with os.scandir(folder) as entries:
@@ -157,7 +157,7 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _stack(files: list[str], colour: bool, size: Size | None) -> NDArray[np.uint8]:
-    """uint8 (N, C, H, W) of image files."""
+    """The images of files, uint8 (N, C, H, W)."""
     first = _pixels(files[0], colour, size)
     stacked = np.empty((len(files), *first.shape), dtype=np.uint8)
     stacked[0] = first
@@ -178,7 +178,7 @@ def _unlike(one: tuple[str, NDArray[np.uint8]], other: tuple[str, NDArray[np.uin
     def describe(pixels: NDArray[np.uint8]) -> str:
         return "x".join(map(str, pixels.shape[1:]))
 
-    proposal = min(_USUAL, *one[1].shape[1:], *other[1].shape[1:])
+    proposal = min(_USUAL_INPUT_SIZE, *one[1].shape[1:], *other[1].shape[1:])
     return (
         f"'{one[0]}' is {describe(one[1])} (height x width), but '{other[0]}' is {describe(other[1])}: "
         f"give the size that the model takes, e.g. --input-size {proposal}"

@@ -1,7 +1,8 @@
-"""What a Python caller hands over, as the tensors that everything else works with.
+"""Images and labels that a Python caller gives, as tensors of one kind.
 
-Arrays of every kind are taken: NumPy's and torch's types, byte orders, strides and memory layouts, lists of them, and
-whatever NumPy can read. Nothing that the caller owns is changed; memory is shared where nothing has to be converted.
+A caller may give every kind of array: all types, byte orders, strides and memory layouts of NumPy and torch, lists of
+arrays, and all that NumPy can read. What the caller owns is never changed. If nothing must be converted, the memory is
+shared.
 """
 
 from typing import Any
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from advtool.errors import InputError, is_out_of_memory
 
-_ROUNDING = 1e-5  # a pixel that lies this little outside [0, 1] was rounded, not scaled otherwise
-_COARSEST = 0.01  # bfloat16's rounding, and more than float16's
-_LARGEST = 2**31  # a label beyond it is no class
+_PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
+_LARGEST_PIXEL_ROUNDING = 0.01  # more than the rounding of bfloat16 and float16
+_LARGEST_LABEL = 2**31
 
 
 def as_images(images: Any) -> Tensor:
@@ -23,11 +24,11 @@ def as_images(images: Any) -> Tensor:
 
     Args:
         images: floats (N, C, H, W) in [0, 1] of any float type, on any device: a tensor, an array, a list of (C, H, W),
-            or a list of Pillow's images, grey or RGB. What leaves [0, 1] by rounding is clipped.
+            or a list of Pillow images, grey or RGB. Values outside [0, 1] by rounding are clipped.
 
     Raises:
-        InputError: another shape, none at all, images of different sizes, not floating point, sparse, complex or
-            quantised, or values outside [0, 1].
+        InputError: the images have another shape or different sizes, there are none, they are not floating point, they
+            are sparse, complex or quantised, or values lie outside [0, 1].
     """
     with torch.inference_mode(mode=False):
         tensor = read_dense(images, "images")
@@ -36,7 +37,7 @@ def as_images(images: Any) -> Tensor:
         if not tensor.is_floating_point():
             remedy = "convert them to float32" if tensor.dtype is torch.bool else "divide by 255"
             raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
-        rounding = max(_ROUNDING, min(torch.finfo(tensor.dtype).eps, _COARSEST))
+        rounding = max(_PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
         plain = tensor.to(torch.float32).contiguous()
         low, high = (float(value) for value in plain.aminmax())
         if not low <= high:
@@ -53,12 +54,12 @@ def as_labels(labels: Any, count: int) -> Tensor:
     """Labels as int64 (N,) on the CPU.
 
     Args:
-        labels: class indices (N,) or (N, 1): integers of any type, or floats that are whole numbers; or one-hot (N, K),
+        labels: class indices (N,) or (N, 1), integers of any type or floats that are whole numbers; or one-hot (N, K),
             with a single 1 in each row and 0 elsewhere.
         count: N, the number of images.
 
     Raises:
-        InputError: not one class index of at least 0 for each image.
+        InputError: there is not exactly one class index of at least 0 for each image.
     """
     with torch.inference_mode(mode=False):
         tensor = read_dense(labels, "labels")
@@ -70,14 +71,14 @@ def as_labels(labels: Any, count: int) -> Tensor:
 
 
 def as_indices(indices: Any, count: int) -> list[int]:
-    """Of each image its index in the data set that it comes from; None counts from 0.
+    """The index of each image in its data set; None counts from 0.
 
     Args:
         indices: integers (N,) of any type, or None.
         count: N, the number of images.
 
     Raises:
-        InputError: not one integer of at least 0 for each image.
+        InputError: there is not exactly one integer of at least 0 for each image.
     """
     if indices is None:
         return list(range(count))
@@ -89,7 +90,7 @@ def as_indices(indices: Any, count: int) -> list[int]:
 
 
 def layout_hint(images: Tensor) -> str:
-    """What to do about images whose axes seem to be in another order; empty where they do not."""
+    """What to do if the axes of the images seem to be in another order; empty if they do not."""
     shape = tuple(images.shape)
     if len(shape) == 4 and shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4):
         return " (these look like (N, H, W, C): use permute(0, 3, 1, 2))"
@@ -99,12 +100,12 @@ def layout_hint(images: Tensor) -> str:
 
 
 def _whole(tensor: Tensor, rule: str) -> Tensor:
-    """int64 of any real type whose values are whole numbers of at least 0."""
+    """A tensor of whole numbers of at least 0, of any real type, as int64."""
     if tensor.dtype is torch.bool:
         raise InputError(f"{rule}: integers of at least 0, not bool")
     if tensor.is_floating_point():
         exact = tensor.double()
-        if not bool((exact.eq(exact.round()) & exact.abs().lt(_LARGEST)).all()):  # NaN fails too
+        if not bool((exact.eq(exact.round()) & exact.abs().lt(_LARGEST_LABEL)).all()):  # NaN fails too
             raise InputError(f"{rule}: integers of at least 0, not fractions")
     integers = tensor.to(torch.int64)  # uint64 beyond int64 turns negative
     if len(integers) and int(integers.min()) < 0:
@@ -124,10 +125,10 @@ def _of_one_hot(tensor: Tensor) -> Tensor:
 
 
 def read_dense(value: Any, what: str) -> Tensor:
-    """A dense real tensor on the CPU, its values as they are, of whatever holds numbers.
+    """The numbers that ``value`` holds, as a dense real tensor on the CPU.
 
     Raises:
-        InputError: it holds something else.
+        InputError: ``value`` holds something else.
     """
     if isinstance(value, Tensor):
         return _from_tensor(value, what)
@@ -152,7 +153,7 @@ def _from_tensor(tensor: Tensor, what: str) -> Tensor:
     if wrong := [kind for kind, holds in kinds.items() if holds]:
         raise InputError(f"{what} must be plain dense numbers, these are {wrong[0]}")
     plain = tensor.detach().cpu().as_subclass(Tensor)
-    # A tensor of inference mode takes part in no gradient, unless it is copied outside of it.
+    # A tensor made in inference mode can take part in a gradient only as a copy made outside of it.
     return plain.clone() if plain.is_inference() else plain
 
 
@@ -210,8 +211,8 @@ def _holds_arrays(value: Any) -> bool:
 
 def _is_pillow(value: Any) -> bool:
     if isinstance(value, int | float | Tensor | np.ndarray | np.generic | list | tuple):
-        return False  # the usual ones, without importing Pillow
-    from PIL import Image  # noqa: PLC0415 - for unusual values alone
+        return False  # the usual types need no import of Pillow
+    from PIL import Image  # noqa: PLC0415 - only unusual values need it
 
     return isinstance(value, Image.Image)
 

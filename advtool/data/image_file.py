@@ -19,7 +19,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", "
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
-# What Pillow's readers raise on damaged files (MemoryError is left out: memory may really be short).
+# Errors of Pillow's readers on damaged files. MemoryError is not here: memory may really be short.
 _DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(RuntimeError, struct.error, zlib.error),
@@ -27,7 +27,7 @@ _DAMAGE = (
 
 
 def is_colour(file: str) -> bool:
-    """Whether the file's header says that it is in colour; False too if it cannot be read."""
+    """Whether the file's header says that it is in colour; False if the header cannot be read."""
     try:
         with _opened(file) as image:
             return image.mode in _COLOUR
@@ -36,14 +36,15 @@ def is_colour(file: str) -> bool:
 
 
 def read(file: str, colour: bool) -> "Image.Image":
-    """The image, turned upright as its EXIF orientation says, in mode RGB (``colour``) or L.
+    """The image in mode RGB if ``colour``, else L, turned upright as its EXIF orientation says.
 
-    Transparency is dropped. Of an animated file or one of several pages the first image counts.
+    Transparency is dropped. An animated file, or one with several pages, gives its first image.
 
     Raises:
-        InputError: no image, damaged, not of 8 bits a channel, or in colour where grey is asked for.
+        InputError: the file is no image, is damaged, has other than 8 bits a channel, or is in colour although grey is
+            asked for.
     """
-    from PIL import ImageOps  # noqa: PLC0415 - for folders alone
+    from PIL import ImageOps  # noqa: PLC0415 - only folders need it
 
     with _opened(file) as image:
         mode = image.mode
@@ -56,11 +57,11 @@ def read(file: str, colour: bool) -> "Image.Image":
 
 @contextmanager
 def _opened(file: str) -> "Iterator[Image.Image]":
-    from PIL import Image  # noqa: PLC0415 - for folders alone
+    from PIL import Image  # noqa: PLC0415 - only folders need it
 
     try:
         with warnings.catch_warnings():
-            # Odd metadata and many pixels: nothing that a user of the images has to mend.
+            # Odd metadata and many pixels do no harm.
             warnings.simplefilter("ignore")
             with Image.open(file, formats=_FORMATS) as image:
                 yield image

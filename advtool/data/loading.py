@@ -1,4 +1,4 @@
-"""From a name or a path to a split: which source reads it."""
+"""Loads a split by the name or path of its data set."""
 
 import os
 from dataclasses import replace
@@ -16,20 +16,20 @@ from advtool.errors import InputError, near_match
 def load(
     name_or_path: str | Path, split: SplitName, data_dir: Path | None = None, *, input_size: Size | None = None
 ) -> Split:
-    """One split of a data set; the images of the other one are not read.
+    """One split of a data set. The images of the other split are not read.
 
     Args:
-        name_or_path: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, a path to an ``.npz`` file, or
-            one to a folder with ``train/CLASS/*`` and ``test/CLASS/*`` or with ``CLASS/*`` alone, which is the test
-            split. A name wins over a folder of the same name; ``./mnist`` means the folder.
-        split: which part.
-        data_dir: the cache; default: see :func:`cache_dir`. What is missing there is downloaded into it,
-            with progress on stderr.
+        name_or_path: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, the path of an ``.npz`` file, or
+            the path of a folder with ``train/CLASS/*`` and ``test/CLASS/*``, or with ``CLASS/*`` alone as test split.
+            A name wins over a folder of the same name; ``./mnist`` means the folder.
+        split: ``train`` or ``test``.
+        data_dir: the cache; None: see :func:`cache_dir`. A missing data set is downloaded into it, with progress on
+            stderr.
         input_size: (height, width) to which every image is resized and cut; None: as it is.
 
     Raises:
-        InputError: no such data set, a malformed or damaged file, images of different sizes without ``input_size``,
-            or a download that failed.
+        InputError: there is no such data set, a file is malformed or damaged, images differ in size and ``input_size``
+            is None, or a download failed.
     """
     return _read(_find(name_or_path, split, data_dir), None, input_size)
 
@@ -42,19 +42,19 @@ def load_first(
     *,
     input_size: Size | None = None,
 ) -> tuple[Split, Tensor]:
-    """The images of :func:`first_images`, and where they are in the split, int64 (``count``,).
+    """The images of :func:`first_images`, and their places in the split, int64 (``count``,).
 
-    Of a folder only these files are read; the other kinds of data set are one file, which is read as a whole.
+    Of a folder only these files are read. Other data sets are one file, which is read as a whole.
 
     Args:
-        name_or_path: as for :func:`load`, likewise the others.
-        split: which part.
-        count: how many; None, or more than there are, means all.
-        data_dir: the cache.
+        name_or_path: as for :func:`load`.
+        split: as for :func:`load`.
+        count: how many; None, or more than there are: all.
+        data_dir: as for :func:`load`.
         input_size: (height, width) to which every image is resized and cut; None: as it is.
 
     Raises:
-        InputError: as for :func:`load`; or ``count`` is below 1.
+        InputError: the errors of :func:`load`, or ``count`` is below 1.
     """
     source = _find(name_or_path, split, data_dir)
     chosen = first_of(len(source), count)
@@ -62,10 +62,10 @@ def load_first(
 
 
 def fetch(name: str, data_dir: Path | None = None) -> Path:
-    """Make sure that the cache holds a data set, and say where; nothing is downloaded twice.
+    """Download a data set if the cache does not hold it, and give its place.
 
     Raises:
-        InputError: no data set has that name, or the download failed.
+        InputError: there is no data set of that name, or the download failed.
     """
     known, cache = find(name), cache_dir(data_dir)
     if locate(known, cache) is None:

@@ -1,6 +1,6 @@
 """Data sets in a NumPy archive: ``x_train``, ``y_train``, ``x_test``, ``y_test``, as Keras keeps them.
 
-Either split may be missing; ``class_names`` may name the classes.
+One of the splits may be missing. An array ``class_names`` may name the classes.
 """
 
 import lzma
@@ -18,19 +18,19 @@ from advtool.errors import InputError
 
 _NAMES = "class_names"
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-_MOST_CLASSES = 65_536  # a label beyond it is an error of the file, not a class
-_ROUNDING = 1e-5  # a pixel that lies this little outside [0, 1] was rounded, not scaled otherwise
+_MOST_CLASSES = 65_536  # a larger label is an error in the file
+_PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
 
 
 def load(path: Path, split: SplitName) -> Split:
-    """One split of an archive, whose x array is read as a whole; the images of the other split are not.
+    """One split of an archive. The images of the other split are not read.
 
     The x arrays are uint8, other integers in 0..255, or floats in [0, 1], of shape (N, H, W), (N, H, W, C) or
-    (N, C, H, W); the y arrays are integers from 0, of shape (N,) or (N, 1). The other split may be missing. The
-    classes are named by the array of strings ``class_names``; without it, by the labels of both y arrays.
+    (N, C, H, W); the y arrays are integers from 0, of shape (N,) or (N, 1). The other split may be missing. An
+    array of strings ``class_names`` names the classes; without it, the labels of both y arrays do.
 
     Raises:
-        InputError: no such file, no archive, or arrays of another kind than these.
+        InputError: there is no such file, it is no archive, or its arrays are not as above.
     """
     arrays = _read(path, split)
     labels = {key: _labels(arrays[key], f"{key} of '{path}'") for key in arrays if key.startswith("y_")}
@@ -72,8 +72,8 @@ def _read(path: Path, split: SplitName) -> dict[str, NDArray[Any]]:
 def _numbered(labels: dict[str, NDArray[np.int64]], path: Path) -> tuple[str, ...]:
     """The classes 0, 1, ... up to the largest label.
 
-    Labels that are exactly 1..K count from 1. Test labels alone prove it only where there are so many that no class
-    can be missing by chance; where there are fewer, a model with K outputs has no place for label K.
+    Labels that are exactly 1..K count from 1, and are refused. Test labels alone show this only if they are so many
+    that no class is missing by chance.
     """
     every = np.concatenate(list(labels.values()))
     most = int(every.max())
@@ -138,7 +138,7 @@ def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.dtype.kind not in "iuf":
         raise InputError(f"{what} has the type {array.dtype}: images must be uint8, or floats in [0, 1]")
     integers = array.dtype.kind in "iu"
-    most, rounding = (255, 0.0) if integers else (1, max(_ROUNDING, float(np.finfo(array.dtype).eps)))
+    most, rounding = (255, 0.0) if integers else (1, max(_PIXEL_ROUNDING, float(np.finfo(array.dtype).eps)))
     low, high = float(array.min()), float(array.max())
     if not (low >= -rounding and high <= most + rounding):  # so written, it holds for NaN as well
         raise InputError(f"{what} has values from {low:g} to {high:g}: images must be uint8, or floats in [0, 1]")

@@ -1,4 +1,4 @@
-"""Images with labels in one: a torch Dataset, a DataLoader, or anything else that yields (image, label)."""
+"""Images and labels from one object: a torch Dataset, a DataLoader, or another source of (image, label)."""
 
 from collections.abc import Generator, Iterable, Iterator, Sized
 from contextlib import closing
@@ -17,24 +17,24 @@ _END = object()
 
 
 def as_pairs(images: Any, labels: Any = None, limit: int | None = None) -> tuple[Tensor, Tensor]:
-    """Images and labels of arrays, or of one object that yields both.
+    """Images and labels from arrays, or from one object that yields both.
 
-    A Dataset, a DataLoader or an iterable is read up to the images asked for and no further. It may draw from torch's,
-    NumPy's and Python's global generators: these are seeded for the reading, so that a loader that shuffles gives the
-    same images again, and put back afterwards.
+    A Dataset, a DataLoader or an iterable is read up to ``limit`` images and no further. While it is read, the global
+    generators of torch, NumPy and Python have a fixed seed, so that a loader that shuffles gives the same images every
+    time. Afterwards they have their old states again.
 
     Args:
-        images: what :func:`as_images` takes, together with ``labels``; or, without labels, a source of pairs
-            (image, label), each a single one, (C, H, W) and a class index, or a batch, (B, C, H, W) and (B,).
+        images: with ``labels``, what :func:`as_images` takes. Without, a source of pairs (image, label): single images
+            (C, H, W) with a class index, or batches (B, C, H, W) with labels (B,).
         labels: what :func:`as_labels` takes, or None.
-        limit: how many images at most; None: all.
+        limit: the largest number of images; None: all.
 
     Returns:
         float32 (N, C, H, W) in [0, 1] and int64 (N,), on the CPU.
 
     Raises:
-        InputError: the images or labels are not as they must be (of a source of pairs the message names the item), the
-            source yields something else than pairs or raises an error, or ``limit`` is below 1.
+        InputError: the images or labels are wrong (the message names the item of a source), the source yields no pairs
+            or raises an error, or ``limit`` is below 1.
     """
     if not _is_limit(limit):
         raise InputError(f"the number of images must be an integer of at least 1, not {limit!r}")
@@ -75,7 +75,7 @@ def _collected(source: Any, limit: int | None) -> tuple[Tensor, Tensor]:
 
 
 def _numbered(source: Any) -> Generator[tuple[int, Any], None, None]:
-    """The items of a source with their numbers; what its code raises becomes one line."""
+    """The items of a source with their numbers. An error of its code becomes one line."""
     if isinstance(source, Tensor | np.ndarray) or not (isinstance(source, Iterable) or hasattr(source, "__getitem__")):
         raise InputError(f"labels are missing: give them beside the images ({type(source).__name__})")
     number = 0
@@ -92,7 +92,7 @@ def _numbered(source: Any) -> Generator[tuple[int, Any], None, None]:
 
 
 def _items(source: Any) -> Iterator[Any]:
-    """By index where there is a length: a Dataset need not end its own iteration."""
+    """The items of a source; of a Dataset by index, because its own iteration need not end."""
     if isinstance(source, Dataset) and not isinstance(source, IterableDataset):
         return (source[index] for index in range(len(cast(Sized, source))))
     return iter(source)

@@ -1,7 +1,7 @@
-"""Images of any size to one size: the shorter side is resized, then the centre is cut out.
+"""Resizes images to one size: first the shorter side, then the centre is cut out.
 
-Pillow resizes (bilinear, with antialias), so the pixels are those of torchvision's ``Resize(N)`` and ``CenterCrop(N)``
-on image files, which most published models were measured with.
+Pillow resizes (bilinear, with antialias). So the pixels are those of torchvision's ``Resize(N)`` and ``CenterCrop(N)``
+on image files. Most published models were measured with these.
 """
 
 import re
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Size = tuple[int, int]
-_MOST = 8_192  # pixels a side; beyond it, a typing error
+_LARGEST_SIDE = 8_192  # pixels; a larger one is a typing error
 
 
 def read_size(text: str) -> Size:
-    """(height, width) of ``224`` or ``224x320``, as ``--input-size`` takes them.
+    """(height, width) of a text such as ``224`` or ``224x320``, for ``--input-size``.
 
     Raises:
-        InputError: neither of the two, or not from 1 to 8192.
+        InputError: the text is no such size, or a side is not from 1 to 8192.
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
     if match is None:
@@ -37,26 +37,26 @@ def check_size(size: Any) -> Size:
     """``size`` itself, if it is a (height, width) of whole numbers.
 
     Raises:
-        InputError: it is something else, or not from 1 to 8192.
+        InputError: it is something else, or a side is not from 1 to 8192.
     """
     pair = tuple(size) if isinstance(size, tuple | list) else ()
     if len(pair) != 2 or not all(_is_side(side) for side in pair):
-        raise InputError(f"--input-size {size!r}: it must be (height, width), whole numbers from 1 to {_MOST}")
+        raise InputError(f"--input-size {size!r}: it must be (height, width), whole numbers from 1 to {_LARGEST_SIDE}")
     return int(pair[0]), int(pair[1])
 
 
 def _is_side(side: Any) -> bool:
-    return isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= int(side) <= _MOST
+    return isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= int(side) <= _LARGEST_SIDE
 
 
 def fit(image: "Image.Image", size: Size) -> "Image.Image":
-    """The centre of ``image``, in exactly ``size``: as little as possible is cut off.
+    """The ``image`` resized to cover ``size``, and cut to it around the centre.
 
     Args:
         image: mode L or RGB.
         size: (height, width).
     """
-    from PIL import Image  # noqa: PLC0415 - for images that are resized alone
+    from PIL import Image  # noqa: PLC0415 - only resizing needs it
 
     (height, width), (wide, high) = size, image.size
     if height * wide >= width * high:  # the scale is the larger one of height/high and width/wide
@@ -70,8 +70,8 @@ def fit(image: "Image.Image", size: Size) -> "Image.Image":
 
 
 def fit_all(images: Tensor, size: Size) -> Tensor:
-    """:func:`fit` for uint8 (N, C, H, W), C being 1 or 3; the result is uint8 (N, C, *size)."""
-    from PIL import Image  # noqa: PLC0415 - likewise
+    """:func:`fit` for uint8 (N, C, H, W) with C = 1 or 3. It gives uint8 (N, C, *size)."""
+    from PIL import Image  # noqa: PLC0415 - only resizing needs it
 
     if images.shape[2:] == size:
         return images
@@ -83,6 +83,6 @@ def fit_all(images: Tensor, size: Size) -> Tensor:
 
 
 def channels_first(image: "Image.Image") -> NDArray[np.uint8]:
-    """uint8 (1, H, W) of mode L, (3, H, W) of mode RGB."""
+    """The pixels, uint8: (1, H, W) of mode L, (3, H, W) of mode RGB."""
     pixels = np.asarray(image)
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""A split of a data set, and the fixed ways to cut it: none of them depends on a seed that a user gives."""
+"""A split of a data set, and ways to cut it that are the same for every seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from advtool.errors import InputError, near_match
 SplitName = Literal["train", "test"]
 
 _VALIDATION_SHARE = 0.1
-_VALIDATION_MOST = 5000
+_MOST_VALIDATION_IMAGES = 5000
 
-# Changing one of these changes which images every published figure was measured on.
-_VALIDATION_STREAM = 1
-_SUBSET_STREAM = 2
+# Other seeds would choose other images than all published figures were measured on.
+_VALIDATION_SEED = 1
+_SUBSET_SEED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Split:
     """The training or the test images of a data set.
 
     Attributes:
-        name: the data set's name, fit for a file name; of a path, its last part without ``.npz``.
+        name: of the data set, fit for a file name. For a path: its last part without ``.npz``.
         classes: the names of the classes, in the order of the labels.
-        images: uint8 (N, C, H, W), C being 1 (grey) or 3 (RGB).
+        images: uint8 (N, C, H, W), with C = 1 (grey) or 3 (RGB).
         labels: int64 (N,), from 0 to ``len(classes) - 1``.
     """
 
@@ -54,17 +54,17 @@ class Split:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def relabelled(self, outputs: Mapping[str, int]) -> "Split":
-        """The same images, labelled by the outputs of a model that knows other classes, or orders them otherwise.
+        """The same images, labelled by the outputs of a model with other classes or another order of them.
 
         Args:
-            outputs: of each class name its output, as :func:`read_classes` gives them. It may name more classes.
+            outputs: the output of each class name, as :func:`read_classes` gives them. It may have more names.
 
         Returns:
-            A split whose ``classes`` are in the order of the outputs, up to the last one that ``outputs`` names; an
-            output without a name is called by its number.
+            A split whose ``classes`` are in the order of the outputs, up to the last one in ``outputs``. An output
+            without a name gets its number as a name.
 
         Raises:
-            InputError: ``outputs`` lacks one of ``classes``, whether or not an image of it is here.
+            InputError: ``outputs`` has not all of ``classes``.
         """
         if unknown := [name for name in self.classes if name not in outputs]:
             raise InputError(
@@ -78,7 +78,7 @@ class Split:
 
 
 def check_split(split: Split) -> None:
-    """Refuse a split whose tensors are not as :class:`Split` says.
+    """Check that the tensors of a split are as :class:`Split` says.
 
     Raises:
         InputError: they are not; the message says what would be right.
@@ -89,20 +89,22 @@ def check_split(split: Split) -> None:
     if not isinstance(labels, Tensor) or labels.dtype is not torch.int64 or labels.shape != images.shape[:1]:
         raise InputError(f"'{split.name}': the labels of a Split must be an int64 tensor, one an image")
     if len(split.classes) < 2 or int(labels.min()) < 0 or int(labels.max()) >= len(split.classes):
-        raise InputError(f"'{split.name}': the labels of a Split must count its classes from 0, of which it needs two")
+        raise InputError(
+            f"'{split.name}': a Split needs two or more classes, and labels from 0 to their number minus 1"
+        )
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Float32 in [0, 1] of uint8 images of any shape; ``(255 * result).round()`` gives the bytes back."""
+    """uint8 images of any shape as float32 in [0, 1]; ``(255 * result).round()`` gives the bytes back."""
     return images.to(torch.float32) / 255
 
 
 def first_images(split: Split, count: int | None) -> Split:
-    """The first ``count`` images of a fixed permutation: more images always include fewer.
+    """The first ``count`` images of a fixed permutation: a larger count includes the images of a smaller one.
 
     Args:
         split: N images.
-        count: how many; None, or more than N, means all N, in the same permuted order.
+        count: how many; None, or more than N: all N, in the permuted order.
 
     Raises:
         InputError: ``count`` is below 1.
@@ -111,7 +113,7 @@ def first_images(split: Split, count: int | None) -> Split:
 
 
 def first_indices(split: Split, count: int | None) -> Tensor:
-    """Where in ``split`` the images of :func:`first_images` are, int64 (``count``,).
+    """The places in ``split`` of the images of :func:`first_images`, int64 (``count``,).
 
     Raises:
         InputError: ``count`` is below 1.
@@ -120,24 +122,24 @@ def first_indices(split: Split, count: int | None) -> Tensor:
 
 
 def first_of(total: int, count: int | None) -> Tensor:
-    """:func:`first_indices` of a split of ``total`` images, which need not be read for that."""
+    """:func:`first_indices` of a split of ``total`` images, without the images."""
     if count is not None and count < 1:
         raise InputError(f"the number of images must be at least 1, not {count}")
-    return _permutation(total, _SUBSET_STREAM)[:count]
+    return _permutation(total, _SUBSET_SEED)[:count]
 
 
 def train_validation(train: Split) -> tuple[Split, Split]:
-    """Cut a fixed validation split, a tenth but at most 5000 images, from a training split.
+    """Divide a training split into training and validation images. The validation part is fixed.
 
-    Both parts keep the order of ``train``, and together they hold each of its images once.
+    It has a tenth of the images, at most 5000. Both parts keep the order of ``train``.
 
     Raises:
-        InputError: fewer than two images.
+        InputError: there are fewer than two images.
     """
     if len(train) < 2:
         raise InputError(f"the training split of '{train.name}' has {len(train)} image(s): it needs at least 2")
-    count = max(1, min(int(len(train) * _VALIDATION_SHARE), _VALIDATION_MOST))
-    order = _permutation(len(train), _VALIDATION_STREAM)
+    count = max(1, min(int(len(train) * _VALIDATION_SHARE), _MOST_VALIDATION_IMAGES))
+    order = _permutation(len(train), _VALIDATION_SEED)
     return train[order[count:].sort().values], train[order[:count].sort().values]
 
 

@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10 by torchvision's loaders, which download and check what is missing."""
+"""MNIST, Fashion-MNIST and CIFAR-10 with torchvision's loaders, which download missing files and check them."""
 
 import sys
 import tarfile
@@ -19,7 +19,7 @@ from advtool.data.catalogue import Known, Torchvision, locate
 from advtool.data.split import Split, SplitName
 from advtool.errors import InputError
 
-# Network, disk and archives; then torchvision's own ways to say that it cannot use a file.
+# Errors of network, disk and archives; then the errors with which torchvision refuses a file.
 _FAILURES = (
     OSError,
     HTTPException,
@@ -34,7 +34,7 @@ _FAILURES = (
 
 
 def load(known: Known, names: Torchvision, split: SplitName, cache: Path) -> Split:
-    """One split, downloaded into ``cache`` first if it is not there, with progress on stderr.
+    """One split. If it is not in ``cache``, it is downloaded first, with progress on stderr.
 
     Raises:
         InputError: the download failed, its checksum is wrong, or the files in ``cache`` are damaged.
@@ -49,11 +49,11 @@ def load(known: Known, names: Torchvision, split: SplitName, cache: Path) -> Spl
 
 
 def _open(names: Torchvision, split: SplitName, cache: Path) -> Any:
-    from torchvision import datasets  # noqa: PLC0415 - seconds, for these data sets alone
+    from torchvision import datasets  # noqa: PLC0415 - it takes seconds, and only these data sets need it
 
     # Older versions of torchvision print to stdout, where the answer of a command belongs.
     with redirect_stdout(sys.stderr), warnings.catch_warnings():
-        # The pickles of CIFAR-10 are older than a rule of NumPy's that they break; nobody can mend them.
+        # The pickles of CIFAR-10 are older than the rule of NumPy that they break.
         warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
         return getattr(datasets, names.loader)(cache, train=split == "train", download=True)
 
@@ -86,13 +86,13 @@ def _not_downloaded(known: Known, cache: Path, error: Exception) -> str:
 
 
 def _is_local(error: Exception) -> bool:
-    """Whether the disk is to blame: failed connections are OSErrors too, but they name no file."""
+    """Whether the disk failed. A failed connection is an OSError too, but it names no file."""
     if not isinstance(error, OSError) or isinstance(error, URLError):
         return False
     return error.filename is not None or error.errno == ENOSPC
 
 
 def _reason(error: Exception) -> str:
-    """The last line alone: torchvision lists every mirror with its failure."""
+    """The last line of a message: torchvision lists every mirror with its failure."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
     return lines[-1].strip("<>").removeprefix("urlopen error ")

@@ -23,7 +23,7 @@ NORMALISATIONS = {
     "pixels from 0 to 1": ((0.0,), (1.0,)),
 }
 """What models were trained on, as mean and standard deviation of each channel, or of all."""
-SURE = 1e-3
+MAX_LUCK = 1e-3
 """A cause is named if guessing would do as well with a smaller probability than this, shared by all causes tried."""
 
 
@@ -48,7 +48,7 @@ def find_cause(target: Target, x: Tensor, y: Tensor) -> Cause | None:
     if best is None:
         return None
     luck = binomtest(best.right, len(x), _best_guess(y, target.classes), alternative="greater").pvalue
-    return best if luck < SURE / len(causes) else None
+    return best if luck < MAX_LUCK / len(causes) else None
 
 
 def _best_guess(y: Tensor, classes: int) -> float:

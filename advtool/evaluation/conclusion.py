@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.shard import Shard
-from advtool.evaluation.stages import BASELINE, DIAGNOSED, Stage, diagnosed_of
+from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, Stage, diagnosed_of
 from advtool.results import CLEAN, Outcomes
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -67,7 +67,7 @@ def _evidence(
     inspection: Inspection,
 ) -> Evidence:
     in_cascade = any(stage.scope is not Scope.every for stage in stages)
-    seen = slice(0, DIAGNOSED if in_cascade else len(outcomes))
+    seen = slice(0, DIAGNOSED_IMAGES if in_cascade else len(outcomes))
     diagnosed = any(bool(diagnosed_of(outcomes, shard.rows).any()) for shard in shards)
     compared = {Scope.every, Scope.diagnosed} if diagnosed else {Scope.every}
     asked = [stage for stage in stages if stage.scope in compared]
@@ -79,7 +79,7 @@ def _evidence(
     return Evidence(
         clean=outcomes.clean[seen].tolist(),
         robust=robust,
-        names=names,
+        attacks={stage.label: type(stage.attack) for stage in attacks},
         on_examples={label: correct[seen].tolist() for label, correct in outcomes.on_examples.items()},
         by_eps=by_eps | _under_pgd(threat_model.eps, robust, names),
         most_of_a_class=_most_of_a_class(outcomes, seen),

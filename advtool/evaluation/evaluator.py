@@ -20,7 +20,7 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
 from advtool.evaluation.run import Run
 from advtool.evaluation.settings import Settings
-from advtool.evaluation.stages import DIAGNOSED
+from advtool.evaluation.stages import DIAGNOSED_IMAGES
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.results import Check, DatasetInfo, Evaluation
@@ -40,7 +40,6 @@ def evaluate(
     images: Any,
     labels: Any = None,
     *,
-    settings: Settings,
     limit: int | None = None,
     device: torch.device | str | None = None,
     surrogate: nn.Module | None = None,
@@ -52,6 +51,7 @@ def evaluate(
     origin: dict[str, Any] | None = None,
     refuse_chance: bool = False,
     observer: Observer | None = None,
+    **settings: Any,
 ) -> Evaluation:
     """How robust is this model, on these images, against these attacks?
 
@@ -62,7 +62,6 @@ def evaluate(
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
         images: float (N, C, H, W) in [0, 1], array or tensor; or a Dataset, DataLoader or iterable of (image, label).
         labels: class indices (N,); None where ``images`` brings them.
-        settings: what is asked, and how hard the attacks try:
         limit: how many images at most, the first ones; None takes all.
         device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
         surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
@@ -74,6 +73,7 @@ def evaluate(
         origin: where the model comes from otherwise, for the result's ``model``.
         refuse_chance: stop before the attacks if the model is no better than guessing.
         observer: hears of the progress.
+        settings: what is asked, and how hard the attacks try; see below.
 
     Returns:
         The accuracies with their uncertainty; ``outcomes`` of the result tell what became of every image.
@@ -84,7 +84,13 @@ def evaluate(
     observer = observer or Observer()
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(
-        images, labels, settings, limit=limit, dataset=dataset, indices=indices, surrogate=surrogate is not None
+        images,
+        labels,
+        Settings.of(settings),
+        limit=limit,
+        dataset=dataset,
+        indices=indices,
+        surrogate=surrogate is not None,
     )
     folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
     with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
@@ -105,7 +111,7 @@ def evaluate(
             ready.stages,
             ledger,
             worker.shards,
-            threat_model=settings.threat_model,
+            threat_model=question.threat_model,
             target=worker.target,
             facts=ready.ours.facts,
             inspection=inspection,
@@ -114,8 +120,8 @@ def evaluate(
         checkpoint=checkpoint,
         model=origin,
         dataset=question.dataset,
-        threat_model=settings.threat_model,
-        seed=settings.seed,
+        threat_model=question.threat_model,
+        seed=question.settings.seed,
         eot=worker.target.eot,
         votes=worker.target.votes,
         **answer,
@@ -135,7 +141,6 @@ def check(
     images: Any,
     labels: Any = None,
     *,
-    settings: Settings,
     limit: int | None = None,
     device: torch.device | str | None = None,
     dataset: DatasetInfo | None = None,
@@ -143,6 +148,7 @@ def check(
     checkpoint: dict[str, Any] | None = None,
     origin: dict[str, Any] | None = None,
     observer: Observer | None = None,
+    **settings: Any,
 ) -> Check:
     """What :func:`evaluate` would understand of the model and the data; nothing is attacked.
 
@@ -152,7 +158,6 @@ def check(
         model: as for :func:`evaluate`.
         images: as for :func:`evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
-        settings: as for :func:`evaluate`.
         limit: how many images at most, the first ones; None takes all.
         device: where to compute; None stays where the model is.
         dataset: what the images are, for the result.
@@ -160,12 +165,13 @@ def check(
         checkpoint: the card of the checkpoint that the model comes from, for the result.
         origin: where the model comes from otherwise, for the result's ``model``.
         observer: hears of the progress.
+        settings: as for :func:`evaluate`; see below.
 
     Raises:
         InputError: what :func:`evaluate` refuses.
     """
     _check_descriptions(checkpoint=checkpoint, origin=origin)
-    question = Question.of(images, labels, settings, limit=limit, dataset=dataset, indices=indices)
+    question = Question.of(images, labels, Settings.of(settings), limit=limit, dataset=dataset, indices=indices)
     with prepared(model, question, _place(model, device)) as ready:
         return _check(ready, ready.run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready))
 
@@ -214,7 +220,7 @@ def _check(
         question.y,
         preview,
         ready.stages,
-        threat_model=question.settings.threat_model,
+        threat_model=question.threat_model,
         dataset=question.dataset,
         checkpoint=checkpoint,
         origin=origin,
@@ -224,7 +230,7 @@ def _check(
 
 def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     target = ready.ours.target
-    x, y = ready.question.first(DIAGNOSED, target.device)
+    x, y = ready.question.first(DIAGNOSED_IMAGES, target.device)
 
     def ask() -> Inspection:
         with target.streams(ready.question.settings.seed, "inspect"):

@@ -125,13 +125,11 @@ def prepared(
             planned = plan(
                 question.specs,
                 ours.target,
-                threat_model=question.settings.threat_model,
-                defaults=question.settings.of_attacks,
+                question.threat_model,
+                defaults=question.of_attacks,
                 surrogate=None if other is None else other.target,
             )
-            left_out = (
-                moot(planned, ours.target, question.first(ASKED_IMAGES, device)) if manifest is None else manifest.moot
-            )
+            left_out = moot(planned, question.first(ASKED_IMAGES, device)) if manifest is None else manifest.moot
         stages = [stage for stage in planned if stage.label not in left_out]
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in stages], ours.facts.bytes_an_image, device.type)

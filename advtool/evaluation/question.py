@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from advtool.arguments import shown
-from advtool.attacks.registry import AttackSpec, parse
+from advtool.attacks.pgd import PGD
+from advtool.attacks.registry import ATTACKS, AttackSpec
+from advtool.attacks.spelling import parse
+from advtool.attacks.spsa import SPSA
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.settings import Settings
 from advtool.results import DatasetInfo
+from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Question:
     dataset: DatasetInfo
     specs: list[AttackSpec]
     settings: Settings
+    threat_model: ThreatModel
 
     @classmethod
     def of(
@@ -52,8 +57,9 @@ class Question:
         """
         if dataset is not None and not isinstance(dataset, DatasetInfo):
             raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
+        threat_model = ThreatModel.of(settings.eps)
         specs = parse(settings.attacks, surrogate=surrogate)
-        if surrogate and not any(spec.name == "transfer" for spec in specs):
+        if surrogate and not any(spec.needs_surrogate for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
         x, y = as_pairs(images, labels, limit)
         return cls(
@@ -63,12 +69,21 @@ class Question:
             dataset=dataset or DatasetInfo(name="given", split="given", images=len(x)),
             specs=specs,
             settings=settings,
+            threat_model=threat_model,
         )
 
     @cached_property
     def images_id(self) -> str:
         """A fingerprint of the images and their labels."""
         return provenance.tensors(self.x, self.y)
+
+    @property
+    def of_attacks(self) -> dict[str, dict[str, Any]]:
+        """Parameters that the run's settings give to attacks, by the attack's name."""
+        asked = self.settings
+        pgd = {"steps": asked.pgd_steps}
+        spsa = {"steps": asked.spsa_steps, "samples": asked.spsa_samples, "eot": 1 if asked.eot is None else asked.eot}
+        return {name: pgd for name, attack in ATTACKS.items() if issubclass(attack, PGD)} | {SPSA.name: spsa}
 
     def first(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """The first images and labels, on ``device``."""

@@ -17,7 +17,7 @@ from advtool.evaluation.run import Manifest
 from advtool.evaluation.shard import ShardRecord
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled, handled
-from advtool.target.identity import ANSWERS, ASKED, Identity, agree, answers_of, identify, tensors_by_hash
+from advtool.target.identity import ANSWERS, IDENTITY_IMAGES, Identity, agree, answers_of, identify, tensors_by_hash
 from advtool.target.making import open_target
 from advtool.target.target import Target
 
@@ -110,7 +110,7 @@ def opened(
     Raises:
         InputError: the model is no classifier of such images, is broken, or is another than the run's.
     """
-    first = images[:ASKED].to(device)
+    first = images[:IDENTITY_IMAGES].to(device)
     with handled(model, device) as ours:
         tensors, before = tensors_by_hash(model), begun.identity
         known = None if before is None else begun.facts
@@ -127,7 +127,7 @@ def opened(
             raise
         if before is not None:
             begun.refuse(before.difference(identity if begun.same_images else replace(identity, of_run=None)))
-        seconds = (time.perf_counter() - started) / (ASKED + len(first))
+        seconds = (time.perf_counter() - started) / (IDENTITY_IMAGES + len(first))
         yield Opened(target, facts, ours, identity, seconds)
 
 

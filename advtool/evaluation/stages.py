@@ -9,16 +9,17 @@ from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import NOT_FOR_RANDOM_MODELS, AttackSpec, Scope, build
+from advtool.attacks.registry import AttackSpec, build
+from advtool.attacks.suites import Scope
 from advtool.results import Outcomes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 MASKING_MIN_DROP = 0.05
 """The smallest drop of accuracy between two attacks that a masking code is raised for."""
-DIAGNOSED = 200
+DIAGNOSED_IMAGES = 200
 """The first images of a run, on which a cascade's diagnostics run in full."""
-BASELINE = "pgd"
+BASELINE = PGD.name
 """The attack that the others are held against, as every cascade runs it; other settings have other labels."""
 
 
@@ -58,7 +59,7 @@ def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
     stronger by the smallest drop of a masking code.
     """
     clean = outcomes.clean[rows]
-    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED
+    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
     if BASELINE in outcomes.stages:
         left = outcomes.survives(BASELINE)[rows][first]
         if left.sum() < MASKING_MIN_DROP * len(left):
@@ -69,8 +70,8 @@ def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
 def plan(
     specs: Sequence[AttackSpec],
     target: Target,
-    *,
     threat_model: ThreatModel,
+    *,
     defaults: Mapping[str, Mapping[str, Any]],
     surrogate: Target | None,
 ) -> list[Stage]:
@@ -90,30 +91,34 @@ def plan(
         Stage(
             label=spec.label,
             name=spec.name,
-            attack=build(spec, target, eps=threat_model.eps, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
+            attack=build(spec, target, threat_model, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
             scope=spec.scope,
         )
         for spec in specs
     ]
     if any(spec.scope is not Scope.every for spec in specs):
         stages += [
-            Stage(f"pgd at eps {radius:g}", "pgd", PGD(target, eps=radius, **defaults["pgd"]), Scope.diagnosed, radius)
+            Stage(
+                label=f"{PGD.name} at eps {radius:g}",
+                name=PGD.name,
+                attack=PGD(target, threat_model.with_eps(radius), **defaults[PGD.name]),
+                scope=Scope.diagnosed,
+                probed_eps=radius,
+            )
             for radius in probed(threat_model.eps)
         ]
     return stages
 
 
-def moot(stages: Sequence[Stage], target: Target, few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
+def moot(stages: Sequence[Stage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
     """The labels of a cascade's attacks that are not worth their time on this model.
 
     Args:
         stages: what was asked for.
-        target: the model under test.
         few: images (N, C, H, W) and labels (N,) on its device, to ask it by.
     """
     asked = [stage for stage in stages if stage.scope is not Scope.every]
-    dear = [stage for stage in asked if target.randomised and stage.label in NOT_FOR_RANDOM_MODELS]
-    return tuple(stage.label for stage in asked if stage in dear or stage.attack.is_moot(*few))
+    return tuple(stage.label for stage in asked if stage.attack.is_moot(*few))
 
 
 def probed(eps: float) -> list[float]:

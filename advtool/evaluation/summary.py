@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.attacks.registry import Scope
+from advtool.attacks.suites import Scope
 from advtool.evaluation.ledger import Cost
 from advtool.evaluation.stages import Stage
 from advtool.evaluation.uncertainty import wilson_interval

@@ -15,7 +15,7 @@ from advtool.results import Check, CleanAccuracy, DatasetInfo
 from advtool.target.holding import parameters_of
 from advtool.threat import ThreatModel
 
-GRADIENT = 3
+PASSES_OF_A_GRADIENT = 3
 """A gradient takes about as long as so many forward passes."""
 
 
@@ -102,5 +102,7 @@ def _clean(right: Sequence[bool]) -> CleanAccuracy:
 
 def _passes(stages: Sequence[Stage], images: int) -> float:
     """Forward passes, or as much time, that the attacks take at most for that many images."""
-    costs = (stage.attack.most_queries * (GRADIENT if stage.attack.follows_gradient else 1) for stage in stages)
+    costs = (
+        stage.attack.most_queries * (PASSES_OF_A_GRADIENT if stage.attack.follows_gradient else 1) for stage in stages
+    )
     return float(sum(costs) * images)

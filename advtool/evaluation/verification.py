@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from advtool.perturbation import CLIP
 from advtool.target.scores import margin, predictions
-
-ROUNDING = 2 * torch.finfo(torch.float32).eps
-"""``x + eps`` in float32 may miss the ball's surface by this much."""
+from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
@@ -25,11 +22,13 @@ class Verdict:
     """float32 (N,); below 0 where misclassified"""
 
 
-def verify(score: Callable[[Tensor], Tensor], candidates: Tensor, x: Tensor, y: Tensor, *, eps: float) -> Verdict:
+def verify(
+    score: Callable[[Tensor], Tensor], candidates: Tensor, x: Tensor, y: Tensor, threat_model: ThreatModel
+) -> Verdict:
     """Hold ``candidates`` (N, C, H, W) to the threat model and to the prediction rule of the clean accuracy.
 
-    An adversarial example is finite, inside the eps ball around ``x`` and the clip range to float32 rounding,
-    and misclassified in float32 by the votes of the run.
+    An adversarial example is finite, inside the ball of the threat model around ``x`` and its clip range to float32
+    rounding, and misclassified in float32 by the votes of the run.
 
     Args:
         score: images (N, C, H, W) to scores (N, classes), by the votes of the run and with noise that the search
@@ -37,15 +36,9 @@ def verify(score: Callable[[Tensor], Tensor], candidates: Tensor, x: Tensor, y: 
         candidates: what the search found for each image.
         x: the images.
         y: their labels, int64 (N,).
-        eps: radius of the ball.
+        threat_model: what the attacker may do.
     """
-    allowed = _is_allowed(candidates, x, eps)
+    allowed = threat_model.contains(candidates, x)
     scores = score(torch.where(allowed.view(-1, 1, 1, 1), candidates, x))
     prediction = predictions(scores)
     return Verdict(allowed & (prediction != y), prediction, margin(scores, y))
-
-
-def _is_allowed(candidates: Tensor, x: Tensor, eps: float) -> Tensor:
-    change = (candidates.double() - x.double()).abs().flatten(1).amax(1)
-    low, high = candidates.flatten(1).aminmax(dim=1)
-    return (change <= eps + ROUNDING) & (low >= CLIP[0]) & (high <= CLIP[1])  # NaN fails each comparison

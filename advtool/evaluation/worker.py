@@ -4,13 +4,15 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from advtool import seeding
-from advtool.attacks.base import Found, StepReport, TensorAttack
+from advtool.attacks.base import StepReport, TensorAttack
+from advtool.attacks.candidates import Found
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.recognition import answers_for_shard
 from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none, shards_of
@@ -152,8 +154,8 @@ class Worker:
         with self._streams(stage, first, "search"):
             found = attack.search(x, y, stream, report)
         places = (first + rows).tolist()
-        verdict = verify(lambda points: self._scores(points, places, stage, "verify"), found.x, x, y, eps=attack.eps)
-        return found, verdict
+        score = partial(self._scores, places=places, stream=(stage, "verify"))
+        return found, verify(score, found.x, x, y, attack.threat_model)
 
     def _take_preview(self, shard: Shard) -> _Classified:
         """The part of the preview that lies in the shard."""
@@ -168,10 +170,10 @@ class Worker:
     def _classify(self, first: int, stop: int) -> _Classified:
         started = self._start_counting()
         x = self._x[first:stop].to(self.target.device)
-        scores = self._scores(x, list(range(first, stop)), CLEAN) if len(x) else x.new_empty(0, self.target.classes)
+        scores = self._scores(x, list(range(first, stop)), (CLEAN,)) if len(x) else x.new_empty(0, self.target.classes)
         return _Classified(scores, first, _since(started), self.target.calls.forward)
 
-    def _scores(self, x: Tensor, places: list[int], *stream: str) -> Tensor:
+    def _scores(self, x: Tensor, places: list[int], stream: tuple[str, ...]) -> Tensor:
         """Scores (n, classes) by the votes of the run; ``places`` are those of the images in the run."""
         if not self.target.randomised:
             with self._streams(*stream, places[0]):

@@ -1,4 +1,4 @@
-"""Architectures, and the way from a checkpoint's header and tensors to a model."""
+"""The architectures, and how a checkpoint becomes a model."""
 
 from pathlib import Path
 
@@ -18,7 +18,8 @@ def load_checkpoint(path: str | Path) -> nn.Module:
     It maps float32 images (N, C, H, W) in [0, 1] to logits (N, classes).
 
     Raises:
-        InputError: no such file, a pickle, damaged or foreign, or its tensors do not fit its architecture.
+        InputError: there is no such file; it is a pickle, damaged or not ours; or its tensors do not fit the
+            architecture.
     """
     header, tensors = checkpoints.read(Path(path))
     try:
@@ -28,12 +29,12 @@ def load_checkpoint(path: str | Path) -> nn.Module:
 
 
 def from_checkpoint(header: checkpoints.Header, tensors: dict[str, Tensor]) -> nn.Module:
-    """The model of that architecture with those tensors, on the CPU and in eval mode.
+    """A model with the header's architecture and these tensors, on the CPU and in eval mode.
 
     Raises:
         InputError: the architecture is unknown, or the tensors do not fit it or hold NaN or infinity.
     """
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are thrown away
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
         model = build(header.architecture)
     _check_fit(header.architecture.name, model.state_dict(), tensors)
     model.load_state_dict(tensors)
@@ -41,10 +42,10 @@ def from_checkpoint(header: checkpoints.Header, tensors: dict[str, Tensor]) -> n
 
 
 def check_images(architecture: checkpoints.Architecture, shape: tuple[int, int, int]) -> None:
-    """Refuse images (C, H, W) that are not of the shape that the model was made for.
+    """Check that images of ``shape`` (C, H, W) have the shape that the model takes.
 
     Raises:
-        InputError: they are not.
+        InputError: they have another shape.
     """
     if shape != architecture.input_shape:
         given, wanted = ("x".join(map(str, sizes)) for sizes in (shape, architecture.input_shape))

@@ -1,13 +1,13 @@
 """Adversarial perturbation bias: embedding adversarial perturbations into the parameters (Wen & Itti).
 
-A fully connected layer's bias is replaced by a bias that a sign step moves, in one of the paper's two
-structures: naive, the bias ``delta_AP`` itself, or multimodal, ``delta_AP = m_AP W_AP``. One training step::
+A perturbation bias replaces the bias of a fully connected layer; sign steps change it. The paper has two structures: in
+the naive one the bias is ``delta_AP`` itself, in the multimodal one ``delta_AP = m_AP W_AP``. One training step::
 
     loss.backward()
-    optimizer.step()                          # knows everything but perturbation_parameters(model)
+    optimizer.step()                          # of all parameters except perturbation_parameters(model)
     perturbation_step(model, eps, "descent")  # Algorithm 2
 
-and :func:`collapse` after the training. The names are those of the paper's Algorithms 1 and 2.
+After the training, :func:`collapse` makes a plain model. The names are those of the paper's Algorithms 1 and 2.
 """
 
 from abc import ABC, abstractmethod
@@ -24,24 +24,23 @@ from torch.nn.utils import parametrize
 
 from advtool.errors import InputError, near_match
 from advtool.models.surgery import replaced
-from advtool.perturbation import sign_step
 
 Structure = Literal["naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
 
 INITIAL_SCALE = 0.1
-"""Standard deviation of ``m_AP`` and ``W_AP`` at the start. With both at zero neither would have a gradient."""
+"""Standard deviation of ``m_AP`` and ``W_AP`` at the start. If both were zero, both gradients would be zero."""
 
 
 class PerturbedLinear(nn.Module, ABC):
     """A fully connected layer with an adversarial perturbation bias.
 
-    Input: (..., inputs). Output: (..., n). ``weight`` is the paper's W, (n, inputs); ``bias`` its
-    ``delta_AP``, (n,), which a model may read as it reads that of an ``nn.Linear``.
+    Input: (..., inputs). Output: (..., n). ``weight`` is the paper's W, (n, inputs). ``bias`` is its ``delta_AP``,
+    (n,); a model may read it like the bias of an ``nn.Linear``.
 
     Args:
-        layer: the one to replace; its weight is taken over, not copied. If its bias is frozen (its weight, where
-            it has none), so is the new one.
+        layer: the layer to replace. The new layer shares its weight. If the layer's bias is frozen, so is the new one;
+            if it has no bias, its weight decides.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -58,7 +57,7 @@ class PerturbedLinear(nn.Module, ABC):
     @property
     @abstractmethod
     def perturbation(self) -> nn.Parameter:
-        """What the sign step of Algorithm 2 moves."""
+        """The parameter that the sign step of Algorithm 2 changes."""
 
     def forward(self, X: Tensor) -> Tensor:
         """Algorithm 1: ``Y = W X + delta_AP``."""
@@ -90,11 +89,11 @@ class NaiveLinear(PerturbedLinear):
 
 
 class MultimodalLinear(PerturbedLinear):
-    """The multimodal structure: ``delta_AP = m_AP W_AP``, drawn anew from torch's global generator.
+    """The multimodal structure: ``delta_AP = m_AP W_AP``. Both start at random, from torch's global generator.
 
     Args:
-        layer: the one to replace; its own bias is dropped.
-        memories: h; the bias memories ``m_AP`` are (1, h), the bias weights ``W_AP`` (h, n).
+        layer: the layer to replace. Its own bias is dropped.
+        memories: h. The bias memories ``m_AP`` are (1, h), the bias weights ``W_AP`` (h, n).
     """
 
     def __init__(self, layer: nn.Linear, memories: int) -> None:
@@ -119,16 +118,16 @@ def with_perturbation_bias(
     """A copy of ``model`` whose fully connected layers have an adversarial perturbation bias (section 3).
 
     Args:
-        model: any module that holds ``nn.Linear`` layers; left as it was.
-        bias: ``naive`` keeps the layers' biases as the start, and with them the logits; ``multimodal``
-            replaces them by ``m_AP W_AP``, both drawn from N(0, 0.1²) by torch's global generator.
+        model: any module that holds ``nn.Linear`` layers. It stays as it was.
+        bias: ``naive`` starts from the layers' own biases, so the logits stay; ``multimodal`` replaces them by
+            ``m_AP W_AP``, both drawn from N(0, 0.1²) with torch's global generator.
         memories: h, the number of bias memories of the multimodal structure.
-        layers: names of the layers as in ``model.named_modules()``; None takes every ``nn.Linear``.
+        layers: names of layers as in ``model.named_modules()``; None: every ``nn.Linear``.
 
     Raises:
-        InputError: an unknown structure, fewer than one memory, no ``nn.Linear``, or a layer that is not one, was
-            never initialised (``nn.LazyLinear``), or computes its weight or output in a way of its own: weight or
-            spectral norm, a hook, a ``forward`` other than that of ``nn.Linear``.
+        InputError: the structure is unknown, ``memories`` is below 1, or a layer cannot be replaced: it is no
+            ``nn.Linear``, it was never initialised (``nn.LazyLinear``), or it computes its weight or output in its own
+            way (weight norm, spectral norm, a hook, its own ``forward``).
     """
     if memories < 1:
         raise InputError(f"--memories {memories} is too few: a multimodal bias has at least 1 bias memory")
@@ -142,32 +141,32 @@ def with_perturbation_bias(
 
 
 def perturbation_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """``delta_AP`` or ``m_AP`` of each layer, in the model's order: what must be kept from the optimiser.
+    """``delta_AP`` or ``m_AP`` of each layer, in the model's order. Do not give them to the optimiser.
 
-    Adam divides a gradient by its running size, which leaves nothing of the eps of a sign. W and ``W_AP``
-    have ordinary gradients and are the optimiser's.
+    Adam divides a gradient by its running size, so a sign step of size eps would lose its eps. W and ``W_AP`` have
+    ordinary gradients and belong to the optimiser.
     """
     return [layer.perturbation for layer in _perturbed(model)]
 
 
 @torch.no_grad()
 def perturbation_step(model: nn.Module, eps: float, direction: Direction = "descent") -> None:
-    """Algorithm 2 for what :func:`perturbation_parameters` lists, from the gradients of ``loss.backward()``.
+    """Algorithm 2 for the :func:`perturbation_parameters`, with the gradients of ``loss.backward()``.
 
-    ``p <- p - eps sign(g)``, or ``+`` for ascent; g is the gradient summed over the batch (that of a mean has
-    the same sign), and it is spent: ``p.grad`` is None afterwards. A parameter without a gradient stays.
+    ``p <- p - eps sign(g)``, or ``+`` for ascent. g is the gradient summed over the batch; the gradient of a mean has
+    the same sign. Afterwards ``p.grad`` is None. A parameter without a gradient does not change.
 
-    With ``torch.distributed`` initialised, g is summed over all ranks too, so every rank has to make this
-    call, with as many images as the others. It is right under ``DistributedDataParallel`` as well: the
-    gradients that it left are the same on every rank, and their sum has their sign.
+    With ``torch.distributed`` initialised, g is summed over all ranks too. So every rank must make this call, with the
+    same number of images. This also works under ``DistributedDataParallel``: its gradients are equal on all ranks, and
+    their sum has the same sign.
 
     Args:
-        model: one that :func:`with_perturbation_bias` made, or a wrapper around it.
+        model: made by :func:`with_perturbation_bias`, or a wrapper around such a model.
         eps: size of the step, in units of the layer's output (``delta_AP``) or of ``m_AP``.
         direction: ``descent`` lowers the loss, the letter of Algorithm 2; ``ascent`` raises it, as FGSM does.
 
     Raises:
-        InputError: ``eps`` is not a positive number, or there is no such direction.
+        InputError: ``eps`` is not a positive number, or the direction is unknown.
     """
     if not 0 < eps < float("inf"):
         raise InputError(f"eps {eps} of a perturbation step: it must be a positive number, such as 0.03")
@@ -175,15 +174,15 @@ def perturbation_step(model: nn.Module, eps: float, direction: Direction = "desc
         raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
     size = eps if direction == "ascent" else -eps
     for p in perturbation_parameters(model):
-        p.copy_(sign_step(p, _summed_gradient(p), size))
+        p.add_(_summed_gradient(p).sign(), alpha=size)
         p.grad = None
 
 
 def collapse(model: nn.Module) -> nn.Module:
     """A copy of ``model`` with ordinary ``nn.Linear`` layers: "keep delta_AP", delete ``m_AP`` and ``W_AP``.
 
-    The end of Algorithm 2. Logits are the same, names and number of the parameters are those of the model that
-    :func:`with_perturbation_bias` was given (a layer that had no bias has one now).
+    This is the end of Algorithm 2. The copy has the same logits. Its parameters have the names and sizes of the model
+    before :func:`with_perturbation_bias`. A layer that had no bias has one now.
     """
     return replaced(model, dict.fromkeys(_perturbed(model), PerturbedLinear.collapsed))
 
@@ -194,7 +193,9 @@ def _perturbed(model: nn.Module) -> list[PerturbedLinear]:
 
 def _summed_gradient(p: nn.Parameter) -> Tensor:
     """The gradient of ``p`` on all ranks together."""
-    gradient = torch.zeros_like(p) if p.grad is None else p.grad  # a rank that stays away hangs the others
+    gradient = (
+        torch.zeros_like(p) if p.grad is None else p.grad
+    )  # all ranks must take part, or they wait for each other
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(gradient)
     return gradient
@@ -226,7 +227,7 @@ def _check_replaceable(name: str, layer: nn.Linear, bias: Structure) -> None:
 
 
 def _is_ordinary(layer: nn.Linear) -> bool:
-    """Whether the layer is what its weight and bias say: the new one takes over nothing else."""
+    """Whether weight and bias alone say what the layer computes: the new layer takes only these."""
     hooks = (layer._forward_pre_hooks, layer._forward_hooks, layer._backward_pre_hooks, layer._backward_hooks)
     return (
         type(layer).forward is nn.Linear.forward
@@ -237,5 +238,5 @@ def _is_ordinary(layer: nn.Linear) -> bool:
 
 
 def _is_trained(layer: nn.Linear) -> bool:
-    """Whether the layer's bias is, or its weight where it has none."""
+    """Whether the layer's bias is trained; without a bias, whether its weight is."""
     return (layer.weight if layer.bias is None else layer.bias).requires_grad

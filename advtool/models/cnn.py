@@ -4,9 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from advtool.compute.convolution import QuickConv2d
-
-SMALLEST = 4
+SMALLEST_SIDE = 4
 
 
 class CNN(nn.Sequential):
@@ -20,9 +18,9 @@ class CNN(nn.Sequential):
         channels, height, width = input_shape
         super().__init__(
             OrderedDict(
-                conv1=QuickConv2d(channels, 16, 4, stride=2, padding=1),
+                conv1=nn.Conv2d(channels, 16, 4, stride=2, padding=1),
                 relu1=nn.ReLU(),
-                conv2=QuickConv2d(16, 32, 4, stride=2, padding=1),
+                conv2=nn.Conv2d(16, 32, 4, stride=2, padding=1),
                 relu2=nn.ReLU(),
                 flatten=nn.Flatten(),
                 linear=nn.Linear(32 * (height // 4) * (width // 4), classes),

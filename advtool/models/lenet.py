@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-SMALLEST = 12  # below it nothing is left after the second pooling
+SMALLEST_SIDE = 12  # pixels; a smaller image would be empty after the second pooling
 
 
 class LeNet(nn.Sequential):

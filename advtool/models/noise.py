@@ -1,7 +1,7 @@
 """PNIL, the pixelwise noise injection layer (Schwinn, Raab & Eskofier, section 3.2).
 
-Its input is resampled from a Gaussian whose mean is the input itself, and whose variance is learned for every
-pixel. W, B, Sigma and X are the paper's.
+The layer adds Gaussian noise to its input, with a learned variance for every pixel. The names W, B, Sigma and X are the
+paper's.
 """
 
 import copy
@@ -22,12 +22,12 @@ INITIAL_W, INITIAL_B = 0.0, -4.0  # a standard deviation of exp(-2) = 0.135 for 
 class PNIL(nn.Module):
     """Adds Gaussian noise of learned variance to each pixel, in training and in eval mode alike.
 
-    Input: float (N, ``*shape``), for images in [0, 1]. Output: the same shape, not clipped. The noise is drawn
-    for each pixel of each image from torch's global generator of the input's device, so that
-    ``torch.manual_seed`` repeats it. The gradient reaches W, B and the input (reparameterization).
+    Input: float (N, ``*shape``), for images in [0, 1]. Output: the same shape, not clipped. Every pixel of every image
+    has its own noise, from torch's global generator on the input's device; ``torch.manual_seed`` repeats it. The
+    gradient reaches W, B and the input (reparameterization).
 
     Args:
-        shape: of one input, (C, H, W) for images. The parameters W (0 at the start) and B (-4) have it too.
+        shape: of one input, (C, H, W) for images, and of the parameters W (0 at the start) and B (-4 at the start).
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -45,14 +45,14 @@ class PNIL(nn.Module):
         """Equation 2: ``Sigma = X W + B``, pixel by pixel. By equation 3 it is the logarithm of the variance.
 
         Raises:
-            InputError: the inputs are not of the layer's shape (which broadcasting would hide).
+            InputError: the inputs have another shape than the layer; broadcasting would hide it.
         """
         if X.shape[1:] != self.W.shape:
             raise InputError(f"the PNIL is made for inputs {_sizes(self.W.shape)}, not {_sizes(X.shape[1:])}")
         return X * self.W + self.B
 
     def variance(self, X: Tensor) -> Tensor:
-        """``exp(Sigma)``, the variance of every pixel of the output; shape of ``X``."""
+        """``exp(Sigma)``: the variance of every pixel of the output, in the shape of ``X``."""
         return torch.exp(self.sigma(X))
 
     def extra_repr(self) -> str:
@@ -60,22 +60,22 @@ class PNIL(nn.Module):
 
 
 def with_pnil(model: nn.Module, input_shape: Sequence[int], *, at: Sequence[str] = ()) -> nn.Module:
-    """A copy of ``model`` behind a PNIL, which may have more of them inside (section 5.2).
+    """A copy of ``model`` with a PNIL in front, and in front of the layers ``at`` (section 5.2).
 
-    A layer with a PNIL in front becomes ``nn.Sequential(pnil=PNIL, inner=layer)``, the model itself too: the
-    state dict has ``pnil.W``, ``pnil.B``, and the model's own names behind ``inner.``. The paper reports the
-    PNIL in front alone, for several "yielded comparable results".
+    ``nn.Sequential(pnil=PNIL, inner=layer)`` replaces each such layer, and the model itself. The state dict has
+    ``pnil.W``, ``pnil.B``, and the model's own names behind ``inner.``. The paper reports one PNIL in front; several
+    "yielded comparable results".
 
     Args:
-        model: float (N, C, H, W) -> logits (N, classes); left as it was. The mode, the device and the type
-            of its parameters are the copy's too.
+        model: maps float (N, C, H, W) to logits (N, classes). It stays as it was. The copy has the same mode, device
+            and type of parameters.
         input_shape: (C, H, W) of one image.
-        at: names, as in ``model.named_modules()``, of layers with one input that get a PNIL in front as well;
-            the shapes of their inputs are found by running a copy of the model on one black image.
+        at: names of layers as in ``model.named_modules()``; each must have one input. A copy of the model runs on one
+            black image to find the shapes of these inputs.
 
     Raises:
-        InputError: a name is unknown, its layer is not reached or sees inputs of several shapes, or the model
-            does not take such images.
+        InputError: a name is unknown, the model does not run its layer or gives it inputs of several shapes, or the
+            model does not take such images.
     """
     known = dict(model.named_modules(remove_duplicate=False))
     for name in at:
@@ -89,7 +89,7 @@ def with_pnil(model: nn.Module, input_shape: Sequence[int], *, at: Sequence[str]
 
 
 def input_pnil(model: nn.Module) -> PNIL | None:
-    """The PNIL in front of a whole model that :func:`with_pnil` made; None if there is none."""
+    """The PNIL in front of the whole model, if :func:`with_pnil` made the model; else None."""
     first = getattr(model, "pnil", None)
     return first if isinstance(first, PNIL) else None
 
@@ -104,17 +104,17 @@ class NoiseLevels(NamedTuple):
 def noise_levels(layer: PNIL, images: Tensor) -> NoiseLevels:
     """The mean of ``exp(Sigma / 2)`` over images, channels and pixels, in the centre and in the border.
 
-    The centre is the middle half of the height and of the width, a quarter of the area; the border is the rest.
+    The centre is the middle half of the height and of the width, so a quarter of the area. The border is the rest.
 
     Args:
-        layer: in front of images of at least 4x4 pixels.
+        layer: takes images of at least 4x4 pixels.
         images: float (N, C, H, W) in [0, 1], on the layer's device.
 
     Raises:
-        InputError: the layer or the images are not of such a shape.
+        InputError: the images are smaller, or do not have the shape of the layer.
     """
     if images.ndim != 4 or min(images.shape[2:]) < 4:
-        raise InputError(f"noise levels are of images of 4x4 pixels or more, not of inputs {_sizes(images.shape[1:])}")
+        raise InputError(f"noise levels need images of 4x4 pixels or more, not of inputs {_sizes(images.shape[1:])}")
     with torch.no_grad():
         deviation = torch.exp(layer.sigma(images) / 2).mean((0, 1))
     height, width = deviation.shape
@@ -124,7 +124,7 @@ def noise_levels(layer: PNIL, images: Tensor) -> NoiseLevels:
 
 
 class Maps(NamedTuple):
-    """What figures 1 and 3 show of one image: five tensors of its shape, (C, H, W), on the CPU."""
+    """What figures 1 and 3 show: five tensors in the shape (C, H, W) of one image, on the CPU."""
 
     X: Tensor
     B: Tensor
@@ -137,7 +137,7 @@ def maps(layer: PNIL, image: Tensor) -> Maps:
     """Input, parameters, variance ``exp(Sigma)`` and one draw of the output, for one image (C, H, W) in [0, 1].
 
     Raises:
-        InputError: the image is not of the layer's shape.
+        InputError: the image has another shape than the layer.
     """
     X = image[None]
     with torch.no_grad():
@@ -152,7 +152,7 @@ def _behind(pnil: PNIL, layer: nn.Module) -> nn.Module:
 
 
 def _input_shapes(model: nn.Module, input_shape: Sequence[int], names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The shape of one input of each of these layers, seen while a copy of the model runs on a black image."""
+    """The shape of one input of each layer, found by running a copy of the model on a black image."""
     calls: dict[str, set[tuple[tuple[int, ...], ...]]] = {name: set() for name in names}
     probe = copy.deepcopy(model).eval()  # a copy, for batch norm counts what it sees
     for name in names:
@@ -179,7 +179,7 @@ def _only_shape(name: str, calls: set[tuple[tuple[int, ...], ...]]) -> tuple[int
 
 
 def _parameter(model: nn.Module) -> Tensor:
-    """Some parameter: new tensors go where it is, and are of its type."""
+    """A parameter of the model, which gives new tensors their device and type."""
     return next(model.parameters(), torch.empty(0))
 
 

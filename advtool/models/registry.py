@@ -1,4 +1,4 @@
-"""The architectures by name. A new one is a file with a class, and a line in ``ARCHITECTURES``."""
+"""The architectures by name. A new architecture is a file with a class, and a line in ``ARCHITECTURES``."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -17,24 +17,24 @@ class Factory(Protocol):
 
 
 class Entry(NamedTuple):
-    """How to make a model, and the fewest pixels that it takes on a side."""
+    """How to make a model, and the smallest height and width in pixels that it takes."""
 
     factory: Factory
     smallest: int
 
 
 ARCHITECTURES: dict[str, Entry] = {
-    "lenet": Entry(lenet.LeNet, lenet.SMALLEST),
-    "cnn": Entry(cnn.CNN, cnn.SMALLEST),
-    "resnet11": Entry(resnet11.ResNet11, resnet11.SMALLEST),
+    "lenet": Entry(lenet.LeNet, lenet.SMALLEST_SIDE),
+    "cnn": Entry(cnn.CNN, cnn.SMALLEST_SIDE),
+    "resnet11": Entry(resnet11.ResNet11, resnet11.SMALLEST_SIDE),
 }
 
 
 def build(architecture: Architecture) -> nn.Module:
     """A new model on the CPU, its weights drawn from torch's global generator.
 
-    Its one option is ``{"pnil": ["", "conv2"]}``: a PNIL in front of each of these layers, named as in
-    ``named_modules()`` of the model without it. The first is always ``""``, the model itself.
+    The only option is ``{"pnil": ["", "conv2"]}``: a PNIL in front of each of these layers. The names are those of
+    ``named_modules()`` of the model without a PNIL. The first name is always ``""``, the model itself.
 
     Raises:
         InputError: the name is unknown, the images are too small for it, or an option is unknown or malformed.
@@ -57,17 +57,17 @@ def build(architecture: Architecture) -> nn.Module:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is none of ``ARCHITECTURES``.
+    """Check that ``ARCHITECTURES`` has this name.
 
     Raises:
-        InputError: it is none; the nearest one is named.
+        InputError: it has not; the message gives the nearest name.
     """
     if name not in ARCHITECTURES:
         raise InputError(f"unknown model '{name}'{near_match(name, ARCHITECTURES)}")
 
 
 def _pnil_positions(value: Any) -> list[str]:
-    """The option as it came from a file, checked."""
+    """The option, which came from a file, after a check: the layers without the model itself."""
     if isinstance(value, list) and value[:1] == [""] and all(isinstance(name, str) for name in value):
         return value[1:]
     raise InputError(f"the option 'pnil' lists layers and begins with '', the model itself; this is {value!r}")

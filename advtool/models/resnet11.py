@@ -1,11 +1,11 @@
-"""ResNet11, the residual model for CIFAR-10. The second paper gives no layer list; this one is ours."""
+"""ResNet11, the residual model for CIFAR-10. The second paper does not list its layers; this list is ours."""
 
 from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-SMALLEST = 8  # batch norm needs more than one value a channel, for a batch of one image too
+SMALLEST_SIDE = 8  # pixels; batch norm needs two values in each channel, even for a batch of one image
 
 
 class Block(nn.Module):

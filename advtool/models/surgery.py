@@ -10,14 +10,14 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def replaced(model: nn.Module, replacements: Mapping[Layer, Callable[[Layer], nn.Module]]) -> nn.Module:
-    """A deep copy of ``model`` with ``replacements[layer](a copy of the layer)`` wherever such a layer stood.
+    """A deep copy of ``model`` in which ``replacements[layer](copy of the layer)`` replaces each such layer.
 
-    The model itself may be one of the layers, and layers may contain each other. A layer used in several
-    places stays one layer, tied weights stay tied, and ``model`` is left as it was.
+    The model itself may be one of the layers, and layers may contain each other. A layer that is used in several places
+    stays one layer, tied weights stay tied, and ``model`` stays as it was.
     """
     waiting = {id(layer): layer for layer in replacements}
-    memo: dict[int, Any] = {}  # deepcopy takes from it what already stands there for an object
-    # Backwards, and with every mention of a shared layer: what a layer contains is replaced before the layer.
+    memo: dict[int, Any] = {}  # deepcopy uses an object's copy that is already here
+    # Backwards, and with every mention of a shared layer, so that the inner layers are replaced first.
     for _, module in reversed(list(model.named_modules(remove_duplicate=False))):
         layer = waiting.pop(id(module), None)
         if layer is not None:

@@ -1,59 +1,52 @@
-"""Views of results: nothing is computed here, only shown. A new format is a file and a line in ``FORMATS``."""
+"""Views of results. Nothing is computed here: a result becomes a :class:`Table`, and each format writes any table.
+
+A new format is a function from a table to text and a line in ``FORMATS``; a new result is a file with a function
+``table`` and a line in ``TABLES``.
+"""
 
 from collections.abc import Callable
+from importlib import import_module
 
-from advtool.report import check, comparison, csv, json, markdown, reproduction, score, seeds, sweep, table
-from advtool.results import Check, Comparison, Evaluation, Reproduced, Score, SeedsEvaluation, Sweep
+from advtool.report import as_csv, as_json, as_markdown, as_text
+from advtool.report.as_json import Document
+from advtool.report.table import Table
 
-FORMATS: dict[str, Callable[[Evaluation], str]] = {
-    "table": table.render,
-    "json": json.render,
-    "csv": csv.render,
-    "markdown": markdown.render,
+TABLES = {
+    "Card": "card",
+    "Check": "check",
+    "Comparison": "comparison",
+    "DataSets": "data_sets",
+    "EotSweep": "sweep",
+    "EpsSweep": "sweep",
+    "Evaluation": "evaluation",
+    "RangeTest": "lr_range",
+    "Reproduced": "reproduction",
+    "Score": "score",
+    "SeedsEvaluation": "seeds",
 }
+"""The module that makes the table of a result, by the name of the result's class.
 
-CHECK_FORMATS: dict[str, Callable[[Check], str]] = {"table": check.render, "json": json.render}
+They are names, since the command line reads ``FORMATS`` for its help, and the classes of the results import torch.
+"""
 
-COMPARISON_FORMATS: dict[str, Callable[[Comparison], str]] = {
-    "table": comparison.as_text,
-    "json": json.render,
-    "csv": comparison.as_csv,
-    "markdown": comparison.as_markdown,
+
+def to_table(result: Document) -> Table:
+    """The table of any result that ``TABLES`` names."""
+    module = import_module(f"advtool.report.{TABLES[type(result).__name__]}")
+    table: Table = module.table(result)
+    return table
+
+
+def _of_table(write: Callable[[Table], str]) -> Callable[[Document], str]:
+    return lambda result: write(to_table(result))
+
+
+FORMATS: dict[str, Callable[[Document], str]] = {
+    "table": _of_table(as_text.render),
+    "json": as_json.render,
+    "csv": _of_table(as_csv.render),
+    "markdown": _of_table(as_markdown.render),
 }
+"""How a result is written, by the name that ``--format`` takes."""
 
-REPRODUCTION_FORMATS: dict[str, Callable[[Reproduced], str]] = {
-    "table": reproduction.as_text,
-    "json": json.render,
-    "markdown": reproduction.as_markdown,
-}
-
-SCORE_FORMATS: dict[str, Callable[[Score], str]] = {
-    "table": score.as_text,
-    "json": json.render,
-    "csv": score.as_csv,
-    "markdown": score.as_markdown,
-}
-
-SEEDS_FORMATS: dict[str, Callable[[SeedsEvaluation], str]] = {
-    "table": seeds.as_text,
-    "json": json.render,
-    "csv": seeds.as_csv,
-    "markdown": seeds.as_markdown,
-}
-
-SWEEP_FORMATS: dict[str, Callable[[Sweep], str]] = {
-    "table": sweep.as_text,
-    "json": json.render,
-    "csv": sweep.as_csv,
-    "markdown": sweep.as_markdown,
-}
-
-__all__ = [
-    "CHECK_FORMATS",
-    "COMPARISON_FORMATS",
-    "FORMATS",
-    "REPRODUCTION_FORMATS",
-    "SCORE_FORMATS",
-    "SEEDS_FORMATS",
-    "SWEEP_FORMATS",
-]
+__all__ = ["FORMATS", "TABLES", "Document", "Table", "to_table"]

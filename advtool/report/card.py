@@ -1,35 +1,55 @@
-"""The card of a checkpoint, as a table and as JSON. A view: what it shows was measured while training."""
+"""The card of a checkpoint: its facts, and a line for each epoch. All of it was measured while training."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from dataclasses import dataclass
+from typing import Any
 
 from advtool.checkpoints import Header
+from advtool.report.table import Column, Row, Table
+from advtool.report.units import COUNT, SHARE, WORDS, decimals
+from advtool.results import notation
+
+COLUMNS = (
+    Column("epoch", "epoch", COUNT),
+    Column("loss", "loss", decimals(4)),
+    Column("clean", "clean", SHARE),
+    Column("one-step", "one_step", SHARE),
+    Column("PGD", "pgd", SHARE),
+    Column("PGD loss", "adversarial_loss", decimals(3)),
+    Column("fixed", "fixed", SHARE),
+    Column("seconds", "seconds", decimals(1)),
+    Column("", "kept", WORDS),
+)
+"""Of the epochs; a column without any value is left out."""
 
 
-def as_json(header: Header) -> str:
-    """The header as an indented JSON document."""
-    return header.model_dump_json(by_alias=True, indent=2)
+@dataclass(frozen=True)
+class Card:
+    """The header of the checkpoint with that name. ``to_dict`` is the JSON document of ``advtool show``."""
+
+    name: str
+    header: Header
+
+    def to_dict(self) -> dict[str, Any]:
+        """The header as it stands in the file."""
+        return self.header.model_dump(mode="json", by_alias=True)
 
 
-def as_table(header: Header, title: str) -> RenderableType:
-    """The facts, then a line for every epoch; fits into 80 columns."""
-    return Group(_facts(header, title), _history(header.metrics))
+def table(card: Card) -> Table:
+    """The facts, then a line for each epoch."""
+    metrics = card.header.metrics
+    epochs = [{**epoch} for epoch in metrics.get("history", [])]
+    for epoch in epochs:
+        epoch["kept"] = "kept" if epoch["epoch"] == metrics["epoch"] else None
+    return Table(
+        title=card.name,
+        facts=tuple(_facts(card.header)),
+        columns=tuple(column for column in COLUMNS if any(epoch.get(column.name) is not None for epoch in epochs)),
+        rows=tuple(map(Row, epochs)),
+    )
 
 
-def _facts(header: Header, title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _lines(header):
-        table.add_row(name, Text(value))
-    return table
-
-
-def _lines(header: Header) -> Iterator[tuple[str, str]]:
+def _facts(header: Header) -> Iterator[tuple[str, str]]:
     architecture, threat_model, metrics = header.architecture, header.threat_model, header.metrics
     channels, height, width = architecture.input_shape
     yield "model", f"{architecture.name}, {channels}x{height}x{width} images, {architecture.classes} classes"
@@ -38,7 +58,7 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
     yield "data set", header.dataset
     yield "recipe", _listed({name: value for name, value in header.recipe.items() if value})  # what is off is noise
     low, high = threat_model.clip
-    yield "threat model", f"{threat_model.norm}, eps {threat_model.eps:.4g}, clip range [{low:g}, {high:g}]"
+    yield "threat model", f"{threat_model.norm}, eps {notation.eps(threat_model.eps)}, clip range [{low:g}, {high:g}]"
     yield "seed", str(header.seed)
     yield "date", f"{header.date:%Y-%m-%d %H:%M:%S %Z}"
     yield "versions", _listed(header.versions)
@@ -48,22 +68,21 @@ def _lines(header: Header) -> Iterator[tuple[str, str]]:
 
 def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What was measured of the kept epoch, and whether the training collapsed."""
+    percent = notation.percent
     yield "kept epoch", str(metrics["epoch"])
     if "decided_by_floor" in metrics:
         yield (
             "tie",
-            (
-                f"no epoch is above {metrics['decided_by_floor']:.1%} by the figure to keep by, which "
-                "guessing reaches: kept by one-step, then clean accuracy, then the later epoch"
-            ),
+            f"no epoch is above {percent(metrics['decided_by_floor'])} by the figure to keep by, which guessing "
+            "reaches: kept by one-step, then clean accuracy, then the later epoch",
         )
-    yield "validation", f"clean {metrics['clean_accuracy']:.1%} ({metrics['validation_images']} images)"
-    one_step, pgd = metrics["one_step_accuracy"], metrics["pgd_accuracy"]
+    yield "validation", f"clean {percent(metrics['clean_accuracy'])} ({metrics['validation_images']} images)"
     draws = metrics.get("pgd_draws", 1)
-    pgd_on = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
-    yield "white box", f"one-step {one_step:.1%}, PGD {pgd:.1%} ({pgd_on})"
+    asked = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
+    one_step, pgd = percent(metrics["one_step_accuracy"]), percent(metrics["pgd_accuracy"])
+    yield "white box", f"one-step {one_step}, PGD {pgd} ({asked})"
     if "fixed_examples_accuracy" in metrics:
-        yield "fixed examples", f"{metrics['fixed_examples_accuracy']:.1%}, made against another model"
+        yield "fixed examples", f"{percent(metrics['fixed_examples_accuracy'])}, made against another model"
     if "noise_centre" in metrics:
         centre, border = metrics["noise_centre"], metrics["noise_border"]
         yield "noise", f"standard deviation {centre:.3f} in the centre, {border:.3f} in the border"
@@ -73,15 +92,13 @@ def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def collapse_line(collapse: dict[str, Any]) -> str:
     """Catastrophic overfitting in one line."""
-    return (
-        f"catastrophic overfitting in epoch {collapse['epoch']}: one-step accuracy "
-        f"{collapse['best_one_step']:.1%} to {collapse['one_step']:.1%}, PGD accuracy "
-        f"{collapse['best_pgd']:.1%} to {collapse['pgd']:.1%} since epoch {collapse['best_epoch']}"
+    best_one_step, one_step, best_pgd, pgd = (
+        notation.percent(collapse[figure]) for figure in ("best_one_step", "one_step", "best_pgd", "pgd")
     )
-
-
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(setting(name, value) for name, value in values.items())
+    return (
+        f"catastrophic overfitting in epoch {collapse['epoch']}: one-step accuracy {best_one_step} to {one_step}, "
+        f"PGD accuracy {best_pgd} to {pgd} since epoch {collapse['best_epoch']}"
+    )
 
 
 def setting(name: str, value: Any) -> str:
@@ -92,32 +109,5 @@ def setting(name: str, value: Any) -> str:
     return f"{words} {' and '.join(value) if isinstance(value, list) else value}"
 
 
-def _history(metrics: dict[str, Any]) -> Table:
-    rows = metrics.get("history", [])
-    columns = [column for column in _COLUMNS if any(column.figure in row for row in rows)]
-    table = Table()
-    for column in columns:
-        table.add_column(column.heading, justify="right")
-    table.add_column()
-    for row in rows:
-        cells = (format(row[column.figure], column.format) for column in columns)
-        table.add_row(*cells, "kept" if row["epoch"] == metrics["epoch"] else "")
-    return table
-
-
-class _Column(NamedTuple):
-    heading: str
-    figure: str
-    format: str
-
-
-_COLUMNS = (
-    _Column("epoch", "epoch", "d"),
-    _Column("loss", "loss", ".4f"),
-    _Column("clean", "clean", ".1%"),
-    _Column("one-step", "one_step", ".1%"),
-    _Column("PGD", "pgd", ".1%"),
-    _Column("PGD loss", "adversarial_loss", ".3f"),
-    _Column("fixed", "fixed", ".1%"),
-    _Column("seconds", "seconds", ".1f"),
-)
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(setting(name, value) for name, value in values.items())

@@ -1,49 +1,41 @@
-"""A preflight as text: what was understood of a model and its data."""
+"""A preflight: what was understood of a model and its data, a fact a line."""
 
 from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
-from advtool.report.rows import duration, percent, span
-from advtool.report.table import plain
-from advtool.results import Check
+from advtool.report.table import Table
+from advtool.results import Check, notation
 
 
-def lines(check: Check) -> Iterator[str]:
-    """What was understood, a fact a line."""
-    yield f"model    {check.model.get('spec') or 'given'}"
-    yield f"weights  {check.parameters:,} parameter{'s' * (check.parameters != 1)}, {_kind(check)}"
+def table(check: Check) -> Table:
+    """Facts alone."""
+    return Table(facts=tuple(facts(check)))
+
+
+def facts(check: Check) -> Iterator[tuple[str, str]]:
+    """What was understood: pairs of a name and words."""
+    yield "model", check.model.get("spec") or "given"
+    yield "weights", f"{check.parameters:,} parameter{'s' * (check.parameters != 1)}, {_randomness(check)}"
     low, high = check.pixel_range
-    sizes = "x".join(map(str, check.input_shape))
     yield (
-        f"images   {check.dataset.images} {check.dataset.split} images of {check.dataset.name}, {sizes}, "
-        f"pixels in [{low:.3g}, {high:.3g}], {check.classes} classes"
+        "images",
+        f"{check.dataset.images} {check.dataset.split} images of {check.dataset.name}, "
+        f"{'x'.join(map(str, check.input_shape))}, pixels in [{low:.3g}, {high:.3g}], {check.classes} classes",
     )
     if check.state:
         more = f" and {len(check.state) - 3} more" if len(check.state) > 3 else ""
-        yield f"state    calls change {', '.join(check.state[:3])}{more}; put back afterwards"
+        yield "state", f"calls change {', '.join(check.state[:3])}{more}; put back afterwards"
     if check.no_gradient:
-        yield f"gradient none ({check.no_gradient}): attacks without gradients count"
+        yield "gradient", f"none ({check.no_gradient}): attacks without gradients count"
     clean = check.clean
     yield (
-        f"clean    {clean.correct} of the first {clean.total} right: {percent(clean.accuracy)} "
-        f"({span(clean.interval)}); guessing {percent(check.chance)}"
+        "clean",
+        f"{clean.correct} of the first {clean.total} right: {notation.percent(clean.accuracy)} "
+        f"({notation.percent_interval(clean.interval)}); guessing {notation.percent(check.chance)}",
     )
-    yield f"plan     {check.images_a_pass} images a pass, at most about {duration(check.seconds)}"
+    yield "plan", f"{check.images_a_pass} images a pass, at most about {notation.duration(check.seconds)}"
 
 
-def _kind(check: Check) -> str:
+def _randomness(check: Check) -> str:
     if check.randomness == "none":
         return "deterministic"
     return f"random for {check.randomness}: {check.eot} EOT draws, {check.votes} votes"
-
-
-def render(check: Check) -> str:
-    """The facts as plain text."""
-    return plain(renderable(check))
-
-
-def renderable(check: Check) -> RenderableType:
-    """The facts for a Rich console."""
-    return Group(*(Text(line) for line in lines(check)))

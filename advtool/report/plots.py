@@ -1,12 +1,14 @@
-"""What every plot shares: a figure without a display, and its way into a file."""
+"""What every plot shares: a figure without a display, a curve with its band, and the way into a file."""
 
 import io
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from advtool.errors import InputError
 from advtool.files import write_atomically
+from advtool.results import Interval
 
 TYPES = ("png", "svg", "pdf")
 
@@ -36,15 +38,24 @@ def new(width: float, height: float) -> Any:
     return _figure_class()(figsize=(width, height), layout="constrained")
 
 
-def save(drawing: Any, path: Path) -> None:
-    """Write a figure to ``path``, whose suffix says the type of the file; an existing file is replaced.
+def curve(axes: Any, x: Sequence[Any], y: Sequence[float], intervals: Sequence[Interval | None], **style: Any) -> None:
+    """A line through all points; where a point has an interval, a band shows it."""
+    (line,) = axes.plot(x, y, marker="o", markersize=3, **style)
+    bounded = [(place, *interval) for place, interval in zip(x, intervals, strict=True) if interval]
+    if bounded:
+        axes.fill_between(*zip(*bounded, strict=True), color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def save(drawing: Any, *paths: Path) -> None:
+    """Write a figure to each path, whose suffix says the type of the file; existing files are replaced.
 
     Raises:
         InputError: another suffix than ``TYPES``, or a file that cannot be written.
     """
-    content = io.BytesIO()
-    drawing.savefig(content, format=_type_of(path), dpi=150)
-    write_atomically(path, content.getvalue())
+    for path in paths:
+        content = io.BytesIO()
+        drawing.savefig(content, format=_type_of(path), dpi=150)
+        write_atomically(path, content.getvalue())
 
 
 def _type_of(path: Path) -> str:

@@ -1,68 +1,115 @@
-"""A reproduced table for people and as Markdown: the paper's value beside ours, and the verdict."""
+"""A reproduced table or figure of a paper: the paper's value beside ours, and the verdict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from advtool.report.rows import percent, span
-from advtool.report.table import plain
-from advtool.results import Column, Figure, Reproduced, Row
+from advtool.report.table import Column, Reader, Row, Table, Unit
+from advtool.report.units import SHARE, WORDS, decimals
+from advtool.results import Column as Measured
+from advtool.results import Figure, Interval, Provenance, Reproduced, notation
+from advtool.results import Row as MeasuredRow
 
 WIDTH = 120
 """Wider than the other tables: a row has a paper's figure beside each of ours."""
-STYLES = {"holds": "green", "partly": "yellow", "does not": "red", "gradient masking": "bold red"}
+UNITS = {
+    "per cent": SHARE,
+    "seconds": Unit(lambda seconds: f"{seconds:.3f} s"),
+    "times": decimals(2),
+    "noise level": decimals(3),
+}
+DEVIATIONS = {"per cent": Unit(notation.points), "times": decimals(2)}
+"""What follows after ±, where it is not three digits behind the point."""
+VERDICT = Unit(words=True, strong=True)
+FIGURE = Unit(
+    parts=("paper", "ours", "deviation", "low", "high"),
+    split=lambda figure: [figure.paper, figure.ours, figure.deviation, *(figure.interval or (None, None))],
+)
+"""What a program gets of a figure."""
 
 
-def as_text(result: Reproduced) -> str:
-    """The table as plain text."""
-    return plain(renderable(result), WIDTH)
+def table(result: Reproduced) -> Table:
+    """What was not stated or not measured is blank."""
+    return Table(
+        name=result.name,
+        title=result.title,
+        facts=(("", f"{result.paper}."), ("Claim", result.claim)),
+        columns=tuple(_columns(result)),
+        rows=tuple(_row(result, row) for row in result.rows),
+        verdict=result.verdict,
+        reasons=tuple(_reasons(result)),
+        rule=result.rule,
+        notes=(*result.notes, *_how_made(result.provenance)),
+        width=WIDTH,
+    )
 
 
-def renderable(result: Reproduced) -> RenderableType:
-    """The table for a Rich console; the paper's value stands in brackets."""
-    table = Table(title=Text(result.title), title_justify="left", title_style="bold")
-    columns = _measured(result)
-    for label in result.label_columns:
-        table.add_column(label, overflow="fold")
-    for column in columns:
-        table.add_column(column.name, justify="right", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    followers = [*result.rows[1:], None]
-    for row, following in zip(result.rows, followers, strict=True):
-        cells = [*row.labels, *(_pair(row, column) for column in columns), row.verdict or ""]
-        ends = following is not None and following.labels[:2] != row.labels[:2]
-        table.add_row(*map(Text, cells), style=STYLES.get(row.verdict or "", ""), end_section=ends)
-    overall = [f"Verdict over all rows: {result.verdict}"] if result.verdict else []
-    lines = [*overall, *reasons(result), f"Rule: {result.rule}", *notes(result)]
-    return Group(table, *map(Text, lines))
+def _columns(result: Reproduced) -> Iterator[Column]:
+    """A terminal has the paper's value in brackets, a page has it in a column of its own."""
+    yield from (Column(label, label, WORDS) for label in result.label_columns)
+    for column in result.columns:
+        found = [row.figures[column.name] for row in result.rows if column.name in row.figures]
+        if not found:
+            continue
+        name, stated = column.name, any(figure.paper is not None for figure in found)
+        yield Column(name, name, Unit(partial(_pair, column)), Reader.TERMINAL)
+        if stated:
+            yield Column(f"{name}, paper", name, Unit(partial(_paper, column)), Reader.PAGE)
+        yield Column(f"{name}, ours" if stated else name, name, Unit(partial(_ours, column)), Reader.PAGE)
+        yield Column("", name, FIGURE, Reader.PROGRAM)
+    yield Column("masking codes", "masking codes", WORDS, Reader.PAGE | Reader.PROGRAM)
+    yield Column("verdict", "verdict", VERDICT)
 
 
-def reasons(result: Reproduced) -> list[str]:
+def _row(result: Reproduced, row: MeasuredRow) -> Row:
+    labels = dict(zip(result.label_columns, row.labels, strict=True))
+    values = {**labels, **row.figures, "masking codes": ", ".join(row.codes), "verdict": row.verdict}
+    return Row(values, kind=row.verdict or "", section=tuple(row.labels[:2]))
+
+
+def _pair(column: Measured, found: Figure) -> str:
+    """``98.4 % (98.9 %)``: ours, and the paper's in brackets."""
+    paper = _written(column, found.paper)
+    return _written(column, found.ours, star=found.significant) + (f" ({paper})" if paper else "")
+
+
+def _paper(column: Measured, found: Figure) -> str:
+    return _written(column, found.paper, found.paper_deviation, star=found.paper_significant)
+
+
+def _ours(column: Measured, found: Figure) -> str:
+    return _written(column, found.ours, found.deviation, found.interval, star=found.significant)
+
+
+def _written(
+    column: Measured,
+    value: float | None,
+    deviation: float | None = None,
+    interval: Interval | None = None,
+    *,
+    star: bool | None = None,
+) -> str:
+    """``98.4 %* ± 0.3``, or with an interval ``98.4 % (97.4 - 99.0)``; blank where there is no value."""
+    if value is None:
+        return ""
+    spread = ""
+    if interval is not None:
+        spread = f" ({notation.percent_interval(interval)})"
+    elif deviation is not None:
+        spread = f" ± {DEVIATIONS.get(column.unit, decimals(3)).write(deviation)}"
+    return f"{UNITS[column.unit].write(value)}{'*' * bool(star)}{spread}"
+
+
+def _reasons(result: Reproduced) -> Iterator[str]:
     """Why each row has its verdict."""
-    return [f"{_label(row)}: {row.verdict}: {row.why}" for row in result.rows if row.verdict and row.why]
+    for row in result.rows:
+        if row.verdict and row.why:
+            yield f"{', '.join(filter(None, row.labels))}: {row.verdict}: {row.why}"
 
 
-def as_markdown(result: Reproduced) -> str:
-    """Claim, table, reasons, rule, notes and provenance. What was not stated or not measured is blank."""
-    lines = [f"# {result.name}: {result.title}", "", f"{result.paper}.", "", f"Claim: {result.claim}", ""]
-    lines += [f"Verdict over all rows: **{result.verdict}**.", ""] if result.verdict else []
-    lines += [*_markdown_table(result), ""]
-    why = [f"- {reason}" for reason in reasons(result)]
-    lines += ["## Why", "", *why, ""] if why else []
-    lines += [f"Rule: {result.rule}", "", *(f"- {note}" for note in notes(result))]
-    return "\n".join(lines) + "\n"
-
-
-def notes(result: Reproduced) -> Iterator[str]:
-    """What a reader should know beside the figures: what the columns are, how it was cut down, how it was made."""
-    yield from result.notes
-    made = result.provenance
-    if made.cuts:
-        yield f"scale {made.scale}, cut down: {'; '.join(made.cuts)}"
-    else:
-        yield f"scale {made.scale}: the paper's protocol"
+def _how_made(made: Provenance) -> Iterator[str]:
+    """How it was cut down, and how it can be made again."""
+    cuts = f", cut down: {'; '.join(made.cuts)}" if made.cuts else ": the paper's protocol"
+    yield f"scale {made.scale}{cuts}"
     if made.scale == "smoke":
         yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
     where = made.environment
@@ -71,71 +118,3 @@ def notes(result: Reproduced) -> Iterator[str]:
         f"{where['device']}, {where['threads']} threads, torch {where['torch']}, ART {where['art']}, "
         f"Python {where['python']}, advtool {where['advtool']}"
     )
-
-
-def figure(value: float | None, column: Column) -> str:
-    """One value in its column's unit; blank if there is none."""
-    if value is None:
-        return ""
-    written = {"per cent": percent(value), "seconds": f"{value:.3f} s", "times": f"{value:.2f}"}
-    return written.get(column.unit, f"{value:.3f}")
-
-
-def spread(found: Figure, column: Column) -> str:
-    """The interval or the deviation of our value, as it stands behind it; blank if there is neither."""
-    if found.interval is not None:
-        return f" ({span(found.interval)})"
-    return "" if found.deviation is None else f" ± {_deviation(found.deviation, column)}"
-
-
-def _measured(result: Reproduced) -> list[Column]:
-    """The columns that have a value at all."""
-    return [column for column in result.columns if any(column.name in row.figures for row in result.rows)]
-
-
-def _pair(row: Row, column: Column) -> str:
-    """``98.4 % (98.9 %)``: ours, and the paper's in brackets."""
-    found = row.figures.get(column.name, Figure())
-    star = "*" if found.significant else ""
-    paper = f" ({figure(found.paper, column)})" if found.paper is not None else ""
-    return figure(found.ours, column) + star + paper
-
-
-def _markdown_table(result: Reproduced) -> list[str]:
-    columns = _measured(result)
-    stated = {column.name for column in columns if any(_states(row, column) for row in result.rows)}
-    heads = [*result.label_columns]
-    for column in columns:
-        heads += [f"{column.name}, paper"] if column.name in stated else []
-        heads.append(f"{column.name}, ours" if column.name in stated else column.name)
-    rule = "|---" * len(result.label_columns) + "|---:" * (len(heads) - len(result.label_columns)) + "|---|---|"
-    return [
-        f"| {' | '.join([*heads, 'masking codes', 'verdict'])} |",
-        rule,
-        *(f"| {' | '.join(_markdown_cells(row, columns, stated))} |" for row in result.rows),
-    ]
-
-
-def _markdown_cells(row: Row, columns: Sequence[Column], stated: set[str]) -> list[str]:
-    cells = [*row.labels]
-    for column in columns:
-        found = row.figures.get(column.name, Figure())
-        star = "*" if found.significant else ""
-        if column.name in stated:
-            deviation = "" if found.paper_deviation is None else f" ± {_deviation(found.paper_deviation, column)}"
-            cells.append(figure(found.paper, column) + ("*" if found.paper_significant else "") + deviation)
-        cells.append(figure(found.ours, column) + star + spread(found, column))
-    return [*cells, ", ".join(row.codes), f"**{row.verdict}**" if row.verdict else ""]
-
-
-def _states(row: Row, column: Column) -> bool:
-    return row.figures.get(column.name, Figure()).paper is not None
-
-
-def _deviation(value: float, column: Column) -> str:
-    written = {"per cent": f"{100 * value:.1f}", "times": f"{value:.2f}"}
-    return written.get(column.unit, f"{value:.3f}")
-
-
-def _label(row: Row) -> str:
-    return ", ".join(filter(None, row.labels))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from advtool.report import plots
@@ -11,17 +10,6 @@ from advtool.results import Panel, Point, Reproduced, Series
 SUFFIXES = (".svg", ".png")
 ACROSS = 3
 """Panels in a row, or fewer where there are not as many."""
-
-
-def draw(paths: Sequence[Path], result: Reproduced) -> None:
-    """Write the plot to each of ``paths``, whose suffix (svg, png, pdf) says the type; existing files are replaced.
-
-    Raises:
-        InputError: another suffix, no matplotlib, or a file that cannot be written.
-    """
-    drawing = figure(result)
-    for path in paths:
-        plots.save(drawing, path)
 
 
 def figure(result: Reproduced) -> Any:
@@ -60,13 +48,10 @@ def _bars(axes: Any, panel: Panel) -> None:
 
 def _curves(axes: Any, panel: Panel) -> None:
     for series in panel.series:
-        values = [point.x for point in series.points]
+        x, y = [point.x for point in series.points], [point.y for point in series.points]
+        intervals = [point.interval for point in series.points]
         style = _style(series) | {"linestyle": "--" if series.paper else "-"}
-        (line,) = axes.plot(values, [point.y for point in series.points], marker="o", ms=3, label=series.name, **style)
-        bounded = [(point.x, *point.interval) for point in series.points if point.interval]
-        if bounded:
-            places, low, high = zip(*bounded, strict=True)
-            axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        plots.curve(axes, x, y, intervals, label=series.name, **style)
     axes.legend(fontsize="x-small")
 
 

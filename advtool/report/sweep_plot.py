@@ -1,20 +1,10 @@
 """A sweep as a plot: accuracy over eps or over EOT samples, its 95 % interval as a band."""
 
-from pathlib import Path
 from typing import Any
 
 from advtool.report import plots
-from advtool.report.sweep import AXES, WORST_CASE, curves, heading
+from advtool.report.sweep import AXES, WORST_CASE, curves, title
 from advtool.results import Sweep
-
-
-def draw(path: Path, sweep: Sweep) -> None:
-    """Write the plot to ``path``, whose suffix (png, svg, pdf) says the type of the file; it is replaced.
-
-    Raises:
-        InputError: another suffix, no matplotlib, or a file that cannot be written.
-    """
-    plots.save(figure(sweep), path)
 
 
 def figure(sweep: Sweep) -> Any:
@@ -25,19 +15,15 @@ def figure(sweep: Sweep) -> Any:
     """
     drawing = plots.new(6.4, 4.4)
     axes = drawing.subplots()
-    for curve in curves(sweep):
-        values = [point.value for point in curve.points]
-        low, high = zip(*(point.interval for point in curve.points), strict=True)
-        style = {"color": "black", "linestyle": "--"} if curve.name == WORST_CASE else {}
-        (line,) = axes.plot(
-            values, [point.accuracy for point in curve.points], marker="o", markersize=3, label=curve.name, **style
-        )
-        axes.fill_between(values, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    for name, points in curves(sweep).items():
+        x, y, intervals = zip(*((point.value, point.accuracy, point.interval) for point in points), strict=True)
+        style = {"color": "black", "linestyle": "--"} if name == WORST_CASE else {}
+        plots.curve(axes, x, y, intervals, label=name, **style)
     axes.axhline(sweep.clean.accuracy, color="0.6", linestyle=":", label="clean")
     if sweep.over == "eot":
         _count_axis(axes, [point.value for point in sweep.worst_case])
     axes.set(xlabel=AXES[sweep.over], ylabel="robust accuracy", ylim=(-0.02, 1.02))
-    axes.set_title(heading(sweep), fontsize="small", wrap=True)
+    axes.set_title(title(sweep), fontsize="small", wrap=True)
     axes.legend()
     return drawing
 

@@ -1,55 +1,128 @@
-"""An evaluation as a table for people, 80 columns wide, and what every such table shares."""
+"""The table that every result becomes and every format writes: title, columns, rows, notes."""
 
-from collections.abc import Sequence
-
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from advtool.report.rows import Kind, accuracy, duration, heading, notes, rows, span
-from advtool.results import Evaluation
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any
 
 WIDTH = 80
-STYLES: dict[Kind, str] = {"clean": "green", "attack": "", "minimum": "bold", "worst case": "bold red"}
+"""Columns of a terminal that a table fits into."""
 
 
-def render(evaluation: Evaluation) -> str:
-    """The table as plain text."""
-    return plain(renderable(evaluation))
+class Reader(Flag):
+    """For whom a column is: somebody at a terminal, the page that a Markdown table is pasted into, a program."""
+
+    TERMINAL = auto()
+    PAGE = auto()
+    PROGRAM = auto()
+    PEOPLE = TERMINAL | PAGE
+    ALL = PEOPLE | PROGRAM
 
 
-def renderable(evaluation: Evaluation) -> RenderableType:
-    """The table for a Rich console, which adds colour where there is a terminal."""
-    lines = [
-        (row.kind, (row.name, accuracy(row), span(row.interval), str(row.images), duration(row.seconds)))
-        for row in rows(evaluation)
-    ]
-    table = grid(heading(evaluation), ("attack", "accuracy", "95 % interval", "images", "time"), lines)
-    return Group(table, *(Text(note) for note in notes(evaluation)))
+@dataclass(frozen=True)
+class Unit:
+    """How the values of a column are written.
+
+    Args:
+        write: a value as people read it.
+        blank: what people read where there is no value.
+        words: the values are words, which stand at the left; figures stand at the right.
+        strong: a page shows the values in bold.
+        parts: the names of the data columns that programs get instead of one.
+        split: the values of these data columns.
+    """
+
+    write: Callable[[Any], str] = str
+    blank: str = ""
+    words: bool = False
+    strong: bool = False
+    parts: tuple[str, ...] = ()
+    split: Callable[[Any], Sequence[Any]] = tuple
 
 
-def plain(content: RenderableType, width: int = WIDTH) -> str:
-    """What a console of that many columns without colour shows."""
-    console = Console(width=width, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(content)
-    return capture.get()
+@dataclass(frozen=True)
+class Column:
+    """One column; several columns with the same ``name`` write the same values for different readers.
+
+    Args:
+        heading: what people read above it.
+        name: what programs call it, and the key of its values in a row.
+        unit: how its values are written.
+        reader: who gets to see it.
+    """
+
+    heading: str
+    name: str
+    unit: Unit
+    reader: Reader = Reader.ALL
+
+    def written(self, row: "Row") -> str:
+        """The row's value as people read it; a text is shown as it is, whatever the unit."""
+        value = row.values.get(self.name)
+        if value is None:
+            return self.unit.blank
+        return value if isinstance(value, str) else self.unit.write(value)
+
+    def data_names(self) -> Sequence[str]:
+        """The names of the data columns; the parts of ``interval`` are called ``low`` and ``high`` alone."""
+        if not self.unit.parts:
+            return [self.name]
+        prefix = "" if self.name == "interval" else f"{self.name}_"
+        return [f"{prefix}{part}" for part in self.unit.parts]
+
+    def data(self, row: "Row") -> Sequence[Any]:
+        """The raw values of the data columns; None where there is none."""
+        value = row.values.get(self.name)
+        if not self.unit.parts:
+            return [value]
+        return [None] * len(self.unit.parts) if value is None else self.unit.split(value)
 
 
-def grid(title: str, columns: Sequence[str], lines: Sequence[tuple[Kind, Sequence[str]]]) -> Table:
-    """A table with a rule below the clean accuracy and below the attacks; its first column is text, the others figures.
+@dataclass(frozen=True)
+class Row:
+    """One line.
+
+    Args:
+        values: raw, by the name of the column. A value that is missing or None is blank.
+        kind: what the line is about, e.g. ``worst case``; a terminal colours it so.
+        section: a terminal draws a rule where it changes.
+    """
+
+    values: Mapping[str, Any]
+    kind: str = ""
+    section: Hashable = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A result as every format shows it.
 
     Args:
         title: what the figures are about.
-        columns: their headings.
-        lines: of what kind each is, and a cell for each column.
+        columns: of all readers.
+        rows: from top to bottom.
+        notes: what a reader should know beside the figures.
+        name: of a page that is about this table alone.
+        facts: pairs of a name, which may be empty, and words; they stand above the rows.
+        verdict: on what the table claims, over all rows.
+        reasons: of the verdicts.
+        rule: how the verdicts follow from the figures.
+        boxed: a terminal draws lines between the columns.
+        width: columns of a terminal that it takes.
     """
-    table = Table(title=Text(title), title_justify="left", title_style="bold", min_width=WIDTH)
-    table.add_column(columns[0], overflow="fold", ratio=1)
-    for column in columns[1:]:
-        table.add_column(column, justify="right", no_wrap=True)
-    followers = [*(kind for kind, _ in lines[1:]), None]
-    for (kind, cells), following in zip(lines, followers, strict=True):
-        ends_section = following is not None and kind in ("clean", "attack") and kind != following
-        table.add_row(*map(Text, cells), style=STYLES[kind], end_section=ends_section)
-    return table
+
+    title: str = ""
+    columns: tuple[Column, ...] = ()
+    rows: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
+    name: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    rule: str = ""
+    boxed: bool = True
+    width: int = WIDTH
+
+    def columns_for(self, reader: Reader) -> list[Column]:
+        """The columns that this reader gets to see."""
+        return [column for column in self.columns if column.reader & reader]

@@ -13,7 +13,7 @@ A kill therefore loses one training and one shard at most, and a model that two 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from pydantic import ValidationError
 
 from advtool import checkpoints, models
 from advtool.checkpoints import SUFFIX, Header
-from advtool.compute.convolution import in_torch_layers
 from advtool.data import Split, first_images, folds, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import provenance
@@ -135,9 +134,8 @@ class Laboratory:
         kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(timing.names, timing.repeats)
         if not kept:
             self._observer.begin(timing)
-            prepared = [prepare(**self._training_arguments(model)) for model in timing.models]
-            # In torch's own layers: methods are compared, and others should be able to repeat it.
-            epochs = [epoch_of(replace(each, model=in_torch_layers(each.model))) for each in prepared]
+            # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
+            epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
             turns = dict(zip(timing.names, epochs, strict=True))
             found = take_turns(turns, timing.repeats, self._observer.advance)
             write_atomically(path, json.dumps(found, indent=2).encode())
@@ -154,7 +152,6 @@ class Laboratory:
             "seed": model.seed,
             "device": self._device,
             "limit": None if model.limit is None or model.limit >= len(training) else model.limit,
-            "data_dir": None,
             "validation": first_images(validation, model.validated),
             "epochs": model.epochs,
             **dict(model.settings),

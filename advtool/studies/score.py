@@ -25,6 +25,7 @@ from advtool.target.handling import home_of
 from advtool.target.identity import Identity, tensors_by_hash
 from advtool.target.scores import predictions
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 
 
 @plain_defaults()
@@ -68,11 +69,11 @@ def score(
         same = kept is not None and kept.clash(tensors_by_hash(model)) is None
     else:
         with opened(model, some.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:
-            target, eps = ours.target, finished.result.threat_model.eps
+            target, threat_model = ours.target, finished.result.threat_model
             same = kept is not None and kept.difference(replace(ours.identity, of_run=None)) is None
             if votes is None and same:
                 target.votes = finished.result.votes
-            attacks = [_rescore(target, name, parts, eps, seed) for name, parts in saved.items()]
+            attacks = [_rescore(target, name, parts, threat_model, seed) for name, parts in saved.items()]
             drawn, random = target.votes, target.randomised
     return Score(
         run=str(run),
@@ -100,7 +101,9 @@ def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
     }
 
 
-def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, seed: int) -> RescoredAttack:
+def _rescore(
+    target: Target, name: str, parts: Sequence[Examples], threat_model: ThreatModel, seed: int
+) -> RescoredAttack:
     originals_correct = fooling = 0
     for number, part in enumerate(parts):
         if len(part.places):
@@ -108,7 +111,7 @@ def _rescore(target: Target, name: str, parts: Sequence[Examples], eps: float, s
             with target.streams(seed, "score", name, number):
                 right = predictions(target.scores(x)) == y
                 originals_correct += int(right.sum())
-                fooling += int((right & verify(target.scores, x_adv, x, y, eps=eps).adversarial).sum())
+                fooling += int((right & verify(target.scores, x_adv, x, y, threat_model).adversarial).sum())
     return _counted(name, sum(len(part.places) for part in parts), originals_correct, fooling)
 
 

@@ -1,27 +1,27 @@
-"""What some models need beyond float32 images in and logits out: found out beforehand, done at every call."""
+"""Some models need more than float32 images in and logits out. :class:`Adapted` gives it to them at every call."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from advtool.target.arithmetic import cudnn_enabled, has_users_defaults, users_defaults
-from advtool.target.facts import Needs
+from advtool.target.facts import ImageType, Needs
 from advtool.target.handling import Handled
 from advtool.target.scores import finite
 
-DTYPES = {"float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES: dict[ImageType, torch.dtype] = {name: getattr(torch, name) for name in get_args(ImageType)}
 
 
 class Adapted(nn.Module):
-    """A user's model that takes float32 (N, C, H, W) and gives float32 logits (N, classes), whatever it is inside.
+    """A user's model that takes float32 images (N, C, H, W) and gives float32 logits (N, classes).
 
     Args:
-        handled: the user's.
-        needs: what it needs.
+        handled: the user's model, on its device, in eval mode and frozen.
+        needs: what the model needs at every call.
     """
 
     def __init__(self, handled: Handled, needs: Needs) -> None:
@@ -46,19 +46,19 @@ class Adapted(nn.Module):
         return finite(logits) if self.needs.finite else logits
 
     def _ask(self, x: Tensor) -> Tensor:
-        wanted = x.requires_grad
+        wants_gradient = x.requires_grad
         if not self.needs.with_gradients:
-            with users_defaults(), cudnn_enabled(not (self.needs.no_cudnn and wanted)):
+            with users_defaults(), cudnn_enabled(not (self.needs.no_cudnn and wants_gradient)):
                 return logits_of(self.inner(x), len(x))
         cudnn = cudnn_enabled(not self.needs.no_cudnn)
         with users_defaults(), cudnn, trainable(self._trainable), torch.inference_mode(False), torch.enable_grad():
-            logits = logits_of(self.inner(x if wanted else x.clone().requires_grad_()), len(x))
-        return logits if wanted else logits.detach()
+            logits = logits_of(self.inner(x if wants_gradient else x.clone().requires_grad_()), len(x))
+        return logits if wants_gradient else logits.detach()
 
 
 @contextmanager
 def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Parameters that take gradients for a while."""
+    """Let ``parameters`` take gradients within the context."""
     try:
         for parameter in parameters:
             parameter.requires_grad_(True)
@@ -69,18 +69,22 @@ def trainable(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 
 
 def adapted(handled: Handled, needs: Needs) -> nn.Module:
-    """The model itself where it needs nothing, otherwise :class:`Adapted`."""
+    """The model itself if it needs nothing, otherwise an :class:`Adapted` around it."""
     return handled.model if needs == Needs() and not has_users_defaults() else Adapted(handled, needs)
 
 
 def logits_of(answer: Any, count: int) -> Tensor:
-    """The tensor of logits in what a model answers to ``count`` images; axes of one element behind the classes go.
+    """Find the logits in a model's answer to ``count`` images.
 
-    Of a record or a mapping it is the one called ``logits``, of these and of a tuple or list otherwise the first with
-    the batch's axis.
+    A record or a mapping may have a member called ``logits``: this is taken. Otherwise the first member of the
+    mapping, tuple or list that has ``count`` rows is taken. (N, classes, 1, 1) becomes (N, classes).
+
+    Args:
+        answer: a tensor, a NumPy array, or a record, mapping, tuple or list of them.
+        count: the number of images that the model was asked about.
 
     Raises:
-        TypeError: there is none.
+        TypeError: the answer holds no such tensor. The message is the name of the answer's type.
     """
     tensor = _find(answer, count)
     if tensor is None:
@@ -102,6 +106,11 @@ def _find(answer: Any, count: int) -> Tensor | None:
 
 
 def of_two_classes(numbers: Tensor, kind: str) -> Tensor:
-    """Logits (N, 2) of one number an image, (N,) or (N, 1), which speaks of class 1."""
-    of_one = numbers.reshape(-1)
-    return torch.stack((torch.zeros_like(of_one) if kind == "logit" else 1 - of_one, of_one), 1)
+    """Two scores for each image, (N, 2), from one number for class 1, (N,) or (N, 1).
+
+    Args:
+        numbers: the model's outputs.
+        kind: "logit" gives class 0 the score 0, "probability" gives it the rest up to 1.
+    """
+    class_1 = numbers.reshape(-1)
+    return torch.stack((torch.zeros_like(class_1) if kind == "logit" else 1 - class_1, class_1), 1)

@@ -1,4 +1,4 @@
-"""float32 that is float32 and repeatable, whatever the process was set to."""
+"""Float32 arithmetic that is exact and repeatable, whatever torch was set to before."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-_users: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
+_defaults_of_user: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
 
 
-_alone = RLock()
-"""Defaults, precision and global generators belong to the process, and torch traces all of its modules at once."""
+_process_lock = RLock()
+"""Default dtype and device, precision and global generators belong to the process, not to a thread."""
 
 
 @contextmanager
 def plain_defaults() -> Iterator[None]:
-    """Within it a tensor that names neither is float32 and on the CPU, whatever the process was set to.
+    """Set torch's default dtype to float32 and its default device to the CPU.
 
-    Only one thread at a time is within it; others wait.
+    Only one thread at a time is inside this context; other threads wait.
     """
-    with _alone, _plain_defaults():
+    with _process_lock, _plain_defaults():
         yield
 
 
@@ -29,28 +29,28 @@ def plain_defaults() -> Iterator[None]:
 def _plain_defaults() -> Iterator[None]:
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     unusual = dtype is not torch.float32 or device.type != "cpu"
-    token = _users.set((dtype, device) if unusual else _users.get())
+    token = _defaults_of_user.set((dtype, device) if unusual else _defaults_of_user.get())
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu") if unusual else nullcontext():
             yield
     finally:
         torch.set_default_dtype(dtype)
-        _users.reset(token)
+        _defaults_of_user.reset(token)
 
 
 def has_users_defaults() -> bool:
-    """Whether a user's model expects other defaults than :func:`plain_defaults`."""
-    return _users.get() is not None
+    """Whether the user has set another default dtype or device than :func:`plain_defaults`."""
+    return _defaults_of_user.get() is not None
 
 
 @contextmanager
 def users_defaults() -> Iterator[None]:
-    """Inside :func:`plain_defaults`, the defaults that a user's model expects."""
-    if (users := _users.get()) is None:
+    """Inside :func:`plain_defaults`, set the defaults that the user had set: the user's model expects them."""
+    if (defaults := _defaults_of_user.get()) is None:
         yield
         return
-    dtype, device = users
+    dtype, device = defaults
     torch.set_default_dtype(dtype)
     try:
         with device:
@@ -61,10 +61,13 @@ def users_defaults() -> Iterator[None]:
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Within it no float32 product is rounded to TF32 or bfloat16, and equal calls give equal bits.
+    """Compute float32 products in float32, not in TF32 or bfloat16, so that equal calls give equal bits.
 
-    Autocast is off, and so are cuDNN's choice of the fastest algorithm and autograd's anomaly mode, which makes
-    an error of a NaN. On leaving, every setting is as it was.
+    Autocast is off, and cuDNN does not choose the fastest algorithm. Autograd's anomaly mode is off too, because it
+    raises an error for a NaN. All settings are put back afterwards.
+
+    Args:
+        device: where the model is. A CUDA device becomes the current one.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, enabled=False))
@@ -80,14 +83,17 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def cudnn_enabled(enabled: bool) -> Iterator[None]:
-    """Within it cuDNN is used, or not."""
+    """Switch cuDNN on or off within the context."""
     with _set(torch.backends.cudnn, "enabled", enabled):
         yield
 
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """TF32 and bfloat16 products off: by the settings of torch 2.9, which may not be mixed with the older ones."""
+    """Switch products in TF32 and bfloat16 off.
+
+    Torch 2.9 has new settings for this, and refuses to mix them with the older ones.
+    """
     backends: Any = torch.backends
     with ExitStack() as stack:
         if hasattr(backends.cuda.matmul, "fp32_precision"):
@@ -103,23 +109,24 @@ def _full_precision() -> Iterator[None]:
 @contextmanager
 def _full_precision_everywhere(backends: Any) -> Iterator[None]:
     general = [backends, backends.cudnn, backends.mkldnn]
-    parts = [getattr(home, part, None) for home in general[1:] for part in ("matmul", "conv", "rnn")]
-    homes = [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
-    before = [home.fp32_precision for home in homes]
+    parts = [getattr(owner, part, None) for owner in general[1:] for part in ("matmul", "conv", "rnn")]
+    owners = [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
+    before = [owner.fp32_precision for owner in owners]
     try:
-        for home in homes:
-            home.fp32_precision = "ieee"
+        for owner in owners:
+            owner.fp32_precision = "ieee"
         yield
     finally:
-        for home, value in zip(homes, before, strict=True):  # a general setting overwrites its parts: it comes first
-            home.fp32_precision = value
+        for owner, value in zip(owners, before, strict=True):  # a general setting overwrites its parts: it comes first
+            owner.fp32_precision = value
 
 
 @contextmanager
-def _set(home: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(home, name)
-    setattr(home, name, value)
+def _set(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give the attribute ``name`` of ``owner`` another value within the context."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(home, name, before)
+        setattr(owner, name, before)

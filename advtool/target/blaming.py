@@ -1,4 +1,4 @@
-"""Errors of a user's model: told in one line, and told from ours."""
+"""Errors that a user's model raises become one line that blames the model, not advtool."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,12 @@ from advtool.errors import InputError, is_out_of_memory, reason
 
 @contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """Around code of a user's model: what it raises ends as one line. Memory that runs out passes, and so does Ctrl-C.
+    """Run code of a user's model, and turn its errors into an :class:`InputError`.
+
+    Out-of-memory errors and Ctrl-C pass unchanged.
 
     Args:
-        what: the line's beginning, e.g. ``the model fails on a batch of (8, 3, 32, 32)``.
+        what: the beginning of the message, e.g. ``the model fails on a batch of (8, 3, 32, 32)``.
 
     Raises:
         InputError: the model raised an error, or tried to end the program.

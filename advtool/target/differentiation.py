@@ -1,4 +1,4 @@
-"""Whether autograd finds a model's gradient, and what it takes to get it."""
+"""Does autograd find the model's gradient, and what does the model need for it?"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,48 +15,50 @@ from advtool.target.facts import Needs
 from advtool.target.state import State
 from advtool.target.target import Autograd, slope
 
-CUT = "nothing leads from the outputs back to the input"
+GRAPH_IS_CUT = "nothing leads from the outputs back to the input"
+
+
+GRADIENT_IMAGES = 2
+"""The gradient is asked for so many images."""
+GRADIENT_CALLS = 2
+"""The gradient is asked for so often: the second call shows whether the model keeps the graph of the first one."""
 
 
 class CutError(Exception):
-    """Nothing leads from the outputs back to the input."""
+    """The model has a forward pass, but nothing leads from the outputs back to the input."""
 
 
 @dataclass(frozen=True)
 class Differentiation:
-    """What came of asking for a gradient."""
+    """What was found out about the model's gradient."""
 
     autograd: Autograd
-    because: str | None
-    """why there is none"""
-    inside: bool
+    """how to ask for the gradient"""
+    no_gradient_because: str | None
+    """why autograd gives no gradient; None if it gives one"""
+    differentiates: bool
     """the model computes a gradient in its forward pass"""
     needs: Needs
-    """what the model needs, with what its gradient needs"""
-
-
-ASKED = 2
-"""Images whose gradient is asked for."""
-TWICE = 2
-"""So often, one time after the other: a model may keep the graph of its last call."""
+    """all that the model needs, for its gradient too"""
 
 
 def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Tensor, state: State) -> Differentiation:
-    """Ask for a gradient, and in other ways until there is one.
+    """Try one way after another to get the model's gradient, until one works.
 
     Args:
-        build: makes the model with what it needs.
-        needs: what is known of that.
-        images: float32 (N, C, H, W); the first two count.
-        state: the model's, before the first call.
+        build: makes the model that gets the given needs.
+        needs: what the model needs for its forward pass.
+        images: float32 (N, C, H, W) on the model's device; the first two are used.
+        state: the model's state before its first call. It is restored after each try.
     """
-    few, refusals = images[:ASKED], list[str]()
+    images, refusals = images[:GRADIENT_IMAGES], list[str]()
     for update, way in _ways(images.device, state):
-        asked = needs.model_copy(update=update)
+        more_needs = needs.model_copy(update=update)
         try:
-            return Differentiation(way, None, _ask(build(asked), few, way), asked)
+            differentiates = _differentiates(build(more_needs), images, way)
+            return Differentiation(way, None, differentiates, more_needs)
         except CutError:
-            refusals.append(CUT)
+            refusals.append(GRAPH_IS_CUT)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -67,24 +69,29 @@ def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Ten
 
 
 def _ways(device: torch.device, state: State) -> Iterator[tuple[dict[str, bool], Autograd]]:
-    """What may help a gradient through, the simplest first."""
-    plain: dict[str, bool] = {}
-    own, moves = {"own_input": True}, bool(state.changed())
-    yield plain, Autograd.grad
-    yield own, Autograd.grad  # it works in place on what it is given
-    yield own, Autograd.backward  # as reentrant checkpointing demands
+    """More needs, and ways to ask, that may give a gradient; the simplest first."""
+    nothing: dict[str, bool] = {}
+    own_input, state_moves = {"own_input": True}, bool(state.changed())
+    yield nothing, Autograd.grad
+    yield own_input, Autograd.grad  # for models that work in place on their input
+    yield own_input, Autograd.backward  # for reentrant checkpointing
     if device.type == "cuda":
-        yield {"no_cudnn": True}, Autograd.grad  # recurrent layers in eval mode
-        yield {"no_cudnn": True, **own}, Autograd.backward
-    if moves:
-        yield {"rewinding": True}, Autograd.grad  # it keeps the graph of its last call, or an answer without one
+        yield {"no_cudnn": True}, Autograd.grad  # for recurrent layers in eval mode
+        yield {"no_cudnn": True, **own_input}, Autograd.backward
+    if state_moves:
+        yield {"rewinding": True}, Autograd.grad  # for models that keep the graph or the answer of their last call
 
 
 @torch.enable_grad()
-def _ask(model: nn.Module, images: Tensor, way: Autograd) -> bool:
-    """Whether the model computes a gradient in its forward pass; an error if its own cannot be had."""
+def _differentiates(model: nn.Module, images: Tensor, way: Autograd) -> bool:
+    """Ask for the model's gradient, and say whether the model computes one itself in its forward pass.
+
+    Raises:
+        CutError: nothing leads from the outputs back to the input.
+        Exception: whatever autograd or the model raises.
+    """
     slopes = []
-    for _ in range(TWICE):
+    for _ in range(GRADIENT_CALLS):
         x = images.clone().requires_grad_()
         with _watch_for_autograd() as seen:
             logits = model(x)
@@ -92,18 +99,22 @@ def _ask(model: nn.Module, images: Tensor, way: Autograd) -> bool:
             raise CutError
         slopes.append(slope(logits.logsumexp(1).sum(), x, way))
     if bool(slopes[0].any()) and not bool(slopes[-1].any()):
-        raise CutError  # it gave the answer of its last call, which led to other images
+        raise CutError  # the model gave the answer of its last call again, and the graph of that leads to other images
     return bool(seen)
 
 
 @contextmanager
 def _watch_for_autograd() -> Iterator[list[str]]:
-    """The names of autograd's entrances as they are called by Python code, however they were imported."""
-    entrances = {torch.autograd.grad.__code__, torch.autograd.backward.__code__}
+    """Watch for calls of ``torch.autograd.grad`` and ``backward``, under whatever name Python code calls them.
+
+    Yields:
+        A list that receives the name of the function at each call.
+    """
+    functions = {torch.autograd.grad.__code__, torch.autograd.backward.__code__}
     seen: list[str] = []
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code in entrances:
+        if event == "call" and frame.f_code in functions:
             seen.append(frame.f_code.co_name)
 
     before: Any = sys.getprofile()
@@ -112,5 +123,5 @@ def _watch_for_autograd() -> Iterator[list[str]]:
         yield seen
     finally:
         sys.setprofile(before if callable(before) else None)
-        if hasattr(before, "enable"):  # before Python 3.12 cProfile's is no callable that could be set again
+        if hasattr(before, "enable"):  # cProfile's profiler is not callable before Python 3.12
             before.enable()

@@ -1,4 +1,4 @@
-"""What is known of a model before it is attacked: asked once, kept with the run."""
+"""What is found out about a model before it is attacked. It is asked once and stored with the run."""
 
 from typing import Literal
 
@@ -6,30 +6,33 @@ from pydantic import BaseModel, ConfigDict
 
 from advtool.target.target import Autograd, Randomness
 
+ImageType = Literal["float64", "float16", "bfloat16"]
+"""Types of images, other than float32, that a model may need."""
+
 
 class Needs(BaseModel):
-    """What a model needs to be asked like any other (:class:`advtool.target.adapting.Adapted`)."""
+    """What a model needs at every call. :class:`advtool.target.adapting.Adapted` gives it to the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     own_input: bool = False
-    """a copy of the images: it works in place on what it is given"""
-    dtype: Literal["float64", "float16", "bfloat16"] | None = None
-    """images of this type, the one of its weights"""
+    """the model gets a copy of the images, because it works in place on its input"""
+    dtype: ImageType | None = None
+    """the model gets images of this type, because its weights are of this type; None: float32"""
     companions: bool = False
-    """a second image: it does not take a batch of one"""
+    """a single image gets a second one beside it, because the model does not take a batch of one"""
     unwrapping: bool = False
-    """its logits are part of an answer, have more axes, or are another type than float32"""
+    """the logits are only a part of the model's answer, have more axes than two, or are of another type than float32"""
     single: Literal["logit", "probability"] | None = None
-    """it gives one number an image, of class 1 of two"""
+    """the model gives one number for each image, which is about class 1 of two classes"""
     finite: bool = False
-    """it rules classes out by minus infinity"""
+    """the model gives minus infinity to classes that it rules out; finite numbers replace it"""
     rewinding: bool = False
-    """its answers depend on state that its own calls move: it is asked from the same state each time"""
+    """the model's state is put back before each call, because calls change it and answers depend on it"""
     with_gradients: bool = False
-    """gradients on whenever it is asked, of its parameters too: it takes some itself, or hooks on to the graph"""
+    """autograd is on at every call, for parameters too, because the model differentiates or puts hooks on the graph"""
     no_cudnn: bool = False
-    """cuDNN refuses the gradient of recurrent layers in eval mode"""
+    """cuDNN is off for gradients, because it refuses those of recurrent layers in eval mode"""
 
 
 class Facts(BaseModel):
@@ -38,22 +41,26 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: int
+    """number of classes"""
     randomness: Randomness
+    """whether the model draws noise, and whether for each image or once a call"""
     autograd: Autograd
+    """how to ask for the gradient"""
     no_gradient_because: str | None
-    """why autograd gives none: the error's first line, or that the graph is cut"""
+    """why autograd gives no gradient: an error in one line, or that the graph is cut; None if it gives one"""
     needs: Needs
+    """what the model needs at every call"""
     moving: list[str]
-    """buffers and attributes that a call changes"""
+    """names of the buffers and attributes that a call changes"""
     bytes_an_image: int
-    """what autograd keeps of an image for the backward pass"""
+    """bytes that autograd keeps for each image between the forward and the backward pass"""
     train_mode: bool
-    """it was handed over with modules in train mode"""
+    """some modules were in train mode when the user handed the model over"""
     batch_dependent: bool
-    """the answer for an image depends on its place in the batch, or on the other images; of a random model, its mean"""
+    """the answer for an image (the mean answer of a random model) depends on the rest of the batch, or on its place"""
     probabilities: bool
-    """its outputs are not below 0 and sum to 1"""
+    """the outputs are at least 0 and sum to 1"""
     differentiates: bool
-    """it computes a gradient inside its forward pass"""
+    """the model computes a gradient in its forward pass"""
     search_precision: Literal["float32", "bfloat16", "auto"] = "float32"
-    """of the form in which attacks search it"""
+    """precision in which attacks search"""

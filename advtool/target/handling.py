@@ -1,4 +1,4 @@
-"""A user's model in our hands: on the device, in eval mode, parameters frozen, and afterwards as it was."""
+"""Prepare a user's model for an evaluation (device, eval mode, frozen parameters), and put it back afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,28 +18,31 @@ from advtool.target.state import State
 
 @dataclass(frozen=True)
 class Handled:
-    """A model as it may be asked now."""
+    """A user's model that is ready to be asked."""
 
     model: nn.Module
-    """the user's own, in eval mode and frozen"""
+    """the user's own model, on the device, in eval mode and frozen"""
     state: State
-    """what it holds before the first call, on the device"""
+    """the model's state on the device, before its first call"""
     train_mode: bool
-    """it was handed over with modules in train mode"""
+    """some modules were in train mode when the user handed the model over"""
     trainable: tuple[nn.Parameter, ...] = ()
     """parameters that took gradients before they were frozen"""
 
 
 @contextmanager
 def handled(model: nn.Module, device: torch.device) -> Iterator[Handled]:
-    """The model on ``device``, in eval mode and frozen, with exact arithmetic; left as it was, buffers included.
+    """Move the model to ``device``, freeze it in eval mode, and compute exactly; afterwards put all of it back.
 
     Args:
-        model: the user's.
-        device: where to compute; tensors that modules hold as plain attributes go there too.
+        model: the user's model.
+        device: where to compute. Tensors that modules hold as plain attributes move there too.
+
+    Yields:
+        The model, ready to be asked. Its buffers and attributes are put back afterwards.
 
     Raises:
-        InputError: it is no module, or has parameters without values.
+        InputError: ``model`` is not a module, or has parameters without values.
     """
     home = home_of(model)
     check_tensors(model)
@@ -64,30 +67,30 @@ def handled(model: nn.Module, device: torch.device) -> Iterator[Handled]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """The model in eval mode and without parameter gradients, for a while; left as it was afterwards."""
+    """Put the model into eval mode and switch its parameters' gradients off; afterwards put both back."""
     modes = [(module, module.training) for module in _with_modes(model)]
-    needy = _trainable(model)
+    trainable = _trainable(model)
     try:
-        for parameter in needy:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         _evaluate(model)
         yield model
     finally:
         for module, training in modes:
             module.training = training
-        had = {id(module) for module, _ in modes}
+        had_a_mode = {id(module) for module, _ in modes}
         for module in modules_of(model).values():
-            if isinstance(module, torch.jit.ScriptModule) and id(module) not in had:
-                vars(module).pop("training", None)  # eval() gives a frozen one what it never had
-        for parameter in needy:
+            if isinstance(module, torch.jit.ScriptModule) and id(module) not in had_a_mode:
+                vars(module).pop("training", None)  # a frozen script had no mode until eval() gave it one
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
 def home_of(model: Any) -> torch.device:
-    """Where the model's first parameter, buffer or other tensor lies; the CPU if it has none.
+    """The device of the model's first parameter, buffer or other tensor; the CPU if the model has no tensor.
 
     Raises:
-        InputError: it is no module.
+        InputError: ``model`` is not a module.
     """
     if not isinstance(model, nn.Module) or not hasattr(model, "_modules"):
         raise InputError(
@@ -111,7 +114,7 @@ def check_tensors(model: nn.Module) -> None:
     """Refuse parameters and buffers that have no values yet.
 
     Raises:
-        InputError: one has none; its name is given.
+        InputError: a parameter or buffer has no values; the message gives its name.
     """
     for name, tensor in (*parameters_of(model).items(), *buffers_of(model).items()):
         if is_lazy(tensor):
@@ -121,7 +124,7 @@ def check_tensors(model: nn.Module) -> None:
 
 
 def move(model: nn.Module, device: torch.device) -> None:
-    """Move parameters and buffers, and what ``Module.to`` forgets: tensors held in any other way."""
+    """Move all tensors of the model: parameters, buffers, and the tensors in attributes, which ``Module.to`` leaves."""
     nn.Module.to(model, device)
     known = {id(module) for module in modules_of(model).values()}
     for holder in holders(model):
@@ -134,7 +137,7 @@ def move(model: nn.Module, device: torch.device) -> None:
 
 
 def _leave_inference(model: nn.Module) -> None:
-    """Copies for tensors that were made in inference mode: no gradient goes past them."""
+    """Replace tensors that were made in inference mode by copies, because autograd refuses them."""
     for holder in holders(model):
         items = items_of(holder.value)
         made = {key: item for key, item in items.items() if isinstance(item, Tensor) and item.is_inference()}
@@ -158,7 +161,7 @@ def _trainable(model: nn.Module) -> list[nn.Parameter]:
 def _evaluate(model: nn.Module) -> None:
     try:
         model.eval()
-    except Exception:  # a program of torch.export has no modes, and a user's own train() may want other arguments
+    except Exception:  # torch.export's programs have no modes, and a user's own train() may take other arguments
         for module in _with_modes(model):
             module.training = False
 

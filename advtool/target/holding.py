@@ -1,4 +1,4 @@
-"""What a model holds: every object that its own code could change, found from the model on."""
+"""Find every object that a model holds and that its own code could change."""
 
 import collections
 import inspect
@@ -16,66 +16,68 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-NUMBERS = (Tensor, np.ndarray, set, *GENERATORS)
-"""What holds a content and no other objects."""
-DEEPEST = 5
-"""Containers inside containers are followed so far; modules are followed wherever they are."""
+LEAVES = (Tensor, np.ndarray, set, *GENERATORS)
+"""Objects with a content of their own, which hold no other objects."""
+MAX_CONTAINER_DEPTH = 5
+"""Containers inside containers are followed to this depth, counted from the nearest module."""
 REGISTRIES = ("_parameters", "_buffers", "_modules")
-"""Where a module keeps what others call its attributes."""
-OPEN = (types.SimpleNamespace, Namespace, torch.optim.Optimizer)
-"""Objects that are followed although their classes are Python's or torch's."""
-CLOSED = sys.stdlib_module_names - {"__main__"} | {"torch", "numpy", "torchvision", "functorch"}
+"""The dictionaries in which a module keeps its registered attributes."""
+FOLLOWED_CLASSES = (types.SimpleNamespace, Namespace, torch.optim.Optimizer)
+"""Classes of Python and torch whose objects are followed all the same."""
+UNFOLLOWED_PACKAGES = sys.stdlib_module_names - {"__main__"} | {"torch", "numpy", "torchvision", "functorch"}
+"""Objects of other classes in these packages are not followed: a user's model does not change them."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """An object that holds others by keys, or numbers, or both."""
+    """An object that holds other objects by key, or holds a content of its own, or both."""
 
     value: Any
+    """the object"""
     name: str
-    """of the module's attribute that leads to it; of a module its own"""
+    """name of the module's attribute that leads to the object, e.g. ``block.cache``; a module's own name"""
     place: str
-    """the same with the keys inside: ``cache[0]``"""
-    opens: bool
-    """it is a module, or a module's own dictionary: its keys are attributes"""
+    """the name with the keys on the way, e.g. ``block.cache[0]``"""
+    keys_are_attributes: bool
+    """the object is a module, or one of a module's registries"""
 
     def named(self, key: Any) -> str:
-        """The module's attribute that leads to what is at ``key``."""
-        return _dotted(self.name, str(key)) if self.opens and "[" not in self.place else self.name
+        """The name of the module's attribute that leads to the item at ``key``."""
+        return _dotted(self.name, str(key)) if self.keys_are_attributes and "[" not in self.place else self.name
 
     def placed(self, key: Any) -> str:
-        """The same with the keys inside."""
-        return _dotted(self.place, str(key)) if self.opens else f"{self.place}[{key}]"
+        """The place of the item at ``key``."""
+        return _dotted(self.place, str(key)) if self.keys_are_attributes else f"{self.place}[{key}]"
 
     def inside(self) -> "Iterator[Holder]":
-        """What it leads to in one step."""
+        """The items that the object holds itself."""
         for key, item in items_of(self.value).items():
             if isinstance(self.value, nn.Module) and key in REGISTRIES:
-                yield Holder(item, self.name, self.place, opens=True)
+                yield Holder(item, self.name, self.place, keys_are_attributes=True)
             else:
-                yield Holder(item, self.named(key), self.placed(key), opens=isinstance(item, nn.Module))
+                yield Holder(item, self.named(key), self.placed(key), keys_are_attributes=isinstance(item, nn.Module))
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
-    """Every registered module by its first name, whatever the model has made of ``modules()``."""
+    """Every registered module by its first name, even where a user's model overrides ``modules()``."""
     found: dict[int, tuple[str, nn.Module]] = {}
-    ways = [("", model)]
-    while ways:
-        name, module = ways.pop()
+    to_visit = [("", model)]
+    while to_visit:
+        name, module = to_visit.pop()
         if id(module) not in found:
             found[id(module)] = name, module
             inside = [(_dotted(name, key), child) for key, child in module._modules.items() if child is not None]
-            ways.extend(reversed(inside))
+            to_visit.extend(reversed(inside))
     return dict(found.values())
 
 
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Every registered parameter by its first name, whatever the model has made of ``parameters()``."""
+    """Every registered parameter by its first name, even where a user's model overrides ``parameters()``."""
     return _registered(model, "_parameters")
 
 
 def buffers_of(model: nn.Module) -> dict[str, Tensor]:
-    """Every buffer by its first name."""
+    """Every registered buffer by its first name, even where a user's model overrides ``buffers()``."""
     return _registered(model, "_buffers")
 
 
@@ -89,22 +91,22 @@ def _registered(model: nn.Module, registry: str) -> dict[str, Any]:
 
 
 def holders(model: nn.Module) -> list[Holder]:
-    """The model, and every module, container, object, tensor, array and generator that it leads to, each once."""
+    """The model and every module, container, object, tensor, array and generator that it holds, each once."""
     found: dict[int, Holder] = {}
-    ways = collections.deque([(Holder(model, "", "", opens=True), DEEPEST)])
-    while ways:
-        holder, depth = ways.popleft()
+    to_visit = collections.deque([(Holder(model, "", "", keys_are_attributes=True), MAX_CONTAINER_DEPTH)])
+    while to_visit:
+        holder, depth = to_visit.popleft()
         if id(holder.value) in found or not _is_followed(holder.value):
             continue
         found[id(holder.value)] = holder
-        depth = DEEPEST if holder.opens else depth
+        depth = MAX_CONTAINER_DEPTH if holder.keys_are_attributes else depth
         if depth > 0 and not holder.place.endswith("_hooks"):
-            ways.extend((inner, depth - 1) for inner in holder.inside())
+            to_visit.extend((inner, depth - 1) for inner in holder.inside())
     return list(found.values())
 
 
 def _is_followed(value: Any) -> bool:
-    if isinstance(value, NUMBERS):
+    if isinstance(value, LEAVES):
         return not (isinstance(value, Tensor) and is_lazy(value))
     if isinstance(value, nn.Module | dict | list | tuple | collections.deque):
         return True
@@ -112,11 +114,13 @@ def _is_followed(value: Any) -> bool:
         return False
     kind = type(value)
     root = str(kind.__module__).partition(".")[0]
-    return isinstance(value, OPEN) or (root not in CLOSED and bool(_attributes(value) or _slots(kind)))
+    if isinstance(value, FOLLOWED_CLASSES):
+        return True
+    return root not in UNFOLLOWED_PACKAGES and bool(_attributes(value) or _slots(kind))
 
 
 def items_of(value: Any) -> dict[Any, Any]:
-    """What an object holds by key, a new dictionary."""
+    """The items that an object holds, by key, in a new dictionary."""
     if isinstance(value, torch.jit.ScriptModule):
         registries = (dict(getattr(value, registry).items()) for registry in REGISTRIES)
         return dict(collections.ChainMap(*registries, _of_script(value)))
@@ -124,14 +128,20 @@ def items_of(value: Any) -> dict[Any, Any]:
         return dict(value)
     if isinstance(value, list | tuple | collections.deque):
         return dict(enumerate(value))
-    if isinstance(value, NUMBERS):
+    if isinstance(value, LEAVES):
         return {}
     slots = {key: slot.__get__(value) for key, slot in _slots(type(value)).items() if _is_set(slot, value)}
     return {**_attributes(value), **slots}
 
 
 def put_items(value: Any, before: dict[Any, Any], now: dict[Any, Any]) -> None:
-    """Give an object the items that it held ``before``, and no others, in its own place."""
+    """Give an object the items that it held before, and no others. The object itself stays the same.
+
+    Args:
+        value: the object.
+        before: what :func:`items_of` gave then.
+        now: what :func:`items_of` gives now.
+    """
     if isinstance(value, torch.jit.ScriptModule):
         for key in _of_script(value):
             if not isinstance(before[key], Tensor):
@@ -143,30 +153,30 @@ def put_items(value: Any, before: dict[Any, Any], now: dict[Any, Any]) -> None:
         value.clear()
         value.extend(before.values())
     elif not isinstance(value, tuple):
-        slots, home = _slots(type(value)), _attributes(value)
+        slots, attributes = _slots(type(value)), _attributes(value)
         for key in now.keys() - before.keys():
-            slots[key].__delete__(value) if key in slots else home.pop(key, None)
+            slots[key].__delete__(value) if key in slots else attributes.pop(key, None)
         for key, item in before.items():
             if key not in now or now[key] is not item:
-                slots[key].__set__(value, item) if key in slots else home.update({key: item})
+                slots[key].__set__(value, item) if key in slots else attributes.update({key: item})
 
 
 def tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor | np.ndarray]]:
-    """Every tensor and array of a model by name: parameters, buffers, non-persistent ones too, and attributes.
+    """Every tensor and array that a model holds, with its place.
 
-    Tensors inside containers, objects and modules that are not registered are found as well. Parameters that no call
-    has made yet are left out.
+    Parameters, persistent and non-persistent buffers, and attributes are found, also inside containers, objects and
+    modules that are not registered. Lazy parameters without values are left out.
     """
     for holder in holders(model):
         if isinstance(holder.value, Tensor | np.ndarray):
             yield holder.place, holder.value
     for name, module in modules_of(model).items():
         if "quantized" in type(module).__module__ and callable(weight := getattr(module, "weight", None)):
-            yield _dotted(name, "weight()"), weight()  # neither parameter nor buffer
+            yield _dotted(name, "weight()"), weight()  # packed weights are neither a parameter nor a buffer
 
 
 def _of_script(module: Any) -> dict[str, Any]:
-    """Of a TorchScript module the attributes that are no tensors of its own, as far as its code speaks of them."""
+    """The attributes of a TorchScript module that its code reads or writes and that are not registered."""
     names: set[str] = set()
     for method in module._c._method_names():
         graph = module._c._get_method(method).graph
@@ -185,7 +195,7 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 
 def _slots(kind: type) -> dict[str, Any]:
-    """The descriptors of a class's slots."""
+    """The descriptors of a class's slots, by name."""
     return {key: slot for base in kind.__mro__ for key, slot in vars(base).items() if inspect.ismemberdescriptor(slot)}
 
 

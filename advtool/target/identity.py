@@ -1,4 +1,4 @@
-"""Which model is this? Known by its tensors and by what it answers, never by a guess about its Python source."""
+"""Which model is this? Its tensors and its answers tell; its Python source is never looked at."""
 
 import hashlib
 import json
@@ -17,38 +17,38 @@ from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.holding import parameters_of, tensors_of
+from advtool.target.preflight import PREFLIGHT_IMAGES
 from advtool.target.state import bytes_of
 from advtool.target.target import Target
 
-ASKED = 64
-"""Images of the run, and as many fixed ones, whose logits are compared."""
-ROUNDING = 1e-4
-"""Share of an image's largest logit that another device or thread count may move a logit by, in float32."""
+IDENTITY_IMAGES = 64
+"""The logits of so many images of the run, and of as many fixed images, are compared."""
+REPEATED_CALLS = 2
+"""A random model is asked again so often: do seeds repeat its noise? One call misses answers that alternate."""
+FLOAT32_ROUNDING = 1e-4
+"""Another device or thread count may move a logit by this share of the image's largest logit."""
+HALF_PRECISION_ROUNDING = 3e-2
+"""The same share for models that compute in float16 or bfloat16."""
 ANSWERS = "its answers to the same images"
-PART = 8
-"""Images of a pass: as many as were asked about before."""
-AGAIN = 2
-"""So often a random model is asked again: does its noise come from where it can be seeded? A counter may alternate."""
-COARSE_ROUNDING = 3e-2
-"""The same of a model that computes in float16 or bfloat16."""
+"""How a message names the answers, if they are what differs."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A model by its tensors, taken before its first call, and its answers under fixed random streams."""
+    """Identifies a model by its tensors before the first call, and by its answers under fixed random streams."""
 
     tensors: Mapping[str, str]
-    """a hash of each parameter, buffer, and tensor or array held as an attribute"""
+    """by name, a hash of each parameter, buffer, and tensor or array that is an attribute"""
     moving: frozenset[str] = frozenset()
-    """what a call changes or creates: it says nothing of who the model is"""
-    rounding: float = ROUNDING
-    """share of an image's largest logit that another device or thread count may move a logit by"""
+    """names of attributes that a call changes or creates; they do not count"""
+    rounding: float = FLOAT32_ROUNDING
+    """another device or thread count may move a logit by this share of the image's largest logit"""
     noise: str | None = None
-    """of a random model, where its noise comes from: it is the same on one kind of device alone"""
+    """kind of device that draws a random model's noise, e.g. "cuda": another kind draws other noise; None: no noise"""
     fixed: Tensor | None = None
-    """float32 (64, classes): the logits of :func:`fixed_images`"""
+    """float32 (64, classes): the logits of :func:`fixed_images`; None if seeds do not repeat the noise"""
     of_run: Tensor | None = None
-    """float32 (K, classes): the logits of the run's first K images, at most 64"""
+    """float32 (K, classes): the logits of the run's first K images, at most 64; None as for ``fixed``"""
 
     @property
     def fingerprint(self) -> str:
@@ -57,12 +57,23 @@ class Identity:
         return hashlib.sha256(repr(stable).encode()).hexdigest()[:16]
 
     def clash(self, tensors: Mapping[str, str]) -> str | None:
-        """In which tensors that both have another model differs, in words; to be asked before its first call."""
+        """Compare with another model's tensors before its first call. Only tensors that both models have count.
+
+        Args:
+            tensors: what :func:`tensors_by_hash` gave for the other model.
+
+        Returns:
+            The tensors that differ, in words; None if none differs.
+        """
         common = {name for name in self.tensors.keys() & tensors.keys() if not _is_in(name, self.moving)}
         return _named(name for name in common if self.tensors[name] != tensors[name])
 
     def difference(self, other: "Identity") -> str | None:
-        """In what the two models differ, in words; None where they are the same as far as both tell."""
+        """Compare with another model's tensors and answers.
+
+        Returns:
+            What differs, in words; None if nothing differs.
+        """
         names = {
             name for name in self.tensors.keys() | other.tensors.keys() if not _is_in(name, self.moving | other.moving)
         }
@@ -76,7 +87,7 @@ class Identity:
         return None
 
     def write(self, path: Path) -> None:
-        """Keep it at ``path``.
+        """Write the identity to ``path`` as safetensors.
 
         Raises:
             InputError: the file cannot be written.
@@ -93,7 +104,7 @@ class Identity:
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
-        """What :meth:`write` put there; None where there is nothing that can be read."""
+        """Read what :meth:`write` wrote; None if the file is absent or damaged."""
         try:
             with safe_open(path, framework="pt") as file:
                 words = json.loads((file.metadata() or {})["identity"])
@@ -104,36 +115,40 @@ class Identity:
 
 
 def tensors_by_hash(model: nn.Module) -> dict[str, str]:
-    """A hash of every tensor and array of ``model``, by name; to be taken before the first call."""
+    """A hash of every tensor and array that ``model`` holds, by name. Call it before the model's first call."""
     return {name: _hash(value) for name, value in tensors_of(model)}
 
 
 def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[str, str], images: Tensor) -> Identity:
-    """Who the model is. Its buffers and attributes are put back before and after.
+    """Identify a model. Its buffers and attributes are put back before and after.
 
     Args:
         handled: the model.
-        target: the same as it is asked.
-        facts: what is known of it.
-        tensors: what :func:`tensors_by_hash` gave before the first call.
-        images: of the run, float32 (N, C, H, W) in [0, 1] on its device; the first 64 count. There may be none.
+        target: the same model as attacks ask it.
+        facts: what the preflight found out about the model.
+        tensors: what :func:`tensors_by_hash` gave before the model's first call.
+        images: the run's images, float32 (N, C, H, W) in [0, 1] on the model's device; the first 64 are used. N may
+            be 0.
+
+    Raises:
+        InputError: the model fails on the fixed images or the run's images.
     """
     handled.state.restore()
     fixed = fixed_images(tuple(images.shape[1:])).to(images.device)
     answers = answers_of(target, fixed, "fixed")
-    of_run = answers_of(target, images[:ASKED], "of run") if len(images) else None
+    of_run = answers_of(target, images[:IDENTITY_IMAGES], "of run") if len(images) else None
     moving = frozenset(facts.moving) | set(handled.state.changed())
-    asked = fixed[:PART]
-    again = [answers_of(target, asked, "fixed") for _ in range(AGAIN if target.randomised else 0)]
-    repeats = all(agree(answers[:PART], each, ROUNDING) for each in again)
+    first_pass = fixed[:PREFLIGHT_IMAGES]
+    again = [answers_of(target, first_pass, "fixed") for _ in range(REPEATED_CALLS if target.randomised else 0)]
+    repeats = all(agree(answers[:PREFLIGHT_IMAGES], each, FLOAT32_ROUNDING) for each in again)
     handled.state.restore()
     types = {value.dtype for value in parameters_of(handled.model).values() if value.is_floating_point()}
-    coarse = bool(types & {torch.float16, torch.bfloat16})
+    half_precision = bool(types & {torch.float16, torch.bfloat16})
     noise = images.device.type if target.randomised else None
     return Identity(
         tensors,
         moving,
-        COARSE_ROUNDING if coarse else ROUNDING,
+        HALF_PRECISION_ROUNDING if half_precision else FLOAT32_ROUNDING,
         noise,
         fixed=answers if repeats else None,
         of_run=of_run if repeats else None,
@@ -141,37 +156,52 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
 
 
 def fixed_images(shape: tuple[int, ...]) -> Tensor:
-    """64 images (64, C, H, W) of patterned noise from black to white, the same on every machine."""
-    noise = np.random.RandomState(0).random_sample((ASKED, *shape)).astype(np.float32)
-    brightness = torch.linspace(0, 1, ASKED).view(-1, *[1] * len(shape))
+    """Images of noise from dark to bright, the same on every machine: float32 (64, C, H, W) in [0, 1].
+
+    Args:
+        shape: (C, H, W).
+    """
+    noise = np.random.RandomState(0).random_sample((IDENTITY_IMAGES, *shape)).astype(np.float32)
+    brightness = torch.linspace(0, 1, IDENTITY_IMAGES).view(-1, *[1] * len(shape))
     return (torch.from_numpy(noise) * 0.5 - 0.25 + brightness).clamp_(0, 1)
 
 
 def agree(one: Tensor, other: Tensor, rounding: float) -> bool:
-    """Whether two sets of logits (N, classes) are equal but for ``rounding``, a share of an image's largest logit."""
+    """Whether two sets of logits (N, classes) agree for every image that both have.
+
+    Args:
+        one: logits of one model.
+        other: logits of the other model; the number of images may be another.
+        rounding: logits may differ by this share of the image's largest logit.
+    """
     if one.shape[1] != other.shape[1]:
         return False
     rows = min(len(one), len(other))
     one, other = one[:rows], other[:rows]
-    most = one.abs().nan_to_num(nan=0.0, posinf=0.0).amax(1, keepdim=True).clamp_min(1e-3)
-    close = (one == other) | (one.isnan() & other.isnan()) | ((one - other).abs() <= rounding * most)
+    largest = one.abs().nan_to_num(nan=0.0, posinf=0.0).amax(1, keepdim=True).clamp_min(1e-3)
+    close = (one == other) | (one.isnan() & other.isnan()) | ((one - other).abs() <= rounding * largest)
     return bool(close.all())
 
 
 @torch.no_grad()
 def answers_of(target: Target, images: Tensor, *place: str | int) -> Tensor:
-    """The logits (N, classes) of ``images``, on the CPU, under the stream at ``place``."""
+    """The logits float32 (N, classes) of ``images``, on the CPU, under the random streams at ``place``.
+
+    Raises:
+        InputError: the model fails on the images.
+    """
     with target.streams(0, "identity", *place), blaming("the model fails on images of patterned noise"):
-        return torch.cat([target.model(part).float() for part in images.split(PART)]).cpu()
+        parts = images.split(PREFLIGHT_IMAGES)  # as many as in the preflight fit into memory
+        return torch.cat([target.model(part).float() for part in parts]).cpu()
 
 
 def _is_in(name: str, moving: frozenset[str]) -> bool:
-    """Whether a tensor moves, or the attribute that holds it, as in ``cache[0]``."""
+    """Whether calls change the attribute that holds a tensor: ``cache`` holds ``cache[0]``."""
     return name.partition("[")[0] in moving
 
 
 def _named(names: Iterable[str]) -> str | None:
-    """``its 'conv1.weight' and 3 more tensors``."""
+    """Words for some tensors: ``its 'conv1.weight' and 3 more tensors``; None for no tensors."""
     first, *others = sorted(names) or [""]
     more = f" and {len(others)} more tensor{'s' * (len(others) > 1)}" if others else ""
     return f"its '{first}'{more}" if first else None

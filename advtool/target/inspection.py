@@ -1,4 +1,4 @@
-"""What the gradient of a model is worth, asked of the images of the diagnostics once the attacks are done."""
+"""How useful is the model's gradient? Asked after the attacks, on the images of the diagnostics."""
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
@@ -6,34 +6,38 @@ from torch import Tensor
 from advtool.target.scores import negative_margin, per_image_cross_entropy
 from advtool.target.target import Autograd, Target
 
-NEAR_AN_END = 0.02
-"""A pixel so close to an end of the clip range counts as lying there."""
-VANISHING = 1e-12
-ENDS_ASKED = 32
-"""Images whose pixels at the ends of the range are asked for their gradients: thousands of pixels."""
+RANGE_END_WIDTH = 0.02
+"""A pixel this close to 0 or 1 counts as a pixel at an end of the clip range."""
+VANISHING_GRADIENT = 1e-12
+"""A gradient with no larger entry counts as zero."""
+RANGE_END_IMAGES = 32
+"""The gradient at pixels at the ends of the range is asked on so many images, which hold thousands of such pixels."""
 
 
 class Inspection(BaseModel):
-    """Facts about a model's outputs and gradients, on up to 200 images. Shares are fractions in [0, 1]."""
+    """Facts about a model's outputs and gradients on a few hundred images. Shares are fractions in [0, 1]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ends_ignored: bool
-    """pixels at the ends of the clip range have no gradient, and would have one further inside"""
+    """pixels at the ends of the clip range have no gradient, but pixels further inside have one"""
     saturated: float
     """share of images whose largest softmax output is exactly 1 in float32"""
     vanishing: float
-    """share of images whose gradient of the cross entropy is zero everywhere"""
+    """share of images whose gradient of the cross entropy is zero in every pixel"""
     blind: float
-    """share of images whose gradient of the margin, which no softmax flattens, is zero or NaN everywhere"""
+    """share of images whose gradient of the margin is zero or NaN in every pixel; no softmax flattens the margin"""
     undefined: float
-    """share of the entries of that gradient that are NaN"""
+    """share of entries that are NaN in the gradients of the margin"""
 
 
 def inspect(target: Target, x: Tensor, y: Tensor) -> Inspection:
-    """Ask the model about images ``x`` (N, C, H, W) with labels ``y`` (N,), on its device.
+    """Ask the model about a few images. The caller seeds the global generators.
 
-    The caller seeds the global generators.
+    Args:
+        target: the model as attacks ask it.
+        x: float32 images (N, C, H, W) in [0, 1] on the model's device.
+        y: their labels, int64 (N,).
     """
     saturated = _share(target.logits(x).softmax(1).amax(1) == 1)
     if target.autograd is Autograd.none:
@@ -41,25 +45,25 @@ def inspect(target: Target, x: Tensor, y: Tensor) -> Inspection:
     of_margin = target.raw_gradient(x, y, negative_margin).flatten(1)
     of_loss = target.raw_gradient(x, y, per_image_cross_entropy).flatten(1)
     return Inspection(
-        ends_ignored=_ignores_the_ends(target, x[:ENDS_ASKED], y[:ENDS_ASKED]),
+        ends_ignored=_ignores_the_ends(target, x[:RANGE_END_IMAGES], y[:RANGE_END_IMAGES]),
         saturated=saturated,
-        vanishing=_share(of_loss.abs().amax(1) < VANISHING),
+        vanishing=_share(of_loss.abs().amax(1) < VANISHING_GRADIENT),
         blind=_share(((of_margin == 0) | of_margin.isnan()).all(1)),
         undefined=_share(of_margin.isnan()),
     )
 
 
 def _ignores_the_ends(target: Target, x: Tensor, y: Tensor) -> bool:
-    """Nearly every pixel at an end of the range is without gradient, and most are not once they are moved inside."""
-    at_end = (x < NEAR_AN_END) | (x > 1 - NEAR_AN_END)
+    """Whether nearly all pixels at an end of the range have no gradient, and most have one once they move inside."""
+    at_end = (x < RANGE_END_WIDTH) | (x > 1 - RANGE_END_WIDTH)
     if not bool(at_end.any()):
         return False
 
-    def dead(at: Tensor) -> float:
-        return _share(target.scores_and_gradient(at, y, negative_margin, eot=1)[1][at_end] == 0)
+    def share_without_gradient(images: Tensor) -> float:
+        return _share(target.scores_and_gradient(images, y, negative_margin, eot=1)[1][at_end] == 0)
 
-    return dead(x) > 0.99 and dead(0.25 + 0.5 * x) < 0.5
+    return share_without_gradient(x) > 0.99 and share_without_gradient(0.25 + 0.5 * x) < 0.5
 
 
-def _share(of: Tensor) -> float:
-    return float(of.float().mean())
+def _share(true: Tensor) -> float:
+    return float(true.float().mean())

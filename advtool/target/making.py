@@ -1,20 +1,20 @@
-"""From a user's model to the target of attacks: asked what it is, and put into the form in which it is searched."""
+"""Make the target of attacks from a user's model."""
 
 from torch import Tensor, nn
 
 from advtool import seeding
 from advtool.compute.precision import Precision, resolve
 from advtool.target.adapting import adapted
-from advtool.target.affine_start import affine_start
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
-from advtool.target.preflight import FEW, preflight
-from advtool.target.search_form import Arranged, search_form
+from advtool.target.preflight import PREFLIGHT_IMAGES, preflight
+from advtool.target.search_form import SearchForm, search_form
 from advtool.target.state import State
 from advtool.target.target import Autograd, Randomness, Target
 
 DRAWS_OF_A_RANDOM_MODEL = 20
+"""Draws that a gradient and a prediction of a random model average over, unless the user says otherwise."""
 
 
 def open_target(
@@ -27,19 +27,24 @@ def open_target(
     precision: Precision = "auto",
     seed: int = 0,
 ) -> tuple[Target, Facts]:
-    """The model as attacks ask it, and what is known of it.
+    """Find out what the model is, and make the target that attacks ask.
 
     Args:
-        handled: the model.
-        images: of the run, float32 (N, C, H, W) in [0, 1] on the model's device; the first few are asked about.
-        known: what an earlier call found; then nothing is asked, and the search form is made when it is needed.
-        eot: draws of a gradient; None takes 1, or 20 for a random model.
-        votes: draws of a prediction; the same.
-        precision: of the search; auto is bfloat16 where the device gains from it. The verifier's is float32.
-        seed: of the run.
+        handled: the model, on its device, in eval mode and frozen.
+        images: the run's images, float32 (N, C, H, W) in [0, 1] on the model's device; the first 8 are used.
+        known: the facts that an earlier call found. With them the model is not asked again, and its search form is
+            made when an attack needs it.
+        eot: draws that a gradient averages over; None: 1, or 20 for a random model.
+        votes: draws that a prediction averages over; None: 1, or 20 for a random model.
+        precision: precision in which attacks search; "auto": bfloat16 where it is faster on the device. The verifier
+            always computes in float32.
+        seed: the run's seed.
+
+    Returns:
+        The target, and the facts.
 
     Raises:
-        InputError: the model is no classifier of such images, or is broken.
+        InputError: the model is broken, or it is not a classifier of such images.
     """
     if known is not None:
         return _target(handled, known, images, eot, votes), known
@@ -48,26 +53,25 @@ def open_target(
         facts = preflight(handled, images).model_copy(update={"search_precision": wanted})
         target = _target(handled, facts, images, eot, votes)
         form = target.search_form
-        reached = form.precision if isinstance(form, Arranged) else "float32"
+        reached = form.precision if isinstance(form, SearchForm) else "float32"
     handled.state.restore()
     return target, facts.model_copy(update={"search_precision": reached})
 
 
 def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
-    model, few = adapted(handled, facts.needs), images[:FEW]
+    model, few = adapted(handled, facts.needs), images[:PREFLIGHT_IMAGES]
     draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
 
     def find_form() -> nn.Module:
         if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
             return model
-        with seeding.global_streams(images.device, 0, "search form"):
-            form = search_form(model, few, facts.search_precision)
+        form = search_form(model, few, facts.search_precision)
         if form is not model and facts.moving:
             states.append(State(form))
             begin(streams[-1])
         return form
 
-    states, streams = [handled.state], [0]  # of the model, and of its search form, which is a copy
+    states, streams = [handled.state], [0]  # the model's state; later that of its search form too, which is a copy
 
     def begin(stream: int) -> None:
         streams[-1] = stream
@@ -75,10 +79,9 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
             state.restore()
             state.seed(stream)
 
-    target = Target(
+    return Target(
         model,
         find_form=find_form,
-        find_start=lambda: affine_start(model, target.search_form, few),
         input_shape=tuple(images.shape[1:]),
         classes=facts.classes,
         eot=draws if eot is None else eot,
@@ -89,4 +92,3 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         device=images.device,
         begin=begin if facts.moving else None,
     )
-    return target

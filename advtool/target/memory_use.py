@@ -1,4 +1,4 @@
-"""What a pass through a model takes in memory, and how many images go through it at once."""
+"""How much memory an image takes in a pass through a model, and how many images go through it at once."""
 
 import sys
 from collections.abc import Callable
@@ -13,50 +13,55 @@ from advtool.errors import InputError, is_out_of_memory
 from advtool.target.holding import buffers_of, modules_of, parameters_of
 from advtool.target.target import Autograd, slope
 
-CPU_BYTES = 128 * 2**20
-"""Activations of one pass on a CPU: at a fifth of it networks are 1.1 to 1.2 times slower, and more gains little."""
-CUDA_SHARE = 0.1
-"""Of all of the GPU's memory (what is free changes from run to run); workspaces and the attack's tensors take more."""
-MOST_IMAGES = 65536
-FEW, MORE = 2, 4
-"""Batches whose difference is what an image takes: weights that are computed anew at each pass are in both."""
+CPU_BYTES_A_PASS = 128 * 2**20
+"""Activations of one pass on a CPU. With a fifth of it networks are 1.1 to 1.2 times slower; more gains little."""
+CUDA_SHARE_A_PASS = 0.1
+"""Share of the GPU's whole memory for the activations of one pass. The free memory would change from run to run."""
+MAX_IMAGES_A_PASS = 65536
+SMALL_BATCH, LARGE_BATCH = 2, 4
+"""The difference of two batches shows what an image takes. It leaves out weights that each pass computes anew."""
 
 Result = TypeVar("Result")
 
 
 def images_a_pass(bytes_an_image: int, device: torch.device) -> int:
-    """Images whose activations, kept for a backward pass, fit into the device's budget."""
+    """The number of images that go through a model at once.
+
+    Args:
+        bytes_an_image: what :func:`bytes_an_image` gave.
+        device: where the model is.
+    """
     cuda = device.type == "cuda"
-    budget = CUDA_SHARE * torch.cuda.get_device_properties(device).total_memory if cuda else CPU_BYTES
-    return int(min(MOST_IMAGES, max(1, budget // bytes_an_image)))
+    budget = CUDA_SHARE_A_PASS * torch.cuda.get_device_properties(device).total_memory if cuda else CPU_BYTES_A_PASS
+    return int(min(MAX_IMAGES_A_PASS, max(1, budget // bytes_an_image)))
 
 
 def bytes_an_image(model: nn.Module, image: Tensor, autograd: Autograd) -> int:
-    """What autograd keeps of an image between the forward and the backward pass, or recomputes on the way back.
+    """The bytes that one image takes: what autograd keeps for the backward pass, or recomputes during it.
 
-    Of a model without gradients, the outputs of its layers.
+    For a model without gradients, the outputs of its layers are counted.
 
     Args:
         model: in eval mode and frozen.
-        image: one image (1, C, H, W) on its device.
-        autograd: how its gradient is asked for.
+        image: one image (1, C, H, W) on the model's device.
+        autograd: how to ask for the gradient.
     """
-    few, more = (image.repeat(count, 1, 1, 1) for count in (FEW, MORE))
+    small, large = (image.repeat(count, 1, 1, 1) for count in (SMALL_BATCH, LARGE_BATCH))
     if autograd is Autograd.none:
-        return _bytes_of_layers(model, few) // FEW
-    kept = (_saved_bytes(model, more, autograd) - _saved_bytes(model, few, autograd)) // (MORE - FEW)
-    return max(kept, image.nbytes)
+        return _bytes_of_layers(model, small) // SMALL_BATCH
+    difference = _saved_bytes(model, large, autograd) - _saved_bytes(model, small, autograd)
+    return max(difference // (LARGE_BATCH - SMALL_BATCH), image.nbytes)
 
 
 def halving_on_out_of_memory(compute: Callable[[], Result], halve: Callable[[], int]) -> Result:
-    """``compute()``, tried again after ``halve()`` each time memory runs out.
+    """Call ``compute()``, and each time memory runs out, call ``halve()`` and try again.
 
     Args:
-        compute: repeatable, gives the same result whatever a failed try has left.
+        compute: may be called again after a try that failed.
         halve: halves the batch and returns the new size.
 
     Raises:
-        InputError: one image at a time is still too much.
+        InputError: memory runs out with one image at a time.
     """
     while True:
         try:
@@ -71,7 +76,7 @@ def halving_on_out_of_memory(compute: Callable[[], Result], halve: Callable[[], 
 
 
 class _Saved:
-    """A tensor that autograd keeps; its storage is counted while any tensor on it is kept."""
+    """A tensor that autograd keeps. Its storage counts until no tensor on it is kept."""
 
     def __init__(self, tensor: Tensor, ledger: "_Ledger") -> None:
         self.tensor, self._ledger = tensor, ledger
@@ -82,7 +87,11 @@ class _Saved:
 
 
 class _Ledger:
-    """The bytes of all storages that are kept at present, and the most there ever were. Weights do not count."""
+    """Counts the bytes of all storages that are kept now (``bytes``), and the largest count so far (``most``).
+
+    Args:
+        weights: addresses of the storages of weights, which do not count.
+    """
 
     def __init__(self, weights: set[int]) -> None:
         self._weights, self._kept = weights, dict[int, int]()
@@ -108,13 +117,13 @@ class _Ledger:
 def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
     try:
         return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError):  # sparse, nested, or a subclass without one
+    except (RuntimeError, NotImplementedError):  # sparse and nested tensors, and some subclasses, have no storage
         return None
 
 
 @torch.enable_grad()
 def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
-    """The most that autograd keeps at a time in one pass forward and backward, weights left out."""
+    """The largest number of bytes that autograd keeps at a time in one forward and backward pass, without weights."""
     tensors = (*parameters_of(model).values(), *buffers_of(model).values())
     weights = {storage.data_ptr() for tensor in tensors if (storage := _storage(tensor)) is not None}
     ledger = _Ledger(weights)
@@ -126,13 +135,13 @@ def _saved_bytes(model: nn.Module, images: Tensor, autograd: Autograd) -> int:
 
 
 def _uncompiled() -> AbstractContextManager[Any]:
-    """Compiled models run as they were written: the compiler would trace the hooks. Its import takes seconds."""
-    compiles = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if compiles else nullcontext()
+    """Run compiled models without the compiler, which would trace the hooks."""
+    is_imported = "torch._dynamo" in sys.modules  # the import takes seconds
+    return torch.compiler.set_stance("force_eager") if is_imported else nullcontext()
 
 
 def _bytes_of_layers(model: nn.Module, images: Tensor) -> int:
-    """Of the input and the outputs of all leaf modules."""
+    """The bytes of the input and of the outputs of all leaf modules."""
     sizes = [images.nbytes]
 
     def add(_module: nn.Module, _inputs: Any, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""What kind of model is this? Asked beforehand, of a few images: the run can then begin soon."""
+"""What kind of model is this? A few images tell before the first attack."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,39 +13,39 @@ from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
 from advtool.target.arithmetic import users_defaults
 from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
-from advtool.target.facts import Facts, Needs
+from advtool.target.facts import Facts, ImageType, Needs
 from advtool.target.handling import Handled
 from advtool.target.holding import buffers_of, parameters_of
 from advtool.target.memory_use import bytes_an_image
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
 from advtool.target.target import Randomness
 
-FEW = 8
-"""Images that are asked about,"""
-FEWEST = 2
-"""and how many it takes at least."""
+PREFLIGHT_IMAGES = 8
+"""The model is asked about so many images; about fewer if memory runs out."""
+MIN_PREFLIGHT_IMAGES = 2
+"""The model is asked about at least so many images."""
 
 
 def preflight(handled: Handled, images: Tensor) -> Facts:
-    """Ask the model about the first ``FEW`` images. It costs at most ten gradients of eight images.
+    """Ask the model about the first 8 images. This costs at most ten gradients of eight images.
 
-    The caller seeds the global generators. The model's buffers and attributes are afterwards as they were.
+    The caller seeds the global generators. The model's buffers and attributes are put back afterwards.
 
     Args:
-        handled: the model.
-        images: float32 (N, C, H, W) in [0, 1] on its device.
+        handled: the model, on its device, in eval mode and frozen.
+        images: float32 (N, C, H, W) in [0, 1] on the model's device.
 
     Raises:
-        InputError: it is no classifier of such images, or is broken; the message says how.
+        InputError: the model is broken, or it is not a classifier of such images; the message says why.
     """
     check_parameters(handled.model)
-    few = images[:FEW] if len(images) > 1 else images.repeat(2, 1, 1, 1)
+    few = images[:PREFLIGHT_IMAGES] if len(images) > 1 else images.repeat(2, 1, 1, 1)
     while True:
         try:
             with blaming("the model fails on a few images"):
                 return _Questions(handled, few).facts()
         except Exception as error:
-            if not is_out_of_memory(error) or len(few) <= FEWEST:
+            if not is_out_of_memory(error) or len(few) <= MIN_PREFLIGHT_IMAGES:
                 raise
             few = few[: len(few) // 2]
         finally:
@@ -56,7 +56,7 @@ def check_parameters(model: nn.Module) -> None:
     """Refuse parameters that are NaN or infinite.
 
     Raises:
-        InputError: one is; its name is given.
+        InputError: a parameter is NaN or infinite; the message gives its name.
     """
     for name, parameter in parameters_of(model).items():
         if parameter.is_floating_point() and not bool(parameter.detach().isfinite().all()):
@@ -64,15 +64,20 @@ def check_parameters(model: nn.Module) -> None:
 
 
 class _Questions:
-    """The questions in their order; each builds on the answers before."""
+    """Asks all questions in order. Each question builds on the answers before it.
+
+    Args:
+        handled: the model.
+        few: a few images (N, C, H, W), at least 2, on the model's device.
+    """
 
     def __init__(self, handled: Handled, few: Tensor) -> None:
         self.handled, self.few = handled, few
 
     def facts(self) -> Facts:
         needs, logits = self._first_call()
-        needs = self._alone(needs)
-        self._refuse_one_buffer(needs)
+        needs = self._batch_sizes(needs)
+        self._refuse_one_output_tensor(needs)
         found = differentiate(self._build, needs, self.few, self.handled.state)
         needs, kind = self._randomness(found.needs)
         model = self._build(needs)
@@ -81,13 +86,13 @@ class _Questions:
             classes=logits.shape[1],
             randomness=kind,
             autograd=found.autograd,
-            no_gradient_because=found.because,
+            no_gradient_because=found.no_gradient_because,
             needs=needs,
             bytes_an_image=bytes_an_image(model, self.few[:1], found.autograd),
             train_mode=self.handled.train_mode,
             batch_dependent=depends(model, self.few),
             probabilities=bool((logits.amin() >= 0) & ((logits.sum(1) - 1).abs().max() < 1e-4)),
-            differentiates=found.inside,
+            differentiates=found.differentiates,
             moving=self.handled.state.changed(),
         )
 
@@ -95,10 +100,10 @@ class _Questions:
         return adapted(self.handled, needs)
 
     def _first_call(self) -> tuple[Needs, Tensor]:
-        """What the model needs to be asked at all, and its logits for the few images."""
+        """What the model needs to answer at all, and its logits for the few images."""
         x, needs, answer = self._first_answer()
         logits = self._logits(answer)
-        single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._single(logits)
+        single = None if logits.ndim == 2 and logits.shape[1] > 1 else _kind_of_single(logits)
         plain = answer is logits and logits.dtype is torch.float32
         needs = needs.model_copy(
             update={
@@ -109,12 +114,16 @@ class _Questions:
             }
         )
         logits = self._build(needs)(self.few) if single else logits.float()
-        if not bool(logits.amax(1).isfinite().any()):  # of NaN, too, amax is NaN
+        if not bool(logits.amax(1).isfinite().any()):  # amax of a row with a NaN is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
         return needs, logits
 
     def _first_answer(self) -> tuple[Tensor, Needs, Any]:
-        """The images as the model has left them, what it needs as far as that shows, and what it answers to them."""
+        """Call the model with one set of needs after another until it answers.
+
+        Returns:
+            The images as the call has left them, the needs with which the model answered, and its answer.
+        """
         fault: Exception | None = None
         for needs in _first_needs(self.handled.model):
             x = self.few.clone()
@@ -136,9 +145,9 @@ class _Questions:
         ) from fault
 
     def _ask(self, x: Tensor, needs: Needs) -> Any:
-        """The model's own answer, before anything is made of it."""
+        """The model's answer as the model gives it."""
         x = x if needs.dtype is None else x.to(DTYPES[needs.dtype])
-        x = x.clone() if needs.own_input else x[:]  # a view, as a batch mostly is
+        x = x.clone() if needs.own_input else x[:]  # a view, because batches are mostly views
         if not needs.with_gradients:
             with users_defaults(), torch.no_grad():
                 return self.handled.model(x)
@@ -146,6 +155,7 @@ class _Questions:
             return self.handled.model(x.clone().requires_grad_())
 
     def _logits(self, answer: Any) -> Tensor:
+        """The logits in an answer to the few images, (N, classes), (N, 1) or (N,); anything else is refused."""
         wanted = f"the model must map (N, C, H, W) to logits (N, classes); for {len(self.few)} images it gave"
         try:
             logits = logits_of(answer, len(self.few))
@@ -159,11 +169,8 @@ class _Questions:
             raise InputError(f"{wanted} one whole number each: give the logits, not the class of the highest")
         return logits
 
-    def _single(self, numbers: Tensor) -> Any:
-        """What one number for each image is: a probability, or a logit."""
-        return "probability" if bool(((numbers >= 0) & (numbers <= 1)).all()) else "logit"
-
-    def _refuse_one_buffer(self, needs: Needs) -> None:
+    def _refuse_one_output_tensor(self, needs: Needs) -> None:
+        """Refuse a model that writes every answer into the same tensor."""
         model = self._build(needs)
         with torch.no_grad():
             first = model(self.few[:2])
@@ -175,8 +182,8 @@ class _Questions:
                 "return a new tensor, e.g. out.clone()"
             )
 
-    def _alone(self, needs: Needs) -> Needs:
-        """Does the model take a batch of one image, or does it want a companion? And three?"""
+    def _batch_sizes(self, needs: Needs) -> Needs:
+        """See that the model takes batches of one and of three images. One image may need a companion."""
         for companions in (False, True):
             needs = needs.model_copy(update={"companions": companions})
             fault = self._fault(needs, 1)
@@ -185,13 +192,13 @@ class _Questions:
         fault = fault or self._fault(needs, 3)
         if fault is not None:
             raise InputError(
-                f"the model takes a batch of {len(self.few)} images, but not of others ({fault}): "
+                f"the model takes a batch of {len(self.few)} images, but fails with other batches ({fault}): "
                 "it must take batches of any size"
             )
         return needs
 
     def _fault(self, needs: Needs, count: int) -> str | None:
-        """What is wrong when the model gets a batch of so many images."""
+        """What goes wrong with a batch of ``count`` images; None if nothing does."""
         images = self.few.repeat(2, 1, 1, 1)[:count]
         try:
             with torch.no_grad():
@@ -203,7 +210,7 @@ class _Questions:
         return None if logits.ndim == 2 and len(logits) == count else f"it gave {shape_of(logits)}"
 
     def _randomness(self, needs: Needs) -> tuple[Needs, Randomness]:
-        """How the answers vary; where they follow the model's own state, it is to be put back before each call."""
+        """How the answers vary. If they vary because calls change the model's state, the model needs rewinding."""
         kind = randomness(self._build(needs), self.few)
         if kind is not Randomness.none and self.handled.state.changed():
             rewinding = needs.model_copy(update={"rewinding": True})
@@ -213,7 +220,7 @@ class _Questions:
 
     @torch.no_grad()
     def _repeats(self, needs: Needs) -> bool:
-        """Whether two calls under the same streams answer the same."""
+        """Whether two calls under the same random streams give the same answer."""
         model, answers = self._build(needs), []
         for _ in range(2):
             with seeding.global_streams(self.few.device, 0, "repeat"):
@@ -221,18 +228,22 @@ class _Questions:
         return not differ(*answers)
 
 
+def _kind_of_single(numbers: Tensor) -> str:
+    """Whether one number for each image is a "probability" or a "logit"."""
+    return "probability" if bool(((numbers >= 0) & (numbers <= 1)).all()) else "logit"
+
+
 def _first_needs(model: nn.Module) -> Iterator[Needs]:
-    """What may make a model answer, the simplest first."""
+    """Needs that may make the model answer, the simplest first."""
     dtypes = _types_of_weights(model)
     yield Needs()
-    for dtype in dtypes:
-        yield Needs(dtype=dtype)
+    yield from (Needs(dtype=dtype) for dtype in dtypes)
     yield Needs(own_input=True)
     for dtype in (None, *dtypes):
         yield Needs(dtype=dtype, with_gradients=True)
 
 
-def _types_of_weights(model: nn.Module) -> list[Any]:
-    """The types of its floating point weights that are not float32, in their order."""
+def _types_of_weights(model: nn.Module) -> list[ImageType]:
+    """The types of the model's floating point weights and buffers, in order, without float32."""
     types = dict.fromkeys(tensor.dtype for tensor in (*parameters_of(model).values(), *buffers_of(model).values()))
     return [name for each in types for name, dtype in DTYPES.items() if dtype is each]

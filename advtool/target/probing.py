@@ -1,4 +1,4 @@
-"""How a model's answers vary: from call to call, with an image's place in the batch, with its companions."""
+"""How a model's answers vary: from call to call, with an image's place in the batch, with the rest of the batch."""
 
 from collections.abc import Callable
 
@@ -8,37 +8,44 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.target.target import Randomness
 
-CALLS = 5
-"""Noise that shows in one call of five is found in two models of three, and more often by two batches."""
-SAME_CALL = 1e-5
-"""Share of the largest logit by which two equal calls may differ through the order of sums alone."""
-OTHER_BATCH = 1e-3
-"""Share of the largest logit by which answers may differ because a batch of another shape sums in another order."""
-COPIES = 4
-"""of one image in a batch: do they draw the same noise?"""
-DRAWS = 14
-STANDARD_ERRORS = 10
-"""How far two means over so many draws must lie apart: by chance a few times in 10^7 comparisons."""
+IDENTICAL_CALLS = 5
+"""Calls with the same images. Five calls find noise that shows in every fifth call in two of three models."""
+EQUAL_CALL_ROUNDING = 1e-5
+"""Two equal calls may differ by this share of the largest logit, because sums may run in another order."""
+OTHER_BATCH_ROUNDING = 1e-3
+"""Answers may differ by this share of the largest logit in a batch of another size, because sums run otherwise."""
+COPIES_OF_AN_IMAGE = 4
+"""Copies of one image in a batch, to see whether they draw the same noise."""
+DRAWS_A_MEAN = 14
+"""A random model's mean answer is taken over so many draws."""
+MIN_STANDARD_ERRORS = 10
+"""Two means differ if they lie so far apart. Equal means do so a few times in 10^7 comparisons."""
 
 
-def differ(first: Tensor, second: Tensor, allowed: float = SAME_CALL) -> bool:
-    """Whether two sets of logits (N, classes) differ by more than rounding."""
-    most = first.abs().nan_to_num(posinf=0.0).max().clamp_min(1e-6)
-    return bool((first - second).nan_to_num(nan=0.0).abs().max() > allowed * most)
+def differ(first: Tensor, second: Tensor, allowed: float = EQUAL_CALL_ROUNDING) -> bool:
+    """Whether two sets of logits (N, classes) differ by more than rounding.
+
+    Args:
+        first: logits of one call.
+        second: logits of the other call.
+        allowed: share of the largest logit by which they may differ.
+    """
+    largest = first.abs().nan_to_num(posinf=0.0).max().clamp_min(1e-6)
+    return bool((first - second).nan_to_num(nan=0.0).abs().max() > allowed * largest)
 
 
 @torch.no_grad()
 def randomness(model: nn.Module, images: Tensor) -> Randomness:
-    """Whether two identical calls differ, and if so whether two copies in one batch differ too.
+    """Whether two identical calls differ, and if so, whether copies of an image in one batch differ too.
 
-    A model that draws its noise once a call gives all copies in a batch the same draw: averaging over them
-    would average over nothing.
+    A model that draws its noise once a call gives all copies in a batch the same draw. An average over such copies
+    averages over no noise.
 
     Args:
         model: in eval mode.
-        images: a few images (N, C, H, W) on its device.
+        images: a few images (N, C, H, W) on the model's device.
     """
-    copies = images[:1].repeat(COPIES, 1, 1, 1)
+    copies = images[:1].repeat(COPIES_OF_AN_IMAGE, 1, 1, 1)
     if not (_calls_differ(model, images) or _calls_differ(model, copies)):
         return Randomness.none
     one_call = model(copies)
@@ -47,21 +54,30 @@ def randomness(model: nn.Module, images: Tensor) -> Randomness:
 
 def _calls_differ(model: nn.Module, x: Tensor) -> bool:
     first = model(x).clone()
-    return any(differ(first, model(x)) for _ in range(CALLS - 1))
+    return any(differ(first, model(x)) for _ in range(IDENTICAL_CALLS - 1))
 
 
 @torch.no_grad()
 def depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
-    """Whether a deterministic model answers otherwise for an image in another place, or alone."""
+    """Whether a deterministic model's answer for an image changes in another place of the batch, or without the rest.
+
+    Args:
+        model: in eval mode.
+        few: a few images (N, C, H, W) on the model's device.
+    """
     together, shifted, alone = model(few).clone(), model(few.roll(1, 0)).roll(-1, 0), model(few[:1])
-    return differ(together, shifted, OTHER_BATCH) or differ(together[:1], alone, OTHER_BATCH)
+    return differ(together, shifted, OTHER_BATCH_ROUNDING) or differ(together[:1], alone, OTHER_BATCH_ROUNDING)
 
 
 def mean_depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
-    """The same of a random model, by the mean of its answers for the first image over many draws.
+    """Whether a random model's mean answer for the first image changes in another place, or beside other images.
 
-    Each draw seeds both calls alike: a model that takes its noise in the order of the images then gives the first
-    one the same, and the difference is the companions' alone. Other noise averages out.
+    Each draw gives both calls the same seed. A model that draws noise in the order of the images then gives the first
+    image the same noise, and only the other images can make a difference. Other noise averages out.
+
+    Args:
+        model: in eval mode.
+        few: a few images (N, C, H, W) on the model's device.
     """
     pair = few[:2] if len(few) > 1 else few.repeat(2, 1, 1, 1)
     ways = (
@@ -76,15 +92,15 @@ def mean_depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
 @torch.no_grad()
 def _draws(ask: Callable[[], Tensor], device: torch.device) -> Tensor:
     answers = []
-    for draw in range(DRAWS):
+    for draw in range(DRAWS_A_MEAN):
         with seeding.global_streams(device, draw, "batch"):
             answers.append(ask().clone())
     return torch.stack(answers)
 
 
 def _differ_in_mean(one: Tensor, other: Tensor) -> bool:
-    """Whether the means of paired answers (draws, classes) differ by more than rounding, and than noise ever would."""
+    """Whether the means of paired answers (draws, classes) differ by more than both rounding and noise explain."""
     difference = (one - other).double().nan_to_num(nan=0.0)
     mean, error = difference.mean(0).abs(), difference.std(0) / len(difference) ** 0.5
-    allowed = OTHER_BATCH * one.abs().max().clamp_min(1e-6)
-    return bool(((mean > allowed) & (mean > STANDARD_ERRORS * error)).any())
+    allowed = OTHER_BATCH_ROUNDING * one.abs().max().clamp_min(1e-6)
+    return bool(((mean > allowed) & (mean > MIN_STANDARD_ERRORS * error)).any())

@@ -1,4 +1,4 @@
-"""What logits say of images: the prediction, the margin, and the losses of which attacks follow the gradient."""
+"""Predictions, margins and losses from a model's logits."""
 
 from collections.abc import Callable
 
@@ -7,40 +7,62 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Logits (N, classes) and labels (N,), or whatever rows (N, ...) the loss wants, to the loss of each image (N,)."""
+"""Takes logits (N, classes) and labels (N,), or other rows (N, ...) that a loss needs; gives a loss per image (N,)."""
 
 
 def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each image, (N,)."""
+    """The cross entropy of each image, (N,).
+
+    Args:
+        logits: (N, classes).
+        labels: int64 (N,).
+    """
     return cross_entropy(logits, labels, reduction="none")
 
 
 def predictions(scores: Tensor) -> Tensor:
-    """The class of the highest score, int64 (N,); -1, which is never right, where it is infinite or one is NaN.
+    """The class of the highest score for each image, int64 (N,).
 
-    Other scores may be minus infinity: a model that rules classes out says so.
+    An image gets -1, which is never right, if its highest score is infinite or any of its scores is NaN. Lower scores
+    may be minus infinity: so a model rules classes out.
+
+    Args:
+        scores: (N, classes).
     """
-    highest, classes = scores.max(1)  # NaN where one is
+    highest, classes = scores.max(1)  # NaN if any score of the image is NaN
     return torch.where(highest.isfinite(), classes, -1)
 
 
 def margin(scores: Tensor, labels: Tensor) -> Tensor:
-    """Score of the true class minus the best other one, (N,): negative where the image is misclassified.
+    """The score of the true class minus the best other score, (N,). It is negative for a misclassified image.
 
-    The margin loss of Carlini and Wagner (2017) is its negative. A tie counts as misclassified only if
-    ``argmax`` takes the other class, so compare predictions, not margins, to decide.
+    The margin loss of Carlini and Wagner (2017) is :func:`negative_margin`. To decide whether an image is
+    misclassified, compare predictions instead of margins: a margin of 0 leaves it open.
+
+    Args:
+        scores: (N, classes).
+        labels: int64 (N,).
     """
     true = scores.gather(1, labels[:, None])
     return (true - scores.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """The best other logit minus that of the true class, (N,)."""
+    """The best other logit minus the logit of the true class, (N,).
+
+    Args:
+        logits: (N, classes).
+        labels: int64 (N,).
+    """
     return -margin(logits, labels)
 
 
 def finite(logits: Tensor) -> Tensor:
-    """Minus infinity, which rules a class out, becomes a number just below the image's lowest finite logit."""
+    """Replace minus infinity, which rules a class out, by the image's lowest finite logit minus 1.
+
+    Args:
+        logits: (N, classes).
+    """
     ruled_out = logits.isneginf()
     lowest = logits.detach().masked_fill(ruled_out, torch.inf).amin(1, keepdim=True) - 1
     return torch.where(ruled_out, lowest, logits)

@@ -1,82 +1,100 @@
-"""The form of a model in which attacks search it: the same function up to rounding, computed faster.
+"""The search form of a model: a faster copy, in which attacks search.
 
-What a search finds is verified with the model itself, so speed is all that is asked of this form.
+The model itself verifies what an attack finds, so the copy decides nothing, and rounding does no harm. Each shortcut is
+compared with the model on a few images before an attack uses it.
 """
 
 import copy
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.compute.convolution import QuickConv2d
+from advtool.compute.convolution import QuickConv2d, make_quick
 from advtool.compute.precision import Precision, autocast, layout
-from advtool.target.rewriting import rewritten
 
-CLOSE = 1e-3
-"""Share of an image's largest logit, or gradient, by which the form may differ in float32: rounding stays far below."""
-FEW = 4
-"""Images whose logits and gradients are compared."""
-CALLS = 4
-"""So often the two are asked: a model may compute something else from call to call."""
-COARSE = 0.25
-"""Rounding of a logit in bfloat16 that hides no step of a search. Logits of hundreds, which rounding moves by more, are
-searched in float32."""
+LARGEST_DISAGREEMENT = 1e-3
+"""Share of an image's largest logit, or gradient, by which the two may differ in float32. Rounding stays far below."""
+COMPARED_IMAGES, COMPARED_CALLS = 4, 4
+"""The two are compared in several calls: a model may compute something else from call to call."""
+LARGEST_ROUNDING = 0.25
+"""Rounding of a logit that hides no step of a search. A model with larger logits is searched in float32."""
+
+Answering = Callable[[Tensor], Tensor]
 
 
-class _Arrangement(NamedTuple):
-    """What is done to a model beside giving it quick convolutions."""
+class SearchForm(nn.Module):
+    """A model with quick convolutions, in one memory layout and one precision.
 
-    layout: torch.memory_format
-    rewritten: bool
-    """see :mod:`advtool.target.rewriting`"""
-    in_place: bool
-    """its ReLUs, for all those that are not"""
+    Args:
+        model: a copy, which the form changes and keeps.
+        memory_format: of weights and images.
+    """
 
+    def __init__(self, model: nn.Module, memory_format: torch.memory_format) -> None:
+        super().__init__()
+        self.inner, self.memory_format = model.to(memory_format=memory_format), memory_format
+        self.precision: Precision = "float32"
+        self.shared: tuple[str, torch.memory_format] | None = None
+        """name of the convolution that :meth:`nearby` computes less often, and the layout of its output"""
+        make_quick(model)
 
-def _arrangements(model: nn.Module) -> Iterator[_Arrangement]:
-    """From the fastest to the one that every copy bears."""
-    yield _Arrangement(layout(model), rewritten=True, in_place=True)
-    yield _Arrangement(layout(model), rewritten=True, in_place=False)
-    yield _Arrangement(layout(model), rewritten=False, in_place=True)
-    yield _Arrangement(layout(model), rewritten=False, in_place=False)
-    if layout(model) != torch.contiguous_format:
-        yield _Arrangement(torch.contiguous_format, rewritten=False, in_place=False)
+    def forward(self, x: Tensor) -> Tensor:
+        with autocast(self.precision, x.device):
+            logits: Tensor = self.inner(x.contiguous(memory_format=self.memory_format))
+        return logits
+
+    def nearby(self, x: Tensor, changes: Tensor) -> Tensor:
+        """Logits (P N, classes) of the N images ``x`` (N, C, H, W) moved by each of P ``changes`` (P, C, H, W).
+
+        A convolution is affine: conv(x + v) = conv(x) + conv(v) - conv(0). So the model's first one is computed for the
+        N images and the P changes, not for the P N points; and in float32, where small changes show.
+        """
+        points = (x + changes[:, None]).flatten(0, 1)
+        if self.shared is None:
+            return self(points)  # type: ignore[no-any-return]
+        first, memory_format = self.inner.get_submodule(self.shared[0]), self.shared[1]
+        of_changes = first.forward(changes) - first.forward(torch.zeros_like(changes[:1]))
+        of_x, of_changes = (part.contiguous(memory_format=memory_format) for part in (first.forward(x), of_changes))
+        output = (of_x + of_changes[:, None]).flatten(0, 1)
+        vars(first)["forward"] = lambda _: output
+        try:
+            return self(points)  # type: ignore[no-any-return]
+        finally:
+            del vars(first)["forward"]
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
 def search_form(model: nn.Module, images: Tensor, precision: Precision = "float32") -> nn.Module:
-    """A copy of ``model`` with quick convolutions and less to compute, in the fastest layout and precision.
-
-    A model that cannot be copied, does not run so, or then computes something else is returned as it is. bfloat16 is
-    not taken where it is too coarse for the model's logits.
+    """The search form of ``model``; the model itself if it cannot be copied, or if the copy computes something else.
 
     Args:
-        model: in eval mode, parameters frozen; left as it was.
+        model: in eval mode, parameters frozen; stays as it is.
         images: a few images (N, C, H, W) on its device, to compare the two on.
-        precision: float32 or bfloat16.
+        precision: float32 or bfloat16. The form stays in float32 where bfloat16 rounds the logits too much.
     """
-    for arrangement in _arrangements(model):
-        try:
-            quick = Arranged(_copy(model), arrangement, images.device)
-            if not agree(model, quick, images, gradient=True):
+    with seeding.global_streams(images.device, 0, "search form"):
+        for memory_format in dict.fromkeys((layout(model), torch.contiguous_format)):
+            try:
+                form = SearchForm(_copy(model), memory_format)
+                if agree(model, form, images):
+                    _share_first_convolution(model, form, images)
+                    form.precision = precision
+                    if precision == "bfloat16" and _is_coarse(form, images):
+                        form.precision = "float32"
+                    return form
+            except Exception:  # whatever a user's model does when it is copied or runs in another layout
                 continue
-            if precision == "bfloat16" and not _is_coarse(model, quick, images):
-                quick.precision = precision
-            return quick
-        except Exception:  # whatever a user's model does when it is copied or arranged otherwise
-            continue
     return model
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """A copy that shares no module and no parameter, whatever the model makes of being copied.
+    """A copy that shares no module and no parameter with the model.
 
     Raises:
-        ValueError: it shares one.
+        ValueError: the model's own ``__deepcopy__`` shares one.
     """
     twin = copy.deepcopy(model)
     ours, theirs = ({id(part) for part in (*each.modules(), *each.parameters())} for each in (model, twin))
@@ -85,61 +103,73 @@ def _copy(model: nn.Module) -> nn.Module:
     return twin
 
 
-class Arranged(nn.Module):
-    """The model in an arrangement, its plain convolutions become quick ones."""
-
-    def __init__(self, model: nn.Module, arrangement: _Arrangement, device: torch.device) -> None:
-        super().__init__()
-        self.layout = arrangement.layout
-        self.precision: Precision = "float32"
-        inner = rewritten(model, device) if arrangement.rewritten else model
-        self.inner = inner.to(memory_format=arrangement.layout)
-        for module in inner.modules():
-            if type(module) is nn.Conv2d:
-                module.__class__ = QuickConv2d
-            if type(module) is nn.ReLU:
-                module.inplace = arrangement.in_place or module.inplace
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=self.layout)
-        if self.precision == "float32":
-            return self.inner(x)  # type: ignore[no-any-return]
-        with autocast(self.precision, x.device):
-            return self.inner(x)  # type: ignore[no-any-return]
-
-
-def agree(model: nn.Module, other: nn.Module, images: Tensor, *, gradient: bool) -> bool:
-    """Whether the two give each image the same logits and ``gradient`` under equal draws, from call to call."""
-    asked = [images[:FEW], *[images[:2]] * (CALLS - 1)]
-    for call, x in enumerate(asked):
-        answers = [_answers(each, x, call, gradient=gradient and call == 0) for each in (model, other)]
-        if not all(bool((_largest(b - a) <= CLOSE * _largest(a)).all()) for a, b in zip(*answers, strict=True)):
-            return False
+def agree(model: Answering, other: Answering, images: Tensor) -> bool:
+    """Whether the two give each image the same logits and gradient, under equal draws, from call to call."""
+    for call in range(COMPARED_CALLS):
+        for a, b in zip(_answers(model, images, call), _answers(other, images, call), strict=True):
+            if not bool((_largest(b - a) <= LARGEST_DISAGREEMENT * _largest(a)).all()):
+                return False
     return True
 
 
-def _is_coarse(model: nn.Module, quick: Arranged, images: Tensor) -> bool:
-    """Whether bfloat16 rounds logits so much, or loses them, that small steps do not show."""
-    rounding = torch.finfo(torch.bfloat16).eps / 2
-    quick.precision = "bfloat16"
-    try:
-        finite = bool(quick(images).isfinite().all())
-    finally:
-        quick.precision = "float32"
-    return not finite or float(model(images).abs().max()) * rounding > COARSE
+def _answers(model: Answering, images: Tensor, call: int) -> list[Tensor]:
+    """The logits (N, classes) and, in the first call, the gradient (N, C, H, W) of their log-sum-exp."""
+    with seeding.global_streams(images.device, call, "search form"):
+        if call:
+            with torch.no_grad():
+                return [model(images[:2])]
+        x = images[:COMPARED_IMAGES].detach().clone().requires_grad_()
+        logits = model(x)
+        return [logits.detach(), *(torch.autograd.grad(logits.logsumexp(1).sum(), x) if logits.requires_grad else ())]
 
 
 def _largest(values: Tensor) -> Tensor:
-    """Of each image, (N,)."""
+    """The largest absolute value of each image (N,)."""
     return values.abs().flatten(1).amax(1)
 
 
-def _answers(model: nn.Module, images: Tensor, call: int, *, gradient: bool) -> list[Tensor]:
-    with seeding.global_streams(images.device, call, "search form"):
-        if not gradient:
+def _is_coarse(form: SearchForm, images: Tensor) -> bool:
+    """Whether bfloat16 loses a logit of the form, or rounds one so much that small steps do not show."""
+    with torch.no_grad():
+        largest = float(form(images).abs().max())
+    return not largest * torch.finfo(torch.bfloat16).eps / 2 <= LARGEST_ROUNDING  # true of NaN too
+
+
+def _share_first_convolution(model: nn.Module, form: SearchForm, images: Tensor) -> None:
+    """Set ``form.shared`` if the images reach a convolution unchanged and :meth:`SearchForm.nearby` is right then."""
+    name = _convolution_of_images(form, images)
+    if name is None:
+        return
+    # Without a gradient a CPU is quicker with channels last for narrow models too. Some models bear one layout only.
+    quickest = torch.channels_last if images.device.type == "cpu" else form.memory_format
+    for memory_format in dict.fromkeys((quickest, torch.contiguous_format)):
+        form.shared = name, memory_format
+        try:
+            if agree(model, lambda x: form.nearby(x - x[:1], x[:1]), images):
+                return
+        except Exception:  # whatever a user's model does in another layout
+            continue
+    form.shared = None
+
+
+def _convolution_of_images(form: SearchForm, images: Tensor) -> str | None:
+    """The name of the first plain convolution that the images reach unchanged."""
+    x, names = images[:2].clone(memory_format=form.memory_format), list[str]()
+
+    def look(name: str, inputs: tuple[Tensor, ...]) -> None:
+        if inputs and inputs[0] is x:
+            names.append(name)
+
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs, name=name: look(name, inputs))
+        for name, module in form.inner.named_modules()
+        if type(module) is QuickConv2d and "forward" not in vars(module)
+    ]
+    try:
+        if hooks:
             with torch.no_grad():
-                return [model(images)]
-        x = images.detach().clone().requires_grad_()
-        logits = model(x)
-        slope = torch.autograd.grad(logits.logsumexp(1).sum(), x)[0] if logits.requires_grad else torch.zeros_like(x)
-    return [logits.detach(), slope]
+                form.inner(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return names[0] if names else None

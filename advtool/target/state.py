@@ -1,4 +1,4 @@
-"""What a model holds that a call may change: kept beforehand, compared, and put back."""
+"""Keep what a model holds, see what its calls have changed, and put it back."""
 
 import collections
 import random
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.target.holding import GENERATORS, Holder, holders, items_of, put_items
 
-PLAIN = (int, float, complex, str, bytes)
+PLAIN_TYPES = (int, float, complex, str, bytes)
+"""Immutable values, which are compared by ``==``."""
 
 
 class State:
-    """A model as it is now: what it is made of, and the content of every tensor, array, container and generator.
+    """What a model holds now: its objects, and the content of every tensor, array, container and generator.
 
     Args:
-        model: any module. Of a TorchScript module what its code speaks of is seen.
-        like: an earlier state of the same model; copies of tensors that are still equal are shared.
-        copies: keep the content of tensors too, not only which ones they are and where they lie.
+        model: any module. A TorchScript module shows only the attributes that its code reads or writes.
+        like: an earlier state of the same model. Copies of tensors that are still equal are shared with it.
+        copies: copy the content of tensors and arrays. Without, only the objects and their memory are kept.
     """
 
     def __init__(self, model: nn.Module, *, like: "State | None" = None, copies: bool = True) -> None:
@@ -31,11 +32,15 @@ class State:
         }
 
     def changed(self) -> list[str]:
-        """The names of the attributes whose worth is another by now, or that are new, or gone."""
+        """The names of the attributes that have another value now, are new, or are gone."""
         return sorted(set(self._changed()))
 
     def restore(self, *, generators: bool = True) -> None:
-        """Put back what is no longer as it was; random ``generators`` may go on."""
+        """Put back all that has changed.
+
+        Args:
+            generators: put random generators back too.
+        """
         for kept in self._kept.values():
             now = items_of(kept.value)
             if list(now) != list(kept.items) or any(now[key] is not item for key, item in kept.items.items()):
@@ -45,7 +50,7 @@ class State:
                 _put_content(kept.value, kept.content)
 
     def seed(self, stream: int) -> None:
-        """Set every random generator inside to the beginning of a stream of its own."""
+        """Give every random generator that the model holds a seed of its own, derived from ``stream``."""
         generators = (kept.value for kept in self._kept.values() if isinstance(kept.value, GENERATORS))
         for number, generator in enumerate(generators):
             _seed(generator, seeding.derive(stream, number))
@@ -54,36 +59,41 @@ class State:
         for kept in self._kept.values():
             now = items_of(kept.value)
             for key in {**kept.items, **now}:
-                if key not in kept.items or key not in now or not self._is_worth(kept.items[key], now[key]):
+                if key not in kept.items or key not in now or not self._has_same_value(kept.items[key], now[key]):
                     yield kept.holder.named(key)
             if not _is_still(kept.value, kept.content):
                 yield kept.holder.name
 
-    def _is_worth(self, was: Any, now: Any) -> bool:
-        """Whether ``now`` is worth what ``was`` was worth; in its own place an object may have changed all the same."""
+    def _has_same_value(self, was: Any, now: Any) -> bool:
+        """Whether the object ``now`` has the value that the object ``was`` had when it was kept.
+
+        The same object counts as equal here, because :meth:`_changed` compares its content.
+        """
         if was is now:
             return True
         if type(was) is not type(now):
             return False
         kept = self._kept.get(id(was))
         if kept is None:
-            return isinstance(was, PLAIN) and (was == now or repr(was) == repr(now))
+            return isinstance(was, PLAIN_TYPES) and (was == now or repr(was) == repr(now))
         if kept.content is not None:
             return _is_still(now, kept.content)
         if not isinstance(was, dict | list | tuple | collections.deque):
             return False
         items = items_of(now)
         return items.keys() == kept.items.keys() and all(
-            self._is_worth(item, items[key]) for key, item in kept.items.items()
+            self._has_same_value(item, items[key]) for key, item in kept.items.items()
         )
 
 
 class _Kept(NamedTuple):
-    """An object, and what it held."""
+    """An object, and what it held when it was kept."""
 
     holder: Holder
     items: dict[Any, Any]
+    """the objects that it held, by key"""
     content: Any
+    """its own content, see :func:`_content`"""
 
     @property
     def value(self) -> Any:
@@ -91,13 +101,16 @@ class _Kept(NamedTuple):
 
 
 class _Numbers(NamedTuple):
-    """A tensor's content."""
+    """The content of a tensor."""
 
     memory: Tensor
-    """the same numbers in the same place: shows what they have become"""
+    """a second tensor on the same memory, which shows later changes"""
     copy: Tensor | None
+    """the numbers when they were kept; None: not copied"""
     needs_grad: bool
+    """the tensor's ``requires_grad``"""
     grad: Tensor | None
+    """the tensor's ``grad``"""
 
 
 def _keep(holder: Holder, earlier: _Kept | None, copies: bool) -> _Kept:
@@ -110,6 +123,7 @@ def _keep(holder: Holder, earlier: _Kept | None, copies: bool) -> _Kept:
 
 
 def _content(value: Any, copies: bool = True) -> Any:
+    """The content of a tensor, array, set or generator; None for objects that only hold other objects."""
     if isinstance(value, Tensor):
         leaf = value.is_leaf and not value.is_inference()
         return _Numbers(value.detach(), None, value.requires_grad, value.grad if leaf else None)
@@ -136,6 +150,7 @@ def _seed(generator: Any, stream: int) -> None:
 
 
 def _is_still(value: Any, content: Any) -> bool:
+    """Whether an object's content equals the content that was kept; True if none was kept."""
     if content is None:
         return True
     if isinstance(content, _Numbers):
@@ -175,6 +190,7 @@ def _put_numbers(value: Tensor, content: _Numbers) -> None:
 
 
 def _place(tensor: Tensor) -> Any:
+    """Where a tensor's numbers lie in memory, and how."""
     try:
         return tensor.data_ptr(), tensor.shape, tensor.stride()
     except (RuntimeError, NotImplementedError):  # sparse, or a subclass without memory of its own
@@ -186,7 +202,7 @@ def _equal(one: Any, other: Any) -> bool:
         alike = (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device)
         plain = one.layout is torch.strided and not one.is_quantized
         equal = alike and plain and torch.equal(one, other)
-        return equal or bool(alike and bytes_of(one) == bytes_of(other))  # a NaN is not equal to itself
+        return equal or bool(alike and bytes_of(one) == bytes_of(other))  # bytes, because NaN != NaN
     if isinstance(one, np.ndarray):
         alike = (one.dtype, one.shape) == (other.dtype, other.shape)
         return bool(alike and one.tobytes() == other.tobytes())
@@ -196,7 +212,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def bytes_of(value: Tensor | np.ndarray) -> bytes:
-    """The content of a tensor or an array of any kind."""
+    """The numbers of a tensor or an array as bytes. Sparse and quantised tensors are made dense first."""
     if isinstance(value, np.ndarray):
         return repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
     if value.is_quantized or value.layout != torch.strided:

@@ -11,38 +11,38 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.perturbation import CLIP
-from advtool.target.affine_start import AffineStart
 from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
-
-SURE, ENOUGH = 3.0, 20
-"""Standard errors by which so many votes must speak against an image, so that as many new ones will too."""
-UNSEEN = 3.0
-"""Votes more that count as for the image: what none of n draws shows may happen in 3 of n (the rule of three)."""
+from advtool.target.search_form import SearchForm
+from advtool.target.votes import MIN_VOTES_TO_JUDGE, will_misclassify
+from advtool.threat import CLIP
 
 
 class Randomness(StrEnum):
     """How a model's outputs vary between identical calls."""
 
     none = "none"
+    """they do not vary"""
     each_image = "each image"
+    """the model draws noise for each image"""
     each_call = "each call"
+    """the model draws noise once a call, the same for all images of the batch"""
 
 
 class Autograd(StrEnum):
-    """How a model's gradient is asked for."""
+    """How to ask for a model's gradient."""
 
     grad = "grad"
+    """by ``torch.autograd.grad``"""
     backward = "backward"
-    """through ``backward()``, as reentrant checkpointing demands"""
+    """by ``backward()``, which reentrant checkpointing needs"""
     none = "none"
-    """not at all: every gradient is zero, and attacks without gradients go on"""
+    """not at all: every gradient is zero, and attacks without gradients still work"""
 
 
 @dataclass
 class CallCounter:
-    """Images pushed through the model so far."""
+    """Images that went through the model so far, draws included."""
 
     forward: int = 0
     backward: int = 0
@@ -51,29 +51,29 @@ class CallCounter:
 class Target:
     """A model whose answers average over its own randomness.
 
-    :meth:`scores` gives the log of the mean softmax over ``votes`` draws (of one draw: the logits themselves), so
-    its arg max is the prediction rule of every accuracy in advtool. :meth:`scores_and_gradient` gives the gradient of
-    the mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of an image
-    go through the model in one batch, or one by one for a model that draws once a call. Tensors stay on the device,
-    and no parameter gradient is filled. Predictions come from the model itself, gradients and what a search asks in
-    passing from its search form.
+    :meth:`scores` gives the log of the mean softmax over ``votes`` draws, or the logits if there is one vote. Every
+    accuracy in advtool takes the arg max of the scores as the prediction. :meth:`scores_and_gradient` gives the
+    gradient of the mean loss over ``eot`` draws (expectation over transformation, Athalye et al. 2018). The draws of
+    an image go through the model in one batch. A model that draws once a call is called once for each draw. Tensors
+    stay on the device, and parameters get no gradients. The model itself predicts; its search form gives gradients
+    and the logits that a search looks at.
 
     Args:
-        model: float32 (N, C, H, W) in the clip range -> logits (N, classes); used in the mode it is in.
-        find_form: gives the same function up to rounding, and faster (:mod:`advtool.target.search_form`); asked once,
-            by the first attack. None is the model.
-        find_start: gives the search form in two parts (:mod:`advtool.target.affine_start`), or None; asked once, by
-            the first attack that has use for it.
+        model: float32 (N, C, H, W) in the clip range -> logits (N, classes); it is called in the mode it is in.
+        find_form: gives the search form, a faster model with the same logits up to rounding
+            (:mod:`advtool.target.search_form`). It is called once, when the first attack needs it. None: the model
+            itself is the search form.
         input_shape: (C, H, W).
         classes: number of classes.
-        eot: draws a gradient averages over.
-        votes: draws a prediction averages over.
+        eot: draws that a gradient averages over.
+        votes: draws that a prediction averages over.
         batch_size: most images in one pass through the model, draws included.
         randomness: whether the model draws noise, and whether for each image or once a call.
-        autograd: how its gradient is asked for.
-        device: where the model is.
+        autograd: how to ask for the gradient.
+        device: where the model is; None: the CPU.
         clip: the range of pixel values.
-        begin: puts back what the model's calls change, and sets its own generators to a stream; None if it has none.
+        begin: takes a seed, puts back what the model's calls have changed, and seeds the model's own generators. None
+            for a model whose calls change nothing.
     """
 
     def __init__(
@@ -81,7 +81,6 @@ class Target:
         model: nn.Module,
         *,
         find_form: Callable[[], nn.Module] | None = None,
-        find_start: Callable[[], AffineStart | None] = lambda: None,
         input_shape: tuple[int, ...],
         classes: int,
         eot: int = 1,
@@ -93,7 +92,7 @@ class Target:
         clip: tuple[float, float] = CLIP,
         begin: Callable[[int], None] | None = None,
     ) -> None:
-        self.model, self._find_form, self._find_start = model, find_form or (lambda: model), find_start
+        self.model, self._find_form = model, find_form or (lambda: model)
         self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness, self.autograd = randomness, autograd
@@ -103,9 +102,9 @@ class Target:
 
     @contextmanager
     def streams(self, seed: int, *place: str | int) -> Iterator[None]:
-        """Within it the model's answers depend on the ``place`` alone, not on what it was asked before.
+        """Within this context the model's answers depend on ``seed`` and ``place`` alone, not on earlier calls.
 
-        Every generator that it may draw from is set to the stream there, and its own state is what it was at first.
+        The global generators and the model's own ones are seeded, and what the model's calls have changed is put back.
         """
         with seeding.global_streams(self.device, seed, *place):
             if self._begin is not None:
@@ -119,18 +118,13 @@ class Target:
 
     @property
     def knows_what_fell(self) -> bool:
-        """Whether a misclassification can be told from luck: fewer than ``ENOUGH`` votes prove nothing."""
-        return not self.randomised or self.votes >= ENOUGH
+        """Whether the votes can tell a misclassified image from bad luck."""
+        return not self.randomised or self.votes >= MIN_VOTES_TO_JUDGE
 
     @cached_property
     def search_form(self) -> nn.Module:
-        """The model as attacks search it."""
+        """The model as attacks search it: a faster copy, or the model itself."""
         return self._find_form()
-
-    @cached_property
-    def start(self) -> AffineStart | None:
-        """The search form in two parts, if it begins with an affine map."""
-        return self._find_start()
 
     def logits(self, x: Tensor) -> Tensor:
         """One draw of the model's logits, (N, classes), for images on the device (N, C, H, W)."""
@@ -138,41 +132,51 @@ class Target:
             return _joined([self._forward(part) for part in x.split(self.batch_size)])
 
     def search_logits(self, x: Tensor) -> Tensor:
-        """:meth:`logits` by the search form."""
+        """One draw of the search form's logits (N, classes) for images (N, C, H, W)."""
         with torch.no_grad():
             return _joined([self._search(part) for part in x.split(self.batch_size)])
 
     def logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
-        """:meth:`search_logits` of the N images ``x`` moved by each of P ``changes`` (P, C, H, W): (P, N, classes)."""
+        """The search form's logits (P, N, classes) of images (N, C, H, W) moved by each of ``changes`` (P, C, H, W)."""
         with torch.no_grad():
             return torch.cat([self._rows_nearby(x, some) for some in changes.split(self.batch_size)])
 
     def scores(self, x: Tensor) -> Tensor:
-        """The log of the mean softmax over ``votes`` draws, (N, classes); one draw: the logits."""
+        """The log of the mean softmax over ``votes`` draws, (N, classes), for images (N, C, H, W) on the device.
+
+        With one vote, the logits.
+        """
         if self.votes == 1:
             return self.logits(x)
         with torch.no_grad():
             return torch.cat([_log_mean_exp(self._vote(part)) for part in x.split(self._images_a_pass(self.votes))])
 
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
-        """Whether the next votes will misclassify these images too, bool (N,), as far as as many votes now can tell.
+        """Whether new votes will misclassify the images too, bool (N,), judged by ``votes`` draws now.
 
-        Of the true class's probability less that of the strongest other, the mean over the votes, with ``UNSEEN`` of
-        them for the image, must lie ``SURE`` standard errors of the difference between two such means below 0.
+        See :func:`advtool.target.votes.will_misclassify` for the rule.
+
+        Args:
+            x: images (N, C, H, W) on the device.
+            y: their labels, int64 (N,).
         """
         size = self._images_a_pass(self.votes)
         with torch.no_grad():
-            parts = [_speak_against(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+            parts = [will_misclassify(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
         return torch.cat(parts)
 
     def scores_and_gradient(
         self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, by the search form and ``eot`` draws.
+        """Scores (N, classes) and the gradient (N, C, H, W) of the mean loss, both by the search form.
 
-        The gradient of an image does not depend on the others: losses are summed over the batch, not averaged.
-        ``y`` (N, ...) is what the ``loss`` takes beside the logits, the labels for most; ``eot`` is the estimator's
-        when left out.
+        Losses are summed over the batch, not averaged, so an image's gradient does not depend on the other images.
+
+        Args:
+            x: images (N, C, H, W) on the device.
+            y: what the loss takes beside the logits, (N, ...); most losses take labels.
+            loss: gives one loss for each image.
+            eot: draws to average over; None: the target's ``eot``.
         """
         draws = self.eot if eot is None else eot
         size = self._images_a_pass(draws)
@@ -181,7 +185,13 @@ class Target:
         return _joined(scores), _joined(gradients)
 
     def raw_gradient(self, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
-        """One draw of the gradient (N, C, H, W) as autograd gives it, NaN included; elsewhere a NaN counts as zero."""
+        """One draw of the gradient (N, C, H, W) as autograd gives it. It may hold NaN, which other methods make 0.
+
+        Args:
+            x: images (N, C, H, W) on the device.
+            y: what the loss takes beside the logits, (N, ...).
+            loss: gives one loss for each image.
+        """
         with torch.inference_mode(False), torch.enable_grad():
             x, y = _usable(x), _usable(y)
             parts = zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
@@ -203,15 +213,16 @@ class Target:
         return torch.cat([self._logits_nearby(part, changes) for part in parts], 1)
 
     def _logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
-        if self.start is None:
-            logits = self.search_logits((x + changes[:, None]).flatten(0, 1))
-        else:
+        form = self.search_form
+        if isinstance(form, SearchForm):
             self.calls.forward += len(changes) * len(x)
-            logits = finite(self.start.logits(self.start.moved(x, changes)).float())
+            logits = finite(form.nearby(x, changes).float())
+        else:
+            logits = self._search((x + changes[:, None]).flatten(0, 1))
         return logits.view(len(changes), len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:
-        """The log softmax of each of ``votes`` draws, (votes, N, classes)."""
+        """The log softmax of every draw, (votes, N, classes)."""
         answers = [self._forward(draws) for draws in self._draws(x, self.votes)]
         return torch.cat(answers).view(self.votes, len(x), -1).log_softmax(2)
 
@@ -242,7 +253,7 @@ class Target:
         return logits.detach(), gradient
 
     def _draws(self, x: Tensor, draws: int) -> Iterator[Tensor]:
-        """Copies of the batch for ``draws`` draws, as many together as fit into a pass."""
+        """Copies of the batch for ``draws`` draws; as many copies at once as go through the model together."""
         together = 1 if self.randomness is Randomness.each_call else max(1, self.batch_size // len(x))
         while draws > 0:
             copies = min(draws, together)
@@ -254,37 +265,24 @@ class Target:
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))  # a copy less
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))  # torch.cat would copy a single part
 
 
 def _usable(tensor: Tensor) -> Tensor:
-    """Autograd takes no tensors that were made in inference mode."""
+    """The tensor, or a copy if it was made in inference mode: autograd refuses such tensors."""
     return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _without_nan(gradient: Tensor) -> Tensor:
-    return gradient.nan_to_num(nan=0.0)  # a NaN says nothing about the direction
+    return gradient.nan_to_num(nan=0.0)  # a NaN gives no direction
 
 
 def _repeat(values: Tensor, copies: int) -> Tensor:
     return values.repeat(copies, *[1] * (values.ndim - 1))
 
 
-def _speak_against(votes: Tensor, y: Tensor) -> Tensor:
-    """Whether log softmax outputs (V, N, classes) say that V others would misclassify the image too, bool (N,)."""
-    shares = votes.exp()
-    other = shares.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
-    lead = _of(y, shares) - _of(other, shares)
-    return lead.mean(0) + UNSEEN / len(votes) < -SURE * math.sqrt(2 / len(votes)) * lead.std(0)
-
-
-def _of(classes: Tensor, shares: Tensor) -> Tensor:
-    """From votes (V, N, classes) those for one class of each image, (V, N)."""
-    return shares.gather(2, classes.expand(len(shares), -1)[..., None]).squeeze(2)
-
-
 def slope(value: Tensor, x: Tensor, way: Autograd = Autograd.grad) -> Tensor:
-    """The gradient of ``value`` at the leaf ``x``; zero where the model cuts the graph."""
+    """The gradient of the scalar ``value`` at the leaf ``x``; zero if nothing leads from ``value`` back to ``x``."""
     if not value.requires_grad:
         return torch.zeros_like(x)
     if way is Autograd.grad:

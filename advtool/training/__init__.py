@@ -1,28 +1,21 @@
 """Training: one loop, recipes as plain data, examples as tensor functions."""
 
-from advtool.training.examples import EXAMPLES, Examples
-from advtool.training.history import Collapse, Figures
-from advtool.training.keeper import Trained, partial_path
-from advtool.training.lr_range import RangeTest, lr_range
-from advtool.training.observer import Observer
-from advtool.training.recipes import RECIPES, Recipe, recipe_for
-from advtool.training.session import default_output, train
-from advtool.training.settings import Settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "EXAMPLES",
-    "RECIPES",
-    "Collapse",
-    "Examples",
-    "Figures",
-    "Observer",
-    "RangeTest",
-    "Recipe",
-    "Settings",
-    "Trained",
-    "default_output",
-    "lr_range",
-    "partial_path",
-    "recipe_for",
-    "train",
-]
+from advtool.training.recipes import RECIPES as RECIPES
+from advtool.training.recipes import Recipe as Recipe
+from advtool.training.recipes import recipe_for as recipe_for
+from advtool.training.recipes import register as register
+from advtool.training.settings import Settings as Settings
+
+if TYPE_CHECKING:
+    from advtool.training.public import *  # noqa: F403 - its __all__ is the list
+
+
+def __getattr__(name: str) -> Any:
+    """Torch takes seconds to import: the commands' ``--help``, which reads the recipes, does not wait for it."""
+    public = import_module("advtool.training.public")
+    if name not in public.__all__:
+        raise AttributeError(f"module 'advtool.training' has no attribute '{name}'")
+    return getattr(public, name)

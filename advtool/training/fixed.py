@@ -1,4 +1,4 @@
-"""Examples made once, from another model, as "fixed and precomputed" in section 4 of Wen & Itti suggests."""
+"""Examples that are made once, from another model: our reading of "fixed and precomputed" (Wen & Itti, section 4)."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,25 +9,33 @@ from torch import Tensor, nn
 from advtool import checkpoints, models, seeding
 from advtool.data import Split, to_float
 from advtool.errors import InputError
+from advtool.threat import ThreatModel
 from advtool.training.examples import craft
 
 BATCH_SIZE = 500
 
 
 class FixedExamples(NamedTuple):
-    """FGSM examples of all training and of all validation images, float32 (N, C, H, W) in [0, 1]."""
+    """FGSM examples of all training images and of all validation images, float32 (N, C, H, W) in [0, 1]."""
 
     training: Tensor
     validation: Tensor
 
 
-def precompute(checkpoint: Path, training: Split, validation: Split, *, eps: float, seed: int) -> FixedExamples:
+def precompute(
+    checkpoint: Path, training: Split, validation: Split, *, threat_model: ThreatModel, seed: int
+) -> FixedExamples:
     """Examples of both splits, on their device, against the model of ``checkpoint`` in eval mode.
 
-    ``eps``, in (0, 1], is that of the training, whatever the other model was trained for.
+    Args:
+        checkpoint: holds the other model.
+        training: images to train on.
+        validation: images that choose the epoch.
+        threat_model: the one of this training, whatever the other model was trained for.
+        seed: of the other model's own noise, if it has any.
 
     Raises:
-        InputError: the checkpoint cannot be read, or takes other images or classes than these.
+        InputError: the checkpoint cannot be read, or its model takes other images or classes.
     """
     architecture = checkpoints.read_header(checkpoint).architecture
     try:
@@ -43,9 +51,14 @@ def precompute(checkpoint: Path, training: Split, validation: Split, *, eps: flo
     model = models.load_checkpoint(checkpoint).to(device)
     with seeding.global_streams(device, seed, "fixed examples"):
         generator = seeding.generator(device, seed, "fixed examples")
-        return FixedExamples(*(_examples(model, split, eps, generator) for split in (training, validation)))
+        return FixedExamples(*(_examples(model, split, threat_model, generator) for split in (training, validation)))
 
 
-def _examples(model: nn.Module, split: Split, eps: float, generator: torch.Generator) -> Tensor:
+def _examples(model: nn.Module, split: Split, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
     batches = zip(split.images.split(BATCH_SIZE), split.labels.split(BATCH_SIZE), strict=True)
-    return torch.cat([craft(model, to_float(images), y, "fgsm", eps=eps, generator=generator) for images, y in batches])
+    return torch.cat(
+        [
+            craft(model, to_float(images), y, "fgsm", threat_model=threat_model, generator=generator)
+            for images, y in batches
+        ]
+    )

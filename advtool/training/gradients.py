@@ -1,4 +1,4 @@
-"""The gradient that examples climb: of the summed cross entropy with respect to the images."""
+"""The gradient that examples follow: the gradient of the summed cross entropy with respect to the images."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,18 @@ from torch.nn.functional import cross_entropy
 def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> Tensor:
     """``sum_{i=1..L} dL(F(x), y)/dx``: the sum in Algorithm 1 of Schwinn et al., L = ``eot`` passes.
 
-    L is the cross entropy summed over the batch; ``y`` is int64 (N,). The passes differ only if the model is
-    randomised. Like ``x``: float32 (N, C, H, W). The model stays in its mode (train or eval): batch norm in
-    training mode normalises by the batch, as it does in the training step, but its running statistics stay as
-    they were; so do the gradients of the parameters.
+    The loss L(F(x), y) is the cross entropy summed over the batch. The passes differ only if the model is randomised.
+    The model stays in its mode (train or eval). In training mode batch norm normalises by the batch, as in the training
+    step. Its running statistics and the gradients of the parameters stay as they were.
+
+    Args:
+        model: maps images like ``x`` to logits (N, classes).
+        x: float32 (N, C, H, W) in [0, 1].
+        y: labels, int64 (N,).
+        eot: the number L of passes.
+
+    Returns:
+        A tensor like ``x``.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), frozen_statistics(model), frozen_parameters(model):
@@ -27,7 +35,7 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
 
 @contextmanager
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
-    """No normalisation layer in training mode updates its running statistics."""
+    """Within this context no normalisation layer updates its running statistics."""
     tracking = [
         module for module in model.modules() if module.training and getattr(module, "track_running_stats", False)
     ]
@@ -40,14 +48,14 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen_parameters(model: nn.Module) -> Iterator[None]:
-    """No parameter asks for a gradient: a custom autograd function computes all that are asked for, wanted or not."""
-    needy = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in needy:
+    """Within this context no parameter gets a gradient, which saves the time of computing it."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in needy:
+        for parameter in trained:
             parameter.requires_grad_(True)
 
 

@@ -1,4 +1,4 @@
-"""What is known of a training's epochs: their figures, which one is kept, whether the training collapsed."""
+"""The epochs of a training: what was measured, which epoch is kept, and whether the training collapsed."""
 
 import math
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from advtool.training.settings import Keep
 
-DROP = 0.2
-"""How far the PGD accuracy falls below its best in a collapse: 20 points."""
-SLACK = 0.02
-"""How far the one-step accuracy may have fallen with it. A model near its ceiling cannot rise."""
+COLLAPSE_MIN_PGD_DROP = 0.2
+"""In a collapse the PGD accuracy falls by more than 20 points below its best."""
+COLLAPSE_MAX_ONE_STEP_DROP = 0.02
+"""In a collapse the one-step accuracy falls by at most 2 points. Near 100 % it cannot rise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,13 @@ class Measured:
 
     Attributes:
         clean: accuracy on clean images.
-        one_step: accuracy on one-step examples of the recipe's kind made against this model (white box).
-        pgd: accuracy on multi-step examples made against this model, of a fixed part of the images.
-        adversarial_loss: mean cross entropy on those multi-step examples.
-        fixed: accuracy on examples that were made once from another model; None if there are none.
-        noise_centre: mean standard deviation of the noise of a PNIL in the centre of the images, as a
-            fraction of the pixel range; None without a PNIL.
-        noise_border: likewise, in their border.
+        one_step: accuracy on one-step examples against this model (white box), of the kind that the recipe trains on.
+        pgd: accuracy on PGD examples against this model, on a fixed part of the images.
+        adversarial_loss: mean cross entropy on the PGD examples.
+        fixed: accuracy on examples that were made once from another model; None if the training has none.
+        noise_centre: mean standard deviation of a PNIL's noise in the centre of the images, a fraction of the pixel
+            range; None without a PNIL.
+        noise_border: the same for the border of the images.
     """
 
     clean: float
@@ -41,20 +41,23 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Measured):
-    """One epoch, numbered from 1: its mean training loss, its validation figures, its wall time in seconds."""
+    """One epoch: its number from 1, mean training loss, wall time in seconds, and validation figures."""
 
     epoch: int
     loss: float
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For a checkpoint's card."""
+        """As JSON's types, for a checkpoint's header."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collapse:
-    """Catastrophic overfitting (Wong et al. 2020): the figures of ``epoch``, and of the best PGD accuracy before it."""
+    """Catastrophic overfitting (Wong et al. 2020).
+
+    It holds the accuracies of ``epoch``, and of the earlier epoch with the best PGD accuracy.
+    """
 
     epoch: int
     one_step: float
@@ -64,15 +67,15 @@ class Collapse:
     best_pgd: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For a checkpoint's card."""
+        """As JSON's types, for a checkpoint's header."""
         return asdict(self)
 
 
 def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
-    """The epoch to keep: the first place by ``keep``, ties by one-step and clean accuracy, then the later epoch.
+    """The epoch to keep: the best by ``keep``. Ties go by one-step accuracy, clean accuracy, then the later epoch.
 
-    Adversarial accuracies up to ``floor`` (:func:`floor_of`) tie: a model that answers the same whatever it is
-    shown reaches them too, so an immature epoch would beat every later one of a training that PGD breaks.
+    Adversarial accuracies up to ``floor`` (:func:`floor_of`) count as equal, because a model with a constant answer
+    reaches them too. Otherwise, if PGD breaks every epoch, the first and untrained one would win.
     """
 
     def rank(f: Figures) -> tuple[float, ...]:
@@ -84,15 +87,15 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
 
 
 def decided_by_floor(kept: Figures, keep: Keep, floor: float) -> bool:
-    """Whether all epochs tied, none above ``floor`` by the accuracy asked for, so that ``kept`` won by another one."""
+    """Whether no epoch is above ``floor`` by the accuracy ``keep``, so that another accuracy chose ``kept``."""
     accuracy = {"pgd": kept.pgd, "one-step": kept.one_step}.get(keep)
     return accuracy is not None and accuracy <= floor
 
 
 def floor_of(labels: Tensor) -> float:
-    """The share p of the most frequent class among ``labels``, int64 (N,), and two standard errors above it.
+    """The accuracy that a constant answer can reach by chance: ``p + 2 sqrt(p (1 - p) / N)``, at most 1.
 
-    ``p + 2 sqrt(p (1 - p) / N)``, at most 1: an accuracy that a constant answer can have on such images.
+    p is the share of the most frequent class among the ``labels``, int64 (N,).
     """
     count = len(labels)
     p = labels.bincount().max().item() / count
@@ -100,14 +103,14 @@ def floor_of(labels: Tensor) -> float:
 
 
 def find_collapse(history: Sequence[Figures]) -> Collapse | None:
-    """The first epoch in which PGD accuracy fell by more than 20 points while one-step examples got no harder.
+    """The first epoch whose PGD accuracy fell by more than 20 points while its one-step accuracy held.
 
-    Both are compared with the epoch of the best PGD accuracy before it; one-step accuracy up to 2 points below
-    that epoch's counts as no harder.
+    Both are compared with the earlier epoch that has the best PGD accuracy. The one-step accuracy holds if it fell by
+    at most 2 points.
     """
     for index, now in enumerate(history[1:], start=1):
         peak = max(history[:index], key=lambda figures: figures.pgd)
-        if peak.pgd - now.pgd > DROP and now.one_step >= peak.one_step - SLACK:
+        if peak.pgd - now.pgd > COLLAPSE_MIN_PGD_DROP and now.one_step >= peak.one_step - COLLAPSE_MAX_ONE_STEP_DROP:
             return Collapse(
                 epoch=now.epoch,
                 one_step=now.one_step,

@@ -1,4 +1,4 @@
-"""The best epoch so far, in memory and on disk: nothing that is finished is lost."""
+"""Keeps the best epoch so far, in memory and on disk: an interrupt loses no finished epoch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,21 @@ from advtool.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class Trained:
-    """A model with its best epoch's weights, in eval mode, on the device that trained it; and its card."""
+    """The model of the best epoch, in eval mode, on the device that trained it, and its checkpoint header."""
 
     model: nn.Module
     header: Header
 
 
 class Keeper:
-    """Keeps the best epoch, and with an ``output`` writes it beside it at once, as :func:`partial_path`.
+    """Keeps the best epoch. If there is an ``output``, it also writes the epoch to :func:`partial_path` at once.
 
     Args:
-        header: the card, without what is measured while training.
+        header: of the checkpoint, without the figures that are measured while training.
         recipe: says which epoch is the best.
-        floor: the PGD accuracy below which epochs tie (:func:`advtool.training.history.floor_of`).
+        floor: epochs with an adversarial accuracy up to it tie (:func:`advtool.training.history.floor_of`).
         output: where the checkpoint goes; None: nowhere.
-        observer: is told of every epoch, and once of a collapse.
+        observer: hears of every epoch, and once of a collapse.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Keeper:
         self._tensors: dict[str, Tensor] = {}
 
     def offer(self, model: nn.Module, figures: Figures) -> None:
-        """Take note of an epoch, and keep the model's weights if it is the best so far.
+        """Record an epoch, and keep the model's weights if it is the best so far.
 
-        Kept is the plain model: a perturbation bias becomes an ordinary one (Wen & Itti, end of Algorithm 2).
+        A perturbation bias is kept as an ordinary bias (Wen & Itti, end of Algorithm 2).
         """
         self._history.append(figures)
         kept = self._best() is figures
@@ -60,8 +60,8 @@ class Keeper:
             self._save_partial()
 
     def finish(self, device: torch.device | str) -> Trained:
-        """The best epoch's model on ``device``; written as the checkpoint, with the whole history in its card."""
-        header = self._card()
+        """Write the checkpoint, with the whole history in its header, and give the best epoch's model on ``device``."""
+        header = self._finished_header()
         if self._output is not None:
             checkpoints.write(self._output, header, self._tensors)
             partial_path(self._output).unlink(missing_ok=True)
@@ -80,10 +80,10 @@ class Keeper:
     def _save_partial(self) -> None:
         if self._output is not None:
             path = partial_path(self._output)
-            checkpoints.write(path, self._card(), self._tensors)
+            checkpoints.write(path, self._finished_header(), self._tensors)
             self._observer.saved(path)
 
-    def _card(self) -> Header:
+    def _finished_header(self) -> Header:
         kept = self._best()
         metrics = self._header.metrics | {
             "epoch": kept.epoch,

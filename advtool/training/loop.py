@@ -1,4 +1,4 @@
-"""The training loop: every pass over the images, and what is measured after it."""
+"""The training loop: every pass over the images, and the measurements after it."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from advtool import seeding
 from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
+from advtool.threat import ThreatModel
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures
@@ -24,7 +25,7 @@ from advtool.training.validation import measure
 
 
 class Batch(NamedTuple):
-    """Images float32 (N, C, H, W) in [0, 1], labels int64 (N,), and the examples made beforehand, if any."""
+    """Images float32 (N, C, H, W) in [0, 1], labels int64 (N,), and fixed examples or None."""
 
     x: Tensor
     y: Tensor
@@ -37,16 +38,26 @@ def epochs(
     training: Split,
     validation: Split,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     seed: int,
     fixed: FixedExamples | None = None,
     observer: Observer,
 ) -> Iterator[Figures]:
-    """Train ``model`` in place, and stop after every epoch to yield its figures.
+    """Train ``model`` in place, and yield the figures of every epoch.
 
-    The model, both splits and their ``fixed`` examples lie on one device. Every epoch draws from streams of its
-    own, global ones included (dropout, noise layers), so the weights depend on the seed, the recipe and the
-    images alone. The noise of the validation is the same in every epoch, so that epochs can be compared.
+    Every epoch has its own random streams, also torch's global one (dropout, noise layers). So the weights depend only
+    on the seed, the recipe and the images. The validation draws the same noise in every epoch, so that epochs can be
+    compared.
+
+    Args:
+        model: on the device of the images.
+        recipe: how it is trained.
+        training: images to train on.
+        validation: images to measure on, on the same device.
+        threat_model: of the examples.
+        seed: of all random streams.
+        fixed: examples of both splits, on the same device; None: examples are made from the current weights.
+        observer: hears of every batch.
 
     Raises:
         InputError: the loss is NaN or infinite.
@@ -63,14 +74,16 @@ def epochs(
                 model,
                 recipe,
                 updates,
-                eps=eps,
+                threat_model=threat_model,
                 generator=seeding.generator(device, seed, "train", epoch),
             )
             loss = _mean(losses, observer)
         _check_finite(loss, epoch, recipe.learning_rate)
         with seeding.global_streams(device, seed, "validate"):
             generator = seeding.generator(device, seed, "validate")
-            measured = measure(model, recipe, validation, eps=eps, generator=generator, fixed=on_validation)
+            measured = measure(
+                model, recipe, validation, threat_model=threat_model, generator=generator, fixed=on_validation
+            )
         yield Figures(epoch=epoch, loss=loss, seconds=time.perf_counter() - start, **asdict(measured))
 
 
@@ -80,24 +93,29 @@ def train_on(
     recipe: Recipe,
     updates: Updates,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, int]]:
-    """One update a batch; each loss, a detached scalar, with the number of its images."""
+    """Train on each batch; yield its loss, a detached scalar, and its number of images."""
     model.train()
     for batch in batches:
         with autocast(recipe.precision, batch.x.device):
-            loss = training_loss(model, recipe, batch, eps=eps, generator=generator)
+            loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 
 
-def training_loss(model: nn.Module, recipe: Recipe, batch: Batch, *, eps: float, generator: torch.Generator) -> Tensor:
-    """``w L(F(x), y) + (1 - w) L(F(x'), y)``: L the mean cross entropy, w the recipe's ``clean_weight``.
+def training_loss(
+    model: nn.Module, recipe: Recipe, batch: Batch, *, threat_model: ThreatModel, generator: torch.Generator
+) -> Tensor:
+    """``w L(F(x), y) + (1 - w) L(F(x'), y)``: L is the mean cross entropy, w the recipe's ``clean_weight``.
 
-    The examples x' are the batch's fixed ones, or made now as the recipe says, ``generator`` drawing their
-    noise. The loss is a scalar with a graph to the parameters. Clean and adversarial images pass in one
-    batch, so that batch norm counts every step once.
+    The examples x' are the fixed ones of the batch. If it has none, they are made now as the recipe says, and
+    ``generator`` draws their noise. Clean and adversarial images pass in one batch, so that batch norm counts every
+    step once.
+
+    Returns:
+        A scalar with a graph to the parameters.
     """
     x, y, fixed = batch
     w = recipe.clean_weight
@@ -106,7 +124,14 @@ def training_loss(model: nn.Module, recipe: Recipe, batch: Batch, *, eps: float,
     x_adv = fixed
     if x_adv is None:
         x_adv = craft(
-            model, x, y, recipe.examples, eps=eps, generator=generator, eot=recipe.eot, **recipe.example_settings
+            model,
+            x,
+            y,
+            recipe.examples,
+            threat_model=threat_model,
+            generator=generator,
+            eot=recipe.eot,
+            **recipe.example_settings,
         )
     if w == 0:
         return cross_entropy(model(x_adv), y)
@@ -115,12 +140,12 @@ def training_loss(model: nn.Module, recipe: Recipe, batch: Batch, *, eps: float,
 
 
 def batches_per_epoch(images: int, batch_size: int) -> int:
-    """No image is left out: the last batch may be smaller."""
+    """The number of batches that hold all images; the last batch may be smaller."""
     return math.ceil(images / batch_size)
 
 
 def batches(split: Split, size: int, seed: int, epoch: int, fixed: Tensor | None = None) -> Iterator[Batch]:
-    """All images once, in the epoch's order, with their ``fixed`` examples."""
+    """Batches of ``size`` images, with their ``fixed`` examples: every image once, in the order of the epoch."""
     # Drawn on the CPU, so that a GPU sees the images in the same order.
     order = torch.randperm(len(split), generator=seeding.generator(torch.device("cpu"), seed, "order", epoch))
     for index in order.to(split.images.device).split(size):
@@ -128,7 +153,7 @@ def batches(split: Split, size: int, seed: int, epoch: int, fixed: Tensor | None
 
 
 def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer) -> float:
-    """The mean loss of an epoch's images; the observer sees it grow."""
+    """The mean loss of an epoch's images. The observer hears of every batch."""
     total, images = torch.zeros(()), 0
     for loss, count in losses:
         total = total.to(loss.device) + count * loss

@@ -1,4 +1,4 @@
-"""What a training tells whoever watches it."""
+"""What a training tells its observer."""
 
 from pathlib import Path
 
@@ -9,22 +9,22 @@ from advtool.training.history import Collapse, Figures
 
 
 class Observer:
-    """Watches a training; override what you care about, the rest does nothing."""
+    """Watches a training. Override the methods that you need; the others do nothing."""
 
     def started(self, header: Header, batches: int) -> None:
-        """Training begins: its card, without metrics yet, and the number of batches an epoch."""
+        """The training begins. The ``header`` has no metrics of epochs yet; an epoch has that many ``batches``."""
 
     def batch(self, loss: Tensor) -> None:
-        """A batch is done; ``loss``, the epoch's mean so far, is a scalar on the device: reading it waits."""
+        """A batch is done. ``loss`` is the mean of the epoch so far, a scalar on the device: reading it takes time."""
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        """An epoch is done and validated; ``kept``: it is the best so far."""
+        """An epoch is done and measured. ``kept`` says whether it is the best so far."""
 
     def collapsed(self, collapse: Collapse) -> None:
-        """Catastrophic overfitting showed for the first time, in the epoch that was just told of."""
+        """The last epoch showed catastrophic overfitting, for the first time in this training."""
 
     def saved(self, path: Path) -> None:
-        """The best epoch so far lies at ``path``, in case that training does not reach its end."""
+        """The best epoch so far was written to ``path``, in case the training does not reach its end."""
 
     def finished(self, header: Header) -> None:
-        """Training is over: the card with all its metrics, those of the kept epoch first."""
+        """The training is over. The ``header`` has all metrics."""

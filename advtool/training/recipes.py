@@ -1,102 +1,38 @@
-"""The recipes as plain data: a new one is a line in ``RECIPES``."""
+"""The recipes as plain data.
+
+A new recipe is one entry in ``RECIPES``. Code outside of this package calls :func:`register` instead.
+"""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any
 
-from advtool import models
-from advtool.arguments import LARGEST, shown
-from advtool.compute.precision import Precision
+from advtool.arguments import shown
 from advtool.errors import InputError, near_match
-from advtool.training.settings import Bias, Direction, Keep, Scenario, Schedule, Settings, allowed, flag
+from advtool.settings import checked, option_name, settings_of
+from advtool.training.settings import Keep, Scenario, Settings
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Settings):
     """How a model is trained: Adam on ``w L(F(x), y) + (1 - w) L(F(x'), y)``.
 
-    L is the mean cross entropy of a batch, w the scenario's ``CLEAN_WEIGHT``, and x' the examples.
+    L is the mean cross entropy of a batch, w the ``CLEAN_WEIGHT`` of the scenario, and x' the adversarial examples.
 
     Attributes:
-        name: the recipe's.
-        summary: what it is, for people.
-        takes: the settings that go with this recipe and not with every one.
-        scenario: clean images, examples, or both (Wen & Itti, section 4).
-        examples: a name in ``EXAMPLES``: how x' is made from the current weights.
-        arch: a name in ``advtool.models.ARCHITECTURES``.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: Adam's; of a cyclic schedule, its highest.
-        base_learning_rate: where a cyclic schedule begins and ends.
-        schedule: constant, or cyclic: triangular, highest after 40 % of the steps (Smith 2017).
-        keep: the validation figure by which the kept epoch is chosen (:mod:`advtool.training.history`); None
-            stands for clean accuracy in the scenario clean, and for PGD in the others.
-        stop_on_collapse: end the training at catastrophic overfitting.
-        precision: of the passes through the model; weights, Adam's state and what is counted are float32.
-        bias: of the fully connected layers: plain, or a perturbation bias (Wen & Itti, Algorithms 1 and 2).
-        memories: h of a multimodal perturbation bias.
-        bias_layers: the fully connected layers that get a perturbation bias, by the names of their modules; none
-            named means all of them.
-        apb_eps: the step of a perturbation bias a batch, in its own units.
-        apb_direction: of that step: down the loss, as Algorithm 2 reads, or up.
-        fixed_examples: checkpoint of the model whose FGSM examples, made once, stand for x'.
-        pnil: put a noise injection layer before the first layer (Schwinn et al., equations 2 and 3).
-        pnil_at: and before these layers, by the names of their modules.
-        eot: gradients summed for a step of the examples, L in Algorithm 1 of Schwinn et al.
-        step_size: of the examples, a fraction of the pixel range in (0, 1], for R+FGSM no more than eps; None
-            stands for their own default.
-        pgd_steps: steps of PGD examples.
-        clip_examples: clip NFGSM examples to [0, 1].
-
-    Raises:
-        InputError: a number is out of range; the message names the option.
+        name: by which it is asked for.
+        summary: what it is, in some words.
+        takes: its special settings. If a setting is special to some recipes, the others refuse it.
     """
 
     name: str
     summary: str
-    takes: frozenset[str]
-    scenario: Scenario
-    examples: str = "fgsm"
-    arch: str
-    epochs: int = 10
-    batch_size: int
-    learning_rate: float
-    base_learning_rate: float = 0.0
-    schedule: Schedule
-    keep: Keep | None = None
-    stop_on_collapse: bool = False
-    precision: Precision = "auto"
-    bias: Bias = "plain"
-    memories: int = 8
-    bias_layers: tuple[str, ...] = ()
-    apb_eps: float = 0.03
-    apb_direction: Direction = "descent"
-    fixed_examples: Path | None = None
-    pnil: bool = False
-    pnil_at: tuple[str, ...] = ()
-    eot: int = 1
-    step_size: float | None = None
-    pgd_steps: int = 10
-    clip_examples: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "apb_eps"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{flag(name)} {getattr(self, name)}: it must be a positive number, such as 0.001")
-        if self.apb_eps > LARGEST:
-            raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST:g}")
-        if self.step_size is not None and not 0 < self.step_size <= 1:
-            raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
-        if not 0 <= self.base_learning_rate < self.learning_rate:
-            raise InputError(
-                f"--base-learning-rate {self.base_learning_rate}: it must lie in [0, {self.learning_rate}), "
-                "below --learning-rate"
-            )
+    takes: frozenset[str] = frozenset()
 
     @property
     def clean_weight(self) -> float:
@@ -105,68 +41,49 @@ class Recipe:
 
     @property
     def kept_by(self) -> Keep:
-        """``keep``, or what it is when nobody asks."""
+        """``keep``; if it is None, clean accuracy where only clean images train, and PGD accuracy elsewhere."""
         return self.keep or ("clean" if self.scenario == "clean" else "pgd")
 
     @property
     def example_settings(self) -> dict[str, Any]:
-        """What the recipe's kind of examples takes beside eps."""
+        """The keyword arguments of the recipe's kind of examples."""
         names = {"step_size": "step_size", "pgd_steps": "steps", "clip_examples": "clip"}
         return {own: getattr(self, name) for name, own in names.items() if name in self.takes}
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings that matter here, for a checkpoint's card, all of JSON's types."""
-        moot = {"summary", "takes", "arch"} | (OPTIONAL - self.takes - {"scenario"})
-        moot |= {name for name, need in NEEDS.items() if getattr(self, need.setting) not in need.values}
-        given = asdict(self) | {"keep": self.kept_by}
+        """The settings that matter for this recipe, for a checkpoint's header, as JSON's types."""
+        moot = {"summary", "takes", "arch"} | (special_settings() - self.takes - {"scenario"})
+        moot |= {name for name in settings_of(Settings) if not self.fits(name)}
+        given = {"name": self.name, "scenario": self.scenario, **asdict(self), "keep": self.kept_by}
         plain = {name: value for name, value in given.items() if name not in moot and value is not None}
         fields: dict[str, Any] = json.loads(json.dumps(plain, default=str))
         return fields
 
+    def fits(self, setting: str) -> bool:
+        """Whether the other settings are such that this one means something."""
+        need = settings_of(Settings)[setting].about.needs
+        return need is None or getattr(self, need.setting) in need.values
 
-class Need(NamedTuple):
-    """Another setting, and the values of it that a setting goes with."""
-
-    setting: str
-    values: tuple[Any, ...]
-
-
-NEEDS = {
-    "stop_on_collapse": Need("scenario", ("adv", "both")),
-    "memories": Need("bias", ("multimodal",)),
-    "bias_layers": Need("bias", ("naive", "multimodal")),
-    "apb_eps": Need("bias", ("naive", "multimodal")),
-    "apb_direction": Need("bias", ("naive", "multimodal")),
-    "fixed_examples": Need("scenario", ("adv", "both")),
-    "pnil_at": Need("pnil", (True,)),
-}
 
 BIAS = frozenset({"bias", "memories", "bias_layers", "apb_eps", "apb_direction"})
 NOISE = frozenset({"pnil", "pnil_at", "eot", "base_learning_rate"})
 
-_first_paper = partial(
-    Recipe,
-    takes=BIAS | {"fixed_examples"},
-    arch="lenet",
-    batch_size=128,
-    learning_rate=1e-3,
-    schedule="constant",
-)
+_first_paper = partial(Recipe, arch="lenet", batch_size=128, learning_rate=1e-3, schedule="constant")
 _second_paper = partial(
-    Recipe,
-    takes=NOISE,
-    scenario="adv",
-    arch="cnn",
-    batch_size=100,
-    learning_rate=5e-3,
-    schedule="cyclic",
+    Recipe, scenario="adv", arch="cnn", batch_size=100, learning_rate=5e-3, schedule="cyclic", takes=NOISE
 )
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         _first_paper(name="clean", scenario="clean", takes=BIAS, summary="clean images only"),
-        _first_paper(name="adv", scenario="adv", summary="FGSM examples only"),
-        _first_paper(name="both", scenario="both", summary="clean images and FGSM examples, weighed equally"),
+        _first_paper(name="adv", scenario="adv", takes=BIAS | {"fixed_examples"}, summary="FGSM examples only"),
+        _first_paper(
+            name="both",
+            scenario="both",
+            takes=BIAS | {"fixed_examples"},
+            summary="clean images and FGSM examples, weighed equally",
+        ),
         _first_paper(
             name="apb",
             scenario="clean",
@@ -195,51 +112,104 @@ RECIPES = {
         ),
     )
 }
-OPTIONAL = frozenset[str]().union(*(recipe.takes for recipe in RECIPES.values()))
+"""The recipes by name."""
 
-# Where a data set wants something else than the recipe says. digits makes only a dozen batches an epoch: clean
-# training stands still after 20 epochs, adversarial accuracy still climbs at 50.
-FOR_DATASET: dict[str, Settings] = {
+# digits has only a dozen batches in an epoch: clean training stops improving after 20 epochs, the adversarial
+# accuracy still climbs at 50.
+FOR_DATASET: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 60},
     "cifar10": {"arch": "resnet11", "epochs": 30},
 }
+"""Settings that a data set needs instead of the recipe's."""
 
 
-def recipe_for(dataset: str, name: str, **settings: Unpack[Settings]) -> Recipe:
-    """The recipe ``name`` with the data set's own settings, and on top of them what was asked for.
+def register(recipe: Recipe) -> Recipe:
+    """Make a recipe known by its name, e.g. to :func:`advtool.training.train`.
 
     Raises:
-        InputError: no such recipe, no such setting, a value that it cannot have, or one that does not go with the
-            recipe or with another setting.
+        InputError: the name is taken.
+    """
+    if recipe.name in RECIPES:
+        raise InputError(f"there is a recipe '{recipe.name}' already: give yours another name")
+    RECIPES[recipe.name] = recipe
+    return recipe
+
+
+def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
+    """The recipe ``name`` with the data set's own settings, and on top of them the settings that are asked for.
+
+    Args:
+        dataset: a name; data sets that are not in ``FOR_DATASET`` have no settings of their own.
+        name: of the recipe.
+        settings: fields of :class:`Settings`; None: not asked for.
+
+    Raises:
+        InputError: there is no such recipe or setting, a value is wrong, or a setting does not go with the recipe
+            or with another setting.
     """
     if not isinstance(name, str) or name not in RECIPES:
         raise InputError(f"unknown recipe {shown(name)}{near_match(str(name), RECIPES)}")
-    asked = {key: allowed(key, value) for key, value in settings.items() if value is not None}
+    asked = checked(Settings, {key: value for key, value in settings.items() if value is not None})
     if "arch" in asked:
+        from advtool import models  # noqa: PLC0415 - it imports torch
+
         models.check_name(asked["arch"])
     _check_taken(RECIPES[name], asked)
-    changes: dict[str, Any] = {**FOR_DATASET.get(dataset, {}), **asked}
-    recipe = replace(RECIPES[name], **changes)
+    recipe = replace(RECIPES[name], **{**FOR_DATASET.get(dataset, {}), **asked})
     _check_needs(recipe, asked)
     return recipe
 
 
+def special_settings() -> frozenset[str]:
+    """The settings that are special to some recipes."""
+    return frozenset[str]().union(*(recipe.takes for recipe in RECIPES.values()))
+
+
+def takers(setting: str) -> list[Recipe]:
+    """The recipes that take a setting."""
+    everyone = list(RECIPES.values())
+    return [recipe for recipe in everyone if setting in recipe.takes] or everyone
+
+
+def default_words(setting: str) -> str | None:
+    """A setting's default in words: the most common one, then the recipes and the data sets that have another.
+
+    For example ``cnn; lenet for clean, adv, both, apb; resnet11 for cifar10``. None if no recipe has a value.
+    """
+    values = {recipe.name: getattr(recipe, setting) for recipe in takers(setting)}
+    by_recipe = Counter(values.values()).most_common()
+    usual = by_recipe[0][0]
+    if usual is None or isinstance(usual, bool | tuple):
+        return None
+    words = [_value(usual)]
+    for value, _ in by_recipe[1:]:
+        words.append(f"{_value(value)} for {', '.join(name for name, own in values.items() if own == value)}")
+    words += [f"{_value(own[setting])} for {name}" for name, own in FOR_DATASET.items() if setting in own]
+    return "; ".join(words)
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _check_taken(recipe: Recipe, asked: Iterable[str]) -> None:
     for setting in asked:
-        if setting in OPTIONAL - recipe.takes:
-            takers = ", ".join(other.name for other in RECIPES.values() if setting in other.takes)
-            raise InputError(f"{flag(setting)} does not go with the recipe '{recipe.name}', only with {takers}")
+        if recipe not in takers(setting):
+            names = ", ".join(taker.name for taker in takers(setting))
+            raise InputError(f"{option_name(setting)} does not go with the recipe '{recipe.name}', only with {names}")
 
 
 def _check_needs(recipe: Recipe, asked: Iterable[str]) -> None:
     for setting in asked:
-        need = NEEDS.get(setting)
-        if need is not None and (value := getattr(recipe, need.setting)) not in need.values:
-            if need.values == (True,):
-                raise InputError(f"{flag(setting)} needs {flag(need.setting)} (recipe '{recipe.name}')")
-            wanted = " or ".join(f"{need.setting} {wanted}" for wanted in need.values)
-            raise InputError(
-                f"{flag(setting)} does not go with {need.setting} {value} (recipe '{recipe.name}'), only with {wanted}"
-            )
+        need = settings_of(Settings)[setting].about.needs
+        if need is None or recipe.fits(setting):
+            continue
+        if need.values == (True,):
+            raise InputError(f"{option_name(setting)} needs {option_name(need.setting)} (recipe '{recipe.name}')")
+        wanted = " or ".join(f"{need.setting} {value}" for value in need.values)
+        raise InputError(
+            f"{option_name(setting)} does not go with {need.setting} {getattr(recipe, need.setting)} "
+            f"(recipe '{recipe.name}'), only with {wanted}"
+        )
     if recipe.name == "apb" and recipe.bias == "plain":
         raise InputError(f"--bias plain does not go with the recipe 'apb': that is the recipe '{recipe.scenario}'")

@@ -1,31 +1,32 @@
-"""Adam, and how its learning rate moves from batch to batch."""
+"""Adam, and how its learning rate changes from step to step."""
 
 from collections.abc import Callable
-from functools import partial
 
+import numpy as np
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CyclicLR, ExponentialLR, LRScheduler
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
 
 from advtool.models.bias import perturbation_parameters, perturbation_step
 from advtool.training.recipes import Recipe
 
-Schedule = Callable[[Optimizer], LRScheduler]
+Schedule = Callable[[int], float]
+"""The learning rate of a step; the first step is number 0."""
 
-RISE = 0.4
-"""The share of the steps after which a cyclic learning rate is highest."""
+RISING_SHARE = 0.4
+"""The share of the steps in which a cyclic learning rate rises."""
 
 
 class Updates:
-    """One step of training after another: Adam, its schedule, and the perturbation biases beside it.
+    """One training step after another: Adam, its learning rate, and the step of the perturbation biases.
 
-    The biases of Wen & Itti take a sign step of their own (Algorithm 2): Adam, which divides a gradient by its
-    size, would cancel their eps.
+    A perturbation bias takes a sign step instead of Adam's (Wen & Itti, Algorithm 2): Adam divides a gradient by its
+    size, which would cancel their eps.
 
     Args:
-        model: what is trained, in place.
-        recipe: gives the learning rates and the biases' step.
-        schedule: makes the learning rate's schedule, which advances with every step.
+        model: is trained in place.
+        recipe: gives the step of the perturbation biases.
+        schedule: gives the learning rate of every step.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, schedule: Schedule) -> None:
@@ -33,11 +34,12 @@ class Updates:
         self._recipe = recipe
         own_step = {id(parameter) for parameter in perturbation_parameters(model)}
         ordinary = [parameter for parameter in model.parameters() if id(parameter) not in own_step]
-        self._optimizer = Adam(ordinary, lr=recipe.learning_rate, betas=(0.9, 0.999), fused=True)
-        self._schedule = schedule(self._optimizer)
+        # LambdaLR multiplies the schedule by this learning rate.
+        self._optimizer = Adam(ordinary, lr=1.0, betas=(0.9, 0.999), fused=True)
+        self._schedule = LambdaLR(self._optimizer, schedule)
 
     def step(self, loss: Tensor) -> None:
-        """Move the parameters once; ``loss`` is a scalar with a graph to them."""
+        """Change the parameters once. The ``loss`` is a scalar with a graph to them."""
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -47,34 +49,24 @@ class Updates:
 
 
 def schedule_of(recipe: Recipe, steps: int) -> Schedule:
-    """The recipe's schedule, laid out over that many steps in all."""
+    """The recipe's schedule for a training of that many steps."""
     if recipe.schedule == "cyclic":
-        return partial(triangular, low=recipe.base_learning_rate, high=recipe.learning_rate, steps=steps)
-    return partial(ConstantLR, factor=1.0)
+        return triangular(low=recipe.base_learning_rate, high=recipe.learning_rate, steps=steps)
+    return lambda _: recipe.learning_rate
 
 
-def triangular(optimizer: Optimizer, *, low: float, high: float, steps: int) -> LRScheduler:
-    """One triangle (Smith 2017): from ``low`` to ``high`` in 40 % of the ``steps``, and back in the rest.
+def triangular(*, low: float, high: float, steps: int) -> Schedule:
+    """One triangle (Smith 2017): it rises from ``low`` to ``high`` in 40 % of the ``steps``, then falls back.
 
-    The two ends lie one step before the first and one after the last: with a ``low`` of 0 a step there would
-    train nothing.
+    The ends of the triangle lie one step before the first step and one after the last: a step at a ``low`` of 0
+    would train nothing.
     """
-    up = max(1, round(RISE * (steps + 1)))
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = low
-    return CyclicLR(
-        optimizer,
-        base_lr=low,
-        max_lr=high,
-        step_size_up=up,
-        step_size_down=steps + 1 - up,
-        cycle_momentum=False,
-        last_epoch=0,  # its first rate is then that of step 1
-    )
+    end = steps + 1
+    top = max(1, round(RISING_SHARE * end))
+    return lambda step: float(np.interp(step + 1, (0, top, end), (low, high, low)))
 
 
-def exponential(optimizer: Optimizer, *, low: float, high: float, steps: int) -> LRScheduler:
-    """From ``low`` at the first of ``steps`` to ``high`` at the last, each step by the same factor."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = low
-    return ExponentialLR(optimizer, gamma=(high / low) ** (1 / (steps - 1)))
+def exponential(*, low: float, high: float, steps: int) -> Schedule:
+    """From ``low`` at the first of ``steps`` to ``high`` at the last; every step multiplies by the same factor."""
+    factor = (high / low) ** (1 / (steps - 1))
+    return lambda step: low * factor**step

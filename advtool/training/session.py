@@ -1,4 +1,4 @@
-"""One training from the images to the checkpoint: defaults, random streams, the card."""
+"""One training, from the images to the checkpoint."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,21 +16,24 @@ from advtool import arguments, checkpoints, files, models, seeding
 from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
 from advtool.compute import precision
+from advtool.compute.convolution import quick_convolutions
 from advtool.compute.memory import freed_memory_kept
 from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
+from advtool.settings import with_settings
 from advtool.threat import ThreatModel
-from advtool.training import loop
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
+from advtool.training.loop import batches_per_epoch, epochs
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe, recipe_for
 from advtool.training.settings import Settings
 from advtool.training.validation import draws_of, pgd_images
 
 
+@with_settings(Settings, optional=True)
 def train(
     data: Split | str | Path,
     recipe: str,
@@ -43,33 +46,32 @@ def train(
     validation: Split | None = None,
     output: Path | None = None,
     observer: Observer | None = None,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> Trained:
-    """Train a classifier with a recipe, and keep its best epoch by the recipe's rule.
+    """Train a classifier with a recipe, and keep its best epoch.
 
-    Equal arguments give equal weights, bit for bit, on the CPU at one thread count, torch build and precision.
-    The epoch is kept by clean accuracy where only clean images train, else by PGD accuracy (``keep`` chooses).
-    Epochs whose accuracy on examples does not exceed what guessing reaches tie, and one-step, then clean accuracy
-    decide (:func:`advtool.training.history.best`).
+    Equal arguments give equal weights, bit for bit, on a CPU with the same thread count, torch build and precision.
+    The best epoch has the highest clean accuracy if only clean images train, and the highest PGD accuracy otherwise;
+    ``keep`` chooses another figure (:func:`advtool.training.history.best`).
 
     Args:
-        data: training images, or what :func:`advtool.data.load` takes. A fixed validation set is carved from
-            them; the test images are not read.
+        data: training images, or a name or path that :func:`advtool.data.load` takes. A fixed part of them becomes
+            the validation images. Test images are not read.
         recipe: a name in ``RECIPES``.
         eps: the attacker's radius in linf, a fraction of the pixel range in (0, 1]; None: the data set's own.
         seed: of the initial weights, the order of the images and all noise.
         device: where to train.
-        limit: train on that many images only, taken after the validation set; the same ones for every seed.
+        limit: train on that many images only; every seed gets the same ones. Validation images do not count.
         data_dir: the cache of data sets.
-        validation: images that choose the epoch, in place of a part of ``data``, all of which then trains.
-        output: where to write the checkpoint; an existing file is replaced. Until training ends, its best
-            epoch so far lies beside it as ``NAME.partial.safetensors``; after an interrupt it stays there.
-        observer: is told of every batch and epoch.
-        settings: fields of :class:`Recipe` on top of the recipe's and data set's own.
+        validation: images that choose the epoch; None: a part of ``data``.
+        output: where to write the checkpoint; an existing file is replaced. During the training the best epoch so far
+            lies beside it as ``NAME.partial.safetensors``. After an interrupt that file stays.
+        observer: hears of every batch and epoch.
+        settings: fields of :class:`Settings`, listed below; None: the recipe's own value, or the data set's.
 
     Raises:
-        InputError: an argument is unknown, out of range or does not go with the others, the data cannot be
-            read, the loss diverges, or ``output`` cannot be written.
+        InputError: an argument is unknown, out of range or does not go with another one; the data cannot be read; the
+            loss diverges; or ``output`` cannot be written.
     """
     observer = observer or Observer()
     if output is not None:
@@ -89,14 +91,14 @@ def train(
     chosen = prepared.recipe
     floor = floor_of(pgd_images(prepared.validation).labels)
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
-    observer.started(prepared.header, loop.batches_per_epoch(len(prepared.training), chosen.batch_size))
-    with freed_memory_kept():
-        for figures in loop.epochs(
+    observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
+    with freed_memory_kept(), quick_convolutions(prepared.model):
+        for figures in epochs(
             prepared.model,
             chosen,
             prepared.training,
             prepared.validation,
-            eps=prepared.eps,
+            threat_model=prepared.threat_model,
             seed=prepared.header.seed,
             fixed=prepared.fixed,
             observer=observer,
@@ -115,7 +117,7 @@ def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Pa
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a training starts from: a new model, images and fixed examples on one device, and the card."""
+    """What a training starts from: a new model, images and fixed examples on one device, and the header."""
 
     recipe: Recipe
     header: Header
@@ -125,27 +127,27 @@ class Prepared:
     fixed: FixedExamples | None
 
     @property
-    def eps(self) -> float:
-        """The attacker's radius, a fraction of the pixel range in (0, 1]."""
-        return self.header.threat_model.eps
+    def threat_model(self) -> ThreatModel:
+        """What the attacker may do."""
+        return self.header.threat_model
 
 
 def prepare(
     data: Split | str | Path,
     recipe: str,
     *,
-    eps: float | None,
-    seed: int,
-    device: str | torch.device,
-    limit: int | None,
-    data_dir: Path | None,
+    eps: float | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    limit: int | None = None,
+    data_dir: Path | None = None,
     validation: Split | None = None,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> Prepared:
-    """Everything before the first step of a training; arguments and errors are those of :func:`train`."""
+    """Do everything that comes before the first step of a training; :func:`train` explains arguments and errors."""
     name = _name(data)
     chosen = recipe_for(name, recipe, **settings)
-    threat_model = ThreatModel(eps=_checked_eps(default_eps(name) if eps is None else eps, chosen))
+    threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
     seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
     limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
     data_dir = None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
@@ -158,7 +160,7 @@ def prepare(
     chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
     fixed = None
     if chosen.fixed_examples is not None:
-        fixed = precompute(chosen.fixed_examples, training, validation, eps=threat_model.eps, seed=seed)
+        fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
     header = Header(
         architecture=architecture,
         dataset=name,
@@ -182,7 +184,7 @@ def prepare(
 
 
 def _name(data: Split | str | Path) -> str:
-    """A known name as it is; a path in full, so that ``advtool eval`` finds the data from any folder."""
+    """The name of a known data set, or the absolute path of another, so that ``advtool eval`` finds it anywhere."""
     if isinstance(data, Split):
         check_split(data)
         return data.name
@@ -196,7 +198,7 @@ def _architecture(recipe: Recipe, split: Split) -> Architecture:
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:
-    """The recipe for the card; the checkpoint of its fixed examples is identified by its content too."""
+    """The recipe for the header, with a hash of the checkpoint that its fixed examples come from."""
     if recipe.fixed_examples is None:
         return recipe.to_dict()
     digest = hashlib.sha256(recipe.fixed_examples.read_bytes()).hexdigest()
@@ -220,7 +222,7 @@ def _checked_validation(given: Split, training: Split) -> Split:
         raise InputError(f"validation={shown(given)} must be a Split (advtool.data)")
     check_split(given)
     if (given.shape, given.classes) != (training.shape, training.classes):
-        raise InputError("validation: its images and classes must be like those that train")
+        raise InputError("validation: it must have the image shape and the classes of the training images")
     return given
 
 
@@ -233,13 +235,13 @@ def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Mod
         return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
 
 
-def _checked_eps(given: float, recipe: Recipe) -> float:
+def _threat_model(given: float, recipe: Recipe) -> ThreatModel:
     eps = arguments.number(given)
     if eps is None or not 0 < eps <= 1:
         raise InputError(f"--eps {shown(given)}: it must be a number in (0, 1], a fraction of the pixel range")
     if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
         raise InputError(
-            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}], for its random step takes "
-            "what it leaves of eps"
+            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}]: its random step takes "
+            "the rest of eps"
         )
-    return eps
+    return ThreatModel(eps=eps)

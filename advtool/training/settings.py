@@ -1,13 +1,17 @@
-"""What may be asked for on top of a recipe, and which values each setting may have."""
+"""The settings of a training: options of ``advtool train`` and keyword arguments of :func:`advtool.training.train`.
 
+This file and the recipes import nothing heavy: the commands' ``--help`` reads them.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
 from advtool import arguments
-from advtool.arguments import MOST, shown
-from advtool.compute.precision import Precision
-from advtool.errors import InputError, near_match
+from advtool.arguments import LARGEST_NUMBER
+from advtool.compute import Precision
+from advtool.errors import InputError
+from advtool.settings import About, Need, checked, option_name, settings_of
 
 Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]
@@ -15,92 +19,142 @@ Direction = Literal["descent", "ascent"]
 Keep = Literal["pgd", "loss", "one-step", "clean"]
 Schedule = Literal["constant", "cyclic"]
 
+TRAINING = "Training"
+BIAS = "Perturbation bias"
+EXAMPLES = "Examples and noise"
 
-class Settings(TypedDict, total=False):
-    """What may be asked for on top of a recipe; None stands for "not asked for". See :class:`Recipe`."""
-
-    arch: str | None
-    epochs: int | None
-    batch_size: int | None
-    learning_rate: float | None
-    base_learning_rate: float | None
-    keep: Keep | None
-    stop_on_collapse: bool | None
-    precision: Precision | None
-    scenario: Scenario | None
-    bias: Bias | None
-    memories: int | None
-    bias_layers: tuple[str, ...] | None
-    apb_eps: float | None
-    apb_direction: Direction | None
-    fixed_examples: Path | None
-    pnil: bool | None
-    pnil_at: tuple[str, ...] | None
-    eot: int | None
-    step_size: float | None
-    pgd_steps: int | None
-    clip_examples: bool | None
+WITH_EXAMPLES = Need("scenario", ("adv", "both"))
+WITH_PERTURBATION_BIAS = Need("bias", ("naive", "multimodal"))
 
 
-def allowed(setting: str, value: Any) -> Any:
-    """The value as the type that :class:`Settings` gives for the setting; NumPy's numbers come out as Python's.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a model is trained. Fields without an ``About`` belong to the recipe and cannot be asked for.
 
-    Ranges of its own and what goes together are the recipe's to check.
+    Attributes:
+        examples: a name in ``advtool.training.EXAMPLES``: how the recipe makes its adversarial examples.
+        schedule: of the learning rate: constant, or a triangle that is highest after 40 % of the steps (Smith 2017).
 
     Raises:
-        InputError: there is no such setting, or the value is of another type or no name that is known.
+        InputError: a value has another type or is out of range; the message names the option.
     """
-    hints = get_type_hints(Settings)
-    if setting not in hints:
-        raise InputError(f"unknown setting '{setting}'{near_match(setting, hints)}")
-    kind = next(kind for kind in get_args(hints[setting]) if kind is not NoneType)
-    label = f"{flag(setting)} {shown(value)}:"
-    if get_origin(kind) is Literal:
-        return arguments.choice(f"{label} it", value, get_args(kind))
-    if get_origin(kind) is tuple:
-        return _names(label, value)
-    return _OF_TYPE[kind](label, value)
 
+    examples: str = "fgsm"
+    arch: Annotated[str, About("Architecture: lenet, cnn or resnet11.")]
+    epochs: Annotated[int, About("Passes over the training images.")] = 10
+    batch_size: Annotated[int, About("Images in a training step.")]
+    learning_rate: Annotated[
+        float,
+        About("Learning rate of Adam. If it is cyclic: its highest value, after 40 % of the steps.", panel=TRAINING),
+    ]
+    base_learning_rate: Annotated[float, About("Where a cyclic learning rate begins and ends.", panel=TRAINING)] = 0.0
+    schedule: Schedule
+    keep: Annotated[
+        Keep | None,
+        About(
+            "Which epoch is the best, on the validation images: the one with the highest accuracy under PGD (10 steps, "
+            "500 images), the lowest loss there, the highest accuracy on one-step examples, or the highest clean "
+            "accuracy. If no epoch does better on adversarial examples than a constant answer, the one-step accuracy "
+            "decides, then the clean accuracy.",
+            panel=TRAINING,
+            default="pgd; clean if only clean images train",
+        ),
+    ] = None
+    stop_on_collapse: Annotated[
+        bool,
+        About(
+            "Stop at catastrophic overfitting: the PGD accuracy is more than 20 points below its best, and the "
+            "one-step accuracy has fallen by at most 2 points since then.",
+            panel=TRAINING,
+            needs=WITH_EXAMPLES,
+        ),
+    ] = False
+    precision: Annotated[
+        Precision,
+        About(
+            "Precision of the passes through the model. Weights and accuracies are always float32.",
+            panel=TRAINING,
+            default="auto: bfloat16 for resnet11 on a device that computes it in hardware",
+        ),
+    ] = "auto"
+    scenario: Annotated[Scenario, About("For apb: train on clean images, adversarial examples, or both.", panel=BIAS)]
+    bias: Annotated[Bias, About("Bias of the fully connected layers.", panel=BIAS)] = "plain"
+    memories: Annotated[int, About("Number h of bias memories.", panel=BIAS, needs=Need("bias", ("multimodal",)))] = 8
+    bias_layers: Annotated[
+        tuple[str, ...],
+        About(
+            "Give the bias to this layer only, e.g. linear3 of lenet. Repeats.",
+            metavar="LAYER",
+            panel=BIAS,
+            default="every fully connected layer",
+            needs=WITH_PERTURBATION_BIAS,
+        ),
+    ] = ()
+    apb_eps: Annotated[
+        float,
+        About(
+            "Step of the bias, or of its memories, at each batch.",
+            panel=BIAS,
+            needs=WITH_PERTURBATION_BIAS,
+        ),
+    ] = 0.03
+    apb_direction: Annotated[
+        Direction,
+        About(
+            "Step down the loss, as Algorithm 2 says, or up (experimental).",
+            panel=BIAS,
+            needs=WITH_PERTURBATION_BIAS,
+        ),
+    ] = "descent"
+    fixed_examples: Annotated[
+        Path | None,
+        About(
+            "Train on FGSM examples that are made once, from this model.",
+            metavar="CHECKPOINT",
+            panel=BIAS,
+            default="made anew from the current weights",
+            needs=WITH_EXAMPLES,
+        ),
+    ] = None
+    pnil: Annotated[bool, About("Put a pixelwise noise injection layer first.", panel=EXAMPLES)] = False
+    pnil_at: Annotated[
+        tuple[str, ...],
+        About(
+            "Put another one in front of this layer, e.g. conv2. Repeats.",
+            metavar="LAYER",
+            panel=EXAMPLES,
+            needs=Need("pnil", (True,)),
+        ),
+    ] = ()
+    eot: Annotated[
+        int, About("Gradients that are summed for one step of the examples.", metavar="L", panel=EXAMPLES)
+    ] = 1
+    step_size: Annotated[
+        float | None,
+        About(
+            "Step of the examples, a fraction of the pixel range. Not for fgsm.",
+            metavar="A",
+            panel=EXAMPLES,
+            default="eps times 0.5 r+fgsm, 1.2 rfgsm, 1 nfgsm, 2.5/steps pgd",
+            read=arguments.fraction,
+        ),
+    ] = None
+    pgd_steps: Annotated[int, About("For pgd: steps of an example.", metavar="N", panel=EXAMPLES)] = 10
+    clip_examples: Annotated[bool, About("For nfgsm: clip its examples to [0, 1].", panel=EXAMPLES)] = False
 
-def flag(setting: str) -> str:
-    """``--apb-eps`` of ``apb_eps``."""
-    return f"--{setting.replace('_', '-')}"
-
-
-def _count(label: str, value: Any) -> int:
-    whole = arguments.integer(value)
-    if whole is None or not 1 <= whole <= MOST:
-        raise InputError(f"{label} it must be an integer, 1 or more" + (f", at most {MOST}" if whole else ""))
-    return whole
-
-
-def _number(label: str, value: Any) -> float:
-    number = value if isinstance(value, float) else arguments.number(value)  # NaN is out of every range
-    if number is None:
-        raise InputError(f"{label} it must be a number")
-    return float(number)
-
-
-def _flag(label: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(f"{label} it must be True or False")
-    return value
-
-
-def _text(label: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{label} it must be text")
-    return value
-
-
-def _path(label: str, value: Any) -> Path:
-    return arguments.path(f"{label} it", value)
-
-
-def _names(label: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise InputError(f"{label} it must be a list of names of layers")
-    return tuple(value)
-
-
-_OF_TYPE = {int: _count, float: _number, bool: _flag, str: _text, Path: _path}
+    def __post_init__(self) -> None:
+        checked(type(self), {name: getattr(self, name) for name in settings_of(type(self))})
+        for name in ("learning_rate", "apb_eps"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(
+                    f"{option_name(name)} {getattr(self, name)}: it must be a positive number, such as 0.001"
+                )
+        if self.apb_eps > LARGEST_NUMBER:
+            raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST_NUMBER:g}")
+        if self.step_size is not None and not 0 < self.step_size <= 1:
+            raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
+        if not 0 <= self.base_learning_rate < self.learning_rate:
+            raise InputError(
+                f"--base-learning-rate {self.base_learning_rate}: it must lie in [0, {self.learning_rate}), "
+                "below --learning-rate"
+            )

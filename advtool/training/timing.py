@@ -26,7 +26,10 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     def epoch() -> None:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
-        for loss, _ in loop.train_on(batches, prepared.model, recipe, updates, eps=prepared.eps, generator=generator):
+        losses = loop.train_on(
+            batches, prepared.model, recipe, updates, threat_model=prepared.threat_model, generator=generator
+        )
+        for loss, _ in losses:
             last = loss
         last.item()  # waits for the device
 

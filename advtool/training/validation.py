@@ -1,4 +1,4 @@
-"""What is measured after every epoch, on images that training never sees."""
+"""The measurements after every epoch, on images that do not train."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
+from advtool.threat import ThreatModel
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.recipes import Recipe
@@ -18,8 +19,8 @@ from advtool.training.recipes import Recipe
 BATCH_SIZE = 500
 PGD_IMAGES = 500
 PGD_STEPS = 10
-DRAWS = 5
-"""Of the noise of a PNIL, for PGD: gradients summed for a step, and passes that a prediction averages over."""
+PNIL_DRAWS = 5
+"""With a PNIL, PGD sums this many gradients for a step, and a prediction averages this many passes."""
 
 Batch = tuple[Tensor, Tensor]
 """Images float32 (N, C, H, W) in [0, 1], and labels int64 (N,)."""
@@ -33,23 +34,23 @@ def measure(
     recipe: Recipe,
     split: Split,
     *,
-    eps: float,
+    threat_model: ThreatModel,
     generator: torch.Generator,
     fixed: Tensor | None = None,
 ) -> Measured:
-    """The validation figures of a model, measured in eval mode, in which it is left.
+    """Measure a model in eval mode, and leave it there.
 
-    Examples are searched in the recipe's precision, and counted in float32. One-step examples are of the kind
-    that the recipe trains on (FGSM for PGD training); PGD takes 10 steps of 2.5 eps/10, on a fixed 500 images.
-    With a PNIL each gradient and each prediction under PGD is over :func:`draws_of` draws of its noise.
+    Examples are searched in the recipe's precision; their accuracy is measured in float32. One-step examples are of
+    the kind that the recipe trains on (FGSM for PGD training). PGD takes 10 steps of 2.5 eps/10, on 500 fixed images.
+    With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction under PGD.
 
     Args:
         model: on the device of the split.
         recipe: how it is trained.
         split: validation images.
-        eps: radius of the examples, a fraction of the pixel range in (0, 1].
-        generator: of the examples' noise; the same state makes the figures of two epochs comparable.
-        fixed: examples of all the split's images made from another model, float32 (N, C, H, W) in [0, 1].
+        threat_model: of the examples.
+        generator: of the examples' noise; equal states make the figures of two epochs comparable.
+        fixed: examples of all images of the split from another model, float32 (N, C, H, W) in [0, 1].
     """
     model.eval()
     draws = draws_of(recipe)
@@ -57,14 +58,16 @@ def measure(
     def attack(kind: str, **settings: Any) -> Attack:
         def make(x: Tensor, y: Tensor) -> Tensor:
             with autocast(recipe.precision, x.device):
-                return craft(model, x, y, kind, eps=eps, generator=generator, **settings)
+                return craft(model, x, y, kind, threat_model=threat_model, generator=generator, **settings)
 
         return make
 
-    few = pgd_images(split)
-    pgd, adversarial_loss = accuracy_and_loss(model, _batches(few, attack("pgd", steps=PGD_STEPS, eot=draws)), draws)
+    pgd_split = pgd_images(split)
+    pgd, adversarial_loss = accuracy_and_loss(
+        model, _batches(pgd_split, attack("pgd", steps=PGD_STEPS, eot=draws)), draws
+    )
     one_step, settings = _one_step(recipe)
-    noise = _noise(model, few)
+    noise = _noise(model, pgd_split)
     return Measured(
         clean=accuracy_and_loss(model, _batches(split))[0],
         one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
@@ -77,20 +80,20 @@ def measure(
 
 
 def pgd_images(split: Split) -> Split:
-    """The fixed part of a validation split on which PGD is run, 500 images at most, on the split's device."""
+    """The images on which PGD runs: a fixed part of a validation split, at most 500, on the split's device."""
     return first_images(split, PGD_IMAGES)
 
 
 def draws_of(recipe: Recipe) -> int:
-    """How often a model is asked for a gradient or a prediction under PGD: a PNIL makes it random."""
-    return DRAWS if recipe.pnil else 1
+    """How many gradients PGD sums and how many passes a prediction under PGD averages: 5 with a PNIL, else 1."""
+    return PNIL_DRAWS if recipe.pnil else 1
 
 
 @torch.no_grad()
 def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross entropy in nats, both of all images of at least one batch.
+    """Accuracy in [0, 1] and mean cross entropy in nats, over all images of one or more batches.
 
-    With several ``draws`` a prediction is their mean softmax, as the votes of an evaluation are.
+    With several ``draws`` a prediction is the mean softmax of that many passes, as in an evaluation with votes.
     """
     counts = torch.stack([_count(_predict(model, x, draws), y) for x, y in batches])
     images, correct, loss = counts.sum(dim=0).tolist()
@@ -98,7 +101,7 @@ def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1
 
 
 def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
-    """The kind of one-step examples and its settings: those trained on, for it is on them that a model overfits."""
+    """The kind of one-step examples and its settings. A model overfits to the examples that it trains on."""
     return ("fgsm", {}) if recipe.examples == "pgd" else (recipe.examples, recipe.example_settings)
 
 
@@ -117,7 +120,7 @@ def _predict(model: nn.Module, x: Tensor, draws: int) -> Tensor:
 
 
 def _count(logits: Tensor, y: Tensor) -> Tensor:
-    """float64 (3,): images, right answers, summed loss; left on the device, for which nobody waits."""
+    """float64 (3,): images, right answers, summed loss. They stay on the device, so that nobody waits for a GPU."""
     correct = (logits.argmax(dim=1) == y).sum()
     return torch.stack([torch.ones_like(y).sum(), correct, cross_entropy(logits, y, reduction="sum")]).double()
 

@@ -10,13 +10,15 @@ from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.apgd import APGD, checkpoints, difference_of_logits_ratio
-from advtool.attacks.apgd_targeted import TargetedAPGD, targeted_difference_of_logits_ratio
+from advtool.attacks.apgd import APGD, checkpoints
+from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.base import no_report
-from advtool.attacks.registry import build, parse
+from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
+from advtool.attacks.registry import build
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
-from advtool.perturbation import random_start
 from advtool.target.target import Randomness, Target
+from advtool.threat import ThreatModel
 from tests.evaluation.test_audit import digits, network
 from tests.support.linear import EPS, problem
 from tests.support.models import Linear, mlp
@@ -178,10 +180,10 @@ def test_apgd_is_algorithm_1(steps: int) -> None:
     model = Scripted(100, steps + 2)
     target = Target(model, input_shape=SHAPE, classes=2, randomness=Randomness.each_image)
     x, y = torch.rand(100, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.zeros(100, dtype=torch.long)
-    found = APGD(target, eps=0.2, steps=steps).search(x, y, torch.Generator().manual_seed(5), no_report)
+    found = APGD(target, ThreatModel(eps=0.2), steps=steps).search(x, y, torch.Generator().manual_seed(5), no_report)
     assert model.called == steps + 2
     model.called = 0
-    start = random_start(x, 0.2, torch.Generator().manual_seed(5))
+    start = ThreatModel(eps=0.2).random_point(x, torch.Generator().manual_seed(5))
     torch.testing.assert_close(found.x, algorithm_1(target, start, x, y, eps=0.2, steps=steps), rtol=0, atol=0)
 
 
@@ -213,14 +215,20 @@ def test_targets_are_the_likeliest_other_classes() -> None:
     target = Target(model, input_shape=(1, 1, 1), classes=4)
     x, y = torch.full((1, 1, 1, 1), 0.5), torch.tensor([0])
     for targets, broken in ((1, False), (2, True), (3, True)):
-        attack = TargetedAPGD(target, eps=0.2, steps=10, targets=targets)
+        attack = TargetedAPGD(target, ThreatModel(eps=0.2), steps=10, targets=targets)
         stopped = attack.search(x, y, torch.Generator().manual_seed(0), no_report)
         assert bool(target.scores(stopped.x).argmax(1) != y) is broken, targets
 
 
 def test_there_are_no_more_targets_than_other_classes() -> None:
     target = Target(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
-    assert TargetedAPGD(target, eps=0.1).parameters() == {"steps": 100, "targets": 2, "finalists": None, "eot": 1}
+    attack = TargetedAPGD(target, ThreatModel(eps=0.1))
+    assert attack.parameters() == {
+        "steps": 100,
+        "targets": 2,
+        "finalists": None,
+        "eot": 1,
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -251,4 +259,4 @@ def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
 def test_bad_parameters_are_refused_in_words(text: str, words: str) -> None:
     target = Target(mlp(SHAPE).requires_grad_(False), input_shape=SHAPE, classes=4)
     with pytest.raises(InputError, match=words):
-        build(parse([text])[0], target, eps=0.1, defaults={})
+        build(parse([text])[0], target, ThreatModel(eps=0.1), defaults={})

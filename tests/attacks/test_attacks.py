@@ -1,5 +1,6 @@
 """Laws that hold for every attack, and agreement with ART's own code."""
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advtool.attacks.art_classifier import EOTClassifier
-from advtool.attacks.base import Candidates, Found, TensorAttack, no_report
+from advtool.attacks.base import TensorAttack, no_report
+from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import ATTACKS, AttackSpec, build, parse
+from advtool.attacks.registry import ATTACKS, AttackSpec, build
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
 from advtool.target.handling import frozen
 from advtool.target.scores import margin
 from advtool.target.target import Randomness, Target
+from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput, mlp
 
 SHAPE = (1, 4, 4)
@@ -58,7 +62,8 @@ def attack(text: str, target: Target, eps: float, *, surrogate: Target | None = 
     """The attack as it is written; ``transfer`` comes from a network of other weights if none is given."""
     (spec,) = parse([text], surrogate=True)
     other = surrogate or estimator(mlp(SHAPE, seed=7))
-    return build(AttackSpec(spec.name, {**spec.parameters, **more}), target, eps=eps, defaults={}, surrogate=other)
+    asked = AttackSpec(spec.name, {**spec.parameters, **more})
+    return build(asked, target, ThreatModel(eps=eps), defaults={}, surrogate=other)
 
 
 def search(attack: TensorAttack, x: Tensor, y: Tensor) -> Found:
@@ -222,7 +227,7 @@ def test_scores_that_are_not_finite_lead_no_attack_astray(text: str, value: floa
 
 
 def test_an_attack_returns_the_type_it_was_given() -> None:
-    attack, x = FGSM(estimator(), eps=0.1), images()
+    attack, x = FGSM(estimator(), ThreatModel(eps=0.1)), images()
     y = torch.arange(12) % 4
     from_tensors = attack.generate(x, y)
     from_arrays = attack.generate(x.numpy(), np.eye(4, dtype=np.float32)[y.numpy()])
@@ -234,14 +239,15 @@ def test_an_attack_returns_the_type_it_was_given() -> None:
 def test_without_labels_the_models_own_predictions_are_attacked() -> None:
     target, x = estimator(), images()
     own = target.scores(x).argmax(1)
-    torch.testing.assert_close(FGSM(target, eps=0.1).generate(x), FGSM(target, eps=0.1).generate(x, own))
+    attack = FGSM(target, ThreatModel(eps=0.1))
+    torch.testing.assert_close(attack.generate(x), attack.generate(x, own))
 
 
 def test_fgsm_is_its_formula() -> None:
     weight = torch.tensor([[1.0, -2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]])
     target = Target(Linear(weight, torch.zeros(2)).requires_grad_(False), input_shape=(1, 2, 2), classes=2)
     x = torch.full((1, 1, 2, 2), 0.5)
-    found = FGSM(target, eps=0.1).generate(x, torch.tensor([0]))
+    found = FGSM(target, ThreatModel(eps=0.1)).generate(x, torch.tensor([0]))
     torch.testing.assert_close(found.flatten(), torch.tensor([0.4, 0.6, 0.5, 0.4]))
 
 
@@ -249,7 +255,7 @@ def test_fgsm_equals_arts() -> None:
     model, x = mlp(SHAPE).requires_grad_(False), images(50)
     y = torch.arange(50) % 4
     theirs = FastGradientMethod(art_classifier(model), eps=0.1, eps_step=0.1).generate(x.numpy(), y.numpy())
-    np.testing.assert_allclose(FGSM(estimator(model), eps=0.1).generate(x, y).numpy(), theirs, atol=1e-6)
+    np.testing.assert_allclose(FGSM(estimator(model), ThreatModel(eps=0.1)).generate(x, y).numpy(), theirs, atol=1e-6)
 
 
 def test_arts_pgd_on_our_estimator_equals_arts_pgd_on_its_own() -> None:
@@ -277,7 +283,7 @@ def test_no_parameter_gradient_is_filled_and_the_model_is_left_as_it_was() -> No
     with frozen(model):
         target = Target(model, input_shape=SHAPE, classes=4)
         assert not model[2].training
-        PGD(target, eps=0.1, steps=3).generate(images(), torch.arange(12) % 4)
+        PGD(target, ThreatModel(eps=0.1), steps=3).generate(images(), torch.arange(12) % 4)
     assert all(module.training for module in model.modules())
     assert [parameter.requires_grad for parameter in model.parameters()] == [True, True, False, True]
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -449,7 +455,7 @@ def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
 )
 def test_bad_parameters_are_refused_in_words(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        build(parse([text])[0], estimator(), eps=0.1, defaults={})
+        build(parse([text])[0], estimator(), ThreatModel(eps=0.1), defaults={})
 
 
 def art_classifier(model: nn.Module) -> PyTorchClassifier:
@@ -468,3 +474,37 @@ def art_classifier(model: nn.Module) -> PyTorchClassifier:
 def test_a_bad_parameter_is_told_by_the_name_that_was_asked_for(name: str, parameter: str) -> None:
     with pytest.raises(InputError, match=rf"^{name}: {parameter}=0 must be an integer"):
         attack(name, estimator(mlp()), 0.1, **{parameter: 0})
+
+
+def test_a_signature_tells_the_parameters_that_a_class_declares() -> None:
+    assert str(inspect.signature(FGSM)) == (
+        "(target: advtool.target.target.Target | advtool.attacks.art_classifier.EOTClassifier, "
+        "threat_model: advtool.threat.ThreatModel, *, eot=None)"
+    )
+    own = list(inspect.signature(PGD).parameters.values())[2:]
+    assert [(each.name, each.default) for each in own] == [
+        ("steps", 50), ("step_size", None), ("restarts", 1), ("eot", None)
+    ]  # fmt: skip
+    assert list(inspect.signature(ATTACKS["transfer"]).parameters) == [
+        "target", "threat_model", "surrogate", "steps", "eot"
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match=r"PGD\(\) got an unexpected keyword argument 'stps'"):
+        PGD(estimator(), ThreatModel(eps=0.1), stps=3)
+
+
+def test_parameters_are_set_as_art_sets_them_and_checked() -> None:
+    attack = PGD(estimator(eot=3), ThreatModel(eps=0.1))
+    assert attack.parameters() == {"steps": 50, "step_size": 0.004, "restarts": 1, "eot": 3}
+    attack.set_params(steps=10)
+    assert attack.step_size == 0.02, "2 eps / steps, whatever the steps are now"
+    attack.set_params(step_size=0.5)
+    attack.set_params(steps=20)
+    assert attack.step_size == 0.5
+    with pytest.raises(InputError, match=r"^pgd: steps=0 must be an integer of at least 1$"):
+        attack.set_params(steps=0)
+    with pytest.raises(InputError, match=r"^spsa: samples=3 must be even"):
+        attack_of("spsa").set_params(samples=3)
+
+
+def attack_of(name: str) -> TensorAttack:
+    return ATTACKS[name](estimator(), ThreatModel(eps=0.1))

@@ -9,25 +9,17 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
+from advtool.attacks.losses import tempered_cross_entropy
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
-from advtool.attacks.pgd_temperature import tempered_cross_entropy
-from advtool.attacks.registry import parse
+from advtool.attacks.spelling import parse
 from advtool.errors import InputError
-from advtool.perturbation import ball, project
 from advtool.target.scores import margin, negative_margin
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 from tests.support.linear import EPS, SHAPE, problem
 from tests.support.models import LEVELS, Linear, Rounded, Scaled
-
-
-def test_clamping_to_the_ball_is_the_projection() -> None:
-    generator = torch.Generator().manual_seed(0)
-    x, x_adv = torch.rand(500, *SHAPE, generator=generator), 3 * torch.rand(500, *SHAPE, generator=generator) - 1
-    x[::5], x[1::5] = 0.0, 1.0
-    for eps in (0.0, 0.03, 0.3, 1.0):
-        assert torch.equal(x_adv.clamp(*ball(x, eps)), project(x_adv, x, eps))
 
 
 def test_large_logits_stop_cross_entropy_alone() -> None:
@@ -75,7 +67,7 @@ def test_rounding_stops_the_gradient_alone() -> None:
 def test_pgd_stays_where_it_started_behind_rounding() -> None:
     model, x, y, _ = problem(classes=2, seed=0, count=50)
     target = Target(Rounded(model).requires_grad_(False), input_shape=SHAPE, classes=2)
-    found = PGD(target, eps=EPS, steps=5).search(x, y, torch.Generator().manual_seed(0), no_report)
+    found = PGD(target, ThreatModel(eps=EPS), steps=5).search(x, y, torch.Generator().manual_seed(0), no_report)
     assert (found.step == 0).all()
 
 
@@ -115,7 +107,7 @@ def test_the_smoothed_gradient_of_a_sine_is_damped_as_it_should_be(k: float, dev
     target = Target(Sine(k), input_shape=(1, 2, 4), classes=2, batch_size=copies)
     image = torch.linspace(0.1, 0.9, 8).view(1, 1, 2, 4)
     x, y = image.expand(copies, -1, -1, -1), torch.zeros(copies, dtype=torch.long)
-    attack = OfTheFirstLogit(target, eps=0.3, samples=samples, deviation=deviation)
+    attack = OfTheFirstLogit(target, ThreatModel(eps=0.3), samples=samples, deviation=deviation)
     scores, slope = attack.slope(x, y, torch.Generator().manual_seed(0))
     expected = k * torch.cos(k * image) * math.exp(-((k * deviation) ** 2) / 2)
     torch.testing.assert_close(slope.mean(0, keepdim=True) / samples, expected, atol=0.02 * k, rtol=0)
@@ -173,7 +165,7 @@ def slope_through(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tens
             return function(3 * x.flatten(1))
 
     target = Target(Of(), input_shape=(1, 2, 2), classes=4)
-    return Asked(target, eps=0.1).slope(x, torch.zeros(len(x), dtype=torch.long), torch.Generator())
+    return Asked(target, ThreatModel(eps=0.1)).slope(x, torch.zeros(len(x), dtype=torch.long), torch.Generator())
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

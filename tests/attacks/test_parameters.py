@@ -18,11 +18,14 @@ import advtool
 from advtool import training
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import TensorAttack, no_report
-from advtool.attacks.registry import ATTACKS, OURS_TO_GIVE
+from advtool.attacks.registry import ATTACKS
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.settings import settings_of
 from advtool.studies.score import score
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
+from advtool.training.recipes import takers
 from tests.conftest import Command
 from tests.support.models import mlp
 
@@ -57,11 +60,7 @@ VALUES: dict[str, Any] = {
 """Of these only a few are right for some parameters."""
 SMALL = {"steps": 2, "queries": 10, "samples": 4}
 """What keeps an attack short."""
-PARAMETERS = [
-    (name, parameter)
-    for name, cls in ATTACKS.items()
-    for parameter in inspect.signature(cls).parameters.keys() - OURS_TO_GIVE | {"eps"}
-]
+PARAMETERS = [(name, parameter) for name, cls in ATTACKS.items() for parameter in [*cls.attack_params, "eps"]]
 PARAMETERS.sort()
 
 
@@ -76,8 +75,9 @@ def target() -> Target:
 def build(name: str, **parameters: Any) -> TensorAttack:
     cls = ATTACKS[name]
     accepted = inspect.signature(cls).parameters
-    given = {key: value for key, value in SMALL.items() if key in accepted} | {"eps": 0.1} | parameters
-    return cls(target(), **given, **({"surrogate": target()} if name == "transfer" else {}))
+    given = {key: value for key, value in SMALL.items() if key in accepted} | parameters
+    threat_model = ThreatModel.of(given.pop("eps", 0.1))
+    return cls(target(), threat_model, **given, **({"surrogate": target()} if name == "transfer" else {}))
 
 
 def one_line(call: Callable[[], object]) -> str:
@@ -107,6 +107,9 @@ def test_a_parameter_of_an_attack_is_refused_by_name_or_works(name: str, paramet
 @pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
 def test_numpys_numbers_are_as_good_as_pythons(name: str, parameter: str) -> None:
     if parameter == "loss":
+        return
+    if parameter == "eps":
+        assert build(name, eps=np.float32(0.25)).threat_model == build(name, eps=0.25).threat_model
         return
     whole = not isinstance(getattr(build(name), parameter), float) and parameter != "patience"
     plain = 2 if whole else 0.25
@@ -265,21 +268,21 @@ def test_an_attack_of_art_that_aims_at_a_class_aims_at_a_wrong_one(text: str) ->
 
 def test_parameters_of_art_come_out_as_plain_numbers() -> None:
     given = {"max_iter": np.int64(3), "epsilon": np.float32(0.5), "nb_grads": 10, "verbose": False}
-    attack = ArtAttack(target(), "DeepFool", given, eps=np.float64(0.1))
+    attack = ArtAttack(target(), ThreatModel.of(np.float64(0.1)), "DeepFool", given)
     assert json.loads(json.dumps(attack.parameters())) == {**given, "max_iter": 3, "epsilon": 0.5}
     assert attack.search(X, torch.arange(4), torch.Generator(), no_report).x.shape == X.shape
 
 
 @pytest.mark.parametrize("answer", [None, "text", [1, 2], X[:2].numpy(), X[..., :2].numpy(), (X.numpy(), X.numpy())])
 def test_an_attack_of_art_that_gives_no_images_is_refused(answer: Any) -> None:
-    attack = ArtAttack(target(), "DeepFool", {}, eps=0.1)
+    attack = ArtAttack(target(), ThreatModel(eps=0.1), "DeepFool", {})
     attack._attack.generate = lambda **_: answer
     search = lambda: attack.search(X, torch.arange(4), torch.Generator(), no_report)  # noqa: E731
     assert one_line(search).startswith("art:DeepFool fails on this model: ")
 
 
 def test_what_an_attack_of_art_prints_stays_out_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    attack = ArtAttack(target(), "DeepFool", {}, eps=0.1)
+    attack = ArtAttack(target(), ThreatModel(eps=0.1), "DeepFool", {})
 
     def generate(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         print("step 1")
@@ -441,7 +444,7 @@ class NoData:
         raise AssertionError("data was read before the arguments were checked")
 
 
-SETTINGS = sorted(training.Settings.__annotations__)
+SETTINGS = sorted(settings_of(training.Settings))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -474,9 +477,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
 
 
 def _takes(recipe: str, setting: str) -> bool:
-    from advtool.training.recipes import OPTIONAL
-
-    return setting not in OPTIONAL or setting in training.RECIPES[recipe].takes
+    return training.RECIPES[recipe] in takers(setting)
 
 
 @pytest.mark.parametrize(

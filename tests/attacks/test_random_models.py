@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.base import Candidates
+from advtool.attacks.candidates import Candidates
 from advtool.target.scores import predictions
 from advtool.target.target import Randomness, Target
 from tests.support.models import Linear, NoisyInput

@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.base import no_report
-from advtool.attacks.registry import SHORT_SQUARE, build, parse
+from advtool.attacks.registry import build
+from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square, _windows
+from advtool.attacks.suites import SHORT_SQUARE
 from advtool.errors import InputError
 from advtool.target.target import Target
+from advtool.threat import ThreatModel
 from tests.support.linear import EPS, problem
 from tests.support.models import mlp
 
@@ -20,7 +23,7 @@ PAPERS = {0: 1, 10: 2, 50: 4, 200: 8, 500: 16, 1000: 32, 2000: 64, 4000: 128, 60
 
 
 def square(shape: tuple[int, int, int] = (1, 28, 28), **options: object) -> Square:
-    return Square(Target(mlp(shape), input_shape=shape, classes=4), **{"eps": 0.1, **options})
+    return Square(Target(mlp(shape), input_shape=shape, classes=4), ThreatModel(eps=0.1), **options)
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (32, 32), (4, 4), (1, 1), (20, 30), (3, 40)])
@@ -106,7 +109,7 @@ def tried(queries: int = 60) -> tuple[Tensor, Tensor]:
 
     target = Target(Recorder(), input_shape=(3, 6, 8), classes=2)
     x = torch.rand(10, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    Square(target, eps=0.3, queries=queries).search(
+    Square(target, ThreatModel(eps=0.3), queries=queries).search(
         x, torch.zeros(10, dtype=torch.long), torch.Generator().manual_seed(1), no_report
     )
     return x, torch.stack(points)
@@ -155,4 +158,4 @@ def test_it_nearly_reaches_the_closed_form_without_a_gradient(classes: int, allo
 @pytest.mark.parametrize("text", ["square(queries=0)", "square(area=0)", "square(area=1.5)", "square(eot=0)"])
 def test_bad_parameters_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=text.removesuffix(")").removeprefix("square(").partition("=")[0]):
-        build(parse([text])[0], square().estimator, eps=0.1, defaults={})
+        build(parse([text])[0], square().estimator, ThreatModel(eps=0.1), defaults={})

@@ -1,4 +1,4 @@
-"""Strangers' models through the real command: opened, checked, evaluated, scored, and refused where they guess."""
+"""Users' models through the real command: opened, checked, evaluated and scored; models that guess are refused."""
 
 import json
 import re
@@ -54,7 +54,7 @@ FAST = ("--attack", "fgsm", "--format", "json")
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """A folder with a model's source and forty pictures of two sizes in four classes."""
+    """The command in a folder with a model's source and forty pictures of two sizes in four classes."""
     (tmp_path / "net.py").write_text(NET)
     generator = torch.Generator().manual_seed(0)
     for label, name in enumerate(CLASSES):
@@ -72,7 +72,7 @@ def command(tmp_path: Path) -> Command:
 PICTURES = ("--dataset", "pictures", "--input-size", "24")
 
 
-def test_a_function_in_a_file_is_a_model(command: Command) -> None:
+def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
     done = command("eval", "net.py:loud", *PICTURES, *FAST)
     document = json.loads(done.stdout)
     assert document["clean"]["correct"] == 40
@@ -90,7 +90,7 @@ def test_a_function_in_a_file_is_a_model(command: Command) -> None:
     assert {(image["label"], image["class"]) for image in images} == set(enumerate(CLASSES))
 
 
-def test_arguments_weights_and_an_edited_source_are_other_questions(command: Command) -> None:
+def test_other_arguments_weights_and_sources_are_other_models(command: Command) -> None:
     torch.save({"state_dict": {"module.scale": torch.tensor(3.0)}}, command.folder / "weights.pth")
     asked = ("eval", "net.py:make", *PICTURES, *FAST)
     prints = [
@@ -107,7 +107,7 @@ def test_arguments_weights_and_an_edited_source_are_other_questions(command: Com
     assert len(list((command.folder / "runs").iterdir())) == 4
 
 
-def test_check_attacks_nothing_and_tells_what_is_understood(command: Command) -> None:
+def test_check_tells_what_is_understood_and_attacks_nothing(command: Command) -> None:
     document = json.loads(command("check", "net.py:make", *PICTURES, "--format", "json").stdout)
     assert document["schema"] == "advtool.check/1"
     assert (document["classes"], document["input_shape"], document["parameters"]) == (4, [3, 24, 24], 1)
@@ -124,7 +124,7 @@ GUESSING = ("--model-args", '{"order": [1, 2, 3, 0]}')
 
 
 @pytest.mark.parametrize("name", ["check", "eval"])
-def test_a_model_that_guesses_is_refused_and_the_cause_is_named(name: str, command: Command) -> None:
+def test_a_guessing_model_is_refused_and_the_cause_is_named(name: str, command: Command) -> None:
     done = command(name, "net.py:make", *GUESSING, *PICTURES, check=False)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
@@ -134,7 +134,7 @@ def test_a_model_that_guesses_is_refused_and_the_cause_is_named(name: str, comma
     assert "--force" in line
 
 
-def test_force_goes_on_and_classes_mend_it(command: Command) -> None:
+def test_force_goes_on_and_classes_mend_the_order(command: Command) -> None:
     forced = command("eval", "net.py:make", *GUESSING, *PICTURES, *FAST, "--force")
     assert json.loads(forced.stdout)["clean"]["correct"] == 0
     (command.folder / "classes.txt").write_text("b\nc\nd\na\n")
@@ -142,7 +142,7 @@ def test_force_goes_on_and_classes_mend_it(command: Command) -> None:
     assert json.loads(mended.stdout)["clean"]["correct"] == 40
 
 
-def test_a_missing_normalisation_is_named_and_given_inside_the_model(command: Command) -> None:
+def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command: Command) -> None:
     line = command("check", "net.py:normalised", *PICTURES, check=False).stderr.splitlines()[-1]
     assert "--mean" in line
     options = re.search(r"--mean (\S+) --std ([\d.,]+)\)", line)
@@ -155,7 +155,7 @@ def test_a_missing_normalisation_is_named_and_given_inside_the_model(command: Co
     assert document["clean"]["accuracy"] > 0.6
 
 
-def test_a_run_is_scored_with_its_own_model_again_and_with_another(command: Command) -> None:
+def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
     command("eval", "net.py:make", *PICTURES, *FAST, "--eps", "0.3", "--save-adversarial", "--run-dir", "run")
     own = json.loads(command("score", "run", "--format", "json").stdout)
     assert (own["same_model"], own["agrees"]) == (True, True)
@@ -163,14 +163,14 @@ def test_a_run_is_scored_with_its_own_model_again_and_with_another(command: Comm
     assert json.loads(command(*other).stdout)["same_model"] is False
 
 
-def test_a_surrogate_is_opened_in_the_same_way(command: Command) -> None:
+def test_a_surrogate_is_opened_like_a_model(command: Command) -> None:
     asked = ("--attack", "transfer", "--surrogate", "net.py:make", "--eps", "0.3", "--format", "json")
     document = json.loads(command("eval", "net.py:make", *PICTURES, *asked).stdout)
     assert document["attacks"][0]["robust"] < document["clean"]["correct"]
     assert "--surrogate" in command.refused("eval", "net.py:make", *PICTURES, *asked[:2], "--surrogate", "net.py:mak")
 
 
-def test_a_sweep_opens_it_too(command: Command) -> None:
+def test_a_sweep_opens_a_factory(command: Command) -> None:
     asked = ("sweep", "eps", "net.py:make", *PICTURES, "--eps", "0,0.2", "--attack", "fgsm", "--format", "json")
     document = json.loads(command(*asked).stdout)
     assert document["model"]["spec"] == "net.py:make"
@@ -197,7 +197,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
 @pytest.mark.parametrize(
     ("arguments", "words"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )
-def test_what_cannot_be_opened_is_told_in_one_line(arguments: tuple[str, ...], words: str, command: Command) -> None:
+def test_what_cannot_be_opened_is_refused_in_one_line(arguments: tuple[str, ...], words: str, command: Command) -> None:
     assert words in command.refused("eval", *arguments)
 
 
@@ -211,7 +211,7 @@ def test_a_missing_file_is_refused_before_torch_is_imported(command: Command) ->
     assert done.stdout == "InputError set()\n"
 
 
-def test_torchscript_and_export_give_what_the_module_gives(command: Command) -> None:
+def test_torchscript_and_export_give_the_same_accuracies(command: Command) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)).eval()
     with torch.no_grad():
@@ -219,7 +219,7 @@ def test_torchscript_and_export_give_what_the_module_gives(command: Command) -> 
         model[2].bias.zero_()
     example = torch.rand(2, 3, 24, 24)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch would rather have torch.export
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns that TorchScript is deprecated
         torch.jit.script(model).save(str(command.folder / "net.pt"))
     batch = {0: torch.export.Dim("batch")}
     torch.export.save(torch.export.export(model, (example,), dynamic_shapes=(batch,)), command.folder / "net.pt2")

@@ -1,6 +1,6 @@
 """``advtool train`` and ``advtool show`` through the real command."""
 
-import io
+import inspect
 import json
 import os
 import pickle
@@ -14,15 +14,15 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from rich.console import Console
 
-from advtool import checkpoints, training
+from advtool import checkpoints, models, training
 from advtool.checkpoints import Header
 from advtool.cli import main
-from advtool.cli.recipe_options import SETTINGS, SUMMARIES
 from advtool.cli.training_progress import TrainingProgress
 from advtool.data import Split
-from advtool.report import card
+from advtool.report import FORMATS
+from advtool.report.card import Card
+from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
 from advtool.training.history import Measured
 from tests.support.trainings import short
@@ -60,7 +60,7 @@ def path(folder: Path) -> Path:
     done = advtool(folder, "train", "both", *QUICK)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "checkpoints/digits-cnn-both-s0.safetensors\n"
-    assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d%, one-step \d+\.\d%, PGD \d+\.\d%", done.stderr)
+    assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d %, one-step \d+\.\d %, PGD \d+\.\d %", done.stderr)
     return folder / done.stdout.strip()
 
 
@@ -146,12 +146,32 @@ def test_lr_range_prints_its_bounds_and_draws_the_curve(folder: Path) -> None:
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_setting_has_its_option() -> None:
-    assert list(SETTINGS) == list(Settings.__annotations__)
+def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(tmp_path: Path) -> None:
+    words = " ".join(advtool(tmp_path, "train", "--help", COLUMNS="1000").stdout.split())
+    for recipe in RECIPES.values():
+        assert f"{recipe.name}: {recipe.summary}" in words
+    for name, setting in settings_of(Settings).items():
+        assert f"--{name.replace('_', '-')} " in words
+        assert setting.about.help in words
+    for architecture in models.ARCHITECTURES:
+        assert architecture in settings_of(Settings)["arch"].about.help
+    for told in (
+        "Perturbation bias: clean, adv, both, apb",
+        "Examples and noise: fgsm, r+fgsm, rfgsm, nfgsm, pgd",
+        "[default: (cnn; lenet for clean, adv, both, apb; resnet11 for cifar10)]",
+        "[default: (10; 60 for digits; 30 for cifar10)]",
+        "[default: (plain; naive for apb)]",
+        "[default: (0.03)]",
+    ):
+        assert told in words
 
 
-def test_the_help_lists_every_recipe_with_its_summary() -> None:
-    assert {recipe.name: recipe.summary for recipe in RECIPES.values()} == SUMMARIES
+def test_the_signature_and_the_documentation_of_training_name_every_setting() -> None:
+    for function in (training.train, training.lr_range):
+        parameters = inspect.signature(function).parameters
+        assert list(parameters)[-len(settings_of(Settings)) :] == list(settings_of(Settings))
+        assert parameters["apb_eps"].annotation == float | None
+        assert f"apb_eps: {settings_of(Settings)['apb_eps'].about.help}" in inspect.getdoc(function)
 
 
 def test_noise_layers_are_shown_and_drawn(folder: Path) -> None:
@@ -171,7 +191,7 @@ def test_a_plot_of_a_model_without_noise_is_refused(
 
 def test_fixed_examples_are_told_apart(path: Path, folder: Path) -> None:
     done = advtool(folder, "train", "adv", "--fixed-examples", str(path), *QUICK)
-    assert re.search(r"\d% on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
+    assert re.search(r"\d % on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
 
 
 def test_damaged_files_are_told_in_one_line(path: Path, tmp_path: Path) -> None:
@@ -199,9 +219,7 @@ def test_cuda_asked_for_and_absent(tmp_path: Path) -> None:
 
 
 def shown(header: Header) -> str:
-    console = Console(width=80, file=io.StringIO(), color_system=None)
-    console.print(card.as_table(header, "model"))
-    return " ".join(console.file.getvalue().replace("│", " ").split())
+    return " ".join(FORMATS["table"](Card("model", header)).replace("│", " ").split())
 
 
 def test_a_card_does_not_list_what_is_off(tiny: Split, path: Path) -> None:
@@ -219,9 +237,9 @@ def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.M
         monkeypatch.setattr(loop, "measure", Mock(return_value=measured))
         return shown(short(tiny, "nfgsm", epochs=1).header)
 
-    assert "tie no epoch is above 100.0% by the figure to keep by" in after(0.5)  # 4 validation images
+    assert "tie no epoch is above 100.0 % by the figure to keep by" in after(0.5)  # 4 validation images
     monkeypatch.setattr(session, "floor_of", Mock(return_value=0.127))
-    assert "tie no epoch is above 12.7%" in after(0.127)
+    assert "tie no epoch is above 12.7 %" in after(0.127)
     assert "tie" not in after(0.128)
 
 

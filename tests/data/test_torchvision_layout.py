@@ -12,7 +12,6 @@ import pickle
 import struct
 import tarfile
 import threading
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -245,17 +244,3 @@ def test_a_cache_that_is_a_file(tmp_path: Path, offline: None) -> None:
     complaint = complaint_about("mnist", tmp_path / "cache")
     assert f"cannot write 'mnist' into '{tmp_path / 'cache'}'" in complaint
     assert "--data-dir" in complaint
-
-
-def test_what_torchvision_prints_and_warns_stays_off_stdout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    # Older versions print; and the pickles of CIFAR-10 make newer versions of NumPy warn.
-    def download(dataset: object) -> None:
-        print("Downloading")
-        warnings.warn("align", np.exceptions.VisibleDeprecationWarning, stacklevel=1)
-
-    write_all(tmp_path / "cifar-10-batches-py", small_cifar(monkeypatch))
-    monkeypatch.setattr(datasets.CIFAR10, "download", download)
-    load("cifar10", "test", tmp_path)
-    assert capfd.readouterr() == ("", "Downloading\n")

@@ -21,12 +21,12 @@ def evaluated(command: Command, name: str, *options: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_readmes_model_gives_the_readmes_figures(advtool_command: Command) -> None:
+def test_the_demos_model_gives_the_figures_of_the_evaluation_page(advtool_command: Command) -> None:
     found = evaluated(advtool_command, "digits-cnn-both-s0", "--attack", "fgsm", "--attack", "pgd")
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "evaluation.md").read_text()
     given = {attack["name"]: attack["accuracy"] for attack in found["attacks"]} | {"clean": found["clean"]["accuracy"]}
     for name, accuracy in given.items():
-        stated = re.search(rf"│ {name} +│ +([\d.]+) % │ +([\d.]+) - ([\d.]+) │", readme)
+        stated = re.search(rf"│ {name} +│ +([\d.]+) % │ +([\d.]+) - ([\d.]+) │", page)
         assert stated is not None, name
         assert float(stated[2]) <= 100 * accuracy <= float(stated[3]), name
 

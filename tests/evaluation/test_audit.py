@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 import advtool
-from advtool.attacks.registry import SUITES, Scope
+from advtool.attacks.suites import SUITES, Scope
 from advtool.data import load, to_float
 from advtool.results import Evaluation
 from tests.support.models import NoisyInput, Rounded, Scaled

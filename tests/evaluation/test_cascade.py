@@ -10,13 +10,13 @@ import pytest
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.base import Found
-from advtool.attacks.registry import LONG_SQUARE, SUITES, Scope, parse
+from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square
+from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.stages import DIAGNOSED, probed
+from advtool.evaluation.stages import DIAGNOSED_IMAGES, probed
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import Outcome
 from tests.support.models import NoisyInput, Scaled, mlp
@@ -107,7 +107,7 @@ def test_the_worst_case_is_what_the_shards_say(tmp_path: Path) -> None:
 
 
 def test_diagnosed_attacks_see_the_first_200_and_the_others_survivors_alone(tmp_path: Path) -> None:
-    assert DIAGNOSED == 200
+    assert DIAGNOSED_IMAGES == 200
     audit(tmp_path)
     stages = records(tmp_path)
     clean = stages.pop("clean")["survives"]
@@ -342,7 +342,7 @@ def test_what_a_model_makes_moot_or_too_dear_is_left_out(monkeypatch: pytest.Mon
     """Long Square for a random model; straight through rounding where nothing rounds."""
     suite = {"pgd": Scope.every, "pgd-straight": Scope.diagnosed, LONG_SQUARE: Scope.survivors}
     monkeypatch.setitem(SUITES, "audit", suite)
-    monkeypatch.setattr(Square, "search", lambda _self, x, *_: Found.at_once(x, step=0, queries=0))
+    monkeypatch.setattr(Square, "explore", lambda *_: None)
     model = mlp()
     x, y = labelled(model, 12)
     subject = NoisyInput(model, 0.1) if randomised else model

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from advtool.attacks.art import ArtAttack
+from advtool.attacks.registry import ATTACKS
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
 from advtool.evaluation.diagnostics.evidence import Evidence
@@ -43,7 +45,6 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
     usual: dict[str, Any] = {
         "clean": first(n * 9 // 10, n),
         "robust": {"fgsm": left, "pgd": left},
-        "names": {"fgsm": "fgsm", "pgd": "pgd"},
         "on_examples": {"fgsm": left},
         "by_eps": {},
         "most_of_a_class": n // 10,
@@ -56,7 +57,8 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "span": (0.0, 1.0),
         "classes": 10,
     }
-    return Evidence(**(usual | changes))
+    names = changes.pop("names", {"fgsm": "fgsm", "pgd": "pgd"})
+    return Evidence(attacks={label: ATTACKS[name] for label, name in names.items()}, **(usual | changes))
 
 
 def contest(name: str, pgd: list[bool], rival: list[bool]) -> Evidence:
@@ -107,13 +109,35 @@ def test_the_threshold_of_these_tests_is_the_drop_with_2000_images_and_the_inter
     assert (K - 1) / 200 >= 0.05
 
 
-CONTESTANTS = [(contest.code, name) for contest in CONTESTS for name in contest.names]
+CONTESTANTS = [
+    (contest.code, name) for contest in CONTESTS for name, attack in ATTACKS.items() if contest.rivals(attack)
+]
 
 
 def test_every_contest_of_the_issue_is_there() -> None:
     assert {name for _, name in CONTESTANTS} == {
         "square", "spsa", "pgd-margin", "pgd-temperature", "pgd-smooth", "pgd-straight", "fgsm", "noise", "transfer",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "beaten"),
+    [
+        ("gradient-free-beats-gradient", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
+        ("transfer-beats-white-box", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
+        ("smoothing-beats-plain-gradient", {"pgd", "pgd-temperature"}),
+        ("straight-through-beats-plain-gradient", {"pgd", "pgd-temperature"}),
+        ("margin-beats-cross-entropy", {"pgd"}),
+        ("temperature-beats-cross-entropy", {"pgd"}),
+        ("one-step-beats-many-step", {"pgd"}),
+        ("noise-beats-gradient", {"pgd"}),
+    ],
+)
+def test_a_code_is_won_against_attacks_that_differ_in_what_it_names(code: str, beaten: set[str]) -> None:
+    (contest,) = (contest for contest in CONTESTS if contest.code == code)
+    assert {name for name, attack in ATTACKS.items() if contest.against(attack)} == beaten
+    assert not contest.against(ArtAttack)
+    assert not contest.rivals(ArtAttack)
 
 
 @pytest.mark.parametrize(("code", "name"), CONTESTANTS)
@@ -216,7 +240,7 @@ def test_examples_that_are_easier_than_images_leak_the_label(more: int, fires: b
 def test_noise_that_breaks_images_needs_no_adversary(broken: int, fires: bool) -> None:
     usual = evidence()
     robust = {**usual.robust, "noise": first(1800 - broken)}
-    found = findings(evidence(robust=robust, names={**usual.names, "noise": "noise"}))
+    found = findings(evidence(robust=robust, names={"fgsm": "fgsm", "pgd": "pgd", "noise": "noise"}))
     assert [(finding.code, finding.kind) for finding in found] == [("noise-breaks-it", "setup")] * fires
 
 

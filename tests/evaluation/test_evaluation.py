@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 import advtool
-from advtool.attacks.base import Found, StepReport, TensorAttack
-from advtool.attacks.registry import ATTACKS, SUITES, Scope
+from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.candidates import Candidates, Found
+from advtool.attacks.registry import ATTACKS
+from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
+from advtool.threat import ThreatModel
 from tests.support.models import Cheat, Linear, NoisyInput, mlp
 from tests.support.runs import SHAPE, images, labelled, without_times
 
@@ -128,12 +131,14 @@ def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatc
 
     def breaking(rows: list[int]) -> type[TensorAttack]:
         class Breaker(TensorAttack):
-            one_step = True
+            name, guide, one_step = "breaker", Guide.nothing, True
 
-            def search(self, x: Tensor, y: Tensor, generator: torch.Generator, report: StepReport) -> Found:
-                found = x.clone()
-                found[rows] -= 0.1
-                return Found.at_once(found, step=1, queries=1)
+            def explore(
+                self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport
+            ) -> None:
+                x_adv = x.clone()
+                x_adv[rows] -= 0.1
+                found.take(x_adv, step=1)
 
         return Breaker
 
@@ -177,8 +182,8 @@ def test_the_verifier_refuses_what_is_no_adversarial_example(break_it: str) -> N
         "infinite": torch.tensor([-torch.inf, 0.02]),
     }[break_it]
     y = torch.tensor([0, 0])
-    assert verify(target.scores, good, x, y, eps=0.1).adversarial.tolist() == [True, True]
-    assert verify(target.scores, bad, x, y, eps=0.1).adversarial.tolist() == [True, False]
+    assert verify(target.scores, good, x, y, ThreatModel(eps=0.1)).adversarial.tolist() == [True, True]
+    assert verify(target.scores, bad, x, y, ThreatModel(eps=0.1)).adversarial.tolist() == [True, False]
 
 
 def test_luck_is_no_attack() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import advtool
 from advtool import training
+from advtool.attacks.candidates import Candidates
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.spsa import SPSA
@@ -16,6 +17,7 @@ from advtool.data import load, to_float
 from advtool.evaluation.verification import verify
 from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
+from advtool.threat import ThreatModel
 from tests.support.models import NoisyInput
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -77,7 +79,7 @@ def test_a_random_models_votes_and_eot_agree(model: nn.Module, digits_test: tupl
 def test_the_verifier_runs_where_the_model_is(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
     x, y = (tensor.to(CUDA) for tensor in digits_test)
     with frozen(model):
-        verdict = verify(estimator(model, CUDA), x, x, y, eps=0.1)
+        verdict = verify(estimator(model, CUDA), x, x, y, ThreatModel(eps=0.1))
     assert verdict.adversarial.device.type == "cuda"
     assert verdict.adversarial.float().mean() < 0.2
 
@@ -85,9 +87,9 @@ def test_the_verifier_runs_where_the_model_is(model: nn.Module, digits_test: tup
 @pytest.mark.parametrize(
     "attack",
     [
-        lambda target: FGSM(target, eps=0.1),
-        lambda target: PGD(target, eps=0.1, steps=4),
-        lambda target: SPSA(target, eps=0.1, steps=4, samples=8),
+        lambda target: FGSM(target, ThreatModel(eps=0.1)),
+        lambda target: PGD(target, ThreatModel(eps=0.1), steps=4),
+        lambda target: SPSA(target, ThreatModel(eps=0.1), steps=4, samples=8),
     ],
 )
 @pytest.mark.parametrize("randomness", [Randomness.none, Randomness.each_image])
@@ -105,12 +107,8 @@ def test_no_step_makes_the_host_wait(
         stream = torch.Generator(CUDA).manual_seed(0)
         run.search(x, y, stream, lambda *_: None)  # lazy initialisation may wait
         with synchronisation_is_an_error():
-            if isinstance(run, PGD):
-                from advtool.attacks.base import Candidates
-
-                run._climb(x, y, Candidates(x, y, target), stream, lambda *_: None, 0)
-            else:
-                run.search(x, y, stream, lambda *_: None)
+            explore = run.climb if isinstance(run, PGD) else run.explore
+            explore(x, y, Candidates(x, y, target), stream, lambda *_: None)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from advtool import checkpoints, models
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
 from advtool.models.noise import PNIL, maps, noise_levels, with_pnil
-from advtool.report import pnil_plot
+from advtool.report import plots, pnil_plot
 from advtool.target import probing
 from advtool.target.target import Randomness
 from advtool.threat import ThreatModel
@@ -300,7 +300,7 @@ SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml", "pdf": b"%PDF"}
 @pytest.mark.parametrize("suffix", SIGNATURES)
 def test_the_suffix_says_the_type_of_the_file(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "new folder" / f"plot.{suffix}"
-    pnil_plot.draw(path, **maps(PNIL((1, 8, 8)), picture((1, 8, 8)))._asdict())
+    plots.save(pnil_plot.figure(**maps(PNIL((1, 8, 8)), picture((1, 8, 8)))._asdict()), path)
     assert path.read_bytes().startswith(SIGNATURES[suffix])
 
 
@@ -325,14 +325,14 @@ def test_panels_and_what_they_show(channels: int, panels: int) -> None:
 def test_what_cannot_be_drawn_is_refused(name: str, channels: int, message: str, tmp_path: Path) -> None:
     shape = (channels, 8, 8)
     with pytest.raises(InputError, match=message):
-        pnil_plot.draw(tmp_path / name, **maps(PNIL(shape), picture(shape))._asdict())
+        plots.save(pnil_plot.figure(**maps(PNIL(shape), picture(shape))._asdict()), tmp_path / name)
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     shown: dict[str, Any] = maps(PNIL((1, 8, 8)), picture((1, 8, 8)))._asdict()
     with pytest.raises(InputError, match=r"pip install 'advtool\[plots\]'"):
-        pnil_plot.draw(tmp_path / "plot.png", **shown)
+        plots.save(pnil_plot.figure(**shown), tmp_path / "plot.png")
 
 
 def test_the_package_exports_both() -> None:

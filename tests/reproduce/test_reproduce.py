@@ -17,7 +17,7 @@ from advtool.errors import InputError
 from advtool.evaluation import gains
 from advtool.evaluation.settings import Settings
 from advtool.models.noise import PNIL
-from advtool.report import REPRODUCTION_FORMATS, reproduction_plot
+from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import apb_fig2, engine, maps, pnil_fig3, pnil_table1
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
@@ -528,14 +528,14 @@ def test_cuts_are_what_a_scale_asks_less_for() -> None:
 
 
 def test_views_leave_blank_what_was_not_measured(whole: Reproduced) -> None:
-    page = REPRODUCTION_FORMATS["markdown"](whole)
+    page = FORMATS["markdown"](whole)
     assert "PGD, paper" in page
     assert "99.0 %" in page
     assert "clean, paper" not in page, "the paper states none"
     assert "Rule: The gain is above 0." in page
     assert f"**{whole.rows[2].verdict}**" in page
-    assert "(99.0 %)" in REPRODUCTION_FORMATS["table"](whole)
-    document = json.loads(REPRODUCTION_FORMATS["json"](whole))
+    assert "(99.0 %)" in FORMATS["table"](whole)
+    document = json.loads(FORMATS["json"](whole))
     assert document["schema"] == "advtool.reproduce/1"
     assert document == json.loads(Reproduced.model_validate(document).model_dump_json(by_alias=True))
     assert document["rows"][0]["figures"]["clean"]["paper"] is None
@@ -553,7 +553,7 @@ def test_the_figure_is_drawn_as_svg_and_png(whole: Reproduced, tmp_path: Path) -
     }
     result = whole.model_copy(update=made)
     paths = [tmp_path / "toy.svg", tmp_path / "toy.png"]
-    reproduction_plot.draw(paths, result)
+    plots.save(reproduction_plot.figure(result), *paths)
     assert ElementTree.parse(paths[0]).getroot().tag.endswith("svg")
     assert paths[1].read_bytes().startswith(b"\x89PNG")
 
@@ -593,7 +593,7 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
     drawn = [axes for axes in reproduction_plot.figure(result).axes if axes.get_title()]
     assert [axes.get_title() for axes in drawn] == [panel.title for panel in result.panels]
     assert all(axes.has_data() for axes in drawn)
-    assert table.printed_rule in REPRODUCTION_FORMATS["markdown"](result)
+    assert table.printed_rule in FORMATS["markdown"](result)
 
 
 def test_a_table_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:

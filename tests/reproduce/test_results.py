@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from advtool.report import REPRODUCTION_FORMATS
+from advtool.report import FORMATS
 from advtool.reproduce import drawings, engine
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.verdict import together
@@ -40,7 +40,7 @@ def test_a_committed_table_is_what_the_present_data_give(path: Path) -> None:
     assert result.notes[: len(table.notes)] == list(table.notes)
     drawn = list(drawings.panels(table, result.rows, result.columns))
     assert result.panels[: len(drawn)] == drawn
-    assert path.with_suffix(".md").read_text() == REPRODUCTION_FORMATS["markdown"](result)
+    assert path.with_suffix(".md").read_text() == FORMATS["markdown"](result)
     assert path.with_suffix(".svg").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 import advtool
 from advtool.errors import InputError
 from advtool.evaluation.finished import read_finished
-from advtool.report import COMPARISON_FORMATS
+from advtool.report import FORMATS
 from advtool.results import Outcome
 from tests.conftest import Command
 from tests.support.models import mlp
@@ -154,7 +154,7 @@ def test_what_is_no_finished_run_is_told_in_words(tmp_path: Path, spoil: Any, wo
 def test_every_view_shows_the_same_figures(runs: tuple[Path, Path], tmp_path: Path) -> None:
     other = run(tmp_path / "a folder of a long name, longer than a line", eps=0.1, attacks=["pgd", "fgsm"])
     result = advtool.compare(runs[0], other)
-    views = {name: view(result) for name, view in COMPARISON_FORMATS.items()}
+    views = {name: view(result) for name, view in FORMATS.items()}
     document = json.loads(views["json"])
     assert list(document) == [
         "schema", "a", "b", "images", "clean", "attacks", "effective_robustness", "worst_case", "notes",

@@ -12,7 +12,7 @@ import pytest
 import advtool
 from advtool.cli import app
 from advtool.errors import InputError
-from advtool.report import SEEDS_FORMATS
+from advtool.report import FORMATS
 from advtool.results import Finding, SeedsEvaluation
 from tests.conftest import Command
 from tests.support.models import NoisyInput, mlp
@@ -82,7 +82,7 @@ def test_bad_seeds_are_refused(tmp_path: Path, seeds: list[int], run_dirs: list[
 
 
 def test_every_view_shows_the_same_figures(three: SeedsEvaluation) -> None:
-    views = {name: view(three) for name, view in SEEDS_FORMATS.items()}
+    views = {name: view(three) for name, view in FORMATS.items()}
     document = json.loads(views["json"])
     assert list(document) == ["schema", "seeds", "summary", "evaluations"]
     assert (document["schema"], document["seeds"]) == ("advtool.eval-seeds/1", [0, 1, 5])
@@ -101,7 +101,7 @@ def test_a_warning_is_shown_once_with_its_seeds(three: SeedsEvaluation) -> None:
     warned = [each.model_copy(update={"warnings": [finding]}) for each in three.evaluations[:2]]
     silent = three.evaluations[2].model_copy(update={"warnings": []})
     result = three.model_copy(update={"evaluations": [*warned, silent]})
-    assert SEEDS_FORMATS["table"](result).endswith("seeds 0, 1: setup [range]: odd\n")
+    assert FORMATS["table"](result).endswith("seeds 0, 1: setup [range]: odd\n")
 
 
 def test_the_command_repeats_and_judges_the_lowest_worst_case(

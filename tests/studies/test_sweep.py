@@ -21,9 +21,8 @@ from advtool.cli.sweep import parse_draws, parse_radii
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.uncertainty import paired_difference
-from advtool.report import SWEEP_FORMATS, sweep_plot
-from advtool.report.sweep import value
-from advtool.results import EotSweep, EpsSweep, Evaluation, Finding
+from advtool.report import FORMATS, plots, sweep_plot
+from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, notation
 from advtool.studies import curves, sweep
 from tests.conftest import Command
 from tests.support.linear import closed_form_slack, problem
@@ -126,7 +125,7 @@ def test_what_the_evaluations_warn_of_is_kept(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sweep, "evaluate", warning)
     result = small_eps_sweep()
     assert result.to_dict()["warnings"] == [{"code": "test", "kind": "masking", "message": "words", "value": 0.1}]
-    assert "eps 0.1: masking [test]: words" in SWEEP_FORMATS["table"](result)
+    assert "eps 0.1: masking [test]: words" in FORMATS["table"](result)
 
 
 @pytest.mark.parametrize(
@@ -220,27 +219,27 @@ def test_the_default_grid_reaches_twice_eps_and_never_leaves_the_range() -> None
     assert sweep.eps_grid(0.3) == [0, 0.075, 0.15, 0.225, 0.3, 0.375, 0.45, 0.525, 0.6]
     assert sweep.eps_grid(8 / 255)[4] == pytest.approx(8 / 255, abs=1e-9)
     assert sweep.eps_grid(0.8)[-1] == 1
-    assert [value(eps) for eps in sweep.eps_grid(8 / 255)[:3]] == ["0", "2/255", "4/255"]
-    assert [value(eps) for eps in (0.6, 0.2, 8 / 255)] == ["0.6", "0.2", "8/255"]
+    assert [notation.eps(eps) for eps in sweep.eps_grid(8 / 255)[:3]] == ["0", "2/255", "4/255"]
+    assert [notation.eps(eps) for eps in (0.6, 0.2, 8 / 255)] == ["0.6", "0.2", "8/255"]
 
 
 def test_views_show_the_documents_figures(tmp_path: Path) -> None:
     result = small_eps_sweep()
-    document = json.loads(SWEEP_FORMATS["json"](result))
+    document = json.loads(FORMATS["json"](result))
     assert document["schema"] == "advtool.sweep/1"
     assert document["over"] == "eps"
-    lines = list(csv.DictReader(io.StringIO(SWEEP_FORMATS["csv"](result))))
+    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](result))))
     shown = [(line["attack"], float(line["eps"]), float(line["accuracy"])) for line in lines]
     drawn = [(curve["name"], curve["points"]) for curve in document["curves"]] + [
         ("worst case", document["worst_case"])
     ]
     assert shown == [(name, point["value"], point["accuracy"]) for name, points in drawn for point in points]
     share = f"{100 * document['curves'][1]['points'][2]['accuracy']:.1f} %"
-    assert f"| pgd | 0.1 | {share} |" in SWEEP_FORMATS["markdown"](result)
-    table = SWEEP_FORMATS["table"](result)
+    assert f"| pgd | 0.1 | {share} |" in FORMATS["markdown"](result)
+    table = FORMATS["table"](result)
     assert max(map(len, table.splitlines())) <= 80
     assert share in table
-    sweep_plot.draw(tmp_path / "curve.svg", result)
+    plots.save(sweep_plot.figure(result), tmp_path / "curve.svg")
     assert ElementTree.parse(tmp_path / "curve.svg").getroot().tag.endswith("svg")
     for words in ("fgsm", "pgd", "worst case", "robust accuracy"):
         assert f"<!-- {words} -->" in (tmp_path / "curve.svg").read_text()
@@ -251,8 +250,8 @@ def test_an_eot_sweep_says_what_is_enough(tmp_path: Path) -> None:
     (curve,) = result.curves
     undecided = result.model_copy(update={"curves": [curve.model_copy(update={"enough": None})]})
     decided = result.model_copy(update={"curves": [curve.model_copy(update={"enough": 2})]})
-    assert "pgd: take 3 EOT samples or more" in SWEEP_FORMATS["markdown"](undecided)
-    assert "pgd: 2 EOT samples are enough. With more, up to 3" in SWEEP_FORMATS["markdown"](decided)
+    assert "pgd: take 3 EOT samples or more" in FORMATS["markdown"](undecided)
+    assert "pgd: 2 EOT samples are enough. With more, up to 3" in FORMATS["markdown"](decided)
     axes = sweep_plot.figure(result).axes[0]
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3"]

@@ -1,7 +1,7 @@
 """Linear models, whose robust accuracy is known in closed form.
 
-An image of class y survives every perturbation of the ball exactly if for every other class k
-``(w_y - w_k) x + b_y - b_k > eps * ||w_y - w_k||_1``, as long as the clip range is out of reach.
+An image x of class y survives every perturbation of the ball exactly if, for every other class k,
+``(w_y - w_k) x + b_y - b_k > eps * ||w_y - w_k||_1``, as long as the ball lies inside the clip range.
 """
 
 import torch
@@ -14,7 +14,10 @@ SHAPE = (1, 6, 6)
 
 
 def problem(classes: int, seed: int, count: int = 400) -> tuple[Linear, Tensor, Tensor, Tensor]:
-    """A linear model, images out of the clip range's reach, labels, and which images are truly robust."""
+    """A linear model, images whose balls lie inside the clip range, labels, and which images are truly robust.
+
+    Images whose robustness hangs on float32 rounding are left out.
+    """
     generator = torch.Generator().manual_seed(seed)
     size = SHAPE[1] * SHAPE[2]
     model = Linear(torch.randn(classes, size, generator=generator), torch.zeros(classes))
@@ -22,14 +25,14 @@ def problem(classes: int, seed: int, count: int = 400) -> tuple[Linear, Tensor, 
     with torch.no_grad():
         model.bias -= model(x).mean(0)
         y = model(x).argmax(1)
-        y[::10] = (y[::10] + 1) % classes  # some that the model gets wrong
+        y[::10] = (y[::10] + 1) % classes  # the model gets every tenth image wrong
     slack = closed_form_slack(model, x, y)
-    decided = slack.abs() > 1e-4  # float32 may fall on either side of a tie
+    decided = slack.abs() > 1e-4  # rounding decides closer images
     return model, x[decided], y[decided], (slack > 0)[decided]
 
 
 def closed_form_slack(model: Linear, x: Tensor, y: Tensor, eps: float = EPS) -> Tensor:
-    """By how much each image (N,) resists every perturbation of the ball; below 0 it falls."""
+    """The smallest margin of each image in its ball, float64 (N,); below 0 a perturbation breaks the image."""
     weight, bias = model.weight.detach().double(), model.bias.detach().double()
     difference = weight[y][:, None] - weight  # (N, classes, D)
     margin = torch.einsum("nkd,nd->nk", difference, x.flatten(1).double()) + bias[y][:, None] - bias

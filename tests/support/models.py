@@ -16,7 +16,7 @@ class Linear(nn.Module):
 
 
 class NoisyInput(nn.Module):
-    """A model behind Gaussian noise, drawn for each image, or once a call for all of them."""
+    """A model behind Gaussian noise, drawn for each image, or once a call for all images together."""
 
     def __init__(self, model: nn.Module, scale: float, *, once_a_call: bool = False) -> None:
         super().__init__()
@@ -27,14 +27,14 @@ class NoisyInput(nn.Module):
 
 
 class Cheat(nn.Sequential):
-    """A Sequential whose own forward differs from its children's chain: it answers for the mirrored image."""
+    """A Sequential with a forward of its own: it calls its children with the inverted image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(1 - x)
 
 
 def mlp(shape: tuple[int, int, int] = (1, 4, 4), classes: int = 4, seed: int = 0) -> nn.Sequential:
-    """A little network with random weights, the same for the same seed."""
+    """A small network with random weights; equal seeds give equal weights."""
     size = shape[0] * shape[1] * shape[2]
     generator = torch.Generator().manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(size, 16), nn.ReLU(), nn.Linear(16, classes))
@@ -45,10 +45,11 @@ def mlp(shape: tuple[int, int, int] = (1, 4, 4), classes: int = 4, seed: int = 0
 
 
 LEVELS = 15
+"""``Rounded`` rounds pixels to multiples of 1 / LEVELS."""
 
 
 class Scaled(nn.Module):
-    """The same answers from logits so large that float32's softmax is exactly 0 and 1."""
+    """A model with the same predictions and logits so large that softmax outputs are exactly 0 and 1 in float32."""
 
     def __init__(self, model: nn.Module, scale: float = 1000) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class Scaled(nn.Module):
 
 
 class Rounded(nn.Module):
-    """A model behind an input of 16 levels."""
+    """A model behind pixels that are rounded to 16 levels, so its gradient is zero everywhere."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

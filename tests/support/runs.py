@@ -1,4 +1,4 @@
-"""Images that a model labels itself, and documents without their times."""
+"""What tests of runs share: images, labels by the model's own predictions, and documents without times."""
 
 from typing import Any
 
@@ -15,19 +15,24 @@ def images(count: int = 150, seed: int = 0) -> Tensor:
 
 
 def labelled(model: nn.Module, count: int = 150) -> tuple[Tensor, Tensor]:
+    """Images, and the model's own predictions as labels."""
     x = images(count)
     with torch.no_grad():
         return x, model(x).argmax(1)
 
 
 def without_times(document: Any) -> Any:
+    """A JSON document without any ``seconds``."""
     if isinstance(document, dict):
         return {key: without_times(value) for key, value in document.items() if key != "seconds"}
     return [without_times(value) for value in document] if isinstance(document, list) else document
 
 
 def two_models_images(count: int = 250) -> tuple[Tensor, Tensor]:
-    """The first ``count`` of the same images, labelled by the first of the two models: the other errs on many."""
-    x = torch.rand(250, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    """Images with labels that ``mlp()`` predicts. A second model gets many of these wrong.
+
+    A smaller ``count`` gives the first ones of the same images.
+    """
+    x = torch.rand(250, *SHAPE, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         return x[:count], mlp()(x[:count]).argmax(1)

@@ -1,4 +1,4 @@
-"""What tests of strange models share: images, a plain model to compare with, and what a model holds."""
+"""What tests of strange models share: images, labels, a short evaluation, and all that a model holds."""
 
 import collections
 import random
@@ -13,11 +13,10 @@ from torch.nn.parameter import is_lazy
 
 import advtool
 from tests.support.models import mlp
+from tests.support.runs import SHAPE, without_times
 
-SHAPE = (1, 4, 4)
 EPS = 0.05
 ATTACKS = ("fgsm", "pgd", "square(queries=30)")
-TIMES = ("seconds", "date", "started", "finished")
 
 
 def images(count: int = 12, shape: tuple[int, ...] = SHAPE) -> Tensor:
@@ -25,7 +24,7 @@ def images(count: int = 12, shape: tuple[int, ...] = SHAPE) -> Tensor:
 
 
 class Around(nn.Module):
-    """``mlp`` with something before it and something after it."""
+    """``mlp`` between two functions."""
 
     def __init__(
         self, before: Callable[[Tensor], Any] = lambda x: x, after: Callable[[Tensor], Any] = lambda z: z
@@ -38,7 +37,7 @@ class Around(nn.Module):
 
 
 def labels(model: nn.Module, x: Tensor, classes: int = 4) -> Tensor:
-    """What a plain model says of the images, but for every sixth."""
+    """The predictions of a plain model as labels; the label of every sixth image is wrong."""
     with torch.no_grad():
         y = model(x).argmax(1)
     y[::6] = (y[::6] + 1) % classes
@@ -46,32 +45,28 @@ def labels(model: nn.Module, x: Tensor, classes: int = 4) -> Tensor:
 
 
 def evaluate(model: Any, x: Tensor, y: Tensor, **options: Any) -> advtool.Evaluation:
+    """A short evaluation; ``options`` come before its settings."""
     asked = {"eps": EPS, "attacks": ATTACKS, "pgd_steps": 5} | options
     return advtool.evaluate(model, x, y, **asked)
 
 
 def numbers(result: advtool.Evaluation) -> dict[str, int]:
-    """The right images, clean and of each attack."""
+    """The number of images that are right, clean and under each attack."""
     return {"clean": result.clean.correct, **{attack.name: attack.robust for attack in result.attacks}}
 
 
 def codes(result: advtool.Evaluation) -> set[str]:
+    """The codes of the warnings."""
     return {finding.code for finding in result.warnings}
 
 
 def document(result: advtool.Evaluation) -> Any:
-    """The whole answer, but for the times."""
-    return _without_times(result.to_dict())
-
-
-def _without_times(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
-    return [_without_times(item) for item in value] if isinstance(value, list) else value
+    """The result as a JSON document without times."""
+    return without_times(result.to_dict())
 
 
 def forget(folder: Path) -> None:
-    """What a kill leaves: some shards, no inspection, no answer."""
+    """Leave in a run folder what a kill leaves: some shards, no inspection, no result."""
     for name in ("inspection.json", "result.json", "images.jsonl"):
         (folder / name).unlink()
     for path in [*(folder / "shards").glob("2-*"), *(folder / "shards").glob("3-*")]:
@@ -79,7 +74,7 @@ def forget(folder: Path) -> None:
 
 
 def held_by(model: nn.Module) -> dict[str, Any]:
-    """Everything that a model holds, in a form that can be compared."""
+    """Everything that a model holds, by name, in a form that can be compared."""
     return dict(_held_by(model))
 
 
@@ -119,7 +114,7 @@ def _seen(value: Any, depth: int = 5) -> Any:
 
 
 def _state(value: Any) -> Any:
-    """Of tensors, arrays and generators: what they hold, and which they are."""
+    """The content and identity of a tensor, an array or a generator; None for other objects."""
     if isinstance(value, Tensor):
         empty = is_lazy(value) or value.is_meta
         if empty:

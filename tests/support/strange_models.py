@@ -1,4 +1,4 @@
-"""Models as strangers bring them, small ones, each with one thing that is strange."""
+"""Small models as users bring them. Each has one thing that is strange."""
 
 import collections
 import functools
@@ -170,7 +170,7 @@ class Cast(nn.Module):
 
 
 class HalfBehindFloat32(nn.Module):
-    """Its first weights are float32, and are not used."""
+    """Its first weights are float32 and unused; the others are float16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,12 +181,12 @@ class HalfBehindFloat32(nn.Module):
 
 
 def masked(value: float) -> Callable[[Tensor], Tensor]:
-    """Rules out the last class of some images."""
+    """A function that rules out the last class of some images by ``value``."""
     return lambda z: torch.where((torch.arange(4) == 3) & (z[:, :1] > 0), value, z)
 
 
 def function(backward: Any = None, forward: Callable[[Tensor], Tensor] = lambda x: x * 1) -> Callable[..., Any]:
-    """An autograd Function."""
+    """The ``apply`` of an autograd Function with this backward pass, or without any."""
     body = {"forward": staticmethod(lambda _ctx, x: forward(x))}
     if backward is not None:
         body["backward"] = staticmethod(lambda _ctx, gradient: backward(gradient))
@@ -198,7 +198,7 @@ def raising(_: Any) -> Any:
 
 
 class Differentiates(Net):
-    """The gradient of its gradient is part of its own."""
+    """Its forward pass holds a gradient, so its own gradient needs a second derivative."""
 
     def forward(self, x: Tensor) -> Any:
         with torch.enable_grad():
@@ -225,9 +225,11 @@ def made_in_inference_mode() -> nn.Module:
 
 
 class Unregistered(nn.Module):
-    def __init__(self) -> None:
+    """Holds a module and a tensor in containers, where torch does not see them."""
+
+    def __init__(self, seed: int = 0) -> None:
         super().__init__()
-        self.models, self.tensors = [mlp(SHAPE)], {"scale": torch.ones(1)}
+        self.models, self.tensors = [mlp(SHAPE, seed=seed)], {"scale": torch.ones(1)}
 
     def forward(self, x: Tensor) -> Any:
         return self.models[0](x) * self.tensors["scale"]
@@ -283,7 +285,7 @@ class NoPickle(Net):
 
 
 class OwnMethods(Net):
-    """Other arguments, other results, or none."""
+    """Overrides torch's methods with other arguments and results."""
 
     def parameters(self, recurse: Any) -> Any:
         return 3

@@ -1,4 +1,4 @@
-"""Short trainings, and what their tests share."""
+"""What tests of training share: a generator, a batch, a short training, and a comparison of trained models."""
 
 import torch
 from torch import Tensor

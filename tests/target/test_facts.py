@@ -1,10 +1,11 @@
-"""Every fact about a model, on a tiny model of which it alone is true."""
+"""Each fact about a model is found on a tiny model that has this fact alone."""
 
 import cProfile
 import pstats
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -22,13 +23,12 @@ from advtool.target.inspection import inspect
 from advtool.target.making import open_target
 from advtool.target.target import Autograd, Target
 from tests.support.models import NoisyInput, Scaled, mlp
-
-SHAPE = (1, 4, 4)
+from tests.support.strange import SHAPE, Around
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is asked beforehand and what is asked after the attacks, as far as these tests speak of it."""
+    """The facts of the preflight and of the inspection that these tests look at."""
 
     train_mode: bool = False
     batch_dependent: bool = False
@@ -45,21 +45,8 @@ class Found:
 PLAIN = Found()
 
 
-class Around(nn.Module):
-    """``mlp`` with something before it and something after it."""
-
-    def __init__(
-        self, before: Callable[[Tensor], Tensor] = lambda x: x, after: Callable[[Tensor], Tensor] = lambda z: z
-    ) -> None:
-        super().__init__()
-        self.model, self.before, self.after = mlp(SHAPE), before, after
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.after(self.model(self.before(x)))
-
-
 class Ascending(nn.Module):
-    """Takes a gradient step of its own on the input before it answers."""
+    """Takes a gradient step on the input before it answers."""
 
     def __init__(self, differentiate: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -84,8 +71,8 @@ def by_functional_backward(value: Tensor, point: Tensor) -> Tensor:
     return point.grad
 
 
-class Batch(nn.Module):
-    """Normalises by the batch, in eval mode too."""
+class CentresByBatch(nn.Module):
+    """Subtracts the batch's mean, in eval mode too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,8 +82,8 @@ class Batch(nn.Module):
         return self.model(x - x.mean(0))
 
 
-class Place(nn.Module):
-    """Answers for the first image of a batch otherwise than for the same image in another place."""
+class AddsPlaceInBatch(nn.Module):
+    """Adds the image's place in the batch to a logit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +94,7 @@ class Place(nn.Module):
 
 
 def images(count: int = 40) -> Tensor:
-    """With every fifth pixel at an end of the clip range."""
+    """Images with every fifth pixel at an end of the clip range."""
     x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
     x.view(-1)[::10], x.view(-1)[5::10] = 0, 1
     return x
@@ -128,33 +115,33 @@ def facts(model: nn.Module, *, count: int = 40) -> Found:
 
 
 @pytest.mark.parametrize("count", [1, 8, 40])
-def test_nothing_is_true_of_a_plain_model(count: int) -> None:
+def test_a_plain_model_has_none_of_the_facts(count: int) -> None:
     assert facts(mlp(SHAPE), count=count) == PLAIN
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, bool]]] = {
     "softmax": (lambda: Around(after=lambda z: z.softmax(1)), {"probabilities": True}),
     "log of softmax": (lambda: Around(after=lambda z: z.log_softmax(1)), {}),
-    "logits of a positive kind": (lambda: Around(after=nn.functional.softplus), {}),
+    "positive logits": (lambda: Around(after=nn.functional.softplus), {}),
     "grad": (lambda: Ascending(lambda value, point: torch.autograd.grad(value, point)[0]), {"differentiates": True}),
     "grad by its name": (lambda: Ascending(lambda value, point: grad(value, point)[0]), {"differentiates": True}),
     "backward": (lambda: Ascending(by_backward), {"differentiates": True}),
     "functional backward": (lambda: Ascending(by_functional_backward), {"differentiates": True}),
-    "batch": (Batch, {"batch_dependent": True}),
-    "place": (Place, {"batch_dependent": True}),
+    "batch": (CentresByBatch, {"batch_dependent": True}),
+    "place": (AddsPlaceInBatch, {"batch_dependent": True}),
     "clamped": (lambda: Around(before=lambda x: x.clamp(0.1, 0.9)), {"ends_ignored": True}),
     "float64 inside": (lambda: Around(before=lambda x: x.double().float()), {}),
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_fact_is_found_where_it_is_true_and_no_other(name: str) -> None:
+def test_a_model_shows_its_own_fact_and_no_other(name: str) -> None:
     build, true = MODELS[name]
     assert facts(build()) == replace(PLAIN, **true)
 
 
-def test_a_clamp_to_the_range_itself_counts_if_torch_gives_it_no_gradient_at_its_ends() -> None:
-    """It is 1 in some versions of torch and 0 in others."""
+def test_a_clamp_to_the_clip_range_ignores_its_ends_if_torch_gives_them_no_gradient() -> None:
+    """The gradient at the ends is 1 in some versions of torch and 0 in others."""
     end = torch.zeros(1, requires_grad=True)
     (slope,) = torch.autograd.grad(end.clamp(0, 1), end)
     assert facts(Around(before=lambda x: x.clamp(0, 1))).ends_ignored == (slope.item() == 0)
@@ -185,10 +172,10 @@ def test_large_logits_saturate_the_softmax() -> None:
     found = facts(Scaled(mlp(SHAPE), 10_000))
     assert found.saturated == 1
     assert found == replace(PLAIN, saturated=found.saturated, vanishing=found.vanishing)
-    assert 0 < found.vanishing < 1, "of wrong images cross entropy has a gradient all the same"
+    assert 0 < found.vanishing < 1, "the cross entropy of a wrong image still has a gradient"
 
 
-def test_shares_are_of_images() -> None:
+def test_saturation_is_a_share_of_the_images() -> None:
     """The 10 brightest of 40 images have logits far apart."""
 
     class Bright(nn.Module):
@@ -205,14 +192,14 @@ def test_noise_is_not_taken_for_a_dependence_on_the_batch() -> None:
     assert found == PLAIN
 
 
-def test_images_without_pixels_at_the_ends_ignore_none() -> None:
+def test_no_end_is_ignored_if_no_pixel_lies_at_an_end() -> None:
     x = torch.full((8, *SHAPE), 0.5)
     model = Around(before=lambda x: x.clamp(0.1, 0.9)).requires_grad_(False)
     target = Target(model, input_shape=SHAPE, classes=4)
     assert not inspect(target, x, torch.arange(8) % 4).ends_ignored
 
 
-def test_a_profiler_that_was_there_is_there_again() -> None:
+def test_the_users_profiler_is_set_again() -> None:
     def profiler(*_: object) -> None:
         """Does nothing."""
 
@@ -225,17 +212,18 @@ def test_a_profiler_that_was_there_is_there_again() -> None:
         sys.setprofile(before)
 
 
-def test_an_evaluation_can_be_profiled() -> None:
+def test_profiling_goes_on_after_the_preflight() -> None:
     profile = cProfile.Profile()
     found = profile.runcall(facts, mlp(SHAPE))
     assert found == PLAIN
-    assert any(name == "_ignores_the_ends" for _, _, name in pstats.Stats(profile).stats), "it goes on behind the watch"
+    called = {(Path(file).name, name) for file, _, name in pstats.Stats(profile).stats}
+    assert ("inspection.py", "inspect") in called, "inspect runs after the preflight has watched for autograd"
 
 
 @pytest.mark.parametrize(
     ("name", "code"), [("softmax", "probabilities"), ("backward", "gradient-in-forward"), ("clamped", "ends-ignored")]
 )
-def test_what_is_found_is_told_and_the_model_is_left_as_it_was(name: str, code: str) -> None:
+def test_a_fact_becomes_a_warning_and_the_model_is_left_as_it_was(name: str, code: str) -> None:
     model = MODELS[name][0]().eval()
     x = images()
     y = model(x).argmax(1)
@@ -245,7 +233,7 @@ def test_what_is_found_is_told_and_the_model_is_left_as_it_was(name: str, code: 
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
 
 
-def test_train_mode_is_told_and_kept() -> None:
+def test_train_mode_becomes_a_warning_and_is_put_back() -> None:
     model = nn.Sequential(nn.Dropout(0.5), mlp(SHAPE)).eval()
     x = images()
     y = model(x).argmax(1)
@@ -259,27 +247,27 @@ def test_train_mode_is_told_and_kept() -> None:
 
 
 @pytest.mark.parametrize("once_a_call", [False, True])
-@pytest.mark.parametrize("wrong", [Batch, Place])
-def test_a_noisy_model_that_looks_at_its_batch_is_found_out(wrong: Callable[[], nn.Module], once_a_call: bool) -> None:
+@pytest.mark.parametrize("wrong", [CentresByBatch, AddsPlaceInBatch])
+def test_a_noisy_model_that_depends_on_its_batch_is_found(wrong: Callable[[], nn.Module], once_a_call: bool) -> None:
     model = NoisyInput(wrong(), 0.05, once_a_call=once_a_call)
     assert facts(model).batch_dependent
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_pixelwise_noise_does_not_look_at_its_batch(seed: int) -> None:
+def test_pixelwise_noise_does_not_depend_on_the_batch(seed: int) -> None:
     model = advtool.with_pnil(mlp(SHAPE, seed=seed), input_shape=SHAPE)
     torch.manual_seed(seed)
     for count in (1, 8):
         assert not facts(model, count=count).batch_dependent
 
 
-def test_noise_that_no_seed_reaches_averages_out() -> None:
+def test_noise_that_cannot_be_seeded_averages_out() -> None:
     own = torch.Generator().manual_seed(0)
     model = Around(before=lambda x: x + 0.3 * torch.randn(x.shape, generator=own))
     assert not facts(model).batch_dependent
 
 
-def test_a_model_whose_outputs_do_not_vary_is_told_too() -> None:
+def test_a_note_says_that_the_outputs_do_not_vary() -> None:
     class Notes(Observer):
         heard: ClassVar[list[str]] = []
 
@@ -302,7 +290,7 @@ def test_a_model_that_works_in_place_on_its_input_gets_a_copy() -> None:
     assert [attack.robust for attack in found.attacks] == [attack.robust for attack in expected.attacks]
 
 
-def test_a_model_that_autograd_refuses_falls_to_attacks_without_gradients() -> None:
+def test_attacks_without_gradients_break_a_model_that_autograd_refuses() -> None:
     model = Around(before=lambda x: x // 0.25 * 0.25)
     x = images()
     result = advtool.evaluate(model, x, model(x).argmax(1), eps=0.1, attacks=["pgd", "square(queries=300)"])
@@ -314,7 +302,7 @@ def test_a_model_that_autograd_refuses_falls_to_attacks_without_gradients() -> N
 
 
 class OfCudnn(torch.autograd.Function):
-    """Refuses its backward pass as cuDNN's recurrent layers do in eval mode, if cuDNN was on in the forward pass."""
+    """Refuses its backward pass if cuDNN was on in the forward pass, as recurrent layers do in eval mode."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -328,8 +316,8 @@ class OfCudnn(torch.autograd.Function):
         return gradients[0]
 
 
-def test_recurrent_layers_of_cudnn_have_a_gradient_without_it() -> None:
-    """On CUDA in eval mode, where a model that needs it is asked so; here by a stand-in."""
+def test_a_model_that_needs_no_cudnn_gets_its_gradient_without_cudnn() -> None:
+    """A stand-in plays the recurrent layers, because they refuse only on CUDA."""
     x = images()
     recurrent, plain = Around(before=OfCudnn.apply), Around()
     with handled(recurrent.eval(), torch.device("cpu")) as ours:

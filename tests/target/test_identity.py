@@ -1,4 +1,4 @@
-"""Near twins are told apart, and the same model is the same: by the real evaluation, in one folder."""
+"""A run folder refuses a model that differs a little, and takes the same model again."""
 
 import copy
 from collections.abc import Callable
@@ -21,8 +21,8 @@ def images(count: int = 200) -> Tensor:
     return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
-class Around(nn.Module):
-    """``mlp`` behind a function, which may look at ``self``."""
+class Behind(nn.Module):
+    """``mlp`` behind a function that may use the module's attributes."""
 
     def __init__(self, before: Callable[[Any, Tensor], Tensor], **attributes: Any) -> None:
         super().__init__()
@@ -41,33 +41,33 @@ def helper(scale: float) -> Callable[[Any, Tensor], Tensor]:
     return apply
 
 
-class Buffered(Around):
+class Buffered(Behind):
     def __init__(self, value: float) -> None:
         super().__init__(lambda self, x: x - self.mean)
         self.register_buffer("mean", torch.tensor(value), persistent=False)
 
 
-def few_only(changed: bool) -> nn.Module:
-    """Differs for images of one brightness alone, which few have."""
+def differs_on_few(changed: bool) -> nn.Module:
+    """The two models differ only on bright images, and few images are bright."""
 
     def before(_: Any, x: Tensor) -> Tensor:
         rare = (x.mean((1, 2, 3), keepdim=True) > 0.62) & changed
         return torch.where(rare, 1 - x, x)
 
-    return Around(before)
+    return Behind(before)
 
 
 TWINS: dict[str, tuple[nn.Module, nn.Module]] = {
     "weights": (mlp(SHAPE), mlp(SHAPE, seed=1)),
-    "a mean in a plain attribute": tuple(Around(lambda self, x: x - self.mean, mean=m) for m in (0.4, 0.5)),
-    "a tensor attribute": tuple(Around(lambda self, x: x - self.mean, mean=torch.tensor(m)) for m in (0.4, 0.5)),
-    "a tensor that is not used": tuple(Around(lambda _, x: x, spare=torch.tensor(m)) for m in (0.4, 0.5)),
+    "a mean in a plain attribute": tuple(Behind(lambda self, x: x - self.mean, mean=m) for m in (0.4, 0.5)),
+    "a tensor attribute": tuple(Behind(lambda self, x: x - self.mean, mean=torch.tensor(m)) for m in (0.4, 0.5)),
+    "a tensor that is not used": tuple(Behind(lambda _, x: x, spare=torch.tensor(m)) for m in (0.4, 0.5)),
     "a buffer that is not persistent": (Buffered(0.4), Buffered(0.5)),
-    "a list": tuple(Around(lambda self, x: x - self.mean[0], mean=[m]) for m in (0.4, 0.5)),
-    "a list of arrays": tuple(Around(lambda _, x: x, spare=[np.array([m])]) for m in (0.4, 0.5)),
-    "a lambda": (Around(lambda _, x: x - 0.4), Around(lambda _, x: x - 0.5)),
-    "a helper function": (Around(helper(1.0)), Around(helper(1.1))),
-    "few images": (few_only(False), few_only(True)),
+    "a list": tuple(Behind(lambda self, x: x - self.mean[0], mean=[m]) for m in (0.4, 0.5)),
+    "a list of arrays": tuple(Behind(lambda _, x: x, spare=[np.array([m])]) for m in (0.4, 0.5)),
+    "a lambda": (Behind(lambda _, x: x - 0.4), Behind(lambda _, x: x - 0.5)),
+    "a helper function": (Behind(helper(1.0)), Behind(helper(1.1))),
+    "few images": (differs_on_few(False), differs_on_few(True)),
     "the noise's scale": (NoisyInput(mlp(SHAPE), 0.1), NoisyInput(mlp(SHAPE), 0.2)),
 }
 
@@ -85,7 +85,7 @@ def test_near_twins_are_told_apart(name: str, tmp_path: Path) -> None:
         evaluate(other, tmp_path)
 
 
-def test_what_shows_on_one_stored_image_of_a_late_shard_is_seen(
+def test_a_difference_on_one_stored_image_of_a_late_shard_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from advtool.evaluation import shard
@@ -109,7 +109,7 @@ def test_what_shows_on_one_stored_image_of_a_late_shard_is_seen(
 
 
 class Counts(nn.Module):
-    """Counts its calls in a buffer and in an attribute, keeps what it saw last, and fills a cache once."""
+    """Counts its calls in a buffer and in an attribute, keeps its last input, and fills a cache at its first call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,13 +140,13 @@ def test_a_model_that_counts_and_caches_is_the_same_model(calls: int, tmp_path: 
     assert model.calls == calls
 
 
-def test_a_copy_is_the_same_model_and_so_is_one_whose_rounding_differs(tmp_path: Path) -> None:
+def test_a_copy_and_a_model_with_other_rounding_are_the_same_model(tmp_path: Path) -> None:
     model = mlp(SHAPE)
     expected = evaluate(model, tmp_path)
     assert evaluate(copy.deepcopy(model), tmp_path).to_dict() == expected.to_dict()
 
     class Rounded(nn.Module):
-        """The same tensors by the same names, and logits that differ in their last digits."""
+        """Has the same tensors under the same names; its logits differ in their last digits."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -161,7 +161,7 @@ def test_a_copy_is_the_same_model_and_so_is_one_whose_rounding_differs(tmp_path:
     assert evaluate(Rounded(), tmp_path).to_dict() == expected.to_dict()
 
 
-def test_a_surrogate_is_known_again_too(tmp_path: Path) -> None:
+def test_another_surrogate_is_refused(tmp_path: Path) -> None:
     x = images(40)
     asked = {"eps": 0.05, "attacks": ["transfer"], "run_dir": tmp_path}
     advtool.evaluate(mlp(SHAPE), x, torch.arange(40) % 4, surrogate=mlp(SHAPE, seed=1), **asked)
@@ -169,12 +169,12 @@ def test_a_surrogate_is_known_again_too(tmp_path: Path) -> None:
         advtool.evaluate(mlp(SHAPE), x, torch.arange(40) % 4, surrogate=mlp(SHAPE, seed=2), **asked)
 
 
-def test_nothing_is_asked_again_when_a_run_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_run_does_not_ask_the_model_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = evaluate(mlp(SHAPE), tmp_path)
 
     def refuse(*_: object) -> None:
         raise AssertionError("asked again")
 
-    for place in ("preflight", "search_form", "affine_start"):
+    for place in ("preflight", "search_form"):
         monkeypatch.setattr(f"advtool.target.making.{place}", refuse)
     assert evaluate(mlp(SHAPE), tmp_path).to_dict() == expected.to_dict()

@@ -1,4 +1,4 @@
-"""Models from the user's own code: imported from where they lie, called with care, put down in one line."""
+"""Models from the user's own code are imported and called, and errors end in one line."""
 
 import copy
 import pickle
@@ -53,7 +53,7 @@ def test_a_function_a_class_an_instance_and_a_nested_attribute_give_the_same_mod
         instance = Net()
         """,
     )
-    # Every opening begins at the same point of the same stream, the module's own draws included.
+    # Every opening begins at the same point of the same stream, also for what the module draws itself.
     answers = {
         name: answer(open_model(ModelSpec(f"kinds_of_factory.py:{name}")))
         for name in ("function", "Net", "Net.make", "partial")
@@ -63,13 +63,13 @@ def test_a_function_a_class_an_instance_and_a_nested_attribute_give_the_same_mod
     by_module = open_model(ModelSpec("kinds_of_factory:function"))
     assert torch.equal(answer(by_module), first)
     instance = open_model(ModelSpec("kinds_of_factory.py:instance"))
-    assert not torch.equal(answer(instance), first)  # it was drawn first, the others after it
+    assert not torch.equal(answer(instance), first)  # the module draws the instance first, so its weights differ
     assert torch.equal(answer(open_model(ModelSpec("kinds_of_factory.py:instance"))), answer(instance))
     assert type(pickle.loads(pickle.dumps(instance.model))) is type(instance.model)
     assert torch.equal(answer(copy.deepcopy(instance.model)), answer(instance))
 
 
-def test_two_files_of_one_name_with_helpers_of_one_name_both_work() -> None:
+def test_files_and_helpers_of_the_same_names_in_two_folders_both_work() -> None:
     for folder, factor in (("one", 1), ("two", 2)):
         write(Path(folder) / "helper_of_nets.py", f"factor = {factor}\n")
         write(
@@ -90,7 +90,7 @@ def test_two_files_of_one_name_with_helpers_of_one_name_both_work() -> None:
     assert type(pickle.loads(pickle.dumps(two.model))) is type(two.model)
 
 
-def test_an_edited_helper_is_another_source_and_another_model_at_once() -> None:
+def test_an_edited_helper_takes_effect_at_once() -> None:
     write(Path("net.py"), "from torch import nn\nfrom helper_to_edit import make\n")
     write(Path("helper_to_edit.py"), "from torch import nn\nmake = lambda: nn.Sequential(nn.Flatten(), nn.ReLU())\n")
     before = open_model(ModelSpec("net.py:make"))
@@ -98,13 +98,13 @@ def test_an_edited_helper_is_another_source_and_another_model_at_once() -> None:
     assert len(before.sources) == 64
     assert before.sources == again.sources
     helper = Path("helper_to_edit.py")
-    helper.write_text(helper.read_text().replace("ReLU", "Tanh"))  # the same length, within a second
+    helper.write_text(helper.read_text().replace("ReLU", "Tanh"))  # same length and second: a cache would miss the edit
     after = open_model(ModelSpec("net.py:make"))
     assert after.sources != before.sources
     assert torch.equal(answer(after), images().flatten(1).tanh())
 
 
-def test_sources_do_not_depend_on_where_they_lie() -> None:
+def test_the_hash_of_the_sources_does_not_depend_on_their_folder() -> None:
     for folder in ("here", "there"):
         write(Path(folder) / "net.py", CNN_SOURCE)
     here, there = (open_model(ModelSpec(f"{folder}/net.py:cnn")) for folder in ("here", "there"))
@@ -139,12 +139,14 @@ def test_arguments_reach_the_factory() -> None:
         ("", "torch.absent:make", {}, ["No module named 'torch.absent'"]),
     ],
 )
-def test_what_fails_is_named_in_one_line(source: str, model: str, asked: dict[str, object], parts: list[str]) -> None:
+def test_an_error_of_the_users_code_is_named_in_one_line(
+    source: str, model: str, asked: dict[str, object], parts: list[str]
+) -> None:
     write(Path("net.py"), source)
     says(refusal(model, **asked), *parts)
 
 
-def test_an_interrupt_and_a_lack_of_memory_pass() -> None:
+def test_ctrl_c_and_out_of_memory_errors_pass() -> None:
     for error in ("KeyboardInterrupt", "MemoryError"):
         write(Path("net.py"), f"def make(): raise {error}")
         with pytest.raises((KeyboardInterrupt, MemoryError)):
@@ -174,7 +176,7 @@ def test_nothing_is_printed_to_stdout(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr().out == "after\n"
 
 
-def test_the_process_is_left_as_it_was_whatever_the_code_does() -> None:
+def test_the_process_is_left_as_it_was() -> None:
     write(
         Path("net.py"),
         """
@@ -209,7 +211,7 @@ def test_the_process_is_left_as_it_was_whatever_the_code_does() -> None:
     assert state() == before
 
 
-def test_the_callers_defaults_make_no_other_model() -> None:
+def test_the_callers_defaults_do_not_change_the_model() -> None:
     write(Path("net.py"), CNN_SOURCE)
     plain = answer(open_model(ModelSpec("net.py:cnn")))
     torch.set_default_dtype(torch.float64)
@@ -223,7 +225,7 @@ def test_the_callers_defaults_make_no_other_model() -> None:
     assert torch.equal(answer(opened), plain)
 
 
-def test_mean_and_std_stand_in_front_and_outside_the_state_dict() -> None:
+def test_the_normalisation_comes_first_and_is_not_in_the_state_dict() -> None:
     write(Path("net.py"), CNN_SOURCE)
     plain = open_model(ModelSpec("net.py:cnn"))
     x = images()
@@ -248,12 +250,12 @@ def test_mean_and_std_stand_in_front_and_outside_the_state_dict() -> None:
         ({"arguments": [1]}, "--model-args: write a JSON object"),
     ],
 )
-def test_a_normalisation_or_arguments_that_are_none(asked: dict[str, object], part: str) -> None:
+def test_a_bad_normalisation_and_bad_arguments_are_refused(asked: dict[str, object], part: str) -> None:
     write(Path("net.py"), CNN_SOURCE)
     says(refusal("net.py:cnn", **asked), part)
 
 
-def test_a_module_of_a_package_in_the_present_folder() -> None:
+def test_a_module_of_a_package_in_the_working_folder_is_imported() -> None:
     write(Path("package_of_nets/__init__.py"), "")
     write(Path("package_of_nets/layers.py"), "from torch import nn\n\ndef head():\n    return nn.Flatten()\n")
     write(Path("package_of_nets/nets.py"), "from .layers import head\n")
@@ -263,7 +265,7 @@ def test_a_module_of_a_package_in_the_present_folder() -> None:
     assert isinstance(open_model(ModelSpec("package_of_nets.nets:head")).model, nn.ReLU)
 
 
-def test_the_stream_of_a_module_begins_anew_each_time() -> None:
+def test_a_modules_own_generator_begins_anew_at_each_opening() -> None:
     write(
         Path("net.py"),
         """

@@ -1,4 +1,4 @@
-"""Models in files: our checkpoints, TorchScript, torch.export and ONNX answer as the model that was saved."""
+"""Models in files (checkpoints, TorchScript, torch.export, ONNX) give the logits of the model that was saved."""
 
 import io
 import warnings
@@ -43,10 +43,7 @@ def input_gradient(model: nn.Module) -> Tensor:
     return gradient
 
 
-# ---------------------------------------------------------------------------------------------- our checkpoints
-
-
-def test_a_checkpoint_of_ours_comes_with_its_card() -> None:
+def test_a_checkpoint_opens_with_its_header() -> None:
     architecture = checkpoints.Architecture(name="cnn", input_shape=(1, 12, 12), classes=3)
     model = models.build(architecture).eval()
     header = checkpoints.Header(
@@ -69,7 +66,7 @@ def test_a_checkpoint_of_ours_comes_with_its_card() -> None:
     assert len(opened.description["sha256"]) == 64
 
 
-def test_safetensors_that_are_weights_alone_or_damaged() -> None:
+def test_safetensors_without_a_header_and_damaged_ones_are_refused() -> None:
     save_file(cnn().state_dict(), "net.safetensors")
     says(refusal("net.safetensors"), "architecture is unknown", "--weights 'net.safetensors'")
     Path("half.safetensors").write_bytes(Path("net.safetensors").read_bytes()[:-10])
@@ -77,11 +74,8 @@ def test_safetensors_that_are_weights_alone_or_damaged() -> None:
     says(refusal("net.safetensors", arguments={"width": 3}), "--model-args: 'net.safetensors' is a checkpoint")
 
 
-# -------------------------------------------------------------------------------------------------- TorchScript
-
-
 @pytest.mark.parametrize("how", [{}, {"freeze": True}, {"trace": True}], ids=["scripted", "frozen", "traced"])
-def test_torchscript_answers_as_the_model(how: dict[str, bool]) -> None:
+def test_torchscript_gives_the_models_logits_and_gradients(how: dict[str, bool]) -> None:
     model = cnn()
     script(model, "net.pt", **how)
     opened = open_model(ModelSpec("net.pt", mean=(0.5,), std=(0.25,)))
@@ -94,7 +88,7 @@ class Shift(nn.Module):
         return (x - 0.5) / 0.25
 
 
-def test_a_pt_that_is_no_torchscript_is_told_from_it_without_being_loaded() -> None:
+def test_files_of_other_writers_are_refused_without_being_loaded() -> None:
     torch.save(cnn().state_dict(), "state.pt")
     torch.save(cnn(), "whole.pth")
     torch.save(cnn().state_dict(), "old.pt", _use_new_zipfile_serialization=False)
@@ -104,7 +98,7 @@ def test_a_pt_that_is_no_torchscript_is_told_from_it_without_being_loaded() -> N
     Path("net.pt2").rename("net.pt")
     says(refusal("net.pt"), "is a torch.export file: give it the name net.pt2")
     Path("text.pt").write_text("hello")
-    says(refusal("text.pt"), "'text.pt' is damaged, or no TorchScript file")
+    says(refusal("text.pt"), "'text.pt' is damaged, or not a TorchScript file")
     script(cnn(), "broken.pt")
     content = bytearray(Path("broken.pt").read_bytes())
     start = content.index(b"code/")
@@ -113,15 +107,12 @@ def test_a_pt_that_is_no_torchscript_is_told_from_it_without_being_loaded() -> N
     says(refusal("broken.pt"), "broken.pt")
 
 
-# ------------------------------------------------------------------------------------------------- torch.export
-
-
 @pytest.mark.parametrize(
     ("batch", "count"),
     [(None, 3), (Dim("N"), 3), (Dim("N", min=2, max=3), 3), (Dim("N", min=4), 5)],
     ids=["fixed", "free", "2 to 3", "from 4"],
 )
-def test_an_exported_program_answers_for_any_batch(batch: Dim | None, count: int) -> None:
+def test_an_exported_program_takes_batches_of_any_size(batch: Dim | None, count: int) -> None:
     model = cnn()
     export(model, "net.pt2", batch, count)
     opened = open_model(ModelSpec("net.pt2"))
@@ -131,11 +122,11 @@ def test_an_exported_program_answers_for_any_batch(batch: Dim | None, count: int
     assert torch.allclose(input_gradient(opened.model), input_gradient(model), atol=1e-4)
     assert opened.input_size == (8, 8)
     assert opened.notes == (
-        () if batch else ("'net.pt2' was exported for batches of 3: others are split and filled up",)
+        () if batch else ("'net.pt2' was exported for batches of 3: other batches are split and filled up",)
     )
 
 
-def test_exports_that_are_no_classifier_or_damaged() -> None:
+def test_damaged_exports_and_exports_that_are_not_classifiers_are_refused() -> None:
     class Two(nn.Module):
         def forward(self, x: Tensor, y: Tensor) -> Tensor:
             return x + y
@@ -148,7 +139,7 @@ def test_exports_that_are_no_classifier_or_damaged() -> None:
     says(refusal("text.pt2"), "'text.pt2' cannot be read as a program of torch.export")
 
 
-def test_any_batch_asks_in_the_sizes_it_was_told() -> None:
+def test_any_batch_calls_the_model_with_allowed_batch_sizes() -> None:
     asked: list[int] = []
 
     class Model(nn.Module):
@@ -162,9 +153,6 @@ def test_any_batch_asks_in_the_sizes_it_was_told() -> None:
     asked.clear()
     assert torch.equal(AnyBatch(Model(), 2, None)(x[:1]), x[:1].flatten(1)[:, :5])
     assert asked == [2]
-
-
-# --------------------------------------------------------------------------------------------------------- ONNX
 
 
 class Attention(nn.Module):
@@ -209,7 +197,7 @@ def _onnx() -> None:
 @pytest.mark.parametrize("fixed", [False, True], ids=["free", "fixed"])
 @pytest.mark.parametrize("opset", [18, 20])
 @pytest.mark.parametrize("kind", [cnn, Attention, Resized])
-def test_onnx_answers_as_the_model(kind: type[nn.Module], opset: int, fixed: bool) -> None:
+def test_onnx_gives_the_models_logits_and_gradients(kind: type[nn.Module], opset: int, fixed: bool) -> None:
     torch.manual_seed(0)
     model = kind().eval()
     export_onnx(model, "net.onnx", opset=opset, fixed=fixed)
@@ -222,8 +210,8 @@ def test_onnx_answers_as_the_model(kind: type[nn.Module], opset: int, fixed: boo
 
 
 @pytest.mark.usefixtures("_onnx")
-def test_files_of_the_older_exporter() -> None:
-    """It shares equal biases by Identity and writes GroupNorm as InstanceNormalization: the converter knows neither."""
+def test_onnx_files_of_the_older_exporter_give_the_models_logits_and_gradients() -> None:
+    """The exporter shares equal biases by Identity, and writes GroupNorm as InstanceNormalization."""
 
     class Old(nn.Module):
         def __init__(self) -> None:
@@ -255,7 +243,7 @@ def test_files_of_the_older_exporter() -> None:
 
 
 @pytest.mark.usefixtures("_onnx")
-def test_a_conversion_that_answers_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_with_other_logits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     import onnx2pytorch
 
     class Wrong(onnx2pytorch.ConvertModel):  # type: ignore[misc]
@@ -264,18 +252,18 @@ def test_a_conversion_that_answers_otherwise_is_refused(monkeypatch: pytest.Monk
 
     export_onnx(cnn(), "net.onnx", opset=18, fixed=False)
     monkeypatch.setattr(onnx2pytorch, "ConvertModel", Wrong)
-    says(refusal("net.onnx"), "answers otherwise than ONNX does", "torch.export (.pt2)")
+    says(refusal("net.onnx"), "gives other logits than ONNX", "torch.export (.pt2)")
 
 
 @pytest.mark.usefixtures("_onnx")
-def test_onnx_files_that_are_damaged_or_no_classifier() -> None:
+def test_damaged_onnx_files_are_refused() -> None:
     Path("text.onnx").write_text("hello")
     says(refusal("text.onnx"), "'text.onnx' cannot be read as ONNX")
     Path("empty.onnx").touch()
     says(refusal("empty.onnx"), "'empty.onnx'")
 
 
-def test_without_the_extra_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
     def absent(name: str) -> str:

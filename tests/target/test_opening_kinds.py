@@ -1,4 +1,4 @@
-"""The kinds of MODEL are told apart, and what is not there is refused, before torch is imported."""
+"""The kinds of MODEL are told apart, and absent files are refused, before torch is imported."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ from advtool.target.opening.kinds import check_exists, refer
         ("torchvision.models:resnet18", "python_factories", "torchvision.models", "resnet18"),
     ],
 )
-def test_each_way_of_writing_is_its_kind(model: str, module: str, name: str, attribute: str) -> None:
+def test_a_model_is_of_the_kind_that_it_is_written_as(model: str, module: str, name: str, attribute: str) -> None:
     reference = refer(model)
     assert (reference.kind.module, reference.name, reference.attribute) == (module, name, attribute)
 
@@ -56,7 +56,7 @@ def test_each_way_of_writing_is_its_kind(model: str, module: str, name: str, att
         ("weigths.pt", "did you mean 'weights.pt'?"),
     ],
 )
-def test_a_model_of_no_kind_is_told_what_it_might_be(
+def test_a_model_that_cannot_be_opened_gets_advice(
     model: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -81,7 +81,7 @@ def test_a_model_of_no_kind_is_told_what_it_might_be(
         ("net.safetensors", "net.py", "holds its weights already"),
     ],
 )
-def test_weights_that_are_not_there_or_not_wanted(
+def test_absent_and_unwanted_weights_are_refused(
     model: str, weights: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def test_weights_that_are_not_there_or_not_wanted(
     assert advice in str(refused.value)
 
 
-def test_what_is_there_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_files_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.py").touch()
     for model, weights in (("net.py:make", "net.py"), ("net:make", None), ("torchvision:resnet18", "DEFAULT")):

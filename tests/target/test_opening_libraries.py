@@ -1,4 +1,4 @@
-"""Models of torchvision, timm and transformers: right answers, and what they bring is said."""
+"""Models of torchvision, timm and transformers give the right logits, and notes say what they bring."""
 
 import json
 import sys
@@ -25,10 +25,7 @@ def normalised(x: torch.Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float
     return (x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
 
 
-# -------------------------------------------------------------------------------------------------- torchvision
-
-
-def test_a_torchvision_model_is_random_but_the_same_each_time_and_says_so() -> None:
+def test_a_torchvision_model_has_the_same_random_weights_each_time_and_a_note_says_so() -> None:
     asked = ModelSpec("torchvision:resnet18", arguments={"num_classes": 10})
     one, two = open_model(asked), open_model(asked)
     assert torch.equal(answer(one, pixels()), answer(two, pixels()))
@@ -37,7 +34,7 @@ def test_a_torchvision_model_is_random_but_the_same_each_time_and_says_so() -> N
     assert one.description == {"spec": "torchvision:resnet18", "arguments": {"num_classes": 10}}
 
 
-def test_weights_of_a_file_are_taken(tmp_path: Path) -> None:
+def test_a_file_of_weights_is_loaded(tmp_path: Path) -> None:
     model, path = torchvision.models.resnet18(num_classes=10), tmp_path / "weights.pt"
     torch.save({"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}, path)
     opened = open_model(ModelSpec("torchvision:resnet18", weights=str(path), arguments={"num_classes": 10}))
@@ -79,7 +76,7 @@ def test_a_download_that_fails_ends_in_one_line(
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
     line = refusal("torchvision:resnet18", weights="DEFAULT")
-    says(line, "torchvision's weights for 'resnet18' cannot be had", "no network", "give --weights FILE")
+    says(line, "torchvision's weights for 'resnet18' cannot be loaded", "no network", "give --weights FILE")
     assert capfd.readouterr() == ("", "")
 
 
@@ -87,19 +84,18 @@ def test_a_download_that_fails_ends_in_one_line(
     ("model", "asked", "parts"),
     [
         ("torchvision:resnet81", {}, ["torchvision has no classifier 'resnet81' (did you mean 'resnet"]),
-        ("torchvision:fcn_resnet50", {}, ["is no image classifier"]),
+        ("torchvision:fcn_resnet50", {}, ["is not an image classifier"]),
         ("torchvision:resnet18", {"arguments": {"weights": "DEFAULT"}}, ["instead of 'weights'"]),
         ("torchvision:resnet18", {"arguments": {"classes": 3}}, ["TypeError", "'classes'"]),
     ],
 )
-def test_what_torchvision_has_not(model: str, asked: dict[str, Any], parts: list[str]) -> None:
+def test_unknown_models_and_wrong_arguments_of_torchvision_are_refused(
+    model: str, asked: dict[str, Any], parts: list[str]
+) -> None:
     says(refusal(model, **asked), *parts)
 
 
-# --------------------------------------------------------------------------------------------------------- timm
-
-
-def test_a_timm_model_is_random_or_takes_a_file(tmp_path: Path) -> None:
+def test_a_timm_model_has_random_weights_or_those_of_a_file(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")
     asked = {"arguments": {"num_classes": 10, "img_size": 32, "patch_size": 8, "depth": 2}}
     name = "timm:vit_tiny_patch16_224"
@@ -132,12 +128,9 @@ def test_timms_own_weights_bring_mean_and_std(monkeypatch: pytest.MonkeyPatch) -
     says(opened.notes[0], "timm's own, which bring mean [0.485, 0.456, 0.406]")
 
 
-# ------------------------------------------------------------------------------------------------- transformers
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
-    """A small vision transformer that save_pretrained wrote."""
+    """The folder of a small vision transformer that save_pretrained wrote, and the model."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     config = transformers.ViTConfig(
         hidden_size=16,
@@ -155,7 +148,7 @@ def folder(tmp_path: Path) -> tuple[Path, torch.nn.Module]:
     return tmp_path / "vit", model
 
 
-def test_a_folder_of_transformers_gives_logits_names_and_its_preprocessing(
+def test_a_transformers_folder_gives_logits_class_names_and_preprocessing(
     folder: tuple[Path, torch.nn.Module], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, model = folder
@@ -198,5 +191,5 @@ def test_code_in_a_folder_is_never_run(folder: tuple[Path, torch.nn.Module]) -> 
     assert not [name for name in sys.modules if name.endswith(".own")]
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
     says(refusal(f"hf:{tmp_path}"), "has no config.json")

@@ -1,4 +1,4 @@
-"""``--weights``: wrappers and prefixes are understood, and nothing is left over or left out in silence."""
+"""``--weights``: wrappers and prefixes do not matter, and every missing or surplus tensor is refused or noted."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(of_file=PREFIXES, of_model=PREFIXES, wrappers=st.lists(st.sampled_from(["state_dict", "net", "x"]), max_size=2))
 @settings(max_examples=60, deadline=None)
-def test_a_prefix_and_wrappers_change_nothing(
+def test_prefixes_and_wrappers_do_not_matter(
     folder: Path, of_file: list[str], of_model: list[str], wrappers: list[str]
 ) -> None:
     trained = cnn()
@@ -59,7 +59,7 @@ def test_a_prefix_and_wrappers_change_nothing(
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
-def test_a_tensor_that_lacks_or_is_too_many_is_never_passed_over(folder: Path, data: st.DataObject) -> None:
+def test_a_missing_or_renamed_tensor_is_refused(folder: Path, data: st.DataObject) -> None:
     state = cnn().state_dict()
     key = data.draw(st.sampled_from(sorted(state)))
     tensor = state.pop(key)
@@ -71,7 +71,7 @@ def test_a_tensor_that_lacks_or_is_too_many_is_never_passed_over(folder: Path, d
         put(cnn(), state, folder / "weights.pt")
 
 
-def test_safetensors_and_what_the_command_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_description_names_the_file_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("net.py"), CNN_SOURCE)
     trained = cnn()
@@ -83,8 +83,8 @@ def test_safetensors_and_what_the_command_says(tmp_path: Path, monkeypatch: pyte
     assert opened.notes == ()
 
 
-def test_the_law_holds_where_layers_repeat_themselves(tmp_path: Path) -> None:
-    """Equal shapes and equal ends everywhere: only the right renaming fits all keys."""
+def test_the_right_prefix_is_found_where_layers_repeat_themselves(tmp_path: Path) -> None:
+    """All shapes and all ends of keys are equal, so only the right renaming fits all keys."""
 
     def deep() -> nn.Module:
         block = lambda: nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)))  # noqa: E731
@@ -95,15 +95,15 @@ def test_the_law_holds_where_layers_repeat_themselves(tmp_path: Path) -> None:
     assert torch.equal(answer(fresh, x), answer(trained, x))
 
 
-def test_wrappers_of_parts_of_a_model(tmp_path: Path) -> None:
-    """As torchvision's AlexNet was trained, and as torch.compile saves a part."""
+def test_wrappers_in_the_middle_of_names_do_not_matter(tmp_path: Path) -> None:
+    """DataParallel around a part, as in torchvision's AlexNet, and torch.compile around a part give such names."""
     trained, fresh = cnn(), cnn()
     state = {key.replace("0.", "0._orig_mod.").replace("4.", "4.module."): v for key, v in trained.state_dict().items()}
     put(fresh, state, tmp_path / "weights.pt")
     assert torch.equal(answer(fresh), answer(trained))
 
 
-def test_misfits_are_named_with_their_number(tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_is_refused_with_names_and_numbers(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     extra = {f"head{number}.weight": torch.rand(2) for number in range(5)}
     for content, parts in (
@@ -125,7 +125,7 @@ def test_misfits_are_named_with_their_number(tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
 
 
-def test_files_that_can_run_code_or_are_none_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_can_run_code_and_damaged_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("net.py"), CNN_SOURCE)
     whole, arguments = Path("whole.pt"), Path("arguments.pt")
@@ -146,7 +146,7 @@ def test_files_that_can_run_code_or_are_none_are_refused(tmp_path: Path, monkeyp
     says(refusal("net.py:cnn", weights="scripted.pt"), "is a TorchScript model", "give it as MODEL")
 
 
-def test_tied_weights_are_saved_once(tmp_path: Path) -> None:
+def test_tied_weights_may_be_in_the_file_once(tmp_path: Path) -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -162,7 +162,7 @@ def test_tied_weights_are_saved_once(tmp_path: Path) -> None:
     assert torch.equal(answer(fresh), answer(trained))
 
 
-def test_the_constants_of_a_normalisation_may_be_missing_and_that_is_said(tmp_path: Path) -> None:
+def test_a_normalisations_constants_may_be_missing_and_a_note_says_so(tmp_path: Path) -> None:
     class Stored(Normalise):
         def __init__(self) -> None:
             super().__init__([0.5], [0.2])
@@ -174,7 +174,7 @@ def test_the_constants_of_a_normalisation_may_be_missing_and_that_is_said(tmp_pa
     assert torch.equal(answer(whole), answer(trained, (images() - 0.5) / 0.2))
 
 
-def test_of_two_sets_of_weights_the_moving_average_is_not_taken_and_named(tmp_path: Path) -> None:
+def test_the_weights_are_taken_and_a_note_names_the_moving_average(tmp_path: Path) -> None:
     average, trained, fresh = cnn(), cnn(), cnn()
     content = {"ema": average.state_dict(), "model": trained.state_dict()}
     (note,) = put(fresh, content, tmp_path / "weights.pt")
@@ -182,7 +182,7 @@ def test_of_two_sets_of_weights_the_moving_average_is_not_taken_and_named(tmp_pa
     assert torch.equal(answer(fresh), answer(trained))
 
 
-def test_weights_of_half_precision_and_of_the_older_weight_norm(tmp_path: Path) -> None:
+def test_half_precision_and_the_older_weight_norm_are_loaded(tmp_path: Path) -> None:
     half = {key: value.half() if value.is_floating_point() else value for key, value in cnn().state_dict().items()}
     fresh = cnn()
     put(fresh, half, tmp_path / "half.pt")

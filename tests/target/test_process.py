@@ -1,4 +1,4 @@
-"""Whatever the process is set to, the answer is the same, and the process is left as it was."""
+"""Settings of the process do not change the answer, and an evaluation puts them back."""
 
 import json
 import os
@@ -27,8 +27,8 @@ from tests.support.strange_models import Net
 ATTACKS = ("fgsm", "pgd", "spsa(steps=3)", "art:FastGradientMethod")
 
 
-class Makes(Net):
-    """Makes tensors in its forward pass, and has layers that depend on precision settings."""
+class MakesTensors(Net):
+    """Makes tensors in its forward pass, and has a layer that depends on precision settings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-def of_the_process() -> dict[str, Any]:
+def settings_of_the_process() -> dict[str, Any]:
     backends = torch.backends
     return {
         "defaults": (torch.get_default_dtype(), torch.get_default_device()),
@@ -105,21 +105,21 @@ def of_the_process() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def expected() -> Any:
-    return ask(Makes())
+    return ask(MakesTensors())
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SETTINGS)
-def test_no_setting_of_the_process_changes_the_answer_or_is_changed(name: str, expected: Any) -> None:
-    model = Makes()
+def test_settings_of_the_process_do_not_change_the_answer_and_are_put_back(name: str, expected: Any) -> None:
+    model = MakesTensors()
     with SETTINGS[name]():
-        before = of_the_process()
+        before = settings_of_the_process()
         found = ask(model)
-        assert of_the_process() == before
+        assert settings_of_the_process() == before
     assert found == expected
 
 
-def test_a_model_finds_the_defaults_that_its_user_has_set() -> None:
+def test_a_model_runs_under_the_users_default_dtype() -> None:
     class Double(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -134,14 +134,14 @@ def test_a_model_finds_the_defaults_that_its_user_has_set() -> None:
     assert numbers(found) == numbers(evaluate(mlp(SHAPE), X, Y))
 
 
-def test_other_threads_get_the_same_answer_even_two_at_once(expected: Any) -> None:
+def test_two_threads_at_once_get_the_same_answer(expected: Any) -> None:
     answers: list[Any] = []
-    models = [Makes(), Makes()]  # made beforehand: to make one draws from the global generators
+    models = [MakesTensors(), MakesTensors()]  # made here, because making a model draws from the global generators
 
     def answer() -> None:
         try:
             answers.append(ask(models.pop()))
-        except BaseException as error:  # told to the test's own thread
+        except BaseException as error:  # the assertion below shows it
             answers.append(error)
 
     threads = [threading.Thread(target=answer) for _ in range(2)]
@@ -154,7 +154,7 @@ def test_other_threads_get_the_same_answer_even_two_at_once(expected: Any) -> No
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps", 3])
-def test_a_device_that_is_not_there_is_refused_in_one_line(device: Any) -> None:
+def test_an_absent_device_is_refused_in_one_line(device: Any) -> None:
     with pytest.raises(InputError, match="is not to be had here") as caught:
         evaluate(mlp(SHAPE), images(), torch.arange(12) % 4, device=device)
     assert "\n" not in str(caught.value)
@@ -197,7 +197,7 @@ except advtool.InputError as error:
 """
 
 
-def test_nothing_is_needed_of_home_of_temporary_folders_or_of_the_working_folder(tmp_path: Path) -> None:
+def test_home_a_temporary_folder_and_a_working_folder_are_not_needed(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "HOME"}
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path / "nowhere")}
     command = [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path)]
@@ -209,13 +209,13 @@ def test_nothing_is_needed_of_home_of_temporary_folders_or_of_the_working_folder
 
 
 @pytest.mark.parametrize("name", [".manifest.json.xyz", ".model.safetensors.abc"])
-def test_what_a_kill_leaves_in_a_run_folder_harms_nobody(name: str, tmp_path: Path) -> None:
+def test_half_written_files_in_a_run_folder_do_no_harm(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("half")
     result = evaluate(mlp(SHAPE), X, Y, run_dir=tmp_path)
     assert document(evaluate(mlp(SHAPE), X, Y, run_dir=tmp_path)) == document(result)
 
 
-def test_a_folder_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_as_run_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(InputError) as caught:
@@ -223,21 +223,21 @@ def test_a_folder_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-class BeginsError(Exception):
+class AttackBeginsError(Exception):
     pass
 
 
-class Begins(Observer):
+class StopsBeforeAttacks(Observer):
     """Stops before the first attack."""
 
     def start(self, stage: str, images: int) -> None:
         del images
         if stage != "clean":
-            raise BeginsError
+            raise AttackBeginsError
 
 
 class Counted(nn.Module):
-    """Counts images on their way through, and gradients on their way back."""
+    """Counts an image as one pass on its way forward, and as two on its way back."""
 
     passes: ClassVar[int] = 0
 
@@ -281,12 +281,12 @@ class Drifts(Net):
         (Drifts, 1),
     ],
 )
-def test_what_is_asked_beforehand_costs_ten_gradients_of_eight_images(
+def test_the_preflight_costs_at_most_ten_gradients_of_eight_images(
     build: Callable[[], nn.Module], votes: int, attacks: tuple[str, ...]
 ) -> None:
-    """A gradient counts as three passes. Clean accuracy and the answers that tell who the model is are left out."""
+    """A gradient counts as three passes. Clean accuracy and the answers for the model's identity do not count."""
     x, gradient, stored = images(100), 3, 4
     Counted.passes = 0
-    with pytest.raises(BeginsError):
-        advtool.evaluate(Counted(build()), x, labels(mlp(SHAPE), x), attacks=attacks, observer=Begins())
+    with pytest.raises(AttackBeginsError):
+        advtool.evaluate(Counted(build()), x, labels(mlp(SHAPE), x), attacks=attacks, observer=StopsBeforeAttacks())
     assert 0 < Counted.passes - votes * len(x) - 128 - stored <= 10 * 8 * gradient

@@ -1,17 +1,23 @@
 """The form in which attacks search a model: the same function, and never the one that decides."""
 
 import copy
+import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
 
 import advtool
+from advtool import seeding
 from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, to_float
+from advtool.models.lenet import LeNet
 from advtool.models.noise import with_pnil
+from advtool.models.resnet11 import ResNet11
 from advtool.target.search_form import search_form
 from tests.support.models import NoisyInput, mlp
 
@@ -35,23 +41,114 @@ def network(width: int = 8) -> nn.Sequential:
     )
 
 
-def images(count: int = 6) -> Tensor:
-    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+def images(count: int = 6, channels: int = 1) -> Tensor:
+    return torch.rand(count, channels, *SHAPE[1:], generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("width", [8, 64])
-def test_logits_and_gradients_are_the_models_and_the_model_is_left_alone(width: int) -> None:
-    model, x = network(width), images()
+def settled(model: nn.Module) -> nn.Module:
+    """In eval mode and frozen, with statistics and scales as after a training."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.running_mean, module.running_var, module.weight.data, module.bias.data):
+                values.uniform_(0.5, 2.0, generator=generator)
+    return model.eval().requires_grad_(False)
+
+
+def logits_and_gradient(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = x.clone().requires_grad_()
+    logits = model(leaf)
+    return logits.detach(), torch.autograd.grad(logits.square().sum(), leaf)[0]
+
+
+class SharedConvolution(nn.Module):
+    """Calls its convolution twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return max_pool2d(relu(self.norm(self.convolution(self.convolution(x)))), 4).flatten(1)
+
+
+class Branched(nn.Module):
+    """Needs what the convolution gives beside its norm, and what is rectified twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = self.convolution(x)
+        rectified = relu(self.norm(before) + before)
+        return max_pool2d(rectified, 10).flatten(1) + rectified.mean((2, 3))
+
+
+class Pooled(nn.Module):
+    """Functions instead of layers, as tutorials write it, and a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm, self.linear = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(100, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(max_pool2d(relu(self.norm(self.convolution(x))), 2).flatten(1))
+
+
+class Hooked(Pooled):
+    """A hook makes another function of the norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm.register_forward_hook(lambda *call: call[-1].sin())
+
+
+class InPlace(nn.Module):
+    """Overwrites what its convolution gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(1, 4, 4, stride=2), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(100, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+MODELS: list[Callable[[], nn.Module]] = [
+    network,
+    lambda: network(64),
+    lambda: LeNet(SHAPE, 4),
+    lambda: ResNet11((3, *SHAPE[1:]), 4),
+    Pooled,
+    SharedConvolution,
+    Branched,
+    Hooked,
+    InPlace,
+]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_logits_and_gradients_are_the_models_and_the_model_is_left_alone(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = settled(make())
+    x = images(channels=next(model.parameters()).shape[1])
+    before = [type(module) for module in model.modules()], copy.deepcopy(model.state_dict())
     form = search_form(model, x)
     assert form is not model
     assert any(type(module) is QuickConv2d for module in form.modules())
-    assert not any(type(module) is QuickConv2d for module in model.modules())
-    answers = []
-    for each in (form, model):
-        leaf = x.clone().requires_grad_()
-        logits = each(leaf)
-        answers.append((logits, torch.autograd.grad(logits.square().sum(), leaf)[0]))
-    torch.testing.assert_close(answers[0], answers[1])
+    assert [type(module) for module in model.modules()] == before[0]
+    torch.testing.assert_close(model.state_dict(), before[1], rtol=0, atol=0)
+    torch.testing.assert_close(logits_and_gradient(form, x), logits_and_gradient(model, x), rtol=1e-4, atol=1e-5)
+
+
+def test_two_threads_may_make_search_forms_at_once() -> None:
+    models, x = [settled(make()) for make in (network, Pooled) * 4], images()
+    with ThreadPoolExecutor(2) as pool:
+        forms = list(pool.map(lambda model: search_form(model, x), models))
+    for model, form in zip(models, forms, strict=True):
+        assert form is not model
+        torch.testing.assert_close(form(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 class Uncopiable(nn.Module):
@@ -73,27 +170,30 @@ class ContiguousOnly(nn.Module):
         return self.convolution(x).view(len(x), -1)[:, :4]
 
 
-class Remembering(nn.Module):
-    """Needs its ReLU's input again, which a ReLU in place would have overwritten."""
+class CopiedInPart(nn.Module):
+    """Its copy keeps the model's own convolution."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.convolution, self.relu = nn.Conv2d(1, 4, 3), nn.ReLU()
+        self.convolution = nn.Conv2d(1, 4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        before = self.convolution(x) - 0.2
-        return (self.relu(before) + before * before).mean((2, 3))
+        return self.convolution(x).mean((2, 3))
+
+    def __deepcopy__(self, memo: object) -> nn.Module:
+        return copy.copy(self)
 
 
-def test_a_model_that_has_no_such_form_is_searched_as_it_is() -> None:
-    model = Uncopiable().eval().requires_grad_(False)
+@pytest.mark.parametrize("make", [Uncopiable, CopiedInPart])
+def test_a_model_that_has_no_such_form_is_searched_as_it_is(make: Callable[[], nn.Module]) -> None:
+    model = make().eval().requires_grad_(False)
     assert search_form(model, images()) is model
+    assert not any(type(module) is QuickConv2d for module in model.modules())
 
 
-@pytest.mark.parametrize("make", [ContiguousOnly, Remembering])
-def test_a_model_that_does_not_bear_one_arrangement_gets_another(make: Callable[[], nn.Module]) -> None:
+def test_a_model_that_does_not_bear_one_layout_gets_another() -> None:
     torch.manual_seed(0)
-    model, x = make().eval().requires_grad_(False), images()
+    model, x = ContiguousOnly().eval().requires_grad_(False), images()
     form = search_form(model, x)
     assert form is not model
     assert any(type(module) is QuickConv2d for module in form.modules())
@@ -109,6 +209,59 @@ def test_a_random_model_draws_the_same_noise(make: Callable[[], nn.Module]) -> N
     given = form(x)
     torch.manual_seed(3)
     torch.testing.assert_close(given, model(x))
+
+
+class OneOfTwo(nn.Module):
+    """Python draws which of two members answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members, self.own = nn.ModuleList([Pooled(), Pooled()]), random.Random(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.members[int(self.choose())](x)  # type: ignore[no-any-return]
+
+    def choose(self) -> bool:
+        return random.random() < 0.2
+
+
+class OneOfTwoByTorch(OneOfTwo):
+    def choose(self) -> bool:
+        return bool(torch.rand(()) < 0.2)
+
+
+class OneOfTwoByItsOwn(OneOfTwo):
+    def choose(self) -> bool:
+        return self.own.random() < 0.2
+
+
+class TakingTurns(nn.Module):
+    """The second call is another function than the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members, self.calls = nn.ModuleList([Pooled(), Pooled()]), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.members[self.calls % 2](x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("make", [OneOfTwo, OneOfTwoByTorch, OneOfTwoByItsOwn, TakingTurns])
+def test_a_choice_is_made_anew_at_every_call(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, x = settled(make()), images()
+    form = search_form(model, x)
+    assert len({float(form(x).sum()) for _ in range(60)}) == 2
+
+
+@pytest.mark.parametrize("make", [lambda: NoisyInput(network(), 0.3), network], ids=["noisy", "plain"])
+def test_making_a_search_form_draws_nothing(make: Callable[[], nn.Module]) -> None:
+    """A shard's numbers must not depend on whether it was the first to need the form."""
+    model = settled(make())
+    before = seeding.global_states(torch.device("cpu"))
+    search_form(model, images(), "bfloat16")
+    assert seeding.global_states(torch.device("cpu")) == before
 
 
 def test_bfloat16_rounds_and_returns_what_autocast_does() -> None:

@@ -1,4 +1,4 @@
-"""What a model holds is put back, tells near twins apart, and never decides what a shard answers."""
+"""A model's state is put back, tells similar models apart, and does not change a shard's answers."""
 
 import random
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from advtool.errors import InputError
 from advtool.target.handling import handled
 from advtool.target.holding import tensors_of
 from advtool.target.state import State
-from tests.support.keeping_models import KeepsAll, Notes
 from tests.support.models import mlp
+from tests.support.stateful_models import ChangesEverything, Notes
 from tests.support.strange import SHAPE, codes, document, evaluate, forget, held_by, images, labels
-from tests.support.strange_models import Net
+from tests.support.strange_models import Net, Unregistered
 
 CPU = torch.device("cpu")
 
 
 class Noisy(Net):
-    """Draws from a generator of its own."""
+    """Draws its noise from a generator of its own."""
 
     def __init__(self, generator: Any, draw: Callable[[Any, Tensor], Any], scale: float = 0.05) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ GENERATORS: dict[str, Callable[[], Noisy]] = {
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_a_generator_of_its_own_is_seeded_by_the_place_and_left_as_it_was(name: str, tmp_path: Path) -> None:
+def test_a_models_own_generator_gives_the_same_answers_again_and_is_left_as_it_was(name: str, tmp_path: Path) -> None:
     model, x = GENERATORS[name](), images()
     y, before = labels(mlp(SHAPE), x), held_by(model)
     first = evaluate(model, x, y, run_dir=tmp_path)
@@ -57,7 +57,7 @@ def test_a_generator_of_its_own_is_seeded_by_the_place_and_left_as_it_was(name: 
     assert held_by(model) == before
 
 
-def test_another_scale_of_such_noise_is_another_model(tmp_path: Path) -> None:
+def test_another_scale_of_the_models_own_noise_is_another_model(tmp_path: Path) -> None:
     x, one, other = images(), GENERATORS["torch"](), GENERATORS["torch"]()
     other.scale = 0.3
     evaluate(one, x, labels(mlp(SHAPE), x), run_dir=tmp_path)
@@ -66,7 +66,7 @@ def test_another_scale_of_such_noise_is_another_model(tmp_path: Path) -> None:
 
 
 class Counter(Net):
-    """Its answers alternate, and nobody can put its counter back."""
+    """Its answers alternate. Its counter belongs to the class, so no evaluation can put it back."""
 
     calls = 0
 
@@ -75,7 +75,7 @@ class Counter(Net):
         return self.model(x) * (-1) ** self.calls
 
 
-def test_noise_that_nothing_seeds_is_no_sign_of_another_model(tmp_path: Path) -> None:
+def test_a_model_with_noise_that_cannot_be_seeded_is_the_same_model_again(tmp_path: Path) -> None:
     class Noise(Net):
         def forward(self, x: Tensor) -> Any:
             return self.model(x + 0.02 * by_numpy(np.random.default_rng(), x))
@@ -86,7 +86,7 @@ def test_noise_that_nothing_seeds_is_no_sign_of_another_model(tmp_path: Path) ->
             assert "random-model" in codes(evaluate(model, x, labels(mlp(SHAPE), x), run_dir=tmp_path / str(number)))
 
 
-class Scaled(Net):
+class HoldsNotes(Net):
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.notes = Notes()
@@ -96,19 +96,10 @@ class Scaled(Net):
         return self.model(x)
 
 
-class Unregistered(nn.Module):
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.models = [mlp(SHAPE, seed=seed)]
-
-    def forward(self, x: Tensor) -> Any:
-        return self.models[0](x)
-
-
 @pytest.mark.parametrize(
     ("one", "other", "name"),
     [
-        (lambda: Scaled(1), lambda: Scaled(2), r"notes\[total\]"),
+        (lambda: HoldsNotes(1), lambda: HoldsNotes(2), r"notes\[total\]"),
         (lambda: Unregistered(0), lambda: Unregistered(1), r"models\[0\]"),
     ],
 )
@@ -122,13 +113,13 @@ def test_tensors_in_objects_and_in_modules_that_are_not_registered_tell_twins_ap
 
 
 def test_every_tensor_has_one_name() -> None:
-    names = [name for name, _ in tensors_of(KeepsAll())]
+    names = [name for name, _ in tensors_of(ChangesEverything())]
     assert len(names) == len(set(names))
     assert {"model.1.weight", "count", "array", "notes[total]"} <= set(names)
 
 
-def test_what_has_changed_is_named_and_put_back() -> None:
-    model = KeepsAll()
+def test_changes_are_named_and_put_back() -> None:
+    model = ChangesEverything()
     before, state = held_by(model), State(model)
     assert state.changed() == []
     model(images())
@@ -140,7 +131,7 @@ def test_what_has_changed_is_named_and_put_back() -> None:
     assert held_by(model) == before
 
 
-def test_what_only_looks_new_has_not_changed() -> None:
+def test_a_new_object_with_the_same_value_is_not_a_change() -> None:
     model = Net()
     model.sizes, model.weight = [1, 2], torch.ones(3)
     state = State(model)
@@ -150,7 +141,7 @@ def test_what_only_looks_new_has_not_changed() -> None:
     assert state.changed() == ["sizes"]
 
 
-def test_gradients_and_views_of_parameters_are_as_they_were() -> None:
+def test_gradients_and_views_of_parameters_are_put_back() -> None:
     flat = torch.arange(20.0)
     layer = nn.Linear(4, 4)
     layer.weight.data, layer.bias.data = flat[:16].view(4, 4), flat[16:]
@@ -167,7 +158,7 @@ def test_gradients_and_views_of_parameters_are_as_they_were() -> None:
 
 
 def test_weights_that_eval_mode_changes_are_put_back() -> None:
-    """As adapters of low rank do, which are merged in eval mode."""
+    """Low-rank adapters, for example, are merged into the weights in eval mode."""
 
     class Merges(Net):
         def train(self, mode: bool = True) -> "Merges":

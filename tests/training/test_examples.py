@@ -10,6 +10,7 @@ from torch import nn
 from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.models.noise import with_pnil
+from advtool.threat import ThreatModel
 from advtool.training import EXAMPLES
 from advtool.training.examples import craft
 from advtool.training.gradients import input_gradient
@@ -43,7 +44,9 @@ class Transcription:
         return np.clip(np.clip(x_adv, self.flat - EPS, self.flat + EPS), 0, 1)
 
     def check(self, kind: str, expected: np.ndarray, **settings: Any) -> None:
-        x_adv = craft(self.model, self.x, self.y, kind, eps=EPS, generator=draws(), **settings)
+        x_adv = craft(
+            self.model, self.x, self.y, kind, threat_model=ThreatModel(eps=EPS), generator=draws(), **settings
+        )
         np.testing.assert_allclose(x_adv.numpy().reshape(6, 6), expected, rtol=0, atol=1e-14)
 
 
@@ -112,7 +115,7 @@ def test_statistics_gradients_and_mode_stay(kind: str, mode: bool) -> None:
     model = models.build(Architecture(name="resnet11", input_shape=(3, 8, 8), classes=3)).train(mode)
     x, y = batch((4, 3, 8, 8), classes=3)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    x_adv = craft(model, x, y, kind, eps=0.1, generator=draws(), eot=2)
+    x_adv = craft(model, x, y, kind, threat_model=ThreatModel(eps=0.1), generator=draws(), eot=2)
     assert not x_adv.requires_grad
     assert not torch.equal(x_adv, x)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

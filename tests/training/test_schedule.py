@@ -10,28 +10,18 @@ from advtool import training
 from advtool.data import Split, load
 from advtool.errors import InputError
 from advtool.models.bias import perturbation_parameters, with_perturbation_bias
-from advtool.report import lr_range as report
-from advtool.training.lr_range import propose
-from advtool.training.schedule import Updates, exponential, schedule_of, triangular
+from advtool.report import FORMATS, lr_range, plots
+from advtool.training.range_test import propose
+from advtool.training.schedule import Schedule, Updates, exponential, schedule_of, triangular
 from tests.support.models import mlp
 
 
-def rates(schedule: object, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
-    seen = []
-    for _ in range(steps):
-        seen.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return seen
-
-
-def adam() -> torch.optim.Optimizer:
-    return torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=1.0)
+def rates(schedule: Schedule, steps: int) -> list[float]:
+    return [schedule(step) for step in range(steps)]
 
 
 def test_the_triangle_peaks_at_40_percent_and_its_ends_are_just_outside() -> None:
-    optimizer = adam()
-    seen = rates(triangular(optimizer, low=1e-4, high=5e-3, steps=99), optimizer, 100)
+    seen = rates(triangular(low=1e-4, high=5e-3, steps=99), 100)
     assert seen[0] == pytest.approx(1e-4 + 4.9e-3 / 40)
     assert seen[39] == max(seen) == pytest.approx(5e-3)
     assert seen[19] == pytest.approx((1e-4 + 5e-3) / 2)
@@ -42,8 +32,7 @@ def test_the_triangle_peaks_at_40_percent_and_its_ends_are_just_outside() -> Non
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 10])
 def test_no_step_of_a_triangle_from_0_is_at_0_and_one_is_at_the_top(steps: int) -> None:
-    optimizer = adam()
-    seen = rates(triangular(optimizer, low=0, high=1, steps=steps), optimizer, steps)
+    seen = rates(triangular(low=0, high=1, steps=steps), steps)
     assert min(seen) > 0.09
     assert max(seen) == pytest.approx(1)
 
@@ -59,16 +48,25 @@ def test_a_training_of_one_batch_moves_the_weights(tiny: Split) -> None:
 def test_the_second_papers_recipes_are_cyclic_the_first_papers_constant() -> None:
     cyclic, constant = (training.recipe_for("mnist", name) for name in ("nfgsm", "adv"))
     assert (cyclic.batch_size, constant.batch_size) == (100, 128)
-    optimizer = adam()
-    seen = rates(schedule_of(cyclic, 10)(optimizer), optimizer, 10)
+    seen = rates(schedule_of(cyclic, 10), 10)
     assert (seen[0], max(seen)) == pytest.approx((5e-3 / 4, 5e-3))
-    optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=constant.learning_rate)
-    assert set(rates(schedule_of(constant, 10)(optimizer), optimizer, 10)) == {1e-3}
+    assert set(rates(schedule_of(constant, 10), 10)) == {1e-3}
+
+
+def test_adam_moves_by_the_rate_of_the_step() -> None:
+    """Adam's steps have the size of its learning rate while the gradient stays the same (Kingma & Ba 2015)."""
+    layer = nn.Linear(1, 1, bias=False)
+    updates = Updates(layer, training.recipe_for("mnist", "nfgsm"), triangular(low=0, high=0.1, steps=9))
+    moves = []
+    for _ in range(9):
+        before = layer.weight.item()
+        updates.step(layer.weight.sum())
+        moves.append(before - layer.weight.item())
+    assert moves == pytest.approx(rates(triangular(low=0, high=0.1, steps=9), 9), rel=1e-4)
 
 
 def test_the_exponential_sweep_ends_where_it_should() -> None:
-    optimizer = adam()
-    seen = rates(exponential(optimizer, low=1e-4, high=1.0, steps=5), optimizer, 5)
+    seen = rates(exponential(low=1e-4, high=1.0, steps=5), 5)
     assert seen == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
 
 
@@ -115,7 +113,7 @@ def test_a_loss_that_never_falls_gives_no_bounds() -> None:
 )
 def test_the_options_proposed_are_those_that_the_recipe_takes(tiny: Split, recipe: str, options: list[str]) -> None:
     tested = training.lr_range(tiny, recipe, arch="cnn", batch_size=16, lowest=1e-4, steps=60)
-    proposed = dict(line.split() for line in report.as_text(tested.to_dict()).splitlines())
+    proposed = dict(line.split() for line in FORMATS["table"](tested).splitlines())
     assert list(proposed) == options
     asked = {option.removeprefix("--").replace("-", "_"): float(value) for option, value in proposed.items()}
     assert training.recipe_for("tiny", recipe, **asked)
@@ -130,7 +128,7 @@ def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> No
     assert result == training.lr_range(digits, "clean", arch="cnn", steps=80)
     trained = training.train(digits, "clean", arch="cnn", epochs=4, learning_rate=result.learning_rate)
     assert trained.header.metrics["clean_accuracy"] > 0.8
-    report.draw(tmp_path / "curve.svg", result.to_dict())
+    plots.save(lr_range.figure(result), tmp_path / "curve.svg")
     assert "learning rate" in (tmp_path / "curve.svg").read_text()
 
 

@@ -2,15 +2,18 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advtool import checkpoints, models, seeding, training
 from advtool.checkpoints import Architecture
+from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
+from advtool.threat import ThreatModel
 from advtool.training import RECIPES, Collapse, Figures, Observer, Trained, loop, recipe_for, session
 from advtool.training.examples import craft
 from advtool.training.history import Measured
@@ -28,16 +31,18 @@ CPU = torch.device("cpu")
 def test_training_loss_weighs_two_cross_entropies(recipe: str, clean_share: float) -> None:
     model = models.build(Architecture(name="cnn", input_shape=(1, 8, 8), classes=3))
     x, y = batch((5, 1, 8, 8), classes=3)
-    x_adv = craft(model, x, y, "fgsm", eps=0.1, generator=draws())
+    x_adv = craft(model, x, y, "fgsm", threat_model=ThreatModel(eps=0.1), generator=draws())
 
     def cross_entropy(images: Tensor) -> Tensor:
         logits = model(images)
         return (logits.exp().sum(dim=1).log() - logits[torch.arange(5), y]).mean()
 
     expected = clean_share * cross_entropy(x) + (1 - clean_share) * cross_entropy(x_adv)
-    given = training_loss(model, RECIPES[recipe], Batch(x, y), eps=0.1, generator=draws())
+    given = training_loss(model, RECIPES[recipe], Batch(x, y), threat_model=ThreatModel(eps=0.1), generator=draws())
     torch.testing.assert_close(given, expected)
-    beforehand = training_loss(model, RECIPES[recipe], Batch(x, y, fixed=x_adv), eps=0.5, generator=draws())
+    beforehand = training_loss(
+        model, RECIPES[recipe], Batch(x, y, fixed=x_adv), threat_model=ThreatModel(eps=0.5), generator=draws()
+    )
     torch.testing.assert_close(beforehand, expected)
 
 
@@ -60,7 +65,7 @@ def test_the_model_handed_back_is_that_of_the_kept_epoch(digits: Split) -> None:
         trained.model,
         recipe_for("digits", "both", precision="float32"),
         train_validation(digits)[1],
-        eps=0.3,
+        threat_model=ThreatModel(eps=0.3),
         generator=seeding.generator(CPU, 0, "validate"),
     )
     assert asdict(measured).items() <= (dict.fromkeys(asdict(measured)) | kept).items()
@@ -71,14 +76,21 @@ def test_validation_figures_against_a_plain_count(digits: Split) -> None:
     x, y = to_float(digits.images), digits.labels
     few = first_images(digits, 500)
     noise = draws()
-    multi_step = craft(model, to_float(few.images), few.labels, "pgd", eps=0.1, generator=noise, steps=10)
-    one_step = craft(model, x, y, "fgsm", eps=0.1, generator=noise)
+    multi_step = craft(
+        model, to_float(few.images), few.labels, "pgd", threat_model=ThreatModel(eps=0.1), generator=noise, steps=10
+    )
+    one_step = craft(model, x, y, "fgsm", threat_model=ThreatModel(eps=0.1), generator=noise)
 
     def accuracy(images: Tensor, labels: Tensor) -> float:
         return (model(images).argmax(1) == labels).float().mean().item()
 
     measured = measure(
-        model.train(), recipe_for("digits", "both", precision="float32"), digits, eps=0.1, generator=draws(), fixed=x
+        model.train(),
+        recipe_for("digits", "both", precision="float32"),
+        digits,
+        threat_model=ThreatModel(eps=0.1),
+        generator=draws(),
+        fixed=x,
     )
     assert measured.clean == measured.fixed == pytest.approx(accuracy(x, y), abs=2 / len(y))
     assert measured.one_step == pytest.approx(accuracy(one_step, y), abs=2 / len(y))
@@ -137,16 +149,15 @@ def test_a_seed_repeats_a_run_bit_for_bit_whatever_the_global_stream(
 
 def test_limit_takes_training_images_alone_and_fewer_are_among_more(tiny: Split) -> None:
     _, validation = train_validation(tiny)
-    few, _ = session._carve(tiny, 10)
-    more, untouched = session._carve(tiny, 30)
+    few, more = (session.prepare(tiny, "clean", arch="cnn", limit=limit) for limit in (10, 30))
 
     def rows(split: Split) -> set[tuple[int, ...]]:
         return {tuple(image.flatten().tolist()) for image in split.images}
 
-    assert len(rows(few)) == 10
-    assert rows(few) < rows(more)
-    assert not rows(more) & rows(validation)
-    assert rows(untouched) == rows(validation)
+    assert len(rows(few.training)) == 10
+    assert rows(few.training) < rows(more.training)
+    assert not rows(more.training) & rows(validation)
+    assert rows(more.validation) == rows(validation)
 
 
 def test_test_images_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +231,28 @@ class StopsAfter(Observer):
 
     def saved(self, path: Path) -> None:
         self.saved_at.append(path)
+
+
+@pytest.mark.parametrize("arch", ["cnn", "lenet"])
+def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_handed_back(
+    digits: Split, arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[nn.Module] = []
+    epochs = session.epochs
+
+    def looked_at(model: nn.Module, *arguments: Any, **options: Any) -> Any:
+        trained_on.append(model)
+        for figures in epochs(model, *arguments, **options):
+            assert convolutions(model) == {QuickConv2d}
+            yield figures
+
+    monkeypatch.setattr(session, "epochs", looked_at)
+    trained = short(first_images(digits, 150), arch=arch, epochs=1)
+    assert convolutions(trained.model) == convolutions(trained_on[0]) == {nn.Conv2d}
+
+
+def convolutions(model: nn.Module) -> set[type[nn.Module]]:
+    return {type(module) for module in model.modules() if isinstance(module, nn.Conv2d)}
 
 
 def test_an_interrupted_training_leaves_its_best_epoch(tiny: Split, tmp_path: Path) -> None:

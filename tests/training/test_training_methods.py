@@ -12,6 +12,7 @@ from advtool.compute import precision
 from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
+from advtool.threat import ThreatModel
 from advtool.training import loop, recipe_for
 from advtool.training.examples import craft
 from advtool.training.history import Measured
@@ -60,7 +61,14 @@ def test_fixed_examples_are_made_once_and_reported_apart(digits: Split, tmp_path
     trained = short(digits, "adv", limit=256, epochs=6, learning_rate=5e-3, fixed_examples=source)
     metrics = trained.header.metrics
     _, validation = train_validation(digits)
-    fixed = craft(other, to_float(validation.images), validation.labels, "fgsm", eps=0.3, generator=draws())
+    fixed = craft(
+        other,
+        to_float(validation.images),
+        validation.labels,
+        "fgsm",
+        threat_model=ThreatModel(eps=0.3),
+        generator=draws(),
+    )
     expected = (trained.model(fixed).argmax(1) == validation.labels).float().mean().item()
     assert metrics["fixed_examples_accuracy"] == pytest.approx(expected, abs=2 / len(validation))
     assert metrics["fixed_examples_accuracy"] > metrics["one_step_accuracy"] + 0.2
@@ -81,11 +89,11 @@ def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Sp
     model = models.build(architecture).eval()
     recipe = recipe_for("digits", "nfgsm", pnil=True, precision="float32")
     torch.manual_seed(3)
-    measured = measure(model, recipe, few, eps=0.1, generator=draws())
+    measured = measure(model, recipe, few, threat_model=ThreatModel(eps=0.1), generator=draws())
     torch.manual_seed(3)
     seen = pgd_images(few)
     x, y = to_float(seen.images), seen.labels
-    x_adv = craft(model, x, y, "pgd", eps=0.1, generator=draws(), steps=10, eot=5)
+    x_adv = craft(model, x, y, "pgd", threat_model=ThreatModel(eps=0.1), generator=draws(), steps=10, eot=5)
     mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
     assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item(), abs=0.02)
     assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item(), rel=1e-4)
@@ -138,8 +146,8 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"recipe": "bot"}, r"unknown recipe 'bot'.*'both'"),
         ({"arch": "lennet"}, r"unknown model 'lennet'.*'lenet'"),
         ({"arch": "lenet"}, r"8x8 pixels are too small.*12x12"),
-        ({"epochs": 0}, r"--epochs 0.*1 or more"),
-        ({"batch_size": 0}, r"--batch-size 0.*1 or more"),
+        ({"epochs": 0}, r"--epochs 0.*at least 1"),
+        ({"batch_size": 0}, r"--batch-size 0.*at least 1"),
         ({"learning_rate": 0.0}, r"--learning-rate 0.0.*positive"),
         ({"learning_rate": float("nan")}, r"--learning-rate nan.*positive"),
         ({"limit": 0}, r"--limit 0: it must be an integer of at least 1"),
@@ -168,7 +176,7 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ),
         ({"recipe": "adv", "base_learning_rate": 1e-5}, r"--base-learning-rate does not go with the recipe 'adv'"),
         ({"recipe": "nfgsm", "base_learning_rate": 0.01}, r"--base-learning-rate 0.01.*below --learning-rate"),
-        ({"recipe": "nfgsm", "eot": 0}, r"--eot 0.*1 or more"),
+        ({"recipe": "nfgsm", "eot": 0}, r"--eot 0.*at least 1"),
         *(
             ({"recipe": recipe, "step_size": size}, rf"--step-size {size}.*\(0, 1\]")
             for recipe in ("r+fgsm", "rfgsm", "nfgsm", "pgd")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from advtool.attacks.base import Guide
 from advtool.evaluation.diagnostics.evidence import (
-    LEAST,
+    MASKING_MIN_LOWER_BOUND,
     Evidence,
     Outcome,
     drop_finding,
@@ -13,14 +14,15 @@ from advtool.evaluation.diagnostics.evidence import (
     is_masking,
     percent,
 )
+from advtool.evaluation.diagnostics.families import guided_by, plain_pgd
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import paired_difference, wilson_interval
 from advtool.results import Finding
 
-GREY = 0.5
+GREY_EPS = 0.5
 """From this eps on every image can be made the same grey."""
-FAR = 0.10
-"""How far the worst case lies below PGD when the search must have been hard."""
+SEARCH_MIN_DROP = 0.10
+"""The worst case lies below PGD by so much: the search must have been hard."""
 
 
 def label_leaking(evidence: Evidence) -> Iterator[Finding]:
@@ -39,7 +41,7 @@ def label_leaking(evidence: Evidence) -> Iterator[Finding]:
 
 def noise(evidence: Evidence) -> Iterator[Finding]:
     """Noise that breaks images says that no adversary is needed."""
-    for label, robust in evidence.of("noise"):
+    for label, robust in evidence.of(guided_by(Guide.nothing)):
         drop = paired_difference(evidence.clean, robust)
         if is_masking(drop):
             yield drop_finding(
@@ -53,10 +55,10 @@ def noise(evidence: Evidence) -> Iterator[Finding]:
 
 def far_below(evidence: Evidence) -> Iterator[Finding]:
     """A worst case far below PGD's figure: the loss surface is such that plain PGD gets stuck."""
-    for label, robust in evidence.of("pgd") if evidence.in_cascade else ():
+    for label, robust in evidence.of(plain_pgd) if evidence.in_cascade else ():
         drop = paired_difference(robust, evidence.worst_case)
         figures = f"{percent(robust)} under {label}, {percent(evidence.worst_case)} survive all attacks"
-        if drop.difference >= FAR and is_masking(drop):
+        if drop.difference >= SEARCH_MIN_DROP and is_masking(drop):
             message = f"plain PGD gets stuck far above what a patient search reaches: {figures}"
             yield drop_finding("search-far-below-pgd", "masking", message, drop)
         elif drop.difference >= 0.01:
@@ -77,15 +79,15 @@ def over_eps(evidence: Evidence) -> Iterator[Finding]:
                 f"{percent(evidence.by_eps[larger])} at {larger:g}: with more room it must break more",
                 rise,
             )
-    if radii and radii[-1] >= GREY:
-        enough = min(radius for radius in radii if radius >= GREY)
+    if radii and radii[-1] >= GREY_EPS:
+        enough = min(radius for radius in radii if radius >= GREY_EPS)
         yield from _half_the_range(enough, evidence.by_eps[enough], evidence.most_of_a_class)
 
 
 def _half_the_range(eps: float, left: Outcome, most_of_a_class: int) -> Iterator[Finding]:
     """The grey image is in every ball and has one class, so no more images than one class has can survive."""
     possible, excess = most_of_a_class / len(left), (sum(left) - most_of_a_class) / len(left)
-    if excess >= MASKING_MIN_DROP and wilson_interval(sum(left), len(left))[0] - possible >= LEAST:
+    if excess >= MASKING_MIN_DROP and wilson_interval(sum(left), len(left))[0] - possible >= MASKING_MIN_LOWER_BOUND:
         message = (
             f"at eps {eps:g} every image can be made the same grey, so {100 * possible:.1f} % (one class) could "
             f"survive, and PGD leaves {percent(left)}: it does not attack"

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from advtool.attacks.base import Guide
+from advtool.attacks.losses import tempered_cross_entropy
+from advtool.evaluation.diagnostics import families
 from advtool.evaluation.diagnostics.evidence import Code, Evidence, Outcome, drop_finding, is_masking, percent
+from advtool.evaluation.diagnostics.families import Family, guided_by, pgd_on
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import paired_difference
 from advtool.results import Finding
 from advtool.target.inspection import Inspection
+from advtool.target.scores import negative_margin
 
 
 @dataclass(frozen=True)
@@ -15,65 +20,60 @@ class Contest:
     """Attacks that should not beat some others, and what it means if one does."""
 
     code: Code
-    names: tuple[str, ...]
+    rivals: Family
     meaning: str
     """with a place for the name of the attack that was beaten"""
-    against: tuple[str, ...] = ("pgd",)
+    against: Family = families.plain_pgd
     """the strongest of these counts, so that what differs is what the code names"""
 
-
-SAME_LOSS = ("pgd", "pgd-temperature")
-"""PGD on cross entropy, and on what the smoothed and the straight-through gradient are of."""
-OWN_GRADIENT = (*SAME_LOSS, "pgd-margin", "apgd", "apgd-targeted")
-"""Attacks that follow the model's own gradient. On honest robust models Square's margin beats cross entropy too."""
 
 CONTESTS = (
     Contest(
         "gradient-free-beats-gradient",
-        ("square", "spsa"),
+        guided_by(Guide.scores),
         "an attack that never looks at a gradient breaks more images than {baseline}, the strongest of those that "
         "follow the model's own, so that misleads",
-        against=OWN_GRADIENT,
+        against=families.many_steps,  # on honest robust models Square's margin beats cross entropy too
     ),
     Contest(
         "margin-beats-cross-entropy",
-        ("pgd-margin",),
+        pgd_on(negative_margin),
         "the same PGD on the margin breaks more images than on cross entropy, so cross entropy's gradient is lost",
     ),
     Contest(
         "temperature-beats-cross-entropy",
-        ("pgd-temperature",),
+        pgd_on(tempered_cross_entropy),
         "dividing the logits by a temperature makes PGD stronger, so their scale hides the gradient",
     ),
     Contest(
         "smoothing-beats-plain-gradient",
-        ("pgd-smooth",),
+        guided_by(Guide.smoothed_gradient),
         "a gradient averaged over noised inputs breaks more images than {baseline}, so the loss is rough and its "
         "gradient local",
-        against=SAME_LOSS,
+        against=families.pgd_on_cross_entropy,
     ),
     Contest(
         "straight-through-beats-plain-gradient",
-        ("pgd-straight",),
+        guided_by(Guide.straight_gradient),
         "stepping over rounding or clamping breaks more images than {baseline}, so these only hide the gradient",
-        against=SAME_LOSS,
+        against=families.pgd_on_cross_entropy,
     ),
     Contest(
         "one-step-beats-many-step",
-        ("fgsm",),
+        families.single_step,
         "a single step breaks more images than the many small ones of {baseline}, so these are led astray",
     ),
     Contest(
         "noise-beats-gradient",
-        ("noise",),
+        guided_by(Guide.nothing),
         "random noise breaks more images than {baseline} does, so the gradient is worse than none",
     ),
     Contest(
         "transfer-beats-white-box",
-        ("transfer",),
+        guided_by(Guide.surrogate),
         "examples made for another model break more images than {baseline}, the strongest attack along this one's "
         "own gradient, so that misleads",
-        against=OWN_GRADIENT,
+        against=families.many_steps,
     ),
 )
 
@@ -82,8 +82,8 @@ def contests(evidence: Evidence) -> Iterator[Finding]:
     """PGD and its like against every attack that has no business being stronger."""
     for contest in CONTESTS:
         baseline, rival = (
-            min(evidence.of(*names), key=lambda attack: sum(attack[1]), default=None)
-            for names in (contest.against, contest.names)
+            min(evidence.of(family), key=lambda attack: sum(attack[1]), default=None)
+            for family in (contest.against, contest.rivals)
         )
         if baseline is not None and rival is not None:
             yield from _judge(contest, baseline, rival, evidence.inspection)

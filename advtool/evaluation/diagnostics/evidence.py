@@ -4,13 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from advtool.attacks.base import TensorAttack
+from advtool.evaluation.diagnostics.families import Family
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
-from advtool.results import Finding
+from advtool.results import Finding, notation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
-LEAST = 0.03
+MASKING_MIN_LOWER_BOUND = 0.03
 """The smallest lower end of the paired interval of a masking code's drop."""
 
 Outcome = Sequence[bool]
@@ -58,8 +60,8 @@ class Evidence:
     clean: Outcome
     robust: Mapping[str, Outcome]
     """by label, of the attacks that saw every one of these images"""
-    names: Mapping[str, str]
-    """the attack's name for each label"""
+    attacks: Mapping[str, type[TensorAttack]]
+    """what each label's attack is"""
     on_examples: Mapping[str, Outcome]
     """by label, of one-step attacks: the example made for the image is classified right"""
     by_eps: Mapping[float, Outcome]
@@ -76,14 +78,14 @@ class Evidence:
     """the smallest and the largest pixel value of the run"""
     classes: int
 
-    def of(self, *names: str) -> Iterator[tuple[str, Outcome]]:
-        """Labels and outcomes of attacks of these names."""
-        return ((label, outcome) for label, outcome in self.robust.items() if self.names[label] in names)
+    def of(self, family: Family) -> Iterator[tuple[str, Outcome]]:
+        """Labels and outcomes of the attacks of a family."""
+        return ((label, outcome) for label, outcome in self.robust.items() if family(self.attacks[label]))
 
 
 def is_masking(drop: PairedDifference) -> bool:
     """Whether a drop is large and sure enough for a code of kind masking."""
-    return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= LEAST
+    return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= MASKING_MIN_LOWER_BOUND
 
 
 def drop_finding(
@@ -109,4 +111,4 @@ def finding(code: Code, kind: Kind, message: str, **figures: Any) -> Finding:
 
 def percent(outcome: Outcome) -> str:
     """Its share of right answers, as text."""
-    return f"{100 * sum(outcome) / len(outcome):.1f} %"
+    return notation.percent(sum(outcome) / len(outcome))

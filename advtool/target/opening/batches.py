@@ -1,18 +1,18 @@
-"""Models that take batches of certain sizes only, made to take any."""
+"""Let models that take batches of certain sizes only take batches of any size."""
 
 import torch
 from torch import Tensor, nn
 
 
 class AnyBatch(nn.Module):
-    """Splits a batch into parts that the model takes, and fills up the last one.
+    """Splits a batch into parts that the model takes, and fills up the last part with copies of its last image.
 
     The images of a part must not influence each other, as in any classifier in eval mode.
 
     Args:
-        model: maps a batch of ``smallest`` to ``largest`` images to as many rows.
-        smallest: the fewest images that it takes.
-        largest: the most; None for no limit.
+        model: takes batches of ``smallest`` to ``largest`` images and gives one row for each image.
+        smallest: the fewest images that the model takes.
+        largest: the most images that the model takes; None: no limit.
     """
 
     def __init__(self, model: nn.Module, smallest: int, largest: int | None) -> None:

@@ -1,4 +1,4 @@
-"""``FILE.pt2``: a program that ``torch.export.save`` wrote."""
+"""``FILE.pt2``: open a program that ``torch.export.save`` wrote."""
 
 import warnings
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool.errors import InputError
 from advtool.target.opening.batches import AnyBatch
+from advtool.target.opening.graphs import check_tensors, fixed_batches_note, not_images
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
 from advtool.target.opening.user_code import one_line, quietly
 
 
 class Exported(nn.Module):
-    """An exported program that can be told ``eval()``: it was fixed when it was exported, and stays so.
+    """An exported program with ``train()`` and ``eval()``, which change nothing: the export has fixed its mode.
 
     Args:
-        program: maps images (N, C, H, W) to logits, or to a sequence or dict with the logits alone.
+        program: maps images (N, C, H, W) to logits, or to a sequence or dict that holds the logits alone.
     """
 
     def __init__(self, program: nn.Module) -> None:
@@ -33,14 +33,15 @@ class Exported(nn.Module):
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
-    """The program as a module, for batches of any size.
+    """Open the program as a module for batches of any size.
 
     Raises:
-        InputError: the file is damaged or of another torch, or the program takes or gives more than one tensor.
+        InputError: the file is damaged or written by another version of torch, or the program does not map one tensor
+            of images to one tensor.
     """
     path = reference.name
     with quietly(), warnings.catch_warnings(), one_line(f"'{path}' cannot be read as a program of torch.export"):
-        warnings.simplefilter("ignore")  # about the version that wrote it
+        warnings.simplefilter("ignore")  # torch warns about files of other versions
         program = torch.export.load(path)
         module = program.module()
     shape = _input_shape(path, program)
@@ -53,29 +54,24 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
     return Made(
         model,
         input_size=(height, width) if fixed else None,
-        notes=(f"'{path}' was exported for batches of {largest}: others are split and filled up",)
-        if smallest == largest
-        else (),
+        notes=(fixed_batches_note(path, smallest),) if smallest == largest else (),
     )
 
 
 def _input_shape(path: str, program: torch.export.ExportedProgram) -> tuple[Any, ...]:
-    """The shape of its one input; what may vary is no int."""
+    """The shape (N, C, H, W) of the program's one input. A size that may vary is a torch.SymInt."""
     signature = program.graph_signature
     inputs, outputs = signature.user_inputs, signature.user_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(
-            f"'{path}' takes {len(inputs)} tensors and gives {len(outputs)}: export a module that maps images to logits"
-        )
+    check_tensors(path, len(inputs), len(outputs))
     (place,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == inputs[0])
     example = place.meta.get("val")
     if not isinstance(example, Tensor) or example.ndim != 4:
-        raise InputError(f"'{path}' does not take images (N, C, H, W): export a module that maps images to logits")
+        raise not_images(path)
     return tuple(example.shape)
 
 
 def _batch_sizes(program: torch.export.ExportedProgram, batch: Any) -> tuple[int, int | None]:
-    """The fewest and the most images that the program takes at once."""
+    """The fewest and the most images that the program takes at once; None: no limit."""
     if isinstance(batch, int):
         return batch, batch
     bounds = program.range_constraints.get(batch.node.expr)

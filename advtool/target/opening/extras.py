@@ -1,4 +1,4 @@
-"""Packages that only some kinds need."""
+"""Import packages that only some kinds of MODEL need (extras)."""
 
 import importlib
 import importlib.metadata
@@ -11,8 +11,15 @@ from advtool.target.opening.user_code import one_line
 def required(package: str, extra: str) -> Any:
     """Import a package of an extra.
 
+    Args:
+        package: its name.
+        extra: the extra of advtool that installs it.
+
+    Returns:
+        The imported module.
+
     Raises:
-        InputError: it is absent (the line says how to install it), or its import fails.
+        InputError: the package is absent (the message says how to install it), or its import fails.
     """
     try:
         importlib.metadata.version(package)

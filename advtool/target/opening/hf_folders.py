@@ -1,4 +1,4 @@
-"""``hf:FOLDER``: an image classifier that transformers saved (an extra)."""
+"""``hf:FOLDER``: open an image classifier that transformers saved (an extra)."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ class Logits(nn.Module):
     """A classifier of transformers that answers with its logits alone.
 
     Args:
-        classifier: takes ``pixel_values`` and answers with an object that has ``logits``.
+        classifier: takes ``pixel_values`` (N, C, H, W) and answers with an object that has ``logits`` (N, classes).
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -31,10 +31,10 @@ class Logits(nn.Module):
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:
-    """The classifier of a folder; nothing is downloaded, and code that lies in the folder is never run.
+    """Open the classifier of a folder. Nothing is downloaded, and code in the folder is never run.
 
     Raises:
-        InputError: transformers is absent, or the folder holds no complete image classifier.
+        InputError: transformers is absent, or the folder does not hold a complete image classifier.
     """
     folder = Path(reference.name)
     if not (folder / "config.json").is_file():
@@ -57,7 +57,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
 
 
 def _check_complete(folder: Path, report: dict[str, Any]) -> None:
-    """A head that the folder lacks would be drawn at random without a word."""
+    """Refuse a folder that lacks tensors, e.g. those of the head: transformers would draw them at random."""
     absent = sorted(map(str, [*report.get("missing_keys", ()), *report.get("mismatched_keys", ())]))
     if absent:
         raise InputError(
@@ -72,7 +72,10 @@ def _class_names(config: Any) -> tuple[str, ...] | None:
 
 
 def _preprocessing(folder: Path) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, tuple[int, int] | None]:
-    """Mean and standard deviation of pixels in [0, 1], and the size, as ``preprocessor_config.json`` says."""
+    """Mean and standard deviation for pixels in [0, 1], and the size (H, W), from ``preprocessor_config.json``.
+
+    Each is None if the file does not say it, or if the file is absent.
+    """
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         return None, None, None
@@ -83,14 +86,14 @@ def _preprocessing(folder: Path) -> tuple[tuple[float, ...] | None, tuple[float,
         centre, spread = [0.0], [1.0]
         if config.get("do_normalize", True):
             centre, spread = config.get("image_mean") or [0.0], config.get("image_std") or [1.0]
-        # The model sees (scale x - offset - centre) / spread.
+        # The model sees (scale * x - offset - centre) / spread.
         mean, std = tuple((value + offset) / scale for value in centre), tuple(value / scale for value in spread)
         unchanged = mean == (0.0,) and std == (1.0,)
         return None if unchanged else mean, None if unchanged else std, _size(config)
 
 
 def _size(config: dict[str, Any]) -> tuple[int, int] | None:
-    """(H, W) after resizing and cropping."""
+    """The size (H, W) after resizing and cropping; None if the file does not say it."""
     size = config.get("crop_size") if config.get("do_center_crop") else None
     size = size or config.get("size")
     if isinstance(size, int):

@@ -1,4 +1,4 @@
-"""The kinds of MODEL by the way they are written. This module imports neither torch nor pydantic."""
+"""Tell the kinds of MODEL apart by the way they are written. This module imports neither torch nor pydantic."""
 
 import importlib.machinery
 import re
@@ -10,61 +10,66 @@ from typing import Literal
 from advtool.errors import InputError, near_match
 
 DEFAULT = "DEFAULT"
-"""what ``--weights`` says for the library's own weights; a file of that name is ``./DEFAULT``"""
+"""``--weights DEFAULT`` asks for the library's own weights. A file of this name is written ``./DEFAULT``."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of MODEL: how it is written, and what may be said beside it."""
+    """A kind of MODEL: how it is written, and which options it takes."""
 
     module: str
-    """of this package; its ``make(reference, spec)`` opens the kind"""
+    """the module of this package that opens the kind by ``make(reference, spec)``"""
     what: str
-    """in words, for messages"""
+    """the kind in words, for messages"""
     prefix: str = ""
-    """it is written ``prefix:NAME``"""
+    """the kind is written ``prefix:NAME``; "": it has no prefix"""
     suffixes: tuple[str, ...] = ()
-    """or it is a file that ends so"""
+    """the kind is a file with one of these suffixes"""
     weights: Literal["inside", "file", "file or default"] = "inside"
-    """what ``--weights`` may be"""
+    """what ``--weights`` may be; "inside": the model has its weights already"""
     takes_arguments: bool = False
-    """whether ``--model-args`` means something"""
+    """whether the kind takes ``--model-args``"""
 
 
-# A new kind is a file with `make`, and a line here. What has no prefix and no suffix is MODULE:FACTORY.
+CHECKPOINT = Kind("own_checkpoints", "a checkpoint", suffixes=(".safetensors",))
+FACTORY = Kind("python_factories", "a factory", weights="file", takes_arguments=True)
+"""MODULE:FACTORY or FILE.py:FACTORY: what has none of the prefixes and suffixes."""
+
+# A new kind is a file with `make`, and a line here.
 KINDS = (
-    Kind("torchvision_models", "a torchvision model", "torchvision", (), "file or default", True),
-    Kind("timm_models", "a timm model", "timm", (), "file or default", True),
+    Kind("torchvision_models", "a torchvision model", "torchvision", weights="file or default", takes_arguments=True),
+    Kind("timm_models", "a timm model", "timm", weights="file or default", takes_arguments=True),
     Kind("hf_folders", "a transformers folder", "hf"),
-    Kind("own_checkpoints", "a checkpoint", suffixes=(".safetensors",)),
+    CHECKPOINT,
     Kind("torchscript_files", "a TorchScript file", suffixes=(".pt", ".pth", ".jit", ".ts", ".torchscript")),
     Kind("exported_programs", "a torch.export file", suffixes=(".pt2",)),
     Kind("onnx_files", "an ONNX file", suffixes=(".onnx",)),
-    Kind("python_factories", "a factory", "", (), "file", True),
+    FACTORY,
 )
-FACTORY = KINDS[-1]
-OWN = next(kind for kind in KINDS if kind.module == "own_checkpoints")
 PREFIXES = tuple(kind.prefix for kind in KINDS if kind.prefix)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A MODEL taken apart."""
+    """A MODEL, its kind, and its parts."""
 
     kind: Kind
     text: str
-    """as the user wrote it"""
+    """MODEL as the user wrote it"""
     name: str
-    """the file, the folder, the module or the library's name"""
+    """the file, the folder, the module, or the library's name of the model"""
     attribute: str = ""
-    """of a factory"""
+    """the name of the factory in its module; "" for other kinds"""
 
 
 def refer(model: str) -> Reference:
-    """Which kind ``model`` is.
+    """Tell which kind ``model`` is.
+
+    Args:
+        model: MODEL as the user wrote it.
 
     Raises:
-        InputError: it is none; the line says how it would be written.
+        InputError: ``model`` is of no kind; the message says how it might be written.
     """
     if "://" in model:
         raise InputError(f"MODEL '{model}' is an address: download the file first")
@@ -84,23 +89,27 @@ def refer(model: str) -> Reference:
 
 
 def check_exists(model: str, weights: str | None = None) -> None:
-    """Refuse early what cannot be opened: a MODEL of no kind, or a file that is not there.
+    """Refuse a MODEL of no kind, and files, folders and modules that do not exist.
 
     Args:
         model: MODEL as the user wrote it.
         weights: ``--weights``: a file, ``DEFAULT`` or None.
 
     Raises:
-        InputError: one line that says what would be right.
+        InputError: one line that says what is wrong and what would be right.
     """
     check_there(refer(model), weights)
 
 
 def check_there(reference: Reference, weights: str | None = None) -> None:
-    """Refuse a file, folder or module that is not there.
+    """Refuse files, folders and modules that do not exist.
+
+    Args:
+        reference: what :func:`refer` gave.
+        weights: ``--weights``: a file, ``DEFAULT`` or None.
 
     Raises:
-        InputError: one line that says what would be right.
+        InputError: one line that says what is wrong and what would be right.
     """
     _check_place(reference)
     if weights is not None:
@@ -108,12 +117,12 @@ def check_there(reference: Reference, weights: str | None = None) -> None:
 
 
 def checkpoint(path: str) -> Reference:
-    """A checkpoint of ours, whatever its file is called."""
-    return Reference(OWN, path, path)
+    """The reference to a checkpoint of advtool, which may have any file name."""
+    return Reference(CHECKPOINT, path, path)
 
 
 def is_python_file(name: str) -> bool:
-    """Whether the module of a factory is named by its file."""
+    """Whether a factory's module is given by its file, ``FILE.py``."""
     return name.endswith(".py")
 
 
@@ -131,7 +140,7 @@ def _factory(model: str, name: str, attribute: str) -> Reference:
 
 
 def _what_it_might_be(model: str) -> str:
-    """The end of the sentence that refuses a MODEL of no kind."""
+    """The end of the message that refuses a MODEL of no kind."""
     path = Path(model)
     if not model.strip():
         return "is empty: name a file, 'FILE.py:NAME' or 'torchvision:NAME'"
@@ -141,7 +150,7 @@ def _what_it_might_be(model: str) -> str:
         return f"is a folder: a folder that transformers saved is 'hf:{model}'"
     if path.is_file():
         return (
-            "is a file of a kind that advtool does not open "
+            "is a file that advtool cannot open "
             f"(it opens {', '.join(suffix for kind in KINDS for suffix in kind.suffixes)}): "
             f"if it holds weights, name the model's factory and give it with --weights '{model}'"
         )
@@ -150,11 +159,11 @@ def _what_it_might_be(model: str) -> str:
     if all(part.isidentifier() for part in model.split(".")):
         module, _, name = model.rpartition(".")
         return f"is no file; a factory is written with a colon: '{module}:{name}'"
-    return "does not exist, and it is of no kind: name a file, 'FILE.py:NAME', 'MODULE:NAME' or 'torchvision:NAME'"
+    return "does not exist: name a file, 'FILE.py:NAME', 'MODULE:NAME' or 'torchvision:NAME'"
 
 
 def _check_place(reference: Reference) -> None:
-    """See that the file, folder or module is there."""
+    """Refuse a file, folder or module that does not exist."""
     name, path = reference.name, Path(reference.name)
     if reference.kind.prefix == "hf" and not path.is_dir():
         raise InputError(
@@ -171,7 +180,7 @@ def _check_place(reference: Reference) -> None:
 
 
 def _check_module(reference: Reference) -> None:
-    """See that the first part of ``package.module`` can be imported, without importing anything."""
+    """Refuse a module if the first part of its name cannot be found. Nothing is imported."""
     first = reference.name.partition(".")[0]
     known = first in sys.modules or first in sys.builtin_module_names
     if known or importlib.machinery.PathFinder.find_spec(first, [str(Path.cwd()), *sys.path]):
@@ -181,6 +190,7 @@ def _check_module(reference: Reference) -> None:
 
 
 def _check_weights(reference: Reference, weights: str) -> None:
+    """Refuse weights that the kind does not take, and a file of weights that does not exist."""
     allowed, what = reference.kind.weights, reference.kind.what
     if allowed == "inside":
         raise InputError(f"--weights '{weights}': '{reference.text}' is {what} and holds its weights already")
@@ -197,12 +207,12 @@ def _check_weights(reference: Reference, weights: str) -> None:
 
 
 def _is_drive(name: str, rest: str) -> bool:
-    r"""``C:\model`` is a path, and no factory of the module C."""
+    r"""Whether the colon belongs to a Windows drive: ``C:\model`` is a path, not a factory in the module C."""
     return len(name) == 1 and rest.startswith(("\\", "/"))
 
 
 def _neighbour(path: Path) -> str:
-    """A file in the same folder with nearly the same name."""
+    """Words for a file in the same folder with nearly the same name; "" if there is none."""
     try:
         return _nearest(path.name, [neighbour.name for neighbour in path.parent.iterdir()])
     except OSError:
@@ -210,6 +220,6 @@ def _neighbour(path: Path) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """The nearest match, and not the whole list where there is none."""
+    """Words for the nearest match; "" if nothing is near."""
     near = near_match(name, known)
     return near if near.startswith(" (did you mean") else ""

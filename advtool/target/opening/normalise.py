@@ -1,4 +1,4 @@
-"""The normalisation that a model was trained with, as its first layer."""
+"""A model's normalisation as its first layer."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 class Normalise(nn.Module):
     """``(x - mean) / std`` for images float (N, C, H, W).
 
-    The values are no part of the state dict: a checkpoint of the model behind it fits as before.
+    Mean and standard deviation are not in the state dict, so weights of the model behind this layer still fit.
 
     Args:
-        mean: one value, or one a channel.
-        std: the same; above 0.
+        mean: one value, or one for each channel.
+        std: one value, or one for each channel; above 0.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""``FILE.onnx``: a graph, converted to PyTorch by onnx2pytorch and held against ONNX's own reference (an extra)."""
+"""``FILE.onnx``: convert a graph to PyTorch with onnx2pytorch, and compare it with ONNX's own reference (an extra)."""
 
 import warnings
 from pathlib import Path
@@ -11,21 +11,22 @@ from torch import Tensor, nn
 from advtool.errors import InputError
 from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.extras import required
+from advtool.target.opening.graphs import check_tensors, fixed_batches_note, not_images
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
 from advtool.target.opening.user_code import one_line
 
-SIDE = 224
-"""of the images that the conversion is checked on, where the graph leaves the size open"""
-TOLERANCE = 1e-3
-"""that a conversion may be off, as a share of the largest logit: float32 rounding in deep nets stays far below"""
+DEFAULT_IMAGE_SIDE = 224
+"""Height and width of the images that check the conversion, if the graph leaves its size open."""
+MAX_CONVERSION_ERROR = 1e-3
+"""Logits may differ by this share of the largest logit. Float32 rounding stays far below, in deep networks too."""
 
 
 class Converted(nn.Module):
-    """What onnx2pytorch made, without the warnings of its way to index.
+    """A graph that onnx2pytorch converted, without the converter's warnings about how it indexes tensors.
 
     Args:
-        graph: maps images (N, C, H, W) to logits.
+        graph: maps images (N, C, H, W) to logits (N, classes).
     """
 
     def __init__(self, graph: nn.Module) -> None:
@@ -40,13 +41,14 @@ class Converted(nn.Module):
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
-    """The graph as a module, for batches of any size.
+    """Open the graph as a module for batches of any size.
 
-    The converter knows most operators, but not all of them well: what it makes is asked for a few images, and
-    refused if ONNX's reference implementation answers otherwise.
+    The converter gets some operators wrong. So the module must give the same logits as ONNX's reference
+    implementation on a few images.
 
     Raises:
-        InputError: a package is absent, the file is damaged, or the conversion fails or answers otherwise.
+        InputError: a package is absent, the file is damaged, the conversion fails, or the converted module gives other
+            logits.
     """
     path = Path(reference.name)
     onnx, onnx2pytorch = required("onnx", "onnx"), required("onnx2pytorch", "onnx")
@@ -55,36 +57,36 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         with one_line(f"'{path}' cannot be read as ONNX"):
             graph = onnx.load(path)
         batch, channels, height, width = _input_shape(path, graph)
-        with one_line(f"'{path}' cannot be converted to PyTorch", _instead):
-            model = Converted(onnx2pytorch.ConvertModel(_as_the_converter_likes(graph)))
+        with one_line(f"'{path}' cannot be converted to PyTorch", _other_ways):
+            model = Converted(onnx2pytorch.ConvertModel(_without_unknown_parts(graph)))
             model.eval()
             _forget_running_statistics(model)
-        _compare(path, graph, model, (batch or 3, channels, height or SIDE, width or SIDE))
+        _compare(path, graph, model, (batch or 3, channels, height or DEFAULT_IMAGE_SIDE, width or DEFAULT_IMAGE_SIDE))
     return Made(
         AnyBatch(model, batch, batch) if batch else model,
         input_size=(height, width) if height and width else None,
-        notes=(f"'{path}' was exported for batches of {batch}: others are split and filled up",) if batch else (),
+        notes=(fixed_batches_note(path, batch),) if batch else (),
     )
 
 
 def _input_shape(path: Path, graph: Any) -> tuple[int, int, int, int]:
-    """The shape of its one input; 0 stands for what may vary."""
+    """The shape (N, C, H, W) of the graph's one input; 0 stands for a size that may vary."""
     constants = {tensor.name for tensor in graph.graph.initializer}
     inputs = [place for place in graph.graph.input if place.name not in constants]
-    if len(inputs) != 1 or len(graph.graph.output) != 1:
-        raise InputError(
-            f"'{path}' takes {len(inputs)} tensors and gives {len(graph.graph.output)}: "
-            "export a model that maps images to logits"
-        )
+    check_tensors(path, len(inputs), len(graph.graph.output))
     sizes = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4 or not sizes[1]:
-        raise InputError(f"'{path}' does not take images (N, C, H, W): export a model that maps images to logits")
+        raise not_images(path)
     batch, channels, height, width = sizes
     return batch, channels, height, width
 
 
-def _as_the_converter_likes(graph: Any) -> Any:
-    """The graph without ``Identity`` of a constant (equal weights are shared so) and of ``training_mode=0``."""
+def _without_unknown_parts(graph: Any) -> Any:
+    """A copy of the graph without two things that the converter does not know.
+
+    These are ``Identity`` of a constant, by which exporters share equal weights, and the attribute
+    ``training_mode=0``.
+    """
     slim = type(graph)()
     slim.CopyFrom(graph)
     sources = {tensor.name: tensor.name for tensor in slim.graph.initializer}
@@ -105,25 +107,26 @@ def _as_the_converter_likes(graph: Any) -> Any:
 
 
 def _forget_running_statistics(model: nn.Module) -> None:
-    """ONNX's InstanceNormalization takes each image's own statistics; the converter's running ones are a mistake."""
+    """Let InstanceNormalization use each image's own statistics, as ONNX says. The converter gives it running ones."""
     for module in model.modules():
         if isinstance(module, nn.modules.instancenorm._InstanceNorm):
             module.track_running_stats, module.running_mean, module.running_var = False, None, None
 
 
 def _compare(path: Path, graph: Any, model: nn.Module, shape: tuple[int, ...]) -> None:
+    """Refuse the model if it gives other logits than ONNX's reference on images of ``shape`` (N, C, H, W)."""
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - an extra
 
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
-    with one_line(f"the conversion of '{path}' cannot be checked", _instead):
+    with one_line(f"the conversion of '{path}' cannot be checked", _other_ways):
         evaluator = ReferenceEvaluator(graph)
         expected = evaluator.run(None, {evaluator.input_names[0]: images})[0]
         with torch.no_grad():
             given = model(torch.from_numpy(images)).numpy()
     scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0)), 1e-12)
-    if given.shape != expected.shape or not np.allclose(given, expected, rtol=0, atol=TOLERANCE * scale):
-        raise InputError(f"the conversion of '{path}' to PyTorch answers otherwise than ONNX does{_instead(None)}")
+    if given.shape != expected.shape or not np.allclose(given, expected, rtol=0, atol=MAX_CONVERSION_ERROR * scale):
+        raise InputError(f"the conversion of '{path}' to PyTorch gives other logits than ONNX{_other_ways()}")
 
 
-def _instead(_: BaseException | None) -> str:
+def _other_ways(_: BaseException | None = None) -> str:
     return "; give the model as 'FILE.py:FACTORY' with --weights, or export it with torch.export (.pt2)"

@@ -1,7 +1,7 @@
-"""One way to open a MODEL, whatever its kind."""
+"""Open a MODEL of any kind."""
 
 import importlib
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,28 +16,28 @@ from advtool.target.opening.user_code import one_line, surroundings
 
 
 class Maker(Protocol):
-    """How a kind is opened; it need not care for ``--weights FILE`` nor for the normalisation."""
+    """The function ``make`` of each kind. The opener adds ``--weights FILE`` and the normalisation afterwards."""
 
     def __call__(self, reference: Reference, spec: ModelSpec) -> Made: ...
 
 
-def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **said: Any) -> Opened:
-    """Make the model, give it its weights, put the normalisation in front, and set eval mode.
+def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **options: Any) -> Opened:
+    """Make the model, load its weights, put the normalisation in front, and set eval mode.
 
-    Random weights are the same each time. The process is left as it was: generators, torch's defaults, stdout.
+    Random weights are the same each time. Generators, torch's defaults and stdout are put back afterwards.
 
     Args:
-        model: MODEL as the user wrote it, or with what was said beside it.
-        said: beside MODEL, the fields of :class:`ModelSpec`: weights, arguments, mean, std.
-        is_checkpoint: it is a checkpoint of ours, whatever its file is called.
+        model: MODEL as the user wrote it, or a :class:`ModelSpec`.
+        options: the other fields of :class:`ModelSpec` (weights, arguments, mean, std), if ``model`` is text or a path.
+        is_checkpoint: MODEL is a checkpoint of advtool, whose file may have any name.
 
     Returns:
-        The model on the CPU, and what is known of it.
+        The model on the CPU, and what is known about it.
 
     Raises:
-        InputError: one line about what cannot be opened, and what would be right.
+        InputError: the model cannot be opened; the message says why and what would be right.
     """
-    asked = model if isinstance(model, ModelSpec) else spec.said_of(model, said)
+    asked = model if isinstance(model, ModelSpec) else spec.spec_of(model, options)
     reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
     spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
     kinds.check_there(reference, asked.weights)
@@ -74,7 +74,7 @@ def _describe(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> dict[str, Any]:
-    """Plain JSON data: what was asked and which files answered; paths only as the user wrote them."""
+    """What was asked for and the hashes of the files, as plain JSON data. Paths are as the user wrote them."""
     description: dict[str, Any] = {"spec": asked.model}
     if reference.kind.suffixes:
         description["sha256"] = _hash(reference.name)
@@ -90,9 +90,6 @@ def _describe(
 def _hash(path: str) -> str:
     try:
         with Path(path).open("rb") as file:
-            digest = sha256()
-            while part := file.read(1 << 20):
-                digest.update(part)
+            return file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror or error}") from None
-    return digest.hexdigest()

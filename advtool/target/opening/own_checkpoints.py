@@ -1,4 +1,4 @@
-"""``FILE.safetensors``: a checkpoint that ``advtool train`` wrote."""
+"""``FILE.safetensors``: open a checkpoint that ``advtool train`` wrote."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from advtool.target.opening.spec import Made, ModelSpec
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
-    """The model of a checkpoint, with its card.
+    """Open the model of a checkpoint, with the checkpoint's header.
 
     Raises:
-        InputError: the file is damaged, or it holds weights without an architecture.
+        InputError: the file is damaged, or holds weights without advtool's header.
     """
     path = Path(reference.name)
     if not _has_header(path):
@@ -32,4 +32,4 @@ def _has_header(path: Path) -> bool:
         with safe_open(path, framework="np") as file:
             return checkpoints.HEADER_KEY in (file.metadata() or {})
     except (SafetensorError, OSError):
-        return True  # what is wrong with it is said when it is read
+        return True  # read_header says what is wrong with the file

@@ -1,4 +1,4 @@
-"""``package.module:factory`` and ``FILE.py:factory``: a model from the user's own code."""
+"""``package.module:factory`` and ``FILE.py:factory``: make a model by the user's own code."""
 
 import importlib
 import importlib.util
@@ -22,17 +22,18 @@ from advtool.target.opening.spec import Made, ModelSpec
 from advtool.target.opening.user_code import is_users_own, one_line
 
 FILE_MODULE = "advtool_user_"
-"""begins the names of modules that were named by their file"""
+"""Begins the names in ``sys.modules`` of modules that the user names by file."""
 
 _imported_before: set[str] = set()
-"""modules of the user's that earlier openings imported; the next opening reads them again"""
+"""The user's modules that earlier openings have imported. The next opening imports them again."""
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:
-    """Import the module and call its factory with ``spec.arguments``.
+    """Import the module and call its factory with ``spec.arguments``. The factory may be a model itself.
 
     Raises:
-        InputError: the import fails, there is no such factory, it takes other arguments, fails or makes no model.
+        InputError: the import fails, or the factory does not exist, takes other arguments, fails, or does not return
+            a module.
     """
     with _importable(reference.name) as imported:
         module = _module(reference)
@@ -48,7 +49,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
 
 
 class _SourceOnly(SourceFileLoader):
-    """Compiles the file as it stands: a cached compilation can be that of an earlier edit."""
+    """Compiles the file each time, because a cached compilation can be of an earlier edit."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -58,13 +59,13 @@ class _SourceOnly(SourceFileLoader):
 
 @contextmanager
 def _importable(name: str) -> Iterator[set[str]]:
-    """Make the file's folder (or the present one) importable, and the user's modules new.
+    """Make modules in the file's folder, or in the working folder, importable, and import them anew.
 
     Yields:
-        A set that holds, afterwards, the names of the user's modules that were imported.
+        A set that holds the names of the user's modules after they were imported.
     """
     folder = str(Path(name).resolve().parent if is_python_file(name) else Path.cwd())
-    # Another folder may have a module of that name, or the file was edited.
+    # Another folder may have a module of the same name, or the user has edited the file.
     old = {known: sys.modules.pop(known) for known in _imported_before & set(sys.modules)}
     before, imported = set(sys.modules), set[str]()
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -77,11 +78,11 @@ def _importable(name: str) -> Iterator[set[str]]:
         if folder in sys.path:
             sys.path.remove(folder)
         if folder not in sys.path:
-            sys.path.append(folder)  # for what is imported only when the model is called
+            sys.path.append(folder)  # a model may import modules when it is called
         imported |= {new for new in set(sys.modules) - before if _file(new)}
         _imported_before.update(new for new in imported if not new.startswith(FILE_MODULE))
         for known, module in old.items():
-            sys.modules.setdefault(known, module)  # models that were opened before stay as they were
+            sys.modules.setdefault(known, module)  # models that were opened before still need their modules
 
 
 def _module(reference: Reference) -> ModuleType:
@@ -94,7 +95,7 @@ def _module(reference: Reference) -> ModuleType:
         specification = importlib.util.spec_from_file_location(name, path, loader=loader)
         assert specification is not None
         module = importlib.util.module_from_spec(specification)
-        sys.modules[name] = module  # dataclasses and pickle look classes up there
+        sys.modules[name] = module  # dataclasses and pickle look up classes in sys.modules
         try:
             loader.exec_module(module)
         except BaseException:
@@ -104,7 +105,7 @@ def _module(reference: Reference) -> ModuleType:
 
 
 def _free_name(path: Path) -> str:
-    """A name that no other module has; a model that was opened from the file before keeps its own."""
+    """A new module name for the file. A module that was imported from it before keeps its own name."""
     name = f"{FILE_MODULE}{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{sha256(str(path).encode()).hexdigest()[:8]}"
     while name in sys.modules:
         name += "_"
@@ -140,7 +141,7 @@ def _call(factory: Any, reference: Reference, arguments: dict[str, Any]) -> Any:
 def _check_arguments(factory: Any, reference: Reference, arguments: dict[str, Any]) -> None:
     try:
         parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # written in C
+    except (TypeError, ValueError):  # functions written in C have no signature
         return
     free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for name in arguments:
@@ -162,13 +163,13 @@ def _check_arguments(factory: Any, reference: Reference, arguments: dict[str, An
 
 
 def _file(name: str) -> str:
-    """The file of a module, if it is the user's own."""
+    """The file of a module of the user's own; "" for other modules."""
     file = getattr(sys.modules.get(name), "__file__", None)
     return file if isinstance(file, str) and is_users_own(file) else ""
 
 
 def _digest(names: set[str], main: str) -> str:
-    """SHA-256 over the sources of those modules; where they lie makes no difference."""
+    """SHA-256 over the sources of the user's own modules among ``names``. Their folders make no difference."""
     contents = {
         "" if name == main else name: sha256(Path(file).read_bytes()).hexdigest()
         for name in names

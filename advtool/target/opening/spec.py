@@ -1,4 +1,4 @@
-"""What the user asked for, and what was opened."""
+"""The types of opening a MODEL: what the user asks for, what a kind makes, and what was opened."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A MODEL and all that is said beside it. Opening it twice gives the same model.
+    """A MODEL and its options. Opening it twice gives the same model.
 
     Args:
         model: MODEL as the user wrote it.
-        weights: a file, ``DEFAULT`` for the library's own, or None.
-        arguments: keyword arguments of the factory, plain JSON data.
-        mean: subtracted from the pixels: one value, or one a channel.
-        std: divides them afterwards; as many values, or one.
+        weights: a file of weights, ``DEFAULT`` for the library's own weights, or None.
+        arguments: keyword arguments for the factory, plain JSON data.
+        mean: is subtracted from the pixels: one value, or one for each channel.
+        std: divides the pixels afterwards: one value, or one for each channel.
     """
 
     model: str
@@ -40,12 +40,12 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Made:
-    """What a kind makes of a MODEL, before ``--weights FILE`` and the normalisation."""
+    """What a kind makes of a MODEL, before ``--weights FILE`` and the normalisation. See :class:`Opened`."""
 
     model: nn.Module
     header: Header | None = None
     mean: tuple[float, ...] | None = None
-    """what its weights were trained with; used unless the user says otherwise"""
+    """the weights were trained with this normalisation; ``--mean`` and ``--std`` of the user come first"""
     std: tuple[float, ...] | None = None
     input_size: tuple[int, int] | None = None
     class_names: tuple[str, ...] | None = None
@@ -56,44 +56,48 @@ class Made:
 
 @dataclass(frozen=True)
 class Opened:
-    """A model, ready to be asked, and what is known of it."""
+    """A model that is ready to be asked, and what is known about it."""
 
     model: nn.Module
-    """on the CPU: float32 (N, C, H, W) in [0, 1] -> logits; in eval mode"""
+    """on the CPU and in eval mode: float32 (N, C, H, W) in [0, 1] -> logits"""
     header: Header | None
-    """the card of a checkpoint of ours"""
+    """the header of a checkpoint of advtool; None for other models"""
     description: dict[str, Any]
-    """for a result, plain JSON data"""
+    """what was opened, as plain JSON data for results"""
     input_size: tuple[int, int] | None
-    """(H, W) that the model was made for, where that is known"""
+    """(H, W) that the model was made for; None: unknown"""
     class_names: tuple[str, ...] | None
-    """in the order of the outputs, where the library knows them"""
+    """the names of the classes in the order of the outputs; None: unknown"""
     sources: str
-    """SHA-256 over the user's own Python sources that were imported, "" where there are none"""
+    """SHA-256 over the user's own Python sources that were imported; "" if there are none"""
     notes: tuple[str, ...]
     """what the user should know, one line each"""
 
 
-def said_of(model: str | PathLike[str], said: Mapping[str, Any]) -> ModelSpec:
-    """The spec of what a Python caller says: paths may be paths, and one number serves all channels.
+def spec_of(model: str | PathLike[str], options: Mapping[str, Any]) -> ModelSpec:
+    """The spec from a Python caller's arguments. Paths may be ``Path``s, and a number may stand for one value.
+
+    Args:
+        model: MODEL as text or as a path.
+        options: the other fields of :class:`ModelSpec`.
 
     Raises:
-        InputError: something else is said, or of another type.
+        InputError: an option is unknown or has another type.
     """
     known = {field.name for field in fields(ModelSpec)} - {"model"}
-    for name in said:
+    for name in options:
         if name not in known:
             raise InputError(f"open_model has no argument '{name}'{near_match(name, known)}")
     if not isinstance(model, str | PathLike):
         raise InputError(f"model={model!r} must be text: a file, 'FILE.py:factory' or 'torchvision:NAME'")
-    words = dict(said)
-    if words.get("weights") is not None:
-        if not isinstance(words["weights"], str | PathLike):
-            raise InputError(f"weights={words['weights']!r} must be the path of a file, or DEFAULT")
-        words["weights"] = fspath(words["weights"])
-    for name in words.keys() & {"mean", "std"}:
-        words[name] = _numbers(name, words[name])
-    return ModelSpec(fspath(model), **words)
+    values = dict(options)
+    if values.get("weights") is not None:
+        if not isinstance(values["weights"], str | PathLike):
+            raise InputError(f"weights={values['weights']!r} must be the path of a file, or DEFAULT")
+        values["weights"] = fspath(values["weights"])
+    for name in values.keys() & {"mean", "std"}:
+        values[name] = _numbers(name, values[name])
+    return ModelSpec(fspath(model), **values)
 
 
 def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
@@ -104,10 +108,15 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
 
 
 def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
-    """Refuse arguments where none are taken or that are no JSON data, and a normalisation that is none.
+    """Check a spec's arguments and its normalisation.
+
+    Args:
+        spec: what the user asks for.
+        takes_arguments: whether this kind of MODEL takes ``--model-args``.
+        what: the kind in words, for the message.
 
     Raises:
-        InputError: one line about the first fault.
+        InputError: the arguments are not wanted or not JSON data, or mean and std are not a normalisation.
     """
     if spec.arguments and not takes_arguments:
         raise InputError(f"--model-args: '{spec.model}' is {what} and takes no arguments")
@@ -128,10 +137,10 @@ def _check_normalisation(mean: tuple[float, ...] | None, std: tuple[float, ...] 
         raise InputError(f"{given} goes with {other}: give both ({'--std 1' if std is None else '--mean 0'} for none)")
     for option, values in (("--mean", mean), ("--std", std)):
         if not values or not all(math.isfinite(value) for value in values):
-            raise InputError(f"{option}: give finite numbers, one, or one a channel")
+            raise InputError(f"{option}: give finite numbers, one for all channels or one for each")
     if not all(value > 0 for value in std):
         raise InputError(f"--std: {min(std):g} divides the pixels: give numbers above 0")
     if 1 not in {len(mean), len(std)} and len(mean) != len(std):
         raise InputError(
-            f"--mean has {len(mean)} values and --std {len(std)}: give one for each channel, or one for all"
+            f"--mean has {len(mean)} values and --std {len(std)}: give one for all channels or one for each"
         )

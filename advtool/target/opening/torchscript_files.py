@@ -1,4 +1,4 @@
-"""``FILE.pt``: a model that ``torch.jit`` scripted, traced or froze."""
+"""``FILE.pt``: open a model that ``torch.jit`` scripted, traced or froze."""
 
 import warnings
 from pathlib import Path
@@ -13,27 +13,27 @@ from advtool.target.opening.user_code import one_line
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
-    """The model of a TorchScript archive, on the CPU.
+    """Open the model of a TorchScript file, on the CPU.
 
     Raises:
-        InputError: the file is a pickle or a state dict, another archive, or damaged.
+        InputError: the file is damaged, or another function than ``torch.jit.save`` wrote it.
     """
     path = Path(reference.name)
     _check_writer(path)
     with warnings.catch_warnings(), one_line(f"'{path}' cannot be read as TorchScript"):
-        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is old: the user knows
+        warnings.simplefilter("ignore", FutureWarning)  # torch warns that TorchScript is deprecated
         return Made(torch.jit.load(str(path), map_location="cpu"))
 
 
 def _check_writer(path: Path) -> None:
-    """See who wrote the file before torch reads it: anything but TorchScript is refused with the way to give it."""
+    """Refuse a file that ``torch.jit.save`` did not write, before torch reads it, and say how to give it."""
     writer = writer_of(path)
     if writer == "torch.save":
         raise InputError(
             f"'{path}' was written by torch.save, not by torch.jit.save: name the model's factory, and give the file "
-            f"with --weights '{path}' if it holds a state dict (of a whole model save model.state_dict() first)"
+            f"with --weights '{path}' if it holds a state dict (if it holds a whole model, save its state_dict() first)"
         )
     if writer == "torch.export.save":
         raise InputError(f"'{path}' is a torch.export file: give it the name {path.stem}.pt2")
     if writer != "torch.jit.save":
-        raise InputError(f"'{path}' is damaged, or no TorchScript file")
+        raise InputError(f"'{path}' is damaged, or not a TorchScript file")

@@ -1,4 +1,4 @@
-"""Calling code that the user brought: its surroundings are kept, and its faults end in one line."""
+"""Run code of the user: put back what it changes in the process, and report its errors in one line."""
 
 import io
 import logging
@@ -20,23 +20,23 @@ OWN_FOLDER = Path(__file__).parents[2]
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Make models under fixed streams, and leave the process as it was.
+    """Run the user's code under fixed random streams, and put the process's settings back afterwards.
 
-    Kept are: the global generators, torch's default dtype, default device, gradient mode, thread count and
-    determinism, and the working folder. What is printed goes to stderr: stdout is for the answer alone.
+    These are the global generators, torch's default dtype, default device, gradient mode, thread count and determinism,
+    and the working folder. What the code prints goes to stderr, because stdout is for the answer alone.
     """
-    with prints_to_stderr(), seeding.global_streams(CPU, 0, "model"), _kept():
+    with prints_to_stderr(), seeding.global_streams(CPU, 0, "model"), _settings_put_back():
         yield
 
 
 @contextmanager
 def prints_to_stderr() -> Iterator[None]:
-    """What Python code, its libraries and its child processes print to stdout goes to stderr."""
+    """Send to stderr what Python code, its libraries and its child processes print to stdout."""
     if sys.stdout is not None:
         sys.stdout.flush()
     try:
         stdout = os.dup(1)
-    except OSError:  # there is none
+    except OSError:  # the process has no stdout
         stdout = None
     try:
         with redirect_stdout(sys.stderr):
@@ -51,38 +51,41 @@ def prints_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """What a library says of its progress and its retries is dropped: stderr is ours, and a refusal is one line."""
-    logging_was = logging.root.manager.disable
+    """Drop what a library writes to stderr and to its log, such as progress and retries."""
+    disabled_before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         with redirect_stderr(io.StringIO()):
             yield
     finally:
-        logging.disable(logging_was)
+        logging.disable(disabled_before)
 
 
 @contextmanager
 def one_line(what: str, hint: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
-    """An error of the user's code becomes an InputError that names file, line number and error.
+    """Turn an error of the user's code into an :class:`InputError` that names file, line number and error.
 
-    Interrupts and a lack of memory pass.
+    Ctrl-C and out-of-memory errors pass unchanged.
 
     Args:
-        what: begins the line, e.g. ``'net.py:make' failed``.
-        hint: what to add about an error.
+        what: the beginning of the message, e.g. ``calling 'net.py:make' failed``.
+        hint: takes the error and gives the end of the message.
+
+    Raises:
+        InputError: the code raised an error, or tried to end the program.
     """
     try:
         yield
     except (InputError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # SystemExit too: a script that parses arguments when it is imported
+    except BaseException as error:  # SystemExit too: scripts may parse arguments when they are imported
         if is_out_of_memory(error):
             raise
         raise InputError(f"{what}{_place(error)}: {in_words(error)}{hint(error)}") from error
 
 
 def in_words(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The type of an error and the first line of its message."""
     if isinstance(error, SystemExit):
         return f"it ends the program (SystemExit {error.code})"
     said = error.msg if isinstance(error, SyntaxError) else str(error)
@@ -91,7 +94,7 @@ def in_words(error: BaseException) -> str:
 
 
 def is_users_own(file: str) -> bool:
-    """Whether a source is neither installed, nor the standard library's, nor ours."""
+    """Whether a source file belongs to the user, instead of an installed package, the standard library or advtool."""
     path = Path(file)
     if not path.is_file() or {"site-packages", "dist-packages"} & set(path.parts):
         return False
@@ -99,7 +102,7 @@ def is_users_own(file: str) -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """`` (net.py, line 3)``: the last line of the user's own code that was at work."""
+    """The last line of the user's own code that ran before the error, as `` (net.py, line 3)``; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({_shown(error.filename)}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users_own(frame.filename)]
@@ -107,13 +110,13 @@ def _place(error: BaseException) -> str:
 
 
 def _shown(file: str) -> str:
-    """A path as people write it: from the present folder if it lies below."""
+    """The path from the working folder, if the file lies in it; otherwise the whole path."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @contextmanager
-def _kept() -> Iterator[None]:
+def _settings_put_back() -> Iterator[None]:
     folder, dtype, threads = Path.cwd(), torch.get_default_dtype(), torch.get_num_threads()
     device, deterministic = torch.get_default_device(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -1,4 +1,4 @@
-"""Files of weights, read without running what is in them."""
+"""Read files of weights without running any code in them."""
 
 import pickle
 import re
@@ -16,10 +16,16 @@ from advtool.target.opening.user_code import in_words
 
 
 def read(path: Path) -> Any:
-    """What a file of weights holds, on the CPU.
+    """Read a file of weights on to the CPU.
+
+    Args:
+        path: safetensors, or a file of ``torch.save``.
+
+    Returns:
+        What the file holds, in most cases a dict of tensors, or a dict of such dicts.
 
     Raises:
-        InputError: it is damaged, a whole model, or needs a pickle that can run code.
+        InputError: the file is damaged, holds a whole model, or is a pickle that can run code.
     """
     with path.open("rb") as file:
         start = file.read(9)
@@ -31,7 +37,7 @@ def read(path: Path) -> Any:
     _refuse_whole_models(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of the file
+            warnings.simplefilter("ignore")  # torch warns about old files
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         if is_out_of_memory(error):
@@ -46,10 +52,10 @@ def _refuse_whole_models(path: Path) -> None:
 
 
 def _why_not(error: Exception, start: bytes) -> str:
-    """Why ``torch.load`` refused a file, for people."""
+    """Why ``torch.load`` refused a file, in words for the user."""
     named = re.search(r"GLOBAL (\S+)", str(error))
     if not named and not (isinstance(error, pickle.UnpicklingError) and start[:2] in {b"PK", b"\x80\x02"}):
-        return "is damaged, or no file of weights"
+        return "is damaged, or not a file of weights"
     return (
         f"is a pickle that can run any code{f' (it names {named[1]})' if named else ''}: refused; "
         "save the tensors alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"

@@ -1,4 +1,4 @@
-"""``--weights``: a file of tensors into a model, whatever the file wraps them in and however it prefixes them."""
+"""``--weights``: load a file of tensors into a model, through wrappers and other prefixes of the names."""
 
 import json
 from collections import Counter
@@ -13,38 +13,44 @@ from advtool.errors import InputError
 from advtool.target.opening import weight_files
 from advtool.target.opening.user_code import one_line
 
-MOST_NAMED = 3
-MOST_RENAMINGS = 8
+MAX_NAMES_SHOWN = 3
+"""A message names at most so many tensors."""
+MAX_RENAMINGS = 8
+"""So many changes of a prefix are tried."""
 TORCH_WRAPPERS = {"module", "_orig_mod"}
-"""of DataParallel and torch.compile"""
+"""Names that DataParallel and torch.compile put into keys."""
 EXTRA_STATE = "_extra_state"
+"""The last part of the key of a module's ``get_extra_state()``."""
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 
 
 class Renaming(NamedTuple):
-    """Keys begin with ``given``, and in the model with ``wanted``."""
+    """A change of prefix."""
 
     given: str
+    """the file's keys begin with it"""
     wanted: str
+    """the model's keys begin with it"""
 
 
 class Reading(NamedTuple):
-    """A state dict of the file, renamed as the model might call its tensors."""
+    """One state dict in the file, under one renaming."""
 
     name: str
-    """the keys that lead to it"""
-    state: State
-    strangers: list[str]
-    """keys without the prefix that the others have: they have no place in the model"""
+    """the keys in the file that lead to the state dict, with dots between them"""
+    state: StateDict
+    """the tensors by their new names"""
+    without_prefix: list[str]
+    """keys that lack the renaming's prefix, and so have no place in the model"""
 
 
 def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
-    """Put the tensors of ``path`` into ``model``; all of them, and nothing may be left over.
+    """Load the tensors of a file into a model. Every tensor of the file must have a place in the model.
 
-    Understood are wrappers (``{"state_dict": ...}``, two deep) and one prefix that the file's keys have too much
-    or too little. Only what no training changes may be missing: counters, index tables, and the constants of
-    layers without parameters.
+    The state dict may lie in wrappers (``{"state_dict": ...}``, two deep), and all its keys may have one prefix more or
+    less than the model's. The file may lack only tensors that training does not change: counters, index tables, and
+    the constants of layers without parameters.
 
     Args:
         model: its parameters and buffers are overwritten.
@@ -54,7 +60,8 @@ def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
         What the user should know, one line each.
 
     Raises:
-        InputError: the file is damaged, can run code or does not fit. The model is then of no use.
+        InputError: the file is damaged, can run code, or does not fit the model. The model may then hold some of the
+            file's tensors.
     """
     content = weight_files.read(path)
     with one_line(f"--weights '{path}': the model has no state dict"):
@@ -62,7 +69,7 @@ def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
     readings = list(_readings(content, expected))
     if not readings:
         raise InputError(f"--weights '{path}' holds no state dict: save one with torch.save(model.state_dict(), ...)")
-    best = max(readings, key=lambda reading: _fit(reading, expected))  # the first of equals
+    best = max(readings, key=lambda reading: _fit(reading, expected))  # the first one if several fit equally
     with one_line(f"--weights '{path}' cannot be loaded"):
         _check_shapes(path, best.state, expected)
         missing, unexpected = model.load_state_dict(best.state, strict=False)
@@ -77,14 +84,14 @@ def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
 
 
 def _readings(content: Any, expected: Mapping[str, Any]) -> Iterator[Reading]:
-    """Every state dict in the file under every renaming that might make it fit."""
+    """Every state dict in the file, under every renaming that might make it fit."""
     for name, state in _state_dicts(content, expected):
         for keys in (state, _without_wrappers(state, expected)):
-            if len(keys) == len(state):  # no two became one
+            if len(keys) == len(state):  # no two keys have become equal
                 yield from (_renamed(name, keys, renaming) for renaming in _renamings(keys, expected))
 
 
-def _renamed(name: str, state: State, renaming: Renaming) -> Reading:
+def _renamed(name: str, state: StateDict, renaming: Renaming) -> Reading:
     given, wanted = renaming
     renamed = {wanted + key.removeprefix(given): state[key] for key in state if key.startswith(given)}
     return Reading(name, renamed, [key for key in state if not key.startswith(given)])
@@ -92,8 +99,8 @@ def _renamed(name: str, state: State, renaming: Renaming) -> Reading:
 
 def _state_dicts(
     content: Any, expected: Mapping[str, Any], name: str = "", depth: int = 2
-) -> Iterator[tuple[str, State]]:
-    """The dicts of tensors in a file with the keys that lead there; moving averages last."""
+) -> Iterator[tuple[str, StateDict]]:
+    """The dicts of tensors in a file, with the keys that lead to them. Moving averages come last."""
     if not isinstance(content, Mapping):
         return
     named = {key: value for key, value in content.items() if isinstance(key, str)}
@@ -105,8 +112,8 @@ def _state_dicts(
             yield from _state_dicts(named[key], expected, f"{name}.{key}".lstrip("."), depth - 1)
 
 
-def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
-    """The changes of a prefix under which most keys meet one of the model with the same shape."""
+def _renamings(state: StateDict, expected: Mapping[str, Any]) -> list[Renaming]:
+    """The renamings that give most keys the name of a tensor of the model with the same shape."""
     by_end: dict[tuple[str, Any], list[str]] = {}
     for key, tensor in expected.items():
         by_end.setdefault((key.rpartition(".")[2], _shape(tensor)), []).append(key)
@@ -114,11 +121,11 @@ def _renamings(state: State, expected: Mapping[str, Any]) -> list[Renaming]:
     for given, tensor in state.items():
         for wanted in by_end.get((given.rpartition(".")[2], _shape(tensor)), ()):
             votes[_renaming(given, wanted)] += 1
-    return [Renaming("", ""), *(renaming for renaming, _ in votes.most_common(MOST_RENAMINGS))]
+    return [Renaming("", ""), *(renaming for renaming, _ in votes.most_common(MAX_RENAMINGS))]
 
 
-def _without_wrappers(state: State, expected: Mapping[str, Any]) -> State:
-    """The keys without the names of torch's wrappers, which may stand in the middle: ``features.module.0.weight``."""
+def _without_wrappers(state: StateDict, expected: Mapping[str, Any]) -> StateDict:
+    """The state dict without the names of torch's wrappers in its keys, e.g. in ``features.module.0.weight``."""
 
     def bare(key: str) -> str:
         return ".".join(part for part in key.split(".") if part not in TORCH_WRAPPERS)
@@ -128,7 +135,7 @@ def _without_wrappers(state: State, expected: Mapping[str, Any]) -> State:
 
 
 def _renaming(given: str, wanted: str) -> Renaming:
-    """What remains of two keys before the part in which they agree."""
+    """The renaming from one key to the other: their beginnings, without the end that both share."""
     ours, theirs = given.split("."), wanted.split(".")
     while ours and theirs and ours[-1] == theirs[-1]:
         ours.pop()
@@ -137,25 +144,26 @@ def _renaming(given: str, wanted: str) -> Renaming:
 
 
 def _fit(reading: Reading, expected: Mapping[str, Any]) -> tuple[int, int]:
-    """How many tensors fit by name and shape, and minus how many are of no use."""
+    """The number of tensors that fit by name and shape, and minus the number that have no place in the model."""
     state = reading.state
     fitting = sum(key in expected and _shape(state[key]) == _shape(expected[key]) for key in state)
-    return fitting, -sum(key not in expected for key in state) - len(reading.strangers)
+    return fitting, -sum(key not in expected for key in state) - len(reading.without_prefix)
 
 
-def _check_shapes(path: Path, state: State, expected: Mapping[str, Any]) -> None:
+def _check_shapes(path: Path, state: StateDict, expected: Mapping[str, Any]) -> None:
     shapes = {key: (_shape(state[key]), _shape(expected.get(key))) for key in state}
     wrong = {key: both for key, both in shapes.items() if None not in both and both[0] != both[1]}
     if wrong:
         listed = [f"'{key}' is {given}, the model's {wanted}" for key, (given, wanted) in wrong.items()]
+        shown = "; ".join([*listed[:MAX_NAMES_SHOWN], *(["..."] if len(listed) > MAX_NAMES_SHOWN else [])])
         raise InputError(
             f"--weights '{path}' does not fit the model: {len(wrong)} tensor(s) have another shape "
-            f"({'; '.join(listed[:MOST_NAMED])}{'; ...' if len(listed) > MOST_NAMED else ''}){_other_classes(wrong)}"
+            f"({shown}){_other_classes(wrong)}"
         )
 
 
 def _other_classes(wrong: Mapping[str, Any]) -> str:
-    """What to do where nothing but the number of outputs differs."""
+    """Advice for the case that only the number of classes differs; "" otherwise."""
     if any(given[1:] != wanted[1:] or not given for given, wanted in wrong.values()):
         return ""
     counts = {(given[0], wanted[0]) for given, wanted in wrong.values()}
@@ -166,10 +174,11 @@ def _other_classes(wrong: Mapping[str, Any]) -> str:
 
 
 def _refuse_misfits(path: Path, reading: Reading, missing: list[str], unexpected: list[str], tensors: int) -> None:
-    unexpected = unexpected + reading.strangers
+    """Refuse a file that lacks tensors, or has tensors without a place in the model."""
+    unexpected = unexpected + reading.without_prefix
     if not missing and not unexpected:
         return
-    given, faults = len(reading.state) + len(reading.strangers), []
+    given, faults = len(reading.state) + len(reading.without_prefix), []
     if missing:
         faults.append(f"{len(missing)} of the model's {tensors} tensors are missing ({_some(missing)})")
     if unexpected:
@@ -177,8 +186,8 @@ def _refuse_misfits(path: Path, reading: Reading, missing: list[str], unexpected
     raise InputError(f"--weights '{path}' does not fit the model: {', and '.join(faults)}")
 
 
-def _is_tied(key: str, expected: Mapping[str, Any], state: State) -> bool:
-    """Whether the tensor is one that the file holds under another name, as safetensors saves tied weights."""
+def _is_tied(key: str, expected: Mapping[str, Any], state: StateDict) -> bool:
+    """Whether the file holds the tensor under another name. Safetensors saves tied weights under one name only."""
     return any(
         other != key and other in state and expected[other] is not None and _same_memory(expected[key], expected[other])
         for other in expected
@@ -192,7 +201,7 @@ def _same_memory(one: Any, other: Any) -> bool:
 
 
 def _is_constant(model: nn.Module, key: str, tensor: Any) -> bool:
-    """Whether training never changes a tensor: a count, an index table, the mean of a normalisation."""
+    """Whether training does not change a tensor, e.g. a count, an index table, or the mean of a normalisation."""
     if not isinstance(tensor, Tensor) or is_lazy(tensor):
         return key.endswith(EXTRA_STATE)
     owner_name, _, name = key.rpartition(".")
@@ -210,11 +219,11 @@ def _is_module(model: nn.Module, name: str) -> bool:
 def _others_that_fit(
     path: Path, best: Reading, readings: list[Reading], expected: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """A word about further weights in the file that would have fitted as well."""
+    """A note about other state dicts in the file that fit as well."""
     others = {other.name for other in readings if other.name != best.name and set(other.state) >= set(expected)}
-    return (f"--weights '{path}': its '{best.name}' is taken; {_some(sorted(others))} would fit as well",) * bool(
-        others
-    )
+    if not others:
+        return ()
+    return (f"--weights '{path}': its '{best.name}' is taken; {_some(sorted(others))} would fit as well",)
 
 
 def _shape(tensor: Any) -> tuple[int, ...] | None:
@@ -222,5 +231,5 @@ def _shape(tensor: Any) -> tuple[int, ...] | None:
 
 
 def _some(names: list[str]) -> str:
-    listed = ", ".join(f"'{name}'" for name in names[:MOST_NAMED])
-    return f"{listed}, ..." if len(names) > MOST_NAMED else listed
+    listed = ", ".join(f"'{name}'" for name in names[:MAX_NAMES_SHOWN])
+    return f"{listed}, ..." if len(names) > MAX_NAMES_SHOWN else listed

@@ -1,4 +1,4 @@
-"""Strange models get the numbers of plain ones, are left as they were, and answer the same again."""
+"""Strange models get the same numbers as plain ones, are left as they were, and get the same numbers again."""
 
 import collections
 import copy
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from advtool.errors import InputError
-from tests.support import keeping_models as keepers
+from tests.support import stateful_models as stateful
 from tests.support import strange_models as odd
 from tests.support.models import mlp
 from tests.support.strange import SHAPE, Around, codes, document, evaluate, forget, held_by, images, labels, numbers
@@ -65,30 +65,27 @@ SAME: dict[str, tuple[Build, Build]] = {
     "quantised": (odd.quantised, odd.quantised),
     "prepared for quantisation": (odd.prepared, odd.prepared),
     "extra state": (odd.Extra, odd.plain),
-    "hook: records": (keepers.Activations, odd.plain),
+    "hook: records": (stateful.KeepsActivations, odd.plain),
     "hook: changes": (lambda: odd.with_hook(lambda *args: args[-1].clone()), odd.plain),
     "hook: on the way back": (
         lambda: odd.with_hook(lambda *_: None, "register_full_backward_hook"),
         odd.plain,
     ),
     "hook: on the graph": (lambda: odd.with_hook(odd.hooks_on_the_graph), odd.plain),
-    "hook: once": (keepers.HookOnce, odd.plain),
+    "hook: once": (stateful.RemovesItsHook, odd.plain),
     "weight norm": (lambda: odd.normed(nn.utils.parametrizations.weight_norm), odd.plain),
     "weight norm, old": (lambda: odd.normed(nn.utils.weight_norm), odd.plain),
     "spectral norm": (lambda: odd.normed(nn.utils.parametrizations.spectral_norm), None),
-    "parametrised": (
-        lambda: odd.normed(lambda m: nn.utils.parametrize.register_parametrization(m, "weight", nn.Identity())),
-        odd.plain,
-    ),
+    "parametrised": (lambda: odd.normed(odd.parametrised), odd.plain),
     "pruned": (lambda: odd.normed(lambda m: prune.identity(m, "weight")), odd.plain),
     "lazy, called once": (lambda: odd.lazy(called=True), lambda: odd.lazy(called=True)),
-    "keeps state of every kind": (keepers.KeepsAll, odd.plain),
-    "depends on an object's counter": (lambda: keepers.ByNotes(keepers.Notes()), odd.negated),
-    "depends on a counter in a slot": (lambda: keepers.ByNotes(keepers.Slots()), odd.negated),
-    "moves its weights": (keepers.MovesWeights, keepers.Moved),
-    "swaps its modules": (keepers.SwapsModules, odd.plain),
-    "memoises": (keepers.Memoises, odd.plain),
-    "adapts": (keepers.Adapts, odd.cut),
+    "keeps state of every kind": (stateful.ChangesEverything, odd.plain),
+    "depends on an object's counter": (lambda: stateful.AlternatesByCounter(stateful.Notes()), odd.negated),
+    "depends on a counter in a slot": (lambda: stateful.AlternatesByCounter(stateful.Slots()), odd.negated),
+    "moves its weights": (stateful.MovesWeights, stateful.WithMovedWeights),
+    "swaps its modules": (stateful.SwapsModules, odd.plain),
+    "memoises": (stateful.Memoises, odd.plain),
+    "adapts": (stateful.Adapts, odd.cut),
     "batch norm with momentum": (
         lambda: nn.Sequential(nn.BatchNorm2d(1, momentum=0.9, eps=0), odd.plain()).eval(),
         odd.plain,
@@ -166,7 +163,7 @@ def test_a_strange_model_gets_the_numbers_of_a_plain_one(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("one", [lambda z: z[:, 0] - z[:, 1], lambda z: (z[:, 0] - z[:, 1])[:, None]])
-def test_one_logit_speaks_of_two_classes(one: Callable[[Tensor], Tensor]) -> None:
+def test_one_logit_per_image_stands_for_two_classes(one: Callable[[Tensor], Tensor]) -> None:
     x = images()
     y = labels(odd.two_classes(), x, 2)
     assert numbers(evaluate(Around(after=one), x, y)) == numbers(evaluate(odd.two_classes(), x, y))
@@ -183,7 +180,7 @@ def test_one_logit_speaks_of_two_classes(one: Callable[[Tensor], Tensor]) -> Non
         ((1, 1, 1), 2, 1),
     ],
 )
-def test_images_and_classes_of_every_number(shape: tuple[int, ...], classes: int, count: int) -> None:
+def test_any_image_shape_and_number_of_classes_works(shape: tuple[int, ...], classes: int, count: int) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(shape[0], 4, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(classes))
     x = images(count, shape)
@@ -201,8 +198,8 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "lazy": (lambda: odd.lazy(called=False), "does not exist yet"),
     "on the meta device": (odd.without_values, "no values"),
     "one buffer": (odd.OneBuffer, "in the same tensor"),
-    "a fixed batch": (odd.Fixed, "not of others"),
-    "even batches": (odd.Even, "not of others"),
+    "a fixed batch": (odd.Fixed, "fails with other batches"),
+    "even batches": (odd.Even, "fails with other batches"),
     "bool": (lambda: Around(after=lambda z: z > 0), "torch.bool"),
     "complex": (lambda: Around(after=lambda z: z + 0j), "torch.complex64"),
     "sparse": (lambda: Around(after=lambda z: z.to_sparse()), "sparse"),
@@ -216,7 +213,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_work_is_refused_in_one_line_and_left_as_it_was(name: str) -> None:
+def test_a_model_that_cannot_work_is_refused_in_one_line_and_left_as_it_was(name: str) -> None:
     build, words = REFUSED[name]
     model = build()
     before = held_by(model) if isinstance(model, nn.Module) and not isinstance(model, odd.NoInit) else {}
@@ -226,8 +223,8 @@ def test_what_cannot_work_is_refused_in_one_line_and_left_as_it_was(name: str) -
     assert not before or held_by(model) == before
 
 
-def test_a_keyboard_interrupt_passes_and_the_model_is_left_as_it_was() -> None:
-    class Interrupted(keepers.KeepsAll):
+def test_ctrl_c_passes_and_the_model_is_left_as_it_was() -> None:
+    class Interrupted(stateful.ChangesEverything):
         def forward(self, x: Tensor) -> Any:
             if len(x) == 12:
                 raise KeyboardInterrupt
@@ -249,12 +246,12 @@ def test_a_keyboard_interrupt_passes_and_the_model_is_left_as_it_was() -> None:
         ("NumPy inside", "no-gradient"),
     ],
 )
-def test_a_gradient_that_is_lost_is_called_masking(name: str, code: str) -> None:
+def test_a_lost_gradient_is_called_masking(name: str, code: str) -> None:
     found = evaluate(SAME[name][0](), images(), labels(odd.plain(), images())).warnings
     assert [finding.kind for finding in found if finding.code == code] == ["masking"]
 
 
-def test_gradients_that_are_nan_are_called_masking() -> None:
+def test_a_gradient_of_nan_is_called_masking() -> None:
     def guarded(x: Tensor) -> Tensor:
         return torch.where(x >= 0, x, x / (x - x))
 
@@ -271,7 +268,7 @@ def test_dead_units_are_not_called_masking() -> None:
     assert not lost & codes(evaluate(model, images(), labels(model, images())))
 
 
-def test_a_copy_made_for_the_search_changes_nothing_of_a_model_that_is_its_own_copy() -> None:
+def test_the_search_form_changes_nothing_of_a_model_that_is_its_own_copy() -> None:
     class Own(nn.Sequential):
         def __deepcopy__(self, memo: Any) -> "Own":
             return self

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 class Document(Protocol):
     """A result that is one JSON document, such as ``advtool.eval/1``."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Any:
         """The document as plain Python data."""
 
 

@@ -1,4 +1,4 @@
-"""Models whose own calls change what they hold."""
+"""Models that change what they hold when they are called."""
 
 import collections
 from typing import Any
@@ -12,16 +12,16 @@ from tests.support.strange import SHAPE
 from tests.support.strange_models import Net
 
 
-class HookOnce(Net):
-    """A hook that takes itself away."""
+class RemovesItsHook(Net):
+    """Its hook removes itself at the first call."""
 
     def __init__(self) -> None:
         super().__init__()
         handle = self.register_forward_hook(lambda *_: handle.remove())
 
 
-class Activations(Net):
-    """Its hook keeps what it sees, with the graph."""
+class KeepsActivations(Net):
+    """Its hook keeps the activations, with the graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,20 +30,22 @@ class Activations(Net):
 
 
 class Notes:
-    """An object that is no module."""
+    """An object that is not a module and has a counter, a list and a tensor."""
 
     def __init__(self) -> None:
         self.calls, self.seen, self.total = 0, [1], torch.zeros(2)
 
 
 class Slots:
+    """An object with a counter in a slot."""
+
     __slots__ = ("calls",)
 
     def __init__(self) -> None:
         self.calls = 0
 
 
-class KeepsAll(Net):
+class ChangesEverything(Net):
     """Changes something of every kind at each call."""
 
     def __init__(self) -> None:
@@ -70,8 +72,8 @@ class KeepsAll(Net):
         return self.late(self.model(x)) * self.scale
 
 
-class ByNotes(Net):
-    """Its answer depends on how often it was called."""
+class AlternatesByCounter(Net):
+    """Its answers change their sign at every call. An object counts the calls."""
 
     def __init__(self, notes: Any) -> None:
         super().__init__()
@@ -83,6 +85,8 @@ class ByNotes(Net):
 
 
 class MovesWeights(Net):
+    """Changes its weights at every call, one in place and one by new memory."""
+
     def forward(self, x: Tensor) -> Any:
         with torch.no_grad():
             self.model[1].weight.mul_(1.001)
@@ -90,7 +94,9 @@ class MovesWeights(Net):
         return self.model(x)
 
 
-class Moved(Net):
+class WithMovedWeights(Net):
+    """:class:`MovesWeights` at its first call."""
+
     def __init__(self) -> None:
         super().__init__()
         with torch.no_grad():
@@ -98,6 +104,8 @@ class Moved(Net):
 
 
 class SwapsModules(Net):
+    """Exchanges two of its modules at every call."""
+
     def __init__(self) -> None:
         super().__init__()
         self.spare = mlp(SHAPE, seed=5)
@@ -108,6 +116,8 @@ class SwapsModules(Net):
 
 
 class Memoises(Net):
+    """Keeps its answers, with the graph, and gives them again for the same images."""
+
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[bytes, Tensor] = {}
@@ -117,7 +127,7 @@ class Memoises(Net):
 
 
 class Adapts(Net):
-    """Takes a step of an optimiser at each call, and answers as before it."""
+    """Takes a step of an optimiser at each call, and answers as before the step."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The ten nets of other groups, opened by FILE.py:NAME with their weights."""
+"""Ten networks of other research groups open as FILE.py:NAME with their weights."""
 
 import os
 from pathlib import Path
@@ -26,9 +26,9 @@ NAMES = (
 )
 
 
-@pytest.mark.skipif(not (NETS / "nets.py").is_file(), reason="the strangers' nets are not here (ADVTOOL_NETS)")
+@pytest.mark.skipif(not (NETS / "nets.py").is_file(), reason="the networks are absent (ADVTOOL_NETS)")
 @pytest.mark.parametrize("name", NAMES)
-def test_every_net_has_its_weights(name: str) -> None:
+def test_a_net_gets_all_of_its_weights(name: str) -> None:
     weights = NETS / f"{name}.safetensors"
     opened = open_model(ModelSpec(f"{NETS}/nets.py:{name}", weights=str(weights)))
     state = opened.model.state_dict()

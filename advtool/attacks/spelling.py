@@ -1,0 +1,97 @@
+"""Attacks as they are written: ``pgd``, ``pgd(steps=100)``, ``art:SquareAttack(max_iter=500)``, or a suite."""
+
+import ast
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from advtool.arguments import shown
+from advtool.attacks.art import art_class
+from advtool.attacks.base import TensorAttack
+from advtool.attacks.registry import ART, ATTACKS, AttackSpec
+from advtool.attacks.suites import SUITES, Scope
+from advtool.errors import InputError, near_match
+
+ATTACK_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
+
+
+def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[AttackSpec]:
+    """Attacks and suites as they are written on the command line, one or several, each attack once.
+
+    In order, but those that see every image first: the rest of a cascade sees what they leave. ``surrogate``
+    tells whether there is a model to transfer from.
+
+    Raises:
+        InputError: an unknown name (the nearest is named), unknown parameter or bad spelling; ``transfer`` without
+            a surrogate; no text, or something else than text.
+    """
+    specs: dict[str, AttackSpec] = {}
+    for text in _listed(texts):
+        for name, scope in SUITES.get(text, {text: Scope.every}).items():
+            spec = _parse_one(name, scope)
+            if spec.needs_surrogate and not surrogate:
+                if text in SUITES:
+                    continue
+                raise InputError(f"--attack {spec.name}: it needs a model to transfer from: --surrogate MODEL")
+            if spec.label not in specs or spec.scope is Scope.every:
+                specs[spec.label] = spec
+    if not specs:
+        raise InputError(f"no attack given: name at least one of {', '.join([*ATTACKS, *SUITES])} or art:CLASS")
+    return sorted(specs.values(), key=lambda spec: spec.scope is not Scope.every)
+
+
+def _listed(texts: Any) -> list[str]:
+    """One text or several, as plain text."""
+    several = [texts] if isinstance(texts, str) else texts
+    if isinstance(several, bytes) or not isinstance(several, Sequence) or not all(isinstance(t, str) for t in several):
+        raise InputError(f"attacks={shown(texts)} must be a name, or a list of names such as 'pgd(steps=100)'")
+    return [str(text) for text in several]
+
+
+def _parse_one(text: str, scope: Scope) -> AttackSpec:
+    prefix, body = (ART, text.removeprefix(ART)) if text.startswith(ART) else ("", text)
+    name, parameters = _parse_call(text, body)
+    if prefix:
+        art_class(name)
+    elif name not in ATTACKS:
+        raise InputError(f"--attack {shown(text)}: no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
+    else:
+        _check_parameters(text, ATTACKS[name], parameters)
+    return AttackSpec(prefix + name, parameters, scope)
+
+
+def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
+    """``name`` or ``name(key=literal, ...)``; nothing is executed."""
+    name, bracket, rest = body.strip().partition("(")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Python's, of odd spellings
+            call = ast.parse(f"attack({rest}" if bracket else "attack()", mode="eval").body
+        if (
+            ATTACK_NAME.fullmatch(name)
+            and isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and not call.args
+        ):
+            return name, _literals(call.keywords)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last of brackets in brackets
+        pass
+    known = near_match(body, [*ATTACKS, *SUITES])
+    raise InputError(f"--attack {shown(text)}: write NAME or NAME(parameter=value, ...), or art:CLASS(...){known}")
+
+
+def _literals(words: list[ast.keyword]) -> dict[str, Any]:
+    """Sorted by name, so that one question has one spelling."""
+    names = [word.arg for word in words if word.arg is not None]
+    if len(set(names)) < len(words):
+        raise ValueError("a name twice, or none")
+    return dict(sorted((str(word.arg), ast.literal_eval(word.value)) for word in words))
+
+
+def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[str, Any]) -> None:
+    accepted = cls.declared()
+    for key in parameters:
+        if key == "eps":
+            raise InputError(f"--attack {shown(text)}: eps comes from the threat model, use --eps")
+        if key not in accepted:
+            raise InputError(f"--attack {shown(text)}: no parameter {shown(key)}{near_match(key, accepted)}")

@@ -1,0 +1,47 @@
+"""A table as Markdown, to paste into a page or to be one."""
+
+from collections.abc import Iterable, Iterator
+
+from advtool.report.table import Column, Reader, Row, Table
+
+
+def render(table: Table) -> str:
+    """Title, facts, verdict, table, reasons, rule and notes, as far as there are any."""
+    return "\n\n".join(filter(None, _blocks(table))) + "\n"
+
+
+def _blocks(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"# {table.name}: {table.title}" if table.name else f"{table.title}:"
+    yield from (f"{name}: {words}" if name else words for name, words in table.facts)
+    if table.verdict:
+        yield f"Verdict over all rows: **{table.verdict}**."
+    if columns := table.columns_for(Reader.PAGE):
+        yield _grid(columns, table.rows)
+    if table.reasons:
+        yield "## Why"
+        yield _list(table.reasons)
+    if table.rule:
+        yield f"Rule: {table.rule}"
+    yield _list(table.notes)
+
+
+def _grid(columns: list[Column], rows: Iterable[Row]) -> str:
+    rule = "".join("|---" if column.unit.words else "|---:" for column in columns)
+    lines = [_line(column.heading for column in columns), f"{rule}|"]
+    return "\n".join([*lines, *(_line(_cell(column, row) for column in columns) for row in rows)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    """A bar inside a cell would end it, and a line break the whole line."""
+    escaped = (" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
+
+
+def _cell(column: Column, row: Row) -> str:
+    text = column.written(row)
+    return f"**{text}**" if text and column.unit.strong else text
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,76 @@
+"""An evaluation: clean, each attack, the minimum over the attacks, the worst case image by image."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from advtool.report import titles
+from advtool.report.table import Column, Reader, Row, Table
+from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
+from advtool.results import Comparison, Evaluation, Finding, SeedsSummary, notation
+from advtool.results.record import Record
+
+COLUMNS = (
+    Column("", "kind", WORDS, Reader.PROGRAM),
+    Column("attack", "name", WORDS),
+    Column("accuracy", "shown", SHARE, Reader.PEOPLE),
+    Column("", "accuracy", SHARE, Reader.PROGRAM),
+    Column("95 % interval", "interval", INTERVAL),
+    Column("images", "images", COUNT),
+    Column("time", "seconds", DURATION),
+    Column("", "left", COUNT, Reader.PROGRAM),
+)
+
+
+def table(evaluation: Evaluation) -> Table:
+    """An attack that saw survivors only has no accuracy: ``left`` says how many it left."""
+    lowest = evaluation.effective_robustness
+    return Table(
+        title=titles.heading(evaluation),
+        columns=COLUMNS,
+        rows=tuple(map(_seen, rows(evaluation, lowest.attack if lowest else None, images=evaluation.clean.total))),
+        notes=tuple(_notes(evaluation)),
+    )
+
+
+def rows(found: Evaluation | Comparison | SeedsSummary, lowest: str | None, **more: Any) -> Iterator[Row]:
+    """The rows of a table over attacks: clean, each attack, the minimum, the worst case.
+
+    Args:
+        found: the fields of its records are the values of the rows.
+        lowest: the attack that the minimum is of, if it is one.
+        more: further values of each row.
+    """
+    minimum = f"Min ({lowest})" if lowest else "Min"
+    lines: list[tuple[str, str, Record | None]] = [
+        ("clean", "clean", found.clean),
+        *(("attack", attack.name, attack) for attack in found.attacks),
+        ("minimum", minimum, found.effective_robustness),
+        ("worst case", "worst case", found.worst_case),
+    ]
+    for kind, name, figures in lines:
+        if figures is not None:
+            section = "worst case" if kind == "minimum" else kind
+            yield Row({**vars(figures), "kind": kind, "name": name, **more}, kind, section)
+
+
+def warning(finding: Finding) -> str:
+    """A warning in one line."""
+    return f"{finding.kind} [{finding.code}]: {finding.message}"
+
+
+def _seen(row: Row) -> Row:
+    """The row of an attack in a cascade with how many images it saw, and how many of them it left."""
+    seen, left = row.values.get("survivors_in"), row.values.get("survivors_out")
+    if seen is None:
+        return replace(row, values={**row.values, "shown": row.values["accuracy"]})
+    return replace(row, values={**row.values, "images": seen, "left": left, "shown": f"{left} left"})
+
+
+def _notes(evaluation: Evaluation) -> Iterator[str]:
+    for attack in evaluation.attacks:
+        if attack.accuracy_on_examples is not None:
+            accuracy = notation.percent(attack.accuracy_on_examples)
+            how = "every image attacked, the final examples classified"
+            yield f"{attack.name}: accuracy on examples {accuracy} ({how})"
+    yield from map(warning, evaluation.warnings)

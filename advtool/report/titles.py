@@ -1,0 +1,31 @@
+"""What was evaluated, as the titles of several results say it."""
+
+from collections.abc import Sequence
+
+from advtool.results import ComparedRun, Evaluation, Sweep, notation
+
+
+def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
+    """What was evaluated, on what, against what; ``seeds`` are given where there are several."""
+    seed = _several(seeds) if seeds else f"seed {run.seed}"
+    eps = notation.eps(run.threat_model.eps)
+    return f"{subject(run)}, {run.threat_model.norm} eps {eps}, {seed}{averaging(run.eot, run.votes)}"
+
+
+def subject(run: Evaluation | ComparedRun | Sweep) -> str:
+    """Which model, on which images."""
+    card, data = run.checkpoint or {}, run.dataset
+    is_ours = {"architecture", "recipe"} <= card.keys()
+    trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
+    name = trained or run.model.get("spec") or card.get("path") or "model"
+    return f"{name} on {data.images} {data.split} images of {data.name}"
+
+
+def averaging(eot: int, votes: int) -> str:
+    """Over how many draws; empty for a model that needs no more than one."""
+    return f", {eot} EOT samples, {votes} votes" if max(eot, votes) > 1 else ""
+
+
+def _several(seeds: Sequence[int]) -> str:
+    gapless = list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
+    return f"seeds {seeds[0]} to {seeds[-1]}" if gapless else f"seeds {', '.join(map(str, seeds))}"

@@ -1,0 +1,170 @@
+"""Every result in every format, and a format of one's own."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import advtool
+from advtool.checkpoints import read_header
+from advtool.cli import app
+from advtool.data import available
+from advtool.errors import InputError
+from advtool.report import FORMATS, TABLES, Document, to_table
+from advtool.report.card import Card
+from advtool.report.data_sets import DataSets
+from advtool.results import Evaluation, Reproduced
+from advtool.results import record as records
+from advtool.training.range_test import propose
+from tests.support.models import NoisyInput, mlp
+from tests.support.runs import two_models_images
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -> dict[str, Document]:
+    """A small result of each kind that ``TABLES`` names."""
+    folder, images, noisy = tmp_path_factory.mktemp("runs"), two_models_images(30), NoisyInput(mlp(), 0.3)
+    settings: dict[str, Any] = {"eps": 0.05, "attacks": ["fgsm", "pgd"], "pgd_steps": 2}
+    draws: dict[str, Any] = {**settings, "votes": 2, "eot": 2}
+    found: list[Document] = [
+        advtool.evaluate(mlp(), *images, run_dir=folder / "a", save_adversarial=True, **settings),
+        advtool.compare(folder / "a", folder / "a"),
+        advtool.score(folder / "a", mlp(seed=1)),
+        advtool.check(mlp(), *images, eps=0.05),
+        advtool.evaluate_seeds(noisy, *images, seeds=[0, 1], **draws),
+        advtool.sweep_eps(mlp(), *images, eps=[0, 0.05], pgd_steps=2),
+        advtool.sweep_eot(noisy, *images, eps=0.05, draws=[1, 2], votes=2, pgd_steps=2),
+        propose([10.0**power for power in range(-6, 0)], [2.0, 2.0, 1.5, 1.0, 0.5, 0.4], "cyclic"),
+        Reproduced.model_validate_json(sorted((ROOT / "docs" / "results").glob("*.json"))[0].read_text()),
+        DataSets(available(folder)),
+        Card(digits_checkpoint.name, read_header(digits_checkpoint)),
+    ]
+    return {type(result).__name__: result for result in found}
+
+
+def test_every_document_has_a_table(results: dict[str, Document]) -> None:
+    documents = {kind.__name__ for kind in records.Document.__subclasses__() if not kind.__subclasses__()}
+    assert documents - {"_Sweep"} <= TABLES.keys() == results.keys()
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_format_writes_every_result(kind: str, results: dict[str, Document]) -> None:
+    result = results[kind]
+    written = {name: write(result) for name, write in FORMATS.items()}
+    table = to_table(result)
+    assert json.loads(written["json"]) == result.to_dict()
+    assert all(text.endswith("\n") for text in written.values())
+    assert max(map(len, written["table"].splitlines())) <= table.width
+    assert table.width == (120 if kind == "Reproduced" else 80)
+    header, *lines = csv.reader(io.StringIO(written["csv"]))
+    assert len(set(header)) == len(header)
+    assert len(lines) == len(table.rows or table.facts)
+    assert {len(line) for line in lines} == {len(header)}
+    for note in table.notes:
+        assert f"\n- {note}\n" in written["markdown"]
+
+
+EVALUATION = Evaluation.model_validate(
+    {
+        "checkpoint": None,
+        "model": {"spec": "net.py:make"},
+        "dataset": {"name": "mnist", "split": "test", "images": 10},
+        "threat_model": {"norm": "linf", "eps": 8 / 255, "clip": [0, 1]},
+        "seed": 0,
+        "eot": 1,
+        "votes": 1,
+        "clean": {"correct": 9, "total": 10, "accuracy": 0.9, "interval": [0.596, 0.982]},
+        "attacks": [
+            {
+                "name": "fgsm",
+                "parameters": {},
+                "total": 10,
+                "robust": 5,
+                "accuracy": 0.5,
+                "interval": [0.237, 0.763],
+                "seconds": 75.0,
+                "model_calls": {"forward": 20, "backward": 10},
+                "accuracy_on_examples": 0.6,
+            },
+            {
+                "name": "pgd",
+                "parameters": {},
+                "total": 10,
+                "survivors_in": 5,
+                "survivors_out": 2,
+                "seconds": 0.25,
+                "model_calls": {"forward": 20, "backward": 10},
+            },
+        ],
+        "effective_robustness": {"accuracy": 0.5, "interval": [0.237, 0.763], "attack": "fgsm"},
+        "worst_case": {"robust": 2, "total": 10, "accuracy": 0.2, "interval": [0.057, 0.51]},
+        "warnings": [{"code": "narrow-images", "kind": "setup", "message": "odd"}],
+        "environment": {},
+    }
+)
+
+
+def test_an_evaluation_as_markdown() -> None:
+    assert FORMATS["markdown"](EVALUATION) == (
+        "net.py:make on 10 test images of mnist, linf eps 8/255, seed 0:\n"
+        "\n"
+        "| attack | accuracy | 95 % interval | images | time |\n"
+        "|---|---:|---:|---:|---:|\n"
+        "| clean | 90.0 % | 59.6 - 98.2 | 10 |  |\n"
+        "| fgsm | 50.0 % | 23.7 - 76.3 | 10 | 1 min 15 s |\n"
+        "| pgd | 2 left | - | 5 | 0.2 s |\n"
+        "| Min (fgsm) | 50.0 % | 23.7 - 76.3 | 10 |  |\n"
+        "| worst case | 20.0 % | 5.7 - 51.0 | 10 |  |\n"
+        "\n"
+        "- fgsm: accuracy on examples 60.0 % (every image attacked, the final examples classified)\n"
+        "- setup [narrow-images]: odd\n"
+    )
+
+
+def test_an_evaluation_as_csv() -> None:
+    assert FORMATS["csv"](EVALUATION) == (
+        "kind,name,accuracy,low,high,images,seconds,left\n"
+        "clean,clean,0.9,0.596,0.982,10,,\n"
+        "attack,fgsm,0.5,0.237,0.763,10,75.0,\n"
+        "attack,pgd,,,,5,0.25,2\n"
+        "minimum,Min (fgsm),0.5,0.237,0.763,10,,\n"
+        "worst case,worst case,0.2,0.057,0.51,10,,\n"
+    )
+
+
+def test_a_format_is_a_function_and_an_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def as_lines(result: Document) -> str:
+        return "".join(json.dumps(dict(row.values), default=str) + "\n" for row in to_table(result).rows)
+
+    monkeypatch.setitem(FORMATS, "jsonl", as_lines)
+    app(["data", "list", "--format", "jsonl", "--data-dir", str(tmp_path)], standalone_mode=False)
+    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert names == [entry.name for entry in available(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["eval"],
+        ["check"],
+        ["compare", "a", "b"],
+        ["sweep", "eps"],
+        ["sweep", "eot"],
+        ["score", "a"],
+        ["show", "a"],
+        ["data", "list"],
+        ["lr-range", "clean"],
+        ["reproduce", "apb-fig2"],
+    ],
+    ids=" ".join,
+)
+def test_an_unknown_format_is_refused_with_the_known(command: list[str]) -> None:
+    with pytest.raises(InputError, match=r"--format 'xml' is unknown: use table, json, csv, markdown$"):
+        app([*command, "--format", "xml"], standalone_mode=False)

@@ -1,0 +1,96 @@
+"""Recipes as data: one from outside of the package, and what a recipe refuses."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from advtool import training
+from advtool.data import Split
+from advtool.errors import InputError
+from advtool.settings import settings_of
+from advtool.threat import ThreatModel
+from advtool.training import EXAMPLES, RECIPES, Recipe, Settings, register
+from advtool.training.examples import Gradient
+from advtool.training.recipes import default_words
+
+GENTLE: dict[str, Any] = {
+    "name": "gentle",
+    "summary": "three projected steps",
+    "takes": frozenset({"step_size", "pgd_steps"}),
+    "scenario": "both",
+    "examples": "pgd",
+    "pgd_steps": 3,
+    "arch": "cnn",
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+}
+
+
+@pytest.fixture(autouse=True)
+def registries_as_before() -> Iterator[None]:
+    recipes, kinds = dict(RECIPES), dict(EXAMPLES)
+    yield
+    for registry, before in ((RECIPES, recipes), (EXAMPLES, kinds)):
+        registry.clear()
+        registry.update(before)
+
+
+def test_a_recipe_from_outside_trains_with_its_own_settings(tiny: Split) -> None:
+    register(Recipe(**GENTLE))
+    recipe = training.train(tiny, "gentle", epochs=1, step_size=0.01).header.recipe
+    assert recipe == recipe | {"name": "gentle", "examples": "pgd", "pgd_steps": 3, "step_size": 0.01, "epochs": 1}
+    assert not {"eot", "memories", "clip_examples"} & recipe.keys()
+    with pytest.raises(InputError, match=r"--eot does not go with the recipe 'gentle', only with fgsm"):
+        training.recipe_for("tiny", "gentle", eot=3)
+
+
+def test_examples_from_outside_are_what_the_model_trains_on(tiny: Split) -> None:
+    seen: list[float] = []
+
+    def black(x: Tensor, gradient: Gradient, *, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
+        seen.append(threat_model.eps)
+        return torch.zeros_like(x)
+
+    EXAMPLES["black"] = black
+    register(Recipe(**GENTLE | {"examples": "black", "takes": frozenset(), "scenario": "adv"}))
+    metrics = training.train(tiny, "gentle", epochs=1, eps=0.125).header.metrics
+    assert set(seen) == {0.125}
+    assert metrics["one_step_accuracy"] <= 0.5  # all images look the same
+
+
+def test_a_name_that_is_taken_and_examples_that_nobody_makes_are_refused(tiny: Split) -> None:
+    with pytest.raises(InputError, match="there is a recipe 'nfgsm' already"):
+        register(Recipe(**GENTLE | {"name": "nfgsm"}))
+    register(Recipe(**GENTLE | {"examples": "pdg"}))
+    with pytest.raises(InputError, match=r"unknown kind of examples 'pdg' \(did you mean 'pgd'\?\)"):
+        training.train(tiny, "gentle", epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"learning_rate": 0.0}, "--learning-rate 0.0: it must be a positive number"),
+        ({"epochs": 0}, "--epochs 0: it must be an integer of at least 1"),
+        ({"scenario": "none"}, "--scenario 'none': it must be one of clean, adv, both"),
+        ({"pnil": 1}, "--pnil 1: it must be True or False"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_at_once(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Recipe(**GENTLE | change)
+
+
+def test_a_new_recipe_shows_in_the_defaults_of_the_help() -> None:
+    assert default_words("batch_size") == "100; 128 for clean, adv, both, apb"
+    register(Recipe(**GENTLE))
+    assert default_words("batch_size") == "100; 128 for clean, adv, both, apb; 16 for gentle"
+    assert default_words("arch") == "cnn; lenet for clean, adv, both, apb; resnet11 for cifar10"
+
+
+def test_every_optional_setting_is_one() -> None:
+    for recipe in RECIPES.values():
+        assert recipe.takes <= settings_of(Settings).keys(), recipe.name
