@@ -7,7 +7,9 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
+from torch import Tensor
 
+from advtool.checkpoints import Header
 from advtool.cli.progress import STDERR, say
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Step, title
@@ -33,7 +35,7 @@ class ReproductionProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
-        self._steps = self._number = self._kept = 0
+        self._steps = self._number = self._kept = self._done = self._total = 0
         self._title = ""
         self._noted: set[str] = set()
 
@@ -62,15 +64,28 @@ class ReproductionProgress(Observer):
         if self._bar.disable:
             say(f"step {self._number + 1} of {self._steps}: {self._title}")
 
-    def advance(self, share: float, part: str = "") -> None:
-        description = f"{self._title} ({part})" if part else self._title
-        self._bar.update(self._task, completed=share, description=description)
-
-    def finish(self, step: Step, *, kept: bool) -> None:
+    def end(self, step: Step, *, kept: bool) -> None:
         del step
         self._number += 1
         self._kept += kept
         self._bar.update(self._task, completed=1.0, number=self._number)
+
+    def started(self, header: Header, batches: int) -> None:
+        self._done, self._total = 0, batches * header.recipe["epochs"]
+
+    def batch(self, loss: Tensor) -> None:  # noqa: ARG002 - reading the loss would make a GPU wait
+        self._done += 1
+        self.timed(self._done / self._total)
+
+    def start(self, stage: str, images: int) -> None:
+        self._total = images
+        self._bar.update(self._task, completed=0.0, description=f"{self._title} ({stage})")
+
+    def advance(self, stage: str, done: float, standing: int) -> None:  # noqa: ARG002 - the step says what runs
+        self.timed(done / self._total)
+
+    def timed(self, share: float) -> None:
+        self._bar.update(self._task, completed=share)
 
     def note(self, message: str) -> None:
         if message not in self._noted:  # of fifty random models each says that it is one

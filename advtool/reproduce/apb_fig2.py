@@ -72,12 +72,12 @@ TABLE = apb.table(
     split=2,
     notes=(
         "The paper does not say which structure of the bias its figure 2 has: its one value stands beside every row "
-        "with a bias. Accuracies that it only draws (APB under FGSM in the scenario adv) are blank; what it claims of "
-        "them at least is its figure of the classical LeNet.",
-        "FGSM on examples is the paper's way: every image is attacked, the final examples are classified, and the "
-        "attack is white-box on the model itself. Under FGSM an image must be right before it can be robust.",
-        "Fixed: FGSM examples made once, from the classical LeNet trained on clean images. Their own accuracy, on the "
-        "validation images, says nothing of examples made anew. The paper calls its examples fixed and precomputed, so "
-        "its figure stands beside both readings; verdicts are of examples made on the model itself.",
+        "with a bias. Accuracies that it only draws are blank; what it claims of them at least is the classical "
+        "figure.",
+        "FGSM on examples is the paper's way: every image is attacked, on the model itself, and the final examples "
+        "are classified. Under FGSM an image must be right before it can be robust.",
+        "Fixed: FGSM examples made once, from the classical LeNet trained on clean images. Their own accuracy, on "
+        "the validation images, says nothing of examples made anew, of which the verdicts are. The paper calls its "
+        "examples fixed, so its figure stands beside both.",
     ),
 )

@@ -65,7 +65,7 @@ TABLE = apb.table(
     lines=lines,
     curves=(FGSM, WORST),
     notes=(
-        "The paper's values are only drawn (FGSM) and are blank. FGSM on examples is its way of counting; worst case: "
+        "The paper's values are only drawn and are blank. FGSM on examples is its way of counting; worst case: "
         "images that survive all three attacks. The verdict stands at the largest eps that the paper calls small.",
     ),
 )

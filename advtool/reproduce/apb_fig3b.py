@@ -46,8 +46,8 @@ TABLE = apb.table(
     lines=lines,
     bars=((FGSM,), (WORST,)),
     notes=(
-        "The paper's values are only drawn and are blank; nor does it list its h. The verdict stands at the structure "
-        "that it calls better, and its baseline is the other one; the multimodal structure has the h of the best FGSM "
-        "accuracy on the validation images. Digits stand in for MNIST.",
+        "The paper's values are only drawn and are blank; nor does it list its h. The verdict stands at the "
+        "structure that it calls better; its baseline is the other one. The multimodal structure is judged with the "
+        "h of the best FGSM accuracy on the validation images. Digits stand in for MNIST.",
     ),
 )

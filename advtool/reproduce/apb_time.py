@@ -60,8 +60,8 @@ TABLE = apb.table(
     lines=lines,
     bars=(("an epoch",),),
     notes=(
-        "Medians of epochs that took turns and their ratios, with the standard deviation of the single epochs and "
-        "turns; torch's own layers, no validation, and making the fixed examples, once, is not counted. The paper "
-        "states its ratio for Fashion-MNIST.",
+        "Medians of epochs that took turns and their ratios, with the standard deviation of epochs and turns; "
+        "torch's own layers, no validation, and making the fixed examples, once, is not counted. The paper states "
+        "its ratio for Fashion-MNIST.",
     ),
 )

@@ -31,7 +31,7 @@ from advtool.evaluation.finished import read_finished
 from advtool.evaluation.run import default_folder
 from advtool.files import write_atomically
 from advtool.models.noise import PNIL, input_pnil
-from advtool.reproduce.observer import Observer, Share
+from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Asked, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Evaluation, Reused
 from advtool.training.session import prepare, train
@@ -80,7 +80,7 @@ class Laboratory:
             else:
                 made = Reused(part=title(step), environment=provenance.machine(self._device), date=checkpoints.now())
                 write_atomically(origin, made.model_dump_json(indent=2).encode())
-            self._observer.finish(step, kept=kept)
+            self._observer.end(step, kept=kept)
         return self._measured
 
     def _do(self, step: Step) -> tuple[str, bool]:
@@ -94,7 +94,7 @@ class Laboratory:
         kept = agrees(path, model, arguments)
         if not kept:
             self._observer.begin(model)
-            train(**arguments, output=path, observer=Share(self._observer))
+            train(**arguments, output=path, observer=self._observer)
         self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
         return model.name, kept
 
@@ -122,7 +122,7 @@ class Laboratory:
             run_dir=folder,
             dataset=DatasetInfo(name=images.name, split=split, images=len(images)),
             checkpoint=checkpoints.describe(path, self._measured.cards[model]),
-            observer=Share(self._observer),
+            observer=self._observer,
         )
         return folder.name, False
 
@@ -137,7 +137,7 @@ class Laboratory:
             # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
             epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
             turns = dict(zip(timing.names, epochs, strict=True))
-            found = take_turns(turns, timing.repeats, self._observer.advance)
+            found = take_turns(turns, timing.repeats, self._observer.timed)
             write_atomically(path, json.dumps(found, indent=2).encode())
         self._measured.times[timing] = found
         return name, kept

@@ -55,8 +55,8 @@ TABLE = pnil.table(
     lines=lines,
     pictures=maps.pictures,
     notes=(
-        "Mean standard deviation of the noise, a fraction of the pixel range, over 1000 test images at most; "
-        f"foreground: pixels above {OBJECT}; centre: the middle half of height and width. At the start it is 0.135 "
-        "everywhere. The drawing shows the first of these images.",
+        "Mean standard deviation of the noise, a fraction of the pixel range, over 1000 test images at most, the "
+        "first of which is drawn; foreground: pixels above 0.5; centre: the middle half of height and width. At the "
+        "start it is 0.135 everywhere.",
     ),
 )

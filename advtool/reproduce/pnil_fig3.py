@@ -66,8 +66,8 @@ TABLE = pnil.table(
     lines=lines,
     pictures=maps.pictures,
     notes=(
-        "Noise: mean standard deviation, a fraction of the pixel range. Spread: standard deviation of the "
-        "logarithm of the noise, by B over the pixels of a channel, by X W over 500 test images at most. "
-        "The drawing shows the first of these images.",
+        "Noise: mean standard deviation, a fraction of the pixel range. Spread: standard deviation of the logarithm "
+        "of the noise, by B over the pixels of a channel, by X W over 500 test images at most, the first of which "
+        "is drawn.",
     ),
 )

@@ -54,8 +54,8 @@ TABLE = pnil.table(
     lines=lines,
     curves=(PGD,),
     notes=(
-        "Mean and standard deviation over the models of the cross-validation; each is tested on the half that it "
-        f"did not train on, at the eps that fits the paper's table 1, with {pnil.VOTES} votes a prediction. The "
-        "paper's curve (CIFAR-10) is only drawn, and blank.",
+        "Mean and standard deviation over the models of the cross-validation, tested on the half that they did not "
+        "train on, at the eps that fits the paper's table 1, with 20 votes a prediction. The paper's curve is only "
+        "drawn, and blank.",
     ),
 )

@@ -55,7 +55,7 @@ TABLE = pnil.table(
     curves=(PGD,),
     notes=(
         "Mean and standard deviation over the models of the cross-validation, trained at the eps that fits the "
-        "paper's table 1. The paper's curves (CIFAR-10) are only drawn, and blank. PGD is what it shows; whether "
-        "such models hide their gradients, the audit tells.",
+        "paper's table 1. The paper's curves are only drawn, and blank. Whether such models hide their gradients, "
+        "the audit tells.",
     ),
 )

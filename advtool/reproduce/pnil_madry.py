@@ -52,9 +52,8 @@ TABLE = pnil.table(
     lines=lines,
     bars=((PGD,),),
     notes=(
-        "The data set's own split. The baseline, our reference, is trained with seven steps of PGD for as many epochs "
-        "as NFGSM + PNIL; Madry et al.'s 46 % are of a larger network, trained longer on augmented images, under "
-        "PGD-20. Intervals are those of the paired t-test over ten trainings.",
-        "There is no verdict below the scale paper: so few images and epochs say nothing of the claim.",
+        "The baseline, our reference, is trained with seven steps of PGD for as many epochs as NFGSM + PNIL; Madry "
+        "et al.'s 46 % are of a larger network, trained longer on augmented images, under PGD-20. There is no "
+        "verdict below the scale paper: so few images and epochs say nothing of the claim.",
     ),
 )

@@ -63,8 +63,8 @@ TABLE = pnil.table(
     lines=lines,
     bars=(("an epoch",),),
     notes=(
-        "Medians of epochs that took turns and their ratios, with the standard deviation of the single epochs and "
-        "turns; no validation, and torch's own layers. The paper states no times. 'PGD-7 takes': how many times as "
-        "long as this training.",
+        "Medians of epochs that took turns and their ratios, with the standard deviation of epochs and turns; no "
+        "validation, and torch's own layers. The paper states no times. 'PGD-7 takes': how many times as long as "
+        "this training.",
     ),
 )

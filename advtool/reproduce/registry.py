@@ -53,13 +53,11 @@ def find(name: str) -> "Table":
     if not colon:
         place, attribute = f"advtool.reproduce.{name.replace('-', '_')}", "TABLE"
     try:
-        known = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
+        defined = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
     except (OSError, ImportError, SyntaxError) as error:
         raise InputError(f"'{name}': {error}") from None
-    named = [each for each in known if not each.startswith("_")]
-    if attribute not in named:
-        raise InputError(
-            f"'{place}' has no '{attribute}'{near_match(attribute, [name for name in known if name[0] != '_'])}"
-        )
-    table: Table = known[attribute]
-    return table
+    kind = import_module("advtool.reproduce.table").Table
+    tables: dict[str, Table] = {key: value for key, value in defined.items() if isinstance(value, kind)}
+    if attribute not in tables:
+        raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
+    return tables[attribute]

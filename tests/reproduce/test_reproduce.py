@@ -376,11 +376,17 @@ class Watcher(Observer):
     def begin(self, step: Step) -> None:
         self.begun.append(step)
 
-    def advance(self, share: float, part: str = "") -> None:
-        if self.fatal is not None and len(self.begun) == self.fatal and share > 0:
+    def batch(self, loss: torch.Tensor) -> None:
+        self.timed(0.5)
+
+    def advance(self, stage: str, done: float, standing: int) -> None:
+        self.timed(0.5)
+
+    def timed(self, share: float) -> None:
+        if self.fatal is not None and len(self.begun) == self.fatal:
             raise KeyboardInterrupt
 
-    def finish(self, step: Step, *, kept: bool) -> None:
+    def end(self, step: Step, *, kept: bool) -> None:
         self.kept.append(kept)
 
 
@@ -596,10 +602,55 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
     assert table.printed_rule in FORMATS["markdown"](result)
 
 
-def test_a_table_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text("from tests.reproduce.test_reproduce import TOY as MINE\n")
-    assert find(f"{file}:MINE").claim == "it runs"
+OWN_TABLE = """
+from advtool.evaluation.settings import Settings
+from advtool.reproduce.steps import Model, Question
+from advtool.reproduce.table import Gain, Line, Table, share
+from advtool.reproduce.verdict import above
+
+UNDER_PGD = Question(20, Settings(eps=0.1, attacks=("pgd",), pgd_steps=5))
+
+
+def rule(row):
+    \"\"\"The gain over clean training: its 95 % interval above 0 holds, below does not, else undecided.\"\"\"
+    return above("gain", row.evidence["gain"])
+
+
+def lines(scale, dataset):
+    plain, robust = (
+        Line(
+            labels=(dataset, recipe),
+            cells={"clean": share(UNDER_PGD, "clean"), "PGD": share(UNDER_PGD, "pgd", paper=0.46)},
+            models=(Model(dataset=dataset, recipe=recipe, eps=0.1, epochs=1, limit=200),),
+        )
+        for recipe in ("clean", "pgd")
+    )
+    yield plain
+    gain = Gain([((robust, "PGD"), (plain, "PGD"))])
+    yield Line(labels=robust.labels, cells=robust.cells, models=robust.models, evidence={"gain": gain})
+
+
+MINE = Table(
+    name="mine",
+    paper="Madry et al.",
+    claim="PGD training is more robust than clean training.",
+    rule=rule,
+    datasets=("digits",),
+    label_columns=("data set", "training"),
+    lines=lines,
+    bars=(("PGD",),),
+)
+"""
+
+
+def test_a_table_of_ones_own_is_named_by_its_file(tmp_path: Path, advtool_command: Command) -> None:
+    file = advtool_command.folder / "mine.py"
+    file.write_text(OWN_TABLE)
+    done = advtool_command("reproduce", "mine.py:MINE", "--scale", "smoke", "--run-dir", "run", "--format", "json")
+    document = json.loads(done.stdout)
+    assert (document["title"], document["rows"][1]["labels"]) == ("mine", ["digits", "pgd"])
+    assert document["rows"][1]["verdict"]
+    assert {path.name for path in (advtool_command.folder / "run").glob("mine.*")} >= {"mine.md", "mine.json"}
     with pytest.raises(InputError, match="known: MINE"):
         find(f"{file}:MIME")
     with pytest.raises(InputError, match="absent"):
