@@ -30,22 +30,6 @@ class FinishedRun:
     """a fingerprint of each image with its label; None in runs of versions that wrote none"""
 
     @property
-    def clean(self) -> list[bool]:
-        return self.result.outcomes.clean.tolist()
-
-    @property
-    def survives(self) -> dict[str, list[bool]]:
-        return {name: self.result.outcomes.survives(name).tolist() for name in self.attacks}
-
-    @property
-    def on_examples(self) -> dict[str, list[bool]]:
-        return {name: correct.tolist() for name, correct in self.result.outcomes.on_examples.items()}
-
-    @property
-    def worst_case(self) -> list[bool]:
-        return self.result.outcomes.worst_case.tolist()
-
-    @property
     def attacks(self) -> list[str]:
         """Its attacks by label, in the order in which they ran."""
         return [attack.name for attack in self.result.attacks]
