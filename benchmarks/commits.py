@@ -103,15 +103,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     sides = [start(tree, asked.threads) for tree in (asked.before, asked.after)]
-    print(
-        "| evaluation | before, s | after, s | after / before | left before | left after |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print("| evaluation | before, s | after, s | after / before | left before | left after |")
+    print("|---|---:|---:|---:|---:|---:|")
     for row in rows(asked.resnet11):
         turns = [[ask(side, row) for side in sides] for _ in range(asked.repeats + 1)][1:]
         seconds = [statistics.median(turn[place][0] for turn in turns) for place in (0, 1)]
         ratio = statistics.median(turn[1][0] / turn[0][0] for turn in turns)
         left = [turns[0][place][1] for place in (0, 1)]
-        print(f"| {row.name} | {seconds[0]:.2f} | {seconds[1]:.2f} | {ratio:.2f} | {left[0]} | {left[1]} |", flush=True)
+        print(f"| {row.name} | {seconds[0]:.2f} | {seconds[1]:.2f} | {ratio:.2f} | {left[0]} | {left[1]} |")
     for side in sides:
         side.terminate()
 
