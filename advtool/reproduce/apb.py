@@ -1,6 +1,7 @@
 """What the first paper's tables share: its LeNets, what is asked of them, and what each scale spends."""
 
 from functools import partial
+from typing import Any
 
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model
@@ -14,6 +15,9 @@ table = partial(
 )
 EPS = 0.3
 """The paper's only radius but in figure 3a."""
+CLASSICAL = "plain, descent"
+DESCENT, ASCENT = (("naive, descent", "multimodal, descent"), ("naive, ascent", "multimodal, ascent"))
+"""Structure and direction of the bias."""
 CLEAN, FGSM, WORST = "clean", "FGSM on examples", "worst case"
 SCALES = {
     Scale.smoke: Budget(epochs=2, limit=600, validated=60, images=50, audited=5, spsa=(5, 16)),
@@ -22,37 +26,31 @@ SCALES = {
 }
 
 
-def lenet(scale: Scale, dataset: str, scenario: str = "clean", bias: str = "plain, descent", h: int = 8) -> Model:
-    """A LeNet trained in a scenario, ``adv, fixed`` on examples made once from the classical LeNet trained clean.
+def lenet(
+    scale: Scale, dataset: str, bias: str = CLASSICAL, recipe: str = "clean", examples: str = "", h: int = 8
+) -> Model:
+    """A LeNet; ``fixed`` examples are made once from the classical one trained clean.
 
-    ``bias`` is its structure and direction. The paper does not say how many memories h its figure 2 has.
+    The paper does not say how many memories h its figure 2 has.
     """
-    recipe, _, kind = scenario.partition(", ")
     structure, direction = bias.split(", ")
-    fields = {} if structure == "plain" else {"apb_direction": direction, "bias": structure}
-    memories = {"memories": h} if structure == "multimodal" else {}
-    budget = SCALES[scale]
-    return Model(
-        dataset=dataset,
-        recipe=recipe,
-        eps=EPS,
-        epochs=budget.epochs,
-        limit=budget.limit,
-        validated=budget.validated,
-        settings=tuple(sorted(({"arch": "lenet"} | fields | memories).items())),
-        examples_of=lenet(scale, dataset) if kind == "fixed" else None,
-    )
+    settings: dict[str, Any] = {"arch": "lenet"}
+    if structure != "plain":
+        settings |= {"apb_direction": direction, "bias": structure}
+    if structure == "multimodal":
+        settings["memories"] = h
+    source = lenet(scale, dataset) if examples == "fixed" else None
+    return SCALES[scale].model(dataset, recipe, EPS, settings, examples_of=source)
 
 
 def title(bias: str, h: int = 8) -> str:
     """In a table: ``classical``, ``naive, descent``, ``multimodal h=8, ascent``."""
-    return bias.replace("plain, descent", "classical").replace("multimodal", f"multimodal h={h}")
+    return bias.replace(CLASSICAL, "classical").replace("multimodal", f"multimodal h={h}")
 
 
 def cells(scale: Scale, clean: float | None = None, fgsm: float | None = None) -> dict[str, Cell]:
     """The paper's two accuracies, and what a sceptic asks: the audit and SPSA, on the same images."""
-    budget = SCALES[scale]
-    shown, audit = budget.shown(EPS, "fgsm"), budget.audit(EPS)
+    shown, audit = SCALES[scale].shown(EPS, "fgsm"), SCALES[scale].audit(EPS)
     return {
         CLEAN: share(shown, "clean", clean),
         FGSM: share(shown, "fgsm on examples", fgsm),

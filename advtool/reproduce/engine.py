@@ -52,7 +52,6 @@ def reproduce(
     measured = Laboratory(folder, place, data_dir, observer or Observer()).carry_out(steps(lines))
     rows = [table.judged(_row(line, measured)) for line in lines]
     columns = columns_of(lines)
-    pictures = table.pictures or (lambda *_: [])
     return Reproduced(
         name=table.name,
         title=table.title,
@@ -63,7 +62,7 @@ def reproduce(
         columns=columns,
         rows=rows,
         verdict=together(row.verdict for row in rows),
-        panels=[*panels(table, rows, columns), *(each for line in lines for each in pictures(measured, line))],
+        panels=[*panels(table, rows, columns), *(each for line in lines for each in table.pictures(measured, line))],
         notes=[*table.notes, *_reuse(measured)],
         provenance=Provenance(
             command=command,

@@ -1,11 +1,12 @@
 """What the second paper's tables share: its models, how they are asked, and what each scale spends."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from advtool.data.folds import REPEATS, Fold
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Budget, Model
+from advtool.reproduce.steps import Budget, Model, Question
 from advtool.reproduce.table import Table
 
 table = partial(
@@ -36,26 +37,18 @@ def models(
     """One for each fold and seed; ``changes`` are further settings of the training."""
     folds = [Fold(number // 2, number % 2) for number in range(budget.folds)]
     longer = 3 if dataset == "cifar10" and budget.limit is None else 1
+    spent, settings = replace(budget, epochs=budget.epochs * longer), {"keep": budget.keep, **changes}
     return tuple(
-        Model(
-            dataset=dataset,
-            recipe=recipe,
-            eps=eps,
-            epochs=budget.epochs * longer,
-            limit=budget.limit,
-            validated=budget.validated,
-            settings=tuple(sorted({"keep": budget.keep, **changes}.items())),
-            fold=fold,
-            seed=seed,
-        )
+        spent.model(dataset, recipe, eps, settings, fold=fold, seed=seed)
         for fold in folds or (None,)
         for seed in range(seeds)
     )
 
 
-def draws(budget: Budget, *, pnil: bool) -> dict[str, int]:
-    """How a model is asked: with PNIL by averages over its noise."""
-    return {"eot": budget.eot, "votes": VOTES} if pnil else {}
+def questions(budget: Budget, eps: float, *, pnil: bool) -> tuple[Question, Question]:
+    """PGD and the audit; a model with PNIL is asked by averages over its noise."""
+    draws = {"eot": budget.eot, "votes": VOTES} if pnil else {}
+    return budget.shown(eps, "pgd", **draws), budget.audit(eps, **draws)
 
 
 def title(recipe: str, *, pnil: bool = False) -> str:

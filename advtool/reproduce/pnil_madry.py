@@ -31,8 +31,7 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
 def line(scale: Scale, dataset: str, title: str, recipe: str, stated: float, **changes: Any) -> Line:
     """One training, at the scale paper with ten seeds as the paper has it; an audit where the scale has one."""
     budget, eps = SCALES[scale], pnil.FITTED_EPS[dataset]
-    draws = pnil.draws(budget, pnil="pnil" in changes)
-    shown, audit = budget.shown(eps, "pgd", **draws), budget.audit(eps, **draws)
+    shown, audit = pnil.questions(budget, eps, pnil="pnil" in changes)
     cells: dict[str, Cell] = {
         "clean": share(shown, "clean"),
         PGD: share(shown, "pgd", stated if dataset == "cifar10" else None),

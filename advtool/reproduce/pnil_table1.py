@@ -52,8 +52,7 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
 def line(scale: Scale, dataset: str, block: str, recipe: str, *, has_pnil: bool) -> Line:
     """One training, a model for each fold."""
     budget, eps = SCALES[scale], BLOCKS[block][dataset]
-    draws = pnil.draws(budget, pnil=has_pnil)
-    shown, audit = budget.shown(eps, "pgd", **draws), budget.audit(eps, **draws)
+    shown, audit = pnil.questions(budget, eps, pnil=has_pnil)
     stated = STATED.get((dataset, recipe, has_pnil), ())
     cells: dict[str, Cell] = {
         "clean": share(shown, "clean"),

@@ -18,7 +18,7 @@ from advtool.evaluation import gains
 from advtool.evaluation.settings import Settings
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
-from advtool.reproduce import apb_fig2, engine, maps, pnil_fig3, pnil_table1
+from advtool.reproduce import apb_fig2, engine, pnil_maps, pnil_table1
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory, Measured
@@ -196,9 +196,9 @@ def test_what_a_noise_layer_learned_is_read_from_its_weights() -> None:
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     images[1] = 255  # X W / 2 is 0 or 1
     split = Split("two", ("a", "b"), images, torch.tensor([0, 1]))
-    assert pnil_fig3.by_place(layer, split) == pytest.approx(torch.tensor([-1.0, 1.0] * 8).std().item())
-    assert pnil_fig3.by_intensity(layer, split) == pytest.approx(0.5**0.5)
-    noise = maps.deviations(layer, split)
+    assert pnil_maps.by_place(layer, split) == pytest.approx(torch.tensor([-1.0, 1.0] * 8).std().item())
+    assert pnil_maps.by_intensity(layer, split) == pytest.approx(0.5**0.5)
+    noise = pnil_maps.deviations(layer, split)
     assert noise[0, 0, 0].tolist() == pytest.approx([0.3679, 2.7183, 0.3679, 2.7183], abs=1e-4)
 
 
@@ -350,7 +350,7 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
         labels=second.labels,
         cells=cells,
         models=second.models,
-        evidence={"gain": Gain([((second, "PGD"), (first, "PGD"))])},
+        evidence={"gain": Gain([(second, first)], "PGD")},
     )
     timed = {"seconds": seconds(TIMING), "times": ratio(TIMING, FIXED, SOURCE)}
     yield Line(labels=(dataset, "timed"), cells=timed, models=(FIXED,))
@@ -626,7 +626,7 @@ def lines(scale, dataset):
         for recipe in ("clean", "pgd")
     )
     yield plain
-    gain = Gain([((robust, "PGD"), (plain, "PGD"))])
+    gain = Gain([(robust, plain)], "PGD")
     yield Line(labels=robust.labels, cells=robust.cells, models=robust.models, evidence={"gain": gain})
 
 
