@@ -108,7 +108,7 @@ def _row(line: Line, measured: Measured) -> Row:
     for name, cell in line.cells.items():
         if not cell.hidden:
             stated = {key: getattr(cell, key) for key in ("paper", "paper_deviation", "paper_significant")}
-            figures[name] = cell.ours(measured, models).model_copy(update=stated)
+            figures[name] = cell.figure(measured, models).model_copy(update=stated)
     evidence = {
         name: each.estimate(measured) if isinstance(each, Gain) else gains.of_figure(figures[each])
         for name, each in line.evidence.items()

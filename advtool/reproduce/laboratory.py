@@ -73,7 +73,10 @@ class Laboratory:
         """
         self._observer.planned(steps)
         for step in steps:
-            name, kept = self._do(step)
+            if isinstance(step, Model):
+                name, kept = self._train(step)
+            else:
+                name, kept = self._ask(step) if isinstance(step, Asked) else self._time(step)
             origin = self._folder / "origins" / f"{name}.json"
             if kept:
                 self._measured.reused.append(_read_origin(origin, title(step)))
@@ -83,13 +86,8 @@ class Laboratory:
             self._observer.end(step, kept=kept)
         return self._measured
 
-    def _do(self, step: Step) -> tuple[str, bool]:
-        """A name for what is kept, and whether it was there before."""
-        if isinstance(step, Model):
-            return self._train(step)
-        return self._ask(step) if isinstance(step, Asked) else self._time(step)
-
     def _train(self, model: Model) -> tuple[str, bool]:
+        """A name for what is kept, and whether it was there before."""
         path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
         kept = agrees(path, model, arguments)
         if not kept:
@@ -130,14 +128,14 @@ class Laboratory:
         """Another device, or another number of threads, has times of its own."""
         name = f"{timing.name}-{self._device.type}-{torch.get_num_threads()}"
         path = self._folder / "timings" / f"{name}.json"
+        names = [model.name for model in timing.models]
         found = _read_times(path)
-        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(timing.names, timing.repeats)
+        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(names, timing.repeats)
         if not kept:
             self._observer.begin(timing)
             # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
             epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
-            turns = dict(zip(timing.names, epochs, strict=True))
-            found = take_turns(turns, timing.repeats, self._observer.timed)
+            found = take_turns(dict(zip(names, epochs, strict=True)), timing.repeats, self._observer.timed)
             write_atomically(path, json.dumps(found, indent=2).encode())
         self._measured.times[timing] = found
         return name, kept

@@ -1,8 +1,8 @@
 """Schwinn et al., figures 4 and 5: accuracy under PGD against the EOT draws of its gradient, and against eps.
 
-Both are only drawn. Figure 4, with PNIL: "Only a marginal decline in robustness against attacks generated with ten or more Monte Carlo
-simulations could be observed for all data sets" (section 5.1). Figure 5, without: "NFGSM-based training leads to
-slightly higher robustness for different perturbation strengths, especially for weak attacks."
+Both are only drawn. Figure 4, with PNIL: "Only a marginal decline in robustness against attacks generated with ten or
+more Monte Carlo simulations could be observed for all data sets" (section 5.1). Figure 5, without: "NFGSM-based
+training leads to slightly higher robustness for different perturbation strengths, especially for weak attacks."
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ MIN_ACCURACY = 0.2
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Of the eps that the models were trained for; the paper does not list its own."""
 RECIPES = ("rfgsm", "nfgsm")
-PGD = "PGD-50"
+PGD = pnil.PGD
 
 
 def rule_of_draws(row: Row) -> Judgement | None:

@@ -19,8 +19,8 @@ from advtool.models.noise import PNIL, maps, noise_levels
 from advtool.reproduce import pnil
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Budget, Model
-from advtool.reproduce.table import Line, Reading
+from advtool.reproduce.steps import Budget
+from advtool.reproduce.table import Cell, Line
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Figure, Panel, Row
 
@@ -93,11 +93,8 @@ READINGS: dict[str, Read] = {"noise": noise, "spread by B": by_place, "spread by
 def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int) -> Line:
     """NFGSM with PNIL on the data set's own split: the paper does not say which training its figures show."""
 
-    def cell(read: Read) -> Reading:
-        def figure(measured: Measured, model: Model) -> Figure:
-            return Figure(ours=read(*measured.layer(model, images)))
-
-        return Reading(read=figure, unit="noise level")
+    def cell(read: Read) -> Cell:
+        return Cell(read=lambda m, model: Figure(ours=read(*m.layer(model, images))), unit="noise level")
 
     models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.FITTED_EPS[dataset], pnil=True)
     cells = {name: cell(read) for name, read in readings.items()}

@@ -28,7 +28,7 @@ TABLES = {
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
 """Titles by name."""
-MODULES = ("apb_fig2", "apb_fig3", "apb_time", "pnil_maps", "pnil_curves", "pnil_table1", "pnil_madry", "pnil_time")
+MODULES = ("apb", "pnil", "pnil_curves", "pnil_maps", "timings")
 """Where they are."""
 
 

@@ -67,11 +67,6 @@ class Timing(NamedTuple):
     models: tuple[Model, ...]
     repeats: int
 
-    @property
-    def names(self) -> list[str]:
-        """Of the models."""
-        return [model.name for model in self.models]
-
 
 Step = Model | Asked | Timing
 

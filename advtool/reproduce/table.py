@@ -18,31 +18,23 @@ from advtool.results import Estimate, Figure, Panel, Row, Unit
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One figure of a line beside the paper's. A hidden one is no column of the table: the line's evidence reads it."""
+    """One figure of a line beside the paper's: a share of images, or what ``read`` finds of the line's first model.
 
-    paper: float | None = None
-    paper_deviation: float | None = None
-    paper_significant: bool | None = None
-    hidden: bool = False
-    unit: Unit = "per cent"
-    timing: Timing | None = None
-    """the epochs that are timed for it"""
-
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
-        """Our value, from the models of the line."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share(Cell):
-    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation.
-
-    ``of`` pairs a question with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
+    A share pairs questions with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
     attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
     right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
     """
 
-    of: tuple[tuple[Question, str], ...]
+    of: tuple[tuple[Question, str], ...] = ()
+    read: Callable[[Measured, Model], Figure] | None = None
+    timing: Timing | None = None
+    """the epochs that are timed for it"""
+    unit: Unit = "per cent"
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    hidden: bool = False
+    """no column of the table: the line's evidence reads it"""
 
     def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
         """Which images count, bool (N,) of each model."""
@@ -51,7 +43,10 @@ class Share(Cell):
         )
         return min(every, key=lambda outcomes: fmean(map(gains.share, outcomes)))
 
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+    def figure(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""
+        if self.read:
+            return self.read(measured, models[0])
         outcomes = self.outcomes(measured, models)
         values = [gains.share(each) for each in outcomes]
         if len(values) > 1:
@@ -59,22 +54,12 @@ class Share(Cell):
         return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading(Cell):
-    """Any other number that is read from what was measured of the line's first model."""
-
-    read: Callable[[Measured, Model], Figure]
-
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
-        return self.read(measured, models[0])
-
-
-def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Share:
+def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Cell:
     """The images that survive one stage."""
-    return Share(of=((question, stage),), paper=paper, hidden=hidden)
+    return Cell(of=((question, stage),), paper=paper, hidden=hidden)
 
 
-def metric(name: str, paper: float | None = None) -> Reading:
+def metric(name: str, paper: float | None = None) -> Cell:
     """A share of the validation images, which the training noted on the model's card."""
 
     def read(measured: Measured, model: Model) -> Figure:
@@ -82,20 +67,20 @@ def metric(name: str, paper: float | None = None) -> Reading:
         value, images = float(noted[name]), int(noted["validation_images"])
         return Figure(ours=value, interval=wilson_interval(round(value * images), images))
 
-    return Reading(read=read, paper=paper)
+    return Cell(read=read, paper=paper)
 
 
-def seconds(timing: Timing) -> Reading:
+def seconds(timing: Timing) -> Cell:
     """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
 
     def read(measured: Measured, model: Model) -> Figure:
         turns = measured.times[timing][model.name]
         return Figure(ours=median(turns), deviation=stdev(turns), repeats=len(turns))
 
-    return Reading(read=read, unit="seconds", timing=timing)
+    return Cell(read=read, unit="seconds", timing=timing)
 
 
-def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Reading:
+def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Cell:
     """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
 
     def read(measured: Measured, _: Model) -> Figure:
@@ -105,7 +90,7 @@ def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> R
         turns = [a / b for a, b in zip(ours, theirs, strict=True)]
         return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
 
-    return Reading(read=read, unit="times", timing=timing, paper=paper)
+    return Cell(read=read, unit="times", timing=timing, paper=paper)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +109,7 @@ class Line:
     @property
     def questions(self) -> list[Question]:
         """To each of the models."""
-        return [question for cell in self.cells.values() if isinstance(cell, Share) for question, _ in cell.of]
+        return [question for cell in self.cells.values() for question, _ in cell.of]
 
     def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
@@ -134,9 +119,7 @@ class Line:
 
     def outcomes(self, measured: Measured, column: str) -> list[Tensor]:
         """Which images count in a column that is a share, bool (N,) of each model."""
-        cell = self.cells[column]
-        assert isinstance(cell, Share), column
-        return cell.outcomes(measured, self.members(measured))
+        return self.cells[column].outcomes(measured, self.members(measured))
 
     def steps(self) -> Iterator[Step]:
         """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""

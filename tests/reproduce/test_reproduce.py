@@ -18,7 +18,7 @@ from advtool.evaluation import gains
 from advtool.evaluation.settings import Settings
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
-from advtool.reproduce import apb_fig2, engine, pnil_maps, pnil_table1
+from advtool.reproduce import apb, engine, pnil, pnil_maps
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory, Measured
@@ -282,19 +282,19 @@ mnist         PNIL      98±0  79±1   55±9   55±9   98±0  77±1   60±4   60
 
 
 def test_the_papers_table_1_is_as_printed() -> None:
-    shown = {line.labels: line.cells for line in pnil_table1.lines(Scale.cpu, "mnist")}
+    shown = {line.labels: line.cells for line in pnil.one_step(Scale.cpu, "mnist")}
     for printed in PRINTED.strip().splitlines():
         dataset, model, *cells = printed.split()
         figures = [(int(mean.rstrip("*")), int(deviation)) for mean, deviation in (cell.split("±") for cell in cells)]
-        assert pnil_table1.STATED[dataset, "rfgsm", model == "PNIL"] == tuple(figures[:4])
-        assert pnil_table1.STATED[dataset, "nfgsm", model == "PNIL"] == tuple(figures[4:])
-        assert ("*" in printed) == (dataset in pnil_table1.STARRED)
+        assert pnil.STATED[dataset, pnil.title("rfgsm", pnil=model == "PNIL")] == tuple(figures[:4])
+        assert pnil.STATED[dataset, pnil.title("nfgsm", pnil=model == "PNIL")] == tuple(figures[4:])
+        assert ("*" in printed) == (dataset in pnil.STARRED)
     least = shown["fitted eps", "mnist", "0.3", "NFGSM + PNIL"]["Min"]
     assert (least.paper, least.paper_deviation, least.paper_significant) == (0.60, 0.04, False)
 
 
 def test_the_papers_figure_2_is_as_the_text_states() -> None:
-    cells = {line.labels[1:]: line.cells for line in apb_fig2.lines(Scale.cpu, "mnist")}
+    cells = {line.labels[1:]: line.cells for line in apb.scenarios(Scale.cpu, "mnist")}
     biased = cells["clean", "", "naive, descent"]
     assert (biased["clean"].paper, biased["FGSM on examples"].paper) == (0.9917, 0.9888)
     assert cells["clean", "", "classical"]["FGSM on examples"].paper == 0.1808
@@ -514,10 +514,10 @@ def test_trainings_are_timed_with_torchs_own_layers(tmp_path: Path, monkeypatch:
 def test_a_ratio_of_times_is_of_the_medians_and_spreads_as_the_turns_do() -> None:
     measured = Measured(None, times={TIMING: {FIXED.name: [2.0, 8.0, 6.0], SOURCE.name: [1.0, 2.0, 3.0]}})
     cell = ratio(TIMING, FIXED, SOURCE)
-    figure = cell.ours(measured, (FIXED,))
+    figure = cell.figure(measured, (FIXED,))
     assert (figure.ours, figure.repeats) == (3.0, 3)
     assert figure.deviation == pytest.approx(1.1547, abs=1e-4)  # of 2, 4 and 2
-    assert seconds(TIMING).ours(measured, (SOURCE,)) == Figure(ours=2.0, deviation=1.0, repeats=3)
+    assert seconds(TIMING).figure(measured, (SOURCE,)) == Figure(ours=2.0, deviation=1.0, repeats=3)
     low, high = gains.of_figure(figure).interval
     # 3 times exp(t(0.975, 2) 1.1547 / 3 / sqrt(3)) = exp(0.9562)
     assert (low, high) == pytest.approx((1.1531, 7.805), abs=1e-3)
