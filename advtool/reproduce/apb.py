@@ -49,13 +49,7 @@ SCENARIOS = (("clean", ""), ("adv", "on the fly"), ("adv", "fixed"), ("both", "o
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """The paper does not list its own."""
 SMALL = 0.15
-STAGES = {
-    CLEAN: "clean",
-    FGSM: "fgsm on examples",
-    "PGD-50": "pgd",
-    "PGD-50 on the margin": "pgd-margin",
-    WORST: WORST,
-}
+STAGES = {CLEAN: "clean", FGSM: "fgsm on examples", "PGD-50": "pgd", "PGD-50 on the margin": "pgd-margin", WORST: WORST}
 """What figure 3a shows of each eps, by its column."""
 MEMORIES = {Scale.smoke: (2, 8), Scale.cpu: (1, 2, 4, 8, 16, 32), Scale.paper: (1, 2, 4, 8, 16, 32, 64, 128)}
 """The paper does not list the numbers of its figure."""

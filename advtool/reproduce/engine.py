@@ -10,9 +10,10 @@ from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import gains, provenance
+from advtool.files import sha256
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
-from advtool.reproduce.laboratory import Laboratory, Measured, hash_of
+from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Asked, Step, Timing
@@ -70,7 +71,7 @@ def reproduce(
             cuts=all_cuts(table, scale, chosen),
             datasets=chosen,
             seeds=sorted({model.seed for line in lines for model in line.models}),
-            models={model.name: hash_of(path) for model, path in measured.files.items()},
+            models={model.name: sha256(path) for model, path in measured.files.items()},
             environment=provenance.machine(place),
             date=now(),
             reused=measured.reused,

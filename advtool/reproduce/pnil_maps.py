@@ -33,7 +33,6 @@ UNIFORM = 0.1
 """Standard deviation of B / 2 over the pixels of a channel: the noise then differs by a tenth for it."""
 FOLLOWS = 0.05
 """Spread of the logarithm of the noise below which a layer has learned too little to say."""
-CHANNELS = ("red", "green", "blue")
 Read = Callable[[PNIL, Split], float]
 
 
@@ -72,11 +71,6 @@ def level(region: str, layer: PNIL, images: Split) -> float:
     return noise[(x > OBJECT) == (region == "foreground")].mean().item()
 
 
-def noise(layer: PNIL, images: Split) -> float:
-    """The mean standard deviation of the noise."""
-    return deviations(layer, images).mean().item()
-
-
 def by_place(layer: PNIL, images: Split) -> float:  # noqa: ARG001 - B does not depend on them
     """How much the logarithm of the noise, ``(X W + B) / 2``, varies by B over the pixels of a channel."""
     return (layer.B.detach() / 2).flatten(1).std(dim=1).mean().item()
@@ -87,7 +81,11 @@ def by_intensity(layer: PNIL, images: Split) -> float:
     return (to_float(images.images) * layer.W.detach() / 2).std(dim=0).mean().item()
 
 
-READINGS: dict[str, Read] = {"noise": noise, "spread by B": by_place, "spread by intensity": by_intensity}
+READINGS: dict[str, Read] = {
+    "noise": lambda layer, images: deviations(layer, images).mean().item(),
+    "spread by B": by_place,
+    "spread by intensity": by_intensity,
+}
 
 
 def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int) -> Line:
@@ -120,18 +118,16 @@ def pictures(measured: Measured, line: Line) -> list[Panel]:
         X, B, W, variance, Y = maps(layer, to_float(images.images[0]))
     learned = {"biases B": B, "weights W": W, "variance": variance}
     if len(X) > 1:
-        learned = {f"variance, {name}": each[None] for name, each in zip(CHANNELS, variance, strict=True)}
+        learned = {
+            f"variance, {name}": each[None] for name, each in zip(("red", "green", "blue"), variance, strict=True)
+        }
     found = {"input X": X, **learned, "output Y": Y.clamp(0, 1)}
+    # Four decimals: for a drawing and a reader, not for a computation.
+    lists = {name: values.double().mul(10**4).round().div(10**4).tolist() for name, values in found.items()}
     return [
-        Panel(title=f"{model.dataset}: {name}", kind="image", share=name not in learned, image=_listed(values))
-        for name, values in found.items()
+        Panel(title=f"{model.dataset}: {name}", kind="image", share=name not in learned, image=image)
+        for name, image in lists.items()
     ]
-
-
-def _listed(values: Tensor) -> list[list[list[float]]]:
-    """Four decimals: for a drawing and a reader, not for a computation."""
-    listed: list[list[list[float]]] = values.double().mul(10**4).round().div(10**4).tolist()
-    return listed
 
 
 FIG1 = pnil.table(

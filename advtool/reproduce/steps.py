@@ -101,7 +101,7 @@ class Budget:
     keep: str = "loss"
     """the figure that chooses the epoch"""
 
-    def model(self, dataset: str, recipe: str, eps: float, settings: Mapping[str, Any], **others: Any) -> Model:
+    def model(self, dataset: str, recipe: str, eps: float, settings: Mapping[str, Any] = {}, **others: Any) -> Model:
         """A training; ``others`` are further fields of the model."""
         sizes: dict[str, Any] = {"epochs": self.epochs, "limit": self.limit, "validated": self.validated}
         pairs = tuple(sorted(settings.items()))

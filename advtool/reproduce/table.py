@@ -148,15 +148,14 @@ class Gain:
 
     def estimate(self, measured: Measured) -> Estimate:
         """With its interval."""
-        points = [(pair[0].outcomes(measured, self.column), self._side(measured, *pair)) for pair in self.pairs]
+        points: list[tuple[list[Tensor], gains.Side]] = []
+        for line, baseline in self.pairs:
+            paper = float(line.cells[self.column].paper or 0.0)
+            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
+            points.append((line.outcomes(measured, self.column), theirs))
         # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
         folded = self.pairs[0][0].models[0].fold is not None
         return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
-
-    def _side(self, measured: Measured, line: Line, baseline: Line | None) -> gains.Side:
-        if baseline is None:
-            return float(line.cells[self.column].paper or 0.0)
-        return baseline.outcomes(measured, self.of_baseline or self.column)
 
 
 @dataclass(frozen=True, kw_only=True)

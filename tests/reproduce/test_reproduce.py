@@ -346,12 +346,7 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
         Line(labels=(dataset, of.name), cells=cells, models=(of,)) for of in (SOURCE, FIXED, FOLDED)
     )
     yield from (first, third)
-    yield Line(
-        labels=second.labels,
-        cells=cells,
-        models=second.models,
-        evidence={"gain": Gain([(second, first)], "PGD")},
-    )
+    yield replace(second, evidence={"gain": Gain([(second, first)], "PGD")})
     timed = {"seconds": seconds(TIMING), "times": ratio(TIMING, FIXED, SOURCE)}
     yield Line(labels=(dataset, "timed"), cells=timed, models=(FIXED,))
 
@@ -603,12 +598,13 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
 
 
 OWN_TABLE = """
-from advtool.evaluation.settings import Settings
-from advtool.reproduce.steps import Model, Question
+from dataclasses import replace
+
+from advtool.reproduce.steps import Budget
 from advtool.reproduce.table import Gain, Line, Table, share
 from advtool.reproduce.verdict import above
 
-UNDER_PGD = Question(20, Settings(eps=0.1, attacks=("pgd",), pgd_steps=5))
+BUDGET = Budget(epochs=1, limit=200, images=20)
 
 
 def rule(row):
@@ -616,18 +612,16 @@ def rule(row):
     return above("gain", row.evidence["gain"])
 
 
+def line(dataset, recipe):
+    under_pgd = BUDGET.shown(0.1, "pgd", pgd_steps=5)
+    cells = {"clean": share(under_pgd, "clean"), "PGD": share(under_pgd, "pgd", paper=0.46)}
+    return Line(labels=(dataset, recipe), cells=cells, models=(BUDGET.model(dataset, recipe, eps=0.1),))
+
+
 def lines(scale, dataset):
-    plain, robust = (
-        Line(
-            labels=(dataset, recipe),
-            cells={"clean": share(UNDER_PGD, "clean"), "PGD": share(UNDER_PGD, "pgd", paper=0.46)},
-            models=(Model(dataset=dataset, recipe=recipe, eps=0.1, epochs=1, limit=200),),
-        )
-        for recipe in ("clean", "pgd")
-    )
+    plain, robust = line(dataset, "clean"), line(dataset, "pgd")
     yield plain
-    gain = Gain([(robust, plain)], "PGD")
-    yield Line(labels=robust.labels, cells=robust.cells, models=robust.models, evidence={"gain": gain})
+    yield replace(robust, evidence={"gain": Gain([(robust, plain)], "PGD")})
 
 
 MINE = Table(
