@@ -1,4 +1,4 @@
-"""The tables and figures by name. A new one is a module beside this one and a line in ``TABLES``.
+"""The tables and figures by name. A new one stands in one of ``MODULES`` and has a line in ``TABLES``.
 
 The modules import torch; this one does not, so that ``--help`` can list them. A table of your own needs no line:
 ``FILE.py:NAME`` or ``package.module:NAME`` names it.
