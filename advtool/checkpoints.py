@@ -3,7 +3,6 @@
 This module reads and writes headers and tensors. :mod:`advtool.models` makes models of them.
 """
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from advtool.errors import InputError
-from advtool.files import write_atomically
+from advtool.files import sha256, write_atomically
 from advtool.threat import ThreatModel
 
 HEADER_KEY = "advtool"
@@ -104,7 +103,7 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
     """What a result says about its checkpoint: path, hash, and the main facts of the header."""
     return {
         "path": str(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256(path),
         "architecture": header.architecture.name,
         "dataset": header.dataset,
         "recipe": header.recipe["name"],

@@ -10,9 +10,10 @@ from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import gains, provenance
+from advtool.files import sha256
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
-from advtool.reproduce.laboratory import Laboratory, Measured, hash_of
+from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Asked, Step, Timing
@@ -52,7 +53,6 @@ def reproduce(
     measured = Laboratory(folder, place, data_dir, observer or Observer()).carry_out(steps(lines))
     rows = [table.judged(_row(line, measured)) for line in lines]
     columns = columns_of(lines)
-    pictures = table.pictures or (lambda *_: [])
     return Reproduced(
         name=table.name,
         title=table.title,
@@ -63,7 +63,7 @@ def reproduce(
         columns=columns,
         rows=rows,
         verdict=together(row.verdict for row in rows),
-        panels=[*panels(table, rows, columns), *(each for line in lines for each in pictures(measured, line))],
+        panels=[*panels(table, rows, columns), *(each for line in lines for each in table.pictures(measured, line))],
         notes=[*table.notes, *_reuse(measured)],
         provenance=Provenance(
             command=command,
@@ -71,7 +71,7 @@ def reproduce(
             cuts=all_cuts(table, scale, chosen),
             datasets=chosen,
             seeds=sorted({model.seed for line in lines for model in line.models}),
-            models={model.name: hash_of(path) for model, path in measured.files.items()},
+            models={model.name: sha256(path) for model, path in measured.files.items()},
             environment=provenance.machine(place),
             date=now(),
             reused=measured.reused,
@@ -109,7 +109,7 @@ def _row(line: Line, measured: Measured) -> Row:
     for name, cell in line.cells.items():
         if not cell.hidden:
             stated = {key: getattr(cell, key) for key in ("paper", "paper_deviation", "paper_significant")}
-            figures[name] = cell.ours(measured, models).model_copy(update=stated)
+            figures[name] = cell.figure(measured, models).model_copy(update=stated)
     evidence = {
         name: each.estimate(measured) if isinstance(each, Gain) else gains.of_figure(figures[each])
         for name, each in line.evidence.items()

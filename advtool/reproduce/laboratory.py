@@ -10,9 +10,9 @@
 A kill therefore loses one training and one shard at most, and a model that two tables name is trained once.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.finished import read_finished
 from advtool.evaluation.run import default_folder
-from advtool.files import write_atomically
+from advtool.files import sha256, write_atomically
 from advtool.models.noise import PNIL, input_pnil
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Asked, Model, Step, Timing, title
@@ -73,23 +73,26 @@ class Laboratory:
         """
         self._observer.planned(steps)
         for step in steps:
-            name, kept = self._do(step)
-            origin = self._folder / "origins" / f"{name}.json"
-            if kept:
-                self._measured.reused.append(_read_origin(origin, title(step)))
+            if isinstance(step, Model):
+                name, kept = self._train(step)
             else:
-                made = Reused(part=title(step), environment=provenance.machine(self._device), date=checkpoints.now())
-                write_atomically(origin, made.model_dump_json(indent=2).encode())
+                name, kept = self._ask(step) if isinstance(step, Asked) else self._time(step)
+            self._note_origin(self._folder / "origins" / f"{name}.json", title(step), kept=kept)
             self._observer.end(step, kept=kept)
         return self._measured
 
-    def _do(self, step: Step) -> tuple[str, bool]:
-        """A name for what is kept, and whether it was there before."""
-        if isinstance(step, Model):
-            return self._train(step)
-        return self._ask(step) if isinstance(step, Asked) else self._time(step)
+    def _note_origin(self, path: Path, part: str, *, kept: bool) -> None:
+        if kept:
+            origin = Reused(part=part)
+            with suppress(OSError, ValidationError):  # a folder of an earlier version has none
+                origin = Reused.model_validate_json(path.read_bytes())
+            self._measured.reused.append(origin)
+        else:
+            origin = Reused(part=part, environment=provenance.machine(self._device), date=checkpoints.now())
+            write_atomically(path, origin.model_dump_json(indent=2).encode())
 
     def _train(self, model: Model) -> tuple[str, bool]:
+        """A name for what is kept, and whether it was there before."""
         path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
         kept = agrees(path, model, arguments)
         if not kept:
@@ -102,7 +105,7 @@ class Laboratory:
         """Other weights, images, settings or code have a folder of their own."""
         model, (count, settings) = asked
         path, images = self._measured.files[model], first_images(self._splits(model)[2], count)
-        origins = (hash_of(path), provenance.tensors(images.images, images.labels), provenance.code())
+        origins = (sha256(path), provenance.tensors(images.images, images.labels), provenance.code())
         identity = asdict(settings) | {"origins": origins, "device": self._device.type}
         folder = default_folder(self._folder / "evaluations", model.name, identity)
         if (folder / "result.json").exists():
@@ -130,14 +133,16 @@ class Laboratory:
         """Another device, or another number of threads, has times of its own."""
         name = f"{timing.name}-{self._device.type}-{torch.get_num_threads()}"
         path = self._folder / "timings" / f"{name}.json"
-        found = _read_times(path)
-        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(timing.names, timing.repeats)
+        names = [model.name for model in timing.models]
+        found: dict[str, list[float]] = {}
+        with suppress(OSError, ValueError):
+            found = json.loads(path.read_bytes())
+        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(names, timing.repeats)
         if not kept:
             self._observer.begin(timing)
             # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
             epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
-            turns = dict(zip(timing.names, epochs, strict=True))
-            found = take_turns(turns, timing.repeats, self._observer.timed)
+            found = take_turns(dict(zip(names, epochs, strict=True)), timing.repeats, self._observer.timed)
             write_atomically(path, json.dumps(found, indent=2).encode())
         self._measured.times[timing] = found
         return name, kept
@@ -175,30 +180,9 @@ def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
     source = arguments.get("fixed_examples")
     wanted = model.resolved.to_dict() | {
         "limit": arguments["limit"],
-        "fixed_examples_sha256": None if source is None else hash_of(source),
+        "fixed_examples_sha256": None if source is None else sha256(source),
         "precision": card.recipe.get("precision"),  # it depends on the device
     }
     place = (card.dataset, card.seed, card.threat_model.eps)
     same = all(card.recipe.get(key) == value for key, value in wanted.items())
     return same and place == (model.dataset, model.seed, model.eps)
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _read_times(path: Path) -> dict[str, list[float]]:
-    """Empty where there are none."""
-    try:
-        found: dict[str, list[float]] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def _read_origin(path: Path, part: str) -> Reused:
-    try:
-        return Reused.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):  # a folder of an earlier version
-        return Reused(part=part)

@@ -1,4 +1,4 @@
-"""The tables and figures by name. A new one is a module beside this one and a line in ``TABLES``.
+"""The tables and figures by name. A new one stands in one of ``MODULES`` and has a line in ``TABLES``.
 
 The modules import torch; this one does not, so that ``--help`` can list them. A table of your own needs no line:
 ``FILE.py:NAME`` or ``package.module:NAME`` names it.
@@ -27,7 +27,9 @@ TABLES = {
     "pnil-madry": "Section 5.2: NFGSM with PNIL on CIFAR-10's own split, against PGD training",
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
-"""Titles by name; the table ``apb-fig2`` is ``TABLE`` of the module ``apb_fig2``."""
+"""Titles by name."""
+MODULES = ("apb", "pnil", "pnil_curves", "pnil_maps", "timings")
+"""Where they are."""
 
 
 class Scale(StrEnum):
@@ -48,16 +50,22 @@ def find(name: str) -> "Table":
         InputError: there is none; the nearest is named.
     """
     place, colon, attribute = name.rpartition(":")
-    if not colon and name not in TABLES:
+    if colon:
+        tables = _defined_in(place)
+        if attribute not in tables:
+            raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
+        return tables[attribute]
+    if name not in TABLES:
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
-    if not colon:
-        place, attribute = f"advtool.reproduce.{name.replace('-', '_')}", "TABLE"
+    every = (table for module in MODULES for table in _defined_in(f"{__package__}.{module}").values())
+    return next(table for table in every if table.name == name)
+
+
+def _defined_in(place: str) -> "dict[str, Table]":
+    """The tables of a file or module, by the names that they have there."""
     try:
         defined = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
     except (OSError, ImportError, SyntaxError) as error:
-        raise InputError(f"'{name}': {error}") from None
+        raise InputError(f"'{place}': {error}") from None
     kind = import_module("advtool.reproduce.table").Table
-    tables: dict[str, Table] = {key: value for key, value in defined.items() if isinstance(value, kind)}
-    if attribute not in tables:
-        raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
-    return tables[attribute]
+    return {name: value for name, value in defined.items() if isinstance(value, kind)}

@@ -1,5 +1,6 @@
 """What tables ask for, as plain data: models to train, questions to ask them, epochs to time; and how much is spent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -66,11 +67,6 @@ class Timing(NamedTuple):
     models: tuple[Model, ...]
     repeats: int
 
-    @property
-    def names(self) -> list[str]:
-        """Of the models."""
-        return [model.name for model in self.models]
-
 
 Step = Model | Asked | Timing
 
@@ -104,6 +100,12 @@ class Budget:
     """models of the cross-validation; 0: the data set's own split"""
     keep: str = "loss"
     """the figure that chooses the epoch"""
+
+    def model(self, dataset: str, recipe: str, eps: float, settings: Mapping[str, Any] = {}, **others: Any) -> Model:
+        """A training; ``others`` are further fields of the model."""
+        sizes: dict[str, Any] = {"epochs": self.epochs, "limit": self.limit, "validated": self.validated}
+        pairs = tuple(sorted(settings.items()))
+        return Model(dataset=dataset, recipe=recipe, eps=eps, settings=pairs, **sizes, **others)
 
     def shown(self, eps: float, *attacks: str, **settings: Any) -> Question:
         """What the paper shows."""

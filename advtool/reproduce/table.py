@@ -7,52 +7,46 @@ from statistics import fmean, median, stdev
 
 from torch import Tensor
 
-from advtool.data import Split
 from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
-from advtool.models.noise import PNIL
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import TABLES, Scale
 from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
-from advtool.results import Estimate, Figure, Outcomes, Panel, Row, Unit
+from advtool.results import Estimate, Figure, Panel, Row, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One figure of a line beside the paper's. A hidden one is no column of the table: the line's evidence reads it."""
+    """One figure of a line beside the paper's: a share of images, or what ``read`` finds of the line's first model.
 
-    paper: float | None = None
-    paper_deviation: float | None = None
-    paper_significant: bool | None = None
-    hidden: bool = False
-    unit: Unit = "per cent"
-
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
-        """Our value, from the models of the line."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share(Cell):
-    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation.
-
-    ``of`` pairs a question with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
+    A share pairs questions with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
     attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
     right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
     """
 
-    of: tuple[tuple[Question, str], ...]
+    of: tuple[tuple[Question, str], ...] = ()
+    read: Callable[[Measured, Model], Figure] | None = None
+    timing: Timing | None = None
+    """the epochs that are timed for it"""
+    unit: Unit = "per cent"
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    hidden: bool = False
+    """no column of the table: the line's evidence reads it"""
 
     def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
         """Which images count, bool (N,) of each model."""
         every = (
-            [_surviving(measured.answers[Asked(model, question)].outcomes, stage) for model in models]
-            for question, stage in self.of
+            [_surviving(measured, Asked(model, question), stage) for model in models] for question, stage in self.of
         )
         return min(every, key=lambda outcomes: fmean(map(gains.share, outcomes)))
 
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+    def figure(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""
+        if self.read:
+            return self.read(measured, models[0])
         outcomes = self.outcomes(measured, models)
         values = [gains.share(each) for each in outcomes]
         if len(values) > 1:
@@ -60,23 +54,12 @@ class Share(Cell):
         return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading(Cell):
-    """Any other number that is read from what was measured."""
-
-    read: Callable[[Measured, Model], Figure]
-    timing: Timing | None = None
-
-    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
-        return self.read(measured, models[0])
-
-
-def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Share:
+def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Cell:
     """The images that survive one stage."""
-    return Share(of=((question, stage),), paper=paper, hidden=hidden)
+    return Cell(of=((question, stage),), paper=paper, hidden=hidden)
 
 
-def metric(name: str, paper: float | None = None) -> Reading:
+def metric(name: str, paper: float | None = None) -> Cell:
     """A share of the validation images, which the training noted on the model's card."""
 
     def read(measured: Measured, model: Model) -> Figure:
@@ -84,35 +67,30 @@ def metric(name: str, paper: float | None = None) -> Reading:
         value, images = float(noted[name]), int(noted["validation_images"])
         return Figure(ours=value, interval=wilson_interval(round(value * images), images))
 
-    return Reading(read=read, paper=paper)
+    return Cell(read=read, paper=paper)
 
 
-def seconds(timing: Timing) -> Reading:
+def seconds(timing: Timing) -> Cell:
     """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
 
     def read(measured: Measured, model: Model) -> Figure:
         turns = measured.times[timing][model.name]
         return Figure(ours=median(turns), deviation=stdev(turns), repeats=len(turns))
 
-    return Reading(read=read, unit="seconds", timing=timing)
+    return Cell(read=read, unit="seconds", timing=timing)
 
 
-def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Reading:
+def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Cell:
     """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
 
     def read(measured: Measured, _: Model) -> Figure:
-        ours, theirs = (measured.times[timing][each.name] for each in (of, to))
-        turns = [a / b for a, b in zip(ours, theirs, strict=True)]
         if of == to:
             return Figure(ours=1.0)
+        ours, theirs = (measured.times[timing][each.name] for each in (of, to))
+        turns = [a / b for a, b in zip(ours, theirs, strict=True)]
         return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
 
-    return Reading(read=read, unit="times", timing=timing, paper=paper)
-
-
-def learned(reading: Callable[[PNIL, Split], float], images: int) -> Reading:
-    """What is read from the PNIL of the line's model, shown the first test images."""
-    return Reading(read=lambda m, model: Figure(ours=reading(*m.layer(model, images))), unit="noise level")
+    return Cell(read=read, unit="times", timing=timing, paper=paper)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +109,7 @@ class Line:
     @property
     def questions(self) -> list[Question]:
         """To each of the models."""
-        return [question for cell in self.cells.values() if isinstance(cell, Share) for question, _ in cell.of]
+        return [question for cell in self.cells.values() for question, _ in cell.of]
 
     def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
@@ -139,9 +117,13 @@ class Line:
             return self.models
         return [max(self.models, key=lambda model: float(measured.cards[model].metrics[self.chosen_by]))]
 
+    def outcomes(self, measured: Measured, column: str) -> list[Tensor]:
+        """Which images count in a column that is a share, bool (N,) of each model."""
+        return self.cells[column].outcomes(measured, self.members(measured))
+
     def steps(self) -> Iterator[Step]:
         """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""
-        timings = {cell.timing for cell in self.cells.values() if isinstance(cell, Reading) and cell.timing}
+        timings = {cell.timing for cell in self.cells.values() if cell.timing}
         named = [*self.models, *(model for timing in timings for model in timing.models)]
         yield from (model.examples_of for model in named if model.examples_of)
         for model in () if timings else self.models:
@@ -150,23 +132,29 @@ class Line:
         yield from timings
 
 
-Place = tuple[Line, str]
-"""A column of a line."""
-
-
 @dataclass(frozen=True)
 class Gain:
-    """How far one place is above another, or above the paper's figure in it (None): the mean over ``pairs``."""
+    """How far a column of a line is above that of its baseline, or above the paper's figure in it (None).
 
-    pairs: Sequence[tuple[Place, Place | None]]
+    ``pairs`` are the line and its baseline, or several of a curve: then it is the mean over them.
+    """
+
+    pairs: Sequence[tuple[Line, Line | None]]
+    column: str
+    of_baseline: str = ""
+    """the column of the baseline, if it is another one"""
     alpha: float = 0.05
     """level of a test over trainings"""
 
     def estimate(self, measured: Measured) -> Estimate:
         """With its interval."""
-        points = [(_outcomes(measured, ours), _side(measured, ours, theirs)) for ours, theirs in self.pairs]
+        points: list[tuple[list[Tensor], gains.Side]] = []
+        for line, baseline in self.pairs:
+            paper = float(line.cells[self.column].paper or 0.0)
+            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
+            points.append((line.outcomes(measured, self.column), theirs))
         # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
-        folded = self.pairs[0][0][0].models[0].fold is not None
+        folded = self.pairs[0][0].models[0].fold is not None
         return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
 
 
@@ -194,7 +182,7 @@ class Table:
     curves: tuple[str, ...] = ()
     """columns of a panel each, one for every data set: a curve for each second label against the third"""
     split: int = 1
-    pictures: Callable[[Measured, Line], list[Panel]] | None = None
+    pictures: Callable[[Measured, Line], list[Panel]] = lambda *_: []
     """images of a line"""
     notes: tuple[str, ...] = ()
     """what a reader should know beside the figures"""
@@ -232,27 +220,17 @@ def robustness(
     """
     line = pairs[-1][0]
     found: dict[str, Gain | str] = {
-        name: Gain([((ours, column), (theirs, column)) for ours, theirs in pairs], alpha)
-        for name, column in (("gain", shown), ("worst case", "worst case"))
+        "gain": Gain(pairs, shown, alpha=alpha),
+        "worst case": Gain(pairs, "worst case", alpha=alpha),
+        "gap": Gain([(line, line)], audited, "worst case"),
     }
     states = reach and line.cells[reach].paper is not None
-    found["gap"] = Gain([((line, audited), (line, "worst case"))])
-    return found | ({"reach": Gain([((line, reach), None)])} if states else {})
+    return found | ({"reach": Gain([(line, None)], reach)} if states else {})
 
 
-def _surviving(outcomes: Outcomes, stage: str) -> Tensor:
+def _surviving(measured: Measured, asked: Asked, stage: str) -> Tensor:
+    outcomes = measured.answers[asked].outcomes
     attack, _, on_examples = stage.partition(" on ")
     if on_examples:
         return outcomes.on_examples[attack]
     return outcomes.worst_case if stage == "worst case" else outcomes.survives(stage)
-
-
-def _outcomes(measured: Measured, place: Place) -> list[Tensor]:
-    line, column = place
-    cell = line.cells[column]
-    assert isinstance(cell, Share), column
-    return cell.outcomes(measured, line.members(measured))
-
-
-def _side(measured: Measured, ours: Place, theirs: Place | None) -> gains.Side:
-    return float(ours[0].cells[ours[1]].paper or 0.0) if theirs is None else _outcomes(measured, theirs)

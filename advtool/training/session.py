@@ -1,6 +1,5 @@
 """One training, from the images to the checkpoint."""
 
-import hashlib
 import os
 import platform
 import sys
@@ -201,7 +200,7 @@ def _described(recipe: Recipe) -> dict[str, Any]:
     """The recipe for the header, with a hash of the checkpoint that its fixed examples come from."""
     if recipe.fixed_examples is None:
         return recipe.to_dict()
-    digest = hashlib.sha256(recipe.fixed_examples.read_bytes()).hexdigest()
+    digest = files.sha256(recipe.fixed_examples)
     return recipe.to_dict() | {"fixed_examples_sha256": digest}
 
 

@@ -18,7 +18,7 @@ from advtool.evaluation import gains
 from advtool.evaluation.settings import Settings
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
-from advtool.reproduce import apb_fig2, engine, maps, pnil_fig3, pnil_table1
+from advtool.reproduce import apb, engine, pnil, pnil_maps
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory, Measured
@@ -196,9 +196,9 @@ def test_what_a_noise_layer_learned_is_read_from_its_weights() -> None:
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     images[1] = 255  # X W / 2 is 0 or 1
     split = Split("two", ("a", "b"), images, torch.tensor([0, 1]))
-    assert pnil_fig3.by_place(layer, split) == pytest.approx(torch.tensor([-1.0, 1.0] * 8).std().item())
-    assert pnil_fig3.by_intensity(layer, split) == pytest.approx(0.5**0.5)
-    noise = maps.deviations(layer, split)
+    assert pnil_maps.by_place(layer, split) == pytest.approx(torch.tensor([-1.0, 1.0] * 8).std().item())
+    assert pnil_maps.by_intensity(layer, split) == pytest.approx(0.5**0.5)
+    noise = pnil_maps.deviations(layer, split)
     assert noise[0, 0, 0].tolist() == pytest.approx([0.3679, 2.7183, 0.3679, 2.7183], abs=1e-4)
 
 
@@ -282,19 +282,19 @@ mnist         PNIL      98±0  79±1   55±9   55±9   98±0  77±1   60±4   60
 
 
 def test_the_papers_table_1_is_as_printed() -> None:
-    shown = {line.labels: line.cells for line in pnil_table1.lines(Scale.cpu, "mnist")}
+    shown = {line.labels: line.cells for line in pnil.one_step(Scale.cpu, "mnist")}
     for printed in PRINTED.strip().splitlines():
         dataset, model, *cells = printed.split()
         figures = [(int(mean.rstrip("*")), int(deviation)) for mean, deviation in (cell.split("±") for cell in cells)]
-        assert pnil_table1.STATED[dataset, "rfgsm", model == "PNIL"] == tuple(figures[:4])
-        assert pnil_table1.STATED[dataset, "nfgsm", model == "PNIL"] == tuple(figures[4:])
-        assert ("*" in printed) == (dataset in pnil_table1.STARRED)
+        assert pnil.STATED[dataset, pnil.title("rfgsm", pnil=model == "PNIL")] == tuple(figures[:4])
+        assert pnil.STATED[dataset, pnil.title("nfgsm", pnil=model == "PNIL")] == tuple(figures[4:])
+        assert ("*" in printed) == (dataset in pnil.STARRED)
     least = shown["fitted eps", "mnist", "0.3", "NFGSM + PNIL"]["Min"]
     assert (least.paper, least.paper_deviation, least.paper_significant) == (0.60, 0.04, False)
 
 
 def test_the_papers_figure_2_is_as_the_text_states() -> None:
-    cells = {line.labels[1:]: line.cells for line in apb_fig2.lines(Scale.cpu, "mnist")}
+    cells = {line.labels[1:]: line.cells for line in apb.scenarios(Scale.cpu, "mnist")}
     biased = cells["clean", "", "naive, descent"]
     assert (biased["clean"].paper, biased["FGSM on examples"].paper) == (0.9917, 0.9888)
     assert cells["clean", "", "classical"]["FGSM on examples"].paper == 0.1808
@@ -346,12 +346,7 @@ def lines(scale: Scale, dataset: str) -> Iterator[Line]:
         Line(labels=(dataset, of.name), cells=cells, models=(of,)) for of in (SOURCE, FIXED, FOLDED)
     )
     yield from (first, third)
-    yield Line(
-        labels=second.labels,
-        cells=cells,
-        models=second.models,
-        evidence={"gain": Gain([((second, "PGD"), (first, "PGD"))])},
-    )
+    yield replace(second, evidence={"gain": Gain([(second, first)], "PGD")})
     timed = {"seconds": seconds(TIMING), "times": ratio(TIMING, FIXED, SOURCE)}
     yield Line(labels=(dataset, "timed"), cells=timed, models=(FIXED,))
 
@@ -514,10 +509,10 @@ def test_trainings_are_timed_with_torchs_own_layers(tmp_path: Path, monkeypatch:
 def test_a_ratio_of_times_is_of_the_medians_and_spreads_as_the_turns_do() -> None:
     measured = Measured(None, times={TIMING: {FIXED.name: [2.0, 8.0, 6.0], SOURCE.name: [1.0, 2.0, 3.0]}})
     cell = ratio(TIMING, FIXED, SOURCE)
-    figure = cell.ours(measured, (FIXED,))
+    figure = cell.figure(measured, (FIXED,))
     assert (figure.ours, figure.repeats) == (3.0, 3)
     assert figure.deviation == pytest.approx(1.1547, abs=1e-4)  # of 2, 4 and 2
-    assert seconds(TIMING).ours(measured, (SOURCE,)) == Figure(ours=2.0, deviation=1.0, repeats=3)
+    assert seconds(TIMING).figure(measured, (SOURCE,)) == Figure(ours=2.0, deviation=1.0, repeats=3)
     low, high = gains.of_figure(figure).interval
     # 3 times exp(t(0.975, 2) 1.1547 / 3 / sqrt(3)) = exp(0.9562)
     assert (low, high) == pytest.approx((1.1531, 7.805), abs=1e-3)
@@ -603,12 +598,13 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
 
 
 OWN_TABLE = """
-from advtool.evaluation.settings import Settings
-from advtool.reproduce.steps import Model, Question
+from dataclasses import replace
+
+from advtool.reproduce.steps import Budget
 from advtool.reproduce.table import Gain, Line, Table, share
 from advtool.reproduce.verdict import above
 
-UNDER_PGD = Question(20, Settings(eps=0.1, attacks=("pgd",), pgd_steps=5))
+BUDGET = Budget(epochs=1, limit=200, images=20)
 
 
 def rule(row):
@@ -616,18 +612,16 @@ def rule(row):
     return above("gain", row.evidence["gain"])
 
 
+def line(dataset, recipe):
+    under_pgd = BUDGET.shown(0.1, "pgd", pgd_steps=5)
+    cells = {"clean": share(under_pgd, "clean"), "PGD": share(under_pgd, "pgd", paper=0.46)}
+    return Line(labels=(dataset, recipe), cells=cells, models=(BUDGET.model(dataset, recipe, eps=0.1),))
+
+
 def lines(scale, dataset):
-    plain, robust = (
-        Line(
-            labels=(dataset, recipe),
-            cells={"clean": share(UNDER_PGD, "clean"), "PGD": share(UNDER_PGD, "pgd", paper=0.46)},
-            models=(Model(dataset=dataset, recipe=recipe, eps=0.1, epochs=1, limit=200),),
-        )
-        for recipe in ("clean", "pgd")
-    )
+    plain, robust = line(dataset, "clean"), line(dataset, "pgd")
     yield plain
-    gain = Gain([((robust, "PGD"), (plain, "PGD"))])
-    yield Line(labels=robust.labels, cells=robust.cells, models=robust.models, evidence={"gain": gain})
+    yield replace(robust, evidence={"gain": Gain([(robust, plain)], "PGD")})
 
 
 MINE = Table(

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from advtool.data import Split
 from advtool.evaluation import gains
 from advtool.models.noise import PNIL
-from advtool.reproduce import pnil_fig1, pnil_fig3
+from advtool.reproduce import pnil_maps
 from advtool.reproduce.registry import find
 from advtool.results import Estimate, Figure, Row
 
@@ -137,7 +137,7 @@ def layer(generator: Generator, learned: float) -> tuple[PNIL, Split]:
 def regions(generator: Generator, apart: float) -> Row:
     shown = layer(generator, 5 * apart)
     names = ("centre", "border", "foreground", "background")
-    return row({name: gains.of_figure(Figure(ours=pnil_fig1.level(name, *shown))) for name in names})
+    return row({name: gains.of_figure(Figure(ours=pnil_maps.level(name, *shown))) for name in names})
 
 
 def intensity(generator: Generator, apart: float) -> Row:
@@ -146,7 +146,7 @@ def intensity(generator: Generator, apart: float) -> Row:
     with torch.no_grad():
         made.B.normal_(-4, 0.02, generator=generator)
         made.W.normal_(10 * apart, 0.02, generator=generator)
-    readings = {"spread by B": pnil_fig3.by_place, "spread by intensity": pnil_fig3.by_intensity}
+    readings = {"spread by B": pnil_maps.by_place, "spread by intensity": pnil_maps.by_intensity}
     return row({name: gains.of_figure(Figure(ours=read(made, shown))) for name, read in readings.items()})
 
 
