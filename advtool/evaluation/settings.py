@@ -1,4 +1,7 @@
-"""The settings of an evaluation: what is asked of a model, and how hard the attacks try. Imports nothing heavy."""
+"""The settings of an evaluation: what is asked of a model, and how hard the attacks try.
+
+This file imports nothing heavy, so that ``--help`` is instant.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +14,7 @@ from advtool.settings import About, checked
 
 
 def _any(_label: str, value: Any) -> Any:
-    """A radius is the threat model's to check, attacks are the registry's."""
+    """Accept any value here: the threat model checks the radius, and the registry checks the attacks."""
     return value
 
 
@@ -20,7 +23,7 @@ class Settings:
     """What is asked of a model. Options, help, signatures and checks come from these fields.
 
     Raises:
-        InputError: a setting is not as it must be; the message names it and what would be right.
+        InputError: a setting is wrong; the message names it and what would be right.
     """
 
     eps: Annotated[
@@ -35,9 +38,9 @@ class Settings:
     attacks: Annotated[
         tuple[str, ...],
         About(
-            "fgsm, pgd, spsa, the suite 'paper' (these three) or 'audit' (a cascade of all), another of ours "
-            "(pgd-margin, apgd, square, ...), or any attack of ART by its class, art:CLASS. Parameters go in brackets. "
-            "Repeat for more.",
+            "An attack: fgsm, pgd, spsa, pgd-margin, apgd, square, ..., or art:CLASS for any attack of ART. Or a "
+            "suite: 'paper' (fgsm, pgd and spsa) or 'audit' (a cascade of all). Parameters go in brackets. Repeat the "
+            "option for more.",
             option="--attack",
             metavar="NAME",
             default="paper",
@@ -49,12 +52,14 @@ class Settings:
     votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
     pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
     spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
-    spsa_samples: Annotated[int, About("Evaluations a step of SPSA, even.", metavar="N", least=2)] = 128
+    spsa_samples: Annotated[
+        int, About("Evaluations of the model in a step of SPSA, an even number.", metavar="N", least=2)
+    ] = 128
     precision: Annotated[
         Precision,
         About(
-            "Of the search: auto is bfloat16 where the device has units for it. What counts is always verified in "
-            "float32."
+            "Precision in which attacks search: auto is bfloat16 where the device has units for it. What they find is "
+            "always verified in float32."
         ),
     ] = "auto"
 
@@ -68,7 +73,7 @@ class Settings:
         """The settings that were given by name; the others have their defaults.
 
         Raises:
-            InputError: there is no such setting, or its value is not as it must be.
+            InputError: there is no such setting, or its value is wrong.
         """
         return cls(**checked(cls, given, _label))
 

@@ -54,7 +54,7 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "inspection": HONEST,
         "eot": 1,
         "votes": 1,
-        "span": (0.0, 1.0),
+        "pixel_range": (0.0, 1.0),
         "classes": 10,
     }
     names = changes.pop("names", {"fgsm": "fgsm", "pgd": "pgd"})
@@ -135,8 +135,8 @@ def test_every_contest_of_the_issue_is_there() -> None:
 )
 def test_a_code_is_won_against_attacks_that_differ_in_what_it_names(code: str, beaten: set[str]) -> None:
     (contest,) = (contest for contest in CONTESTS if contest.code == code)
-    assert {name for name, attack in ATTACKS.items() if contest.against(attack)} == beaten
-    assert not contest.against(ArtAttack)
+    assert {name for name, attack in ATTACKS.items() if contest.baselines(attack)} == beaten
+    assert not contest.baselines(ArtAttack)
     assert not contest.rivals(ArtAttack)
 
 
@@ -146,7 +146,7 @@ def test_a_rival_of_pgd_masks_from_a_drop_of_5_points(code: str, name: str) -> N
     assert (finding.kind, finding.drop, finding.images) == ("masking", 0.05, N)
     assert finding.interval == pytest.approx([lower_end(100, N, 800), 0.06], abs=0.002)
     assert (finding.saturated, finding.vanishing) == (0.25, 0.125)
-    for words in ("40.0 % under pgd", f"35.0 % under {name}(steps=7)", "25 % of softmax outputs", "12 % of input"):
+    for words in ("40.0 % under pgd", f"35.0 % under {name}(steps=7)", "25.0 % of softmax outputs", "12.5 % of input"):
         assert words in finding.message
     note = only(judged(contest(name, first(800), first(701))), code)
     assert (note.kind, note.drop) == ("strength", 0.0495)
@@ -346,10 +346,10 @@ def test_randomness_is_told(randomness: Randomness, eot: int, votes: int, codes:
 
 
 @pytest.mark.parametrize(
-    ("span", "fires"), [((0.0, 1.0), False), ((0.0, 0.5), False), ((0.0, 0.499), True), ((0.3, 0.7), True)]
+    ("pixel_range", "fires"), [((0.0, 1.0), False), ((0.0, 0.5), False), ((0.0, 0.499), True), ((0.3, 0.7), True)]
 )
 def test_images_in_a_narrow_range_are_told(span: tuple[float, float], fires: bool) -> None:
-    assert [finding.code for finding in findings(evidence(span=span))] == ["narrow-images"] * fires
+    assert [finding.code for finding in findings(evidence(pixel_range=span))] == ["narrow-images"] * fires
 
 
 @pytest.mark.parametrize(
@@ -376,5 +376,5 @@ def test_an_accuracy_near_that_of_guessing_is_told(classes: int, right: float, f
 
 def test_masking_comes_first_and_setup_last() -> None:
     usual = contest("square", first(800), first(600))
-    mixed = Evidence(**{**vars(usual), "span": (0.2, 0.3), "worst_case": first(780)})
+    mixed = Evidence(**{**vars(usual), "pixel_range": (0.2, 0.3), "worst_case": first(780)})
     assert [finding.kind for finding in findings(mixed)] == ["masking", "strength", "setup"]
