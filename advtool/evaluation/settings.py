@@ -52,9 +52,7 @@ class Settings:
     votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
     pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
     spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
-    spsa_samples: Annotated[
-        int, About("Evaluations of the model in a step of SPSA, an even number.", metavar="N", least=2)
-    ] = 128
+    spsa_samples: Annotated[int, About("Evaluations in a step of SPSA, an even number.", metavar="N", least=2)] = 128
     precision: Annotated[
         Precision,
         About(

@@ -122,5 +122,5 @@ def moot(stages: Sequence[Stage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]
 
 
 def probed(eps: float) -> list[float]:
-    """The radii that a cascade probes: half and twice eps, and half the pixel range. Accuracy must fall between them."""
+    """The radii that a cascade probes: half and twice eps, and half the range. Accuracy must fall between them."""
     return sorted({eps / 2, min(2 * eps, 1.0), 0.5} - {eps})
