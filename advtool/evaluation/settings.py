@@ -29,7 +29,7 @@ class Settings:
     eps: Annotated[
         float,
         About(
-            "Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+            "Largest change of a pixel, as a fraction of the range [0, 1], e.g. 0.1 or 8/255.",
             metavar="E",
             read=arguments.eps,
             check=_any,
