@@ -10,6 +10,7 @@
 
 import random
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Torch and ART take seconds to import: only a caller who asks for a name of ours waits."""
-    if name.startswith("_"):
-        raise AttributeError(f"module 'advtool' has no attribute '{name}'")
-    public = import_module("advtool.public")
+    is_module = find_spec(f"advtool.{name}") is not None  # ``from advtool import data`` asks here first
+    public = None if name.startswith("_") or is_module else import_module("advtool.public")
     if not hasattr(public, name):
         raise AttributeError(f"module 'advtool' has no attribute '{name}'")
     return getattr(public, name)

@@ -25,8 +25,8 @@ from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.compute.convolution import make_quick
 from advtool.data import Split, to_float
-from advtool.reproduce.timing import Epoch, epoch_of, take_turns
 from advtool.training.session import prepare
+from advtool.training.timing import Epoch, epoch_of, take_turns
 
 EPS = {"cnn": 0.3, "lenet": 0.3, "resnet11": 8 / 255}
 SHAPES = {"cnn": (1, 28, 28), "lenet": (1, 28, 28), "resnet11": (3, 32, 32)}

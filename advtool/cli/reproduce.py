@@ -10,13 +10,13 @@ import typer
 from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
 from advtool.cli.progress import say
-from advtool.reproduce.registry import TABLES
-from advtool.reproduce.scale import Scale
+from advtool.reproduce.registry import TABLES, Scale
 
 EPILOG = "\n\n".join(
     [
         "[bold]Tables and figures[/bold]",
-        *(f"[cyan]{name}[/cyan]: {entry.title}" for name, entry in TABLES.items()),
+        *(f"[cyan]{name}[/cyan]: {title}" for name, title in TABLES.items()),
+        "A table of your own: [cyan]FILE.py:NAME[/cyan] or [cyan]package.module:NAME[/cyan].",
         "[bold]Examples[/bold]",
         "Does it run? A minute on digits:  [cyan]advtool reproduce apb-fig2 --scale smoke[/cyan]",
         "On two cores, at most 20 minutes:  [cyan]advtool reproduce apb-fig2[/cyan]",
@@ -66,14 +66,14 @@ def reproduce(
     from advtool import files
     from advtool.cli.reproduction_progress import ReproductionProgress
     from advtool.report import FORMATS, plots, reproduction_plot
-    from advtool.reproduce.run import reproduce as carry_out
+    from advtool.reproduce.engine import reproduce as carry_out
 
     folder = run_dir or FOLDER / scale
-    name = "-".join([table, *dict.fromkeys(dataset or ())])
+    name = "-".join([chosen.name, *dict.fromkeys(dataset or ())])
     drawn = plots.available()
     if not drawn:
         say("no drawings: they need matplotlib (pip install 'advtool[plots]')")
-    with ReproductionProgress(f"reproducing {table}, scale {scale}", folder) as progress:
+    with ReproductionProgress(f"reproducing {chosen.name}, scale {scale}", folder) as progress:
         result = carry_out(
             chosen,
             scale,

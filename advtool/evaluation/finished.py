@@ -30,26 +30,6 @@ class FinishedRun:
     """a fingerprint of each image with its label; None if the run has no such file"""
 
     @property
-    def clean(self) -> list[bool]:
-        """For each image: is it classified right without an attack?"""
-        return self.result.outcomes.clean.tolist()
-
-    @property
-    def survives(self) -> dict[str, list[bool]]:
-        """By attack, for each image: is it classified right, and did it not fall to the attack?"""
-        return {name: self.result.outcomes.survives(name).tolist() for name in self.attacks}
-
-    @property
-    def on_examples(self) -> dict[str, list[bool]]:
-        """By one-step attack, for each image: is the example made of it classified right?"""
-        return {name: correct.tolist() for name, correct in self.result.outcomes.on_examples.items()}
-
-    @property
-    def worst_case(self) -> list[bool]:
-        """For each image: does it survive every attack?"""
-        return self.result.outcomes.worst_case.tolist()
-
-    @property
     def attacks(self) -> list[str]:
         """The labels of the attacks, in the order in which they ran."""
         return [attack.name for attack in self.result.attacks]

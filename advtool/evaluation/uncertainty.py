@@ -33,6 +33,8 @@ class TTest:
     t: float
     degrees_of_freedom: int
     p_value: float
+    error: float
+    """the standard error of the mean"""
 
 
 def wilson_interval(successes: int, total: int) -> Interval:
@@ -114,7 +116,7 @@ def corrected_resampled_t_test(differences: Sequence[float], test_to_train: floa
     mean = fmean(differences)
     error = sqrt((1 / n + test_to_train) * variance(differences))
     statistic = mean / error if error else copysign(inf, mean) if mean else 0.0
-    return TTest(statistic, n - 1, float(2 * t.sf(abs(statistic), n - 1)))
+    return TTest(statistic, n - 1, float(2 * t.sf(abs(statistic), n - 1)), error)
 
 
 def _distances(successes: int, total: int) -> tuple[float, float]:

@@ -1,205 +1,186 @@
-"""Trains, evaluates and times what a plan names, and keeps what is finished.
+"""Trains, evaluates and times what the lines of a table ask for, and keeps what is finished.
 
 ::
 
     RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, NAME.partial.safetensors
     RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
+    RUN_DIR/origins/NAME.json             where and when each of these was finished
 
 A kill therefore loses one training and one shard at most, and a model that two tables name is trained once.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from advtool import checkpoints, models
 from advtool.checkpoints import SUFFIX, Header
-from advtool.data import Split, first_images, load, to_float, train_validation
+from advtool.data import Split, first_images, folds, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
-from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.finished import read_finished
 from advtool.evaluation.run import default_folder
-from advtool.reproduce import folds, timing
-from advtool.reproduce.observer import EvaluationShare, Observer, TrainingShare
-from advtool.reproduce.plan import Model, Plan, Question, Step, Timing
-from advtool.reproduce.timing import Timed
-from advtool.results import DatasetInfo
-from advtool.training.recipes import Recipe
-from advtool.training.session import Prepared, prepare, train
+from advtool.files import write_atomically
+from advtool.models.noise import PNIL, input_pnil
+from advtool.reproduce.observer import Observer
+from advtool.reproduce.steps import Asked, Model, Step, Timing, title
+from advtool.results import DatasetInfo, Evaluation, Reused
+from advtool.training.session import prepare, train
+from advtool.training.timing import epoch_of, take_turns
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a plan asked for. ``files`` are the checkpoints, ``cards`` their headers; ``data_dir`` is the cache."""
+    """What was asked for: checkpoints and their cards, answers, seconds of each epoch by the model's name."""
 
-    data_dir: Path | None = None
+    data_dir: Path | None
     files: dict[Model, Path] = field(default_factory=dict)
     cards: dict[Model, Header] = field(default_factory=dict)
-    runs: dict[Question, FinishedRun] = field(default_factory=dict)
-    times: dict[Timing, Timed] = field(default_factory=dict)
+    answers: dict[Asked, Evaluation] = field(default_factory=dict)
+    times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)
+    reused: list[Reused] = field(default_factory=list)
+    """what an earlier call had finished"""
 
-    def test_images(self, dataset: str, count: int) -> Split:
-        """The first ``count`` test images of the fixed permutation, to look at what a model learned."""
-        return first_images(load(dataset, "test", self.data_dir), count)
+    def layer(self, model: Model, count: int) -> tuple[PNIL, Split]:
+        """The PNIL of a trained model, on the CPU, and the first test images of the fixed permutation."""
+        found = input_pnil(models.load_checkpoint(self.files[model]))
+        assert found is not None, model.name
+        return found, first_images(load(model.dataset, "test", self.data_dir), count)
 
 
 class Laboratory:
-    """Carries out plans in one folder.
-
-    Args:
-        folder: where everything is kept; several tables may share it.
-        device: where to compute.
-        data_dir: the cache of data sets; None: its default.
-        observer: hears of the progress.
-    """
+    """Carries out steps in one folder, which several tables may share."""
 
     def __init__(self, folder: Path, device: torch.device, data_dir: Path | None, observer: Observer) -> None:
-        self._folder, self._device, self._data_dir, self._observer = folder, device, data_dir, observer
-        self._load = cache(self._load_split)
+        self._folder, self._device, self._observer = folder, device, observer
+        self._load = cache(lambda dataset, split: load(dataset, split, data_dir))
+        self._measured = Measured(data_dir)
 
-    def carry_out(self, plan: Plan) -> Measured:
-        """Do every step of ``plan`` that is not done yet.
+    def carry_out(self, steps: Sequence[Step]) -> Measured:
+        """Do every step that is not done yet; what a step needs stands before it.
 
         Raises:
             InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
         """
-        measured, steps = Measured(self._data_dir), plan.steps()
         self._observer.planned(steps)
         for step in steps:
-            kept = self._do(step, measured)
-            self._observer.finish(step, kept=kept)
-        return measured
+            name, kept = self._do(step)
+            origin = self._folder / "origins" / f"{name}.json"
+            if kept:
+                self._measured.reused.append(_read_origin(origin, title(step)))
+            else:
+                made = Reused(part=title(step), environment=provenance.machine(self._device), date=checkpoints.now())
+                write_atomically(origin, made.model_dump_json(indent=2).encode())
+            self._observer.end(step, kept=kept)
+        return self._measured
 
-    def _do(self, step: Step, measured: Measured) -> bool:
-        """Whether nothing had to be computed."""
+    def _do(self, step: Step) -> tuple[str, bool]:
+        """A name for what is kept, and whether it was there before."""
         if isinstance(step, Model):
-            return self._train(step, measured)
-        if isinstance(step, Question):
-            return self._evaluate(step, measured)
-        return self._time(step, measured)
+            return self._train(step)
+        return self._ask(step) if isinstance(step, Asked) else self._time(step)
 
-    def _train(self, model: Model, measured: Measured) -> bool:
-        path = self._folder / "models" / f"{model.name}{SUFFIX}"
-        source = measured.files[model.examples_of] if model.examples_of else None
-        card = _read_card(path)
-        kept = card is not None and agrees(card, model, source)
+    def _train(self, model: Model) -> tuple[str, bool]:
+        path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
+        kept = agrees(path, model, arguments)
         if not kept:
             self._observer.begin(model)
-            train(
-                **self._training_arguments(model, source),
-                output=path,
-                observer=TrainingShare(self._observer.advance),
-            )
-        measured.files[model] = path
-        measured.cards[model] = checkpoints.read_header(path)
-        return kept
+            train(**arguments, output=path, observer=self._observer)
+        self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
+        return model.name, kept
 
-    def _evaluate(self, question: Question, measured: Measured) -> bool:
-        path, card = measured.files[question.model], measured.cards[question.model]
-        images = first_images(self._test_split(question.model), question.images)
-        folder = self._run_folder(question, path, images)
+    def _ask(self, asked: Asked) -> tuple[str, bool]:
+        """Other weights, images, settings or code have a folder of their own."""
+        model, (count, settings) = asked
+        path, images = self._measured.files[model], first_images(self._splits(model)[2], count)
+        origins = (hash_of(path), provenance.tensors(images.images, images.labels), provenance.code())
+        identity = asdict(settings) | {"origins": origins, "device": self._device.type}
+        folder = default_folder(self._folder / "evaluations", model.name, identity)
         if (folder / "result.json").exists():
             try:
-                measured.runs[question] = read_finished(folder)
-                return True
+                self._measured.answers[asked] = read_finished(folder).result
+                return folder.name, True
             except InputError as error:
                 self._observer.note(f"{error}; what is missing is computed again")
-        self._observer.begin(question)
-        evaluate(
+        self._observer.begin(asked)
+        split = "test" if model.fold is None else f"train, fold {model.fold.name}"
+        self._measured.answers[asked] = evaluate(
             models.load_checkpoint(path),
             to_float(images.images),
             images.labels,
-            **question.settings(),
+            **asdict(settings),
             device=self._device,
             run_dir=folder,
-            dataset=DatasetInfo(name=images.name, split=_tested_on(question.model), images=len(images)),
-            checkpoint=checkpoints.describe(path, card),
-            observer=EvaluationShare(question.stages, self._observer),
+            dataset=DatasetInfo(name=images.name, split=split, images=len(images)),
+            checkpoint=checkpoints.describe(path, self._measured.cards[model]),
+            observer=self._observer,
         )
-        measured.runs[question] = read_finished(folder)
-        return False
+        return folder.name, False
 
-    def _time(self, wanted: Timing, measured: Measured) -> bool:
-        path = self._folder / "timings" / f"{wanted.name}.json"
-        kept = timing.read(path, wanted, self._device)
-        measured.times[wanted] = kept or self._take_times(wanted, path, measured)
-        return kept is not None
+    def _time(self, timing: Timing) -> tuple[str, bool]:
+        """Another device, or another number of threads, has times of its own."""
+        name = f"{timing.name}-{self._device.type}-{torch.get_num_threads()}"
+        path = self._folder / "timings" / f"{name}.json"
+        found = _read_times(path)
+        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(timing.names, timing.repeats)
+        if not kept:
+            self._observer.begin(timing)
+            # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
+            epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
+            turns = dict(zip(timing.names, epochs, strict=True))
+            found = take_turns(turns, timing.repeats, self._observer.timed)
+            write_atomically(path, json.dumps(found, indent=2).encode())
+        self._measured.times[timing] = found
+        return name, kept
 
-    def _take_times(self, wanted: Timing, path: Path, measured: Measured) -> Timed:
-        self._observer.begin(wanted)
-        epochs = {model.name: timing.epoch_of(self._prepare(model, measured)) for model in wanted.models}
-        timed = Timed(
-            seconds=timing.take_turns(epochs, wanted.repeats, self._observer.advance),
-            device=self._device.type,
-            threads=torch.get_num_threads(),
-        )
-        timing.write(path, timed)
-        return timed
-
-    def _prepare(self, model: Model, measured: Measured) -> Prepared:
-        source = measured.files[model.examples_of] if model.examples_of else None
-        return prepare(**self._training_arguments(model, source))
-
-    def _training_arguments(self, model: Model, source: Path | None) -> dict[str, Any]:
-        data, validation = self._training_splits(model)
+    def _training_arguments(self, model: Model) -> dict[str, Any]:
+        training, validation, _ = self._splits(model)
+        fixed = {"fixed_examples": self._measured.files[model.examples_of]} if model.examples_of else {}
         return {
-            "data": data,
+            "data": training,
             "recipe": model.recipe,
             "eps": model.eps,
             "seed": model.seed,
             "device": self._device,
-            "limit": model.limit,
-            "data_dir": self._data_dir,
-            "validation": validation,
+            "limit": None if model.limit is None or model.limit >= len(training) else model.limit,
+            "validation": first_images(validation, model.validated),
             "epochs": model.epochs,
             **dict(model.settings),
-            **({"fixed_examples": source} if source else {}),
+            **fixed,
         }
 
-    def _training_splits(self, model: Model) -> tuple[Split, Split | None]:
-        """The images to train on, and those that choose the epoch; None leaves them to the training."""
-        train_split = self._load(model.dataset, "train")
+    def _splits(self, model: Model) -> tuple[Split, Split, Split]:
+        """What it trains on, what chooses the epoch, what it is tested on."""
+        train_split, test_split = self._load(model.dataset, "train"), self._load(model.dataset, "test")
         if model.fold is not None:
-            parts = folds.cut(model.fold, train_split, self._load(model.dataset, "test"))
-            return parts.training, first_images(parts.validation, model.validated)
-        if model.validated is None:
-            return train_split, None
-        training, validation = train_validation(train_split)
-        return training, first_images(validation, model.validated)
-
-    def _test_split(self, model: Model) -> Split:
-        test = self._load(model.dataset, "test")
-        return test if model.fold is None else folds.cut(model.fold, self._load(model.dataset, "train"), test).test
-
-    def _load_split(self, dataset: str, split: Any) -> Split:
-        return load(dataset, split, self._data_dir)
-
-    def _run_folder(self, question: Question, path: Path, images: Split) -> Path:
-        """The same question to the same weights finds the same folder; another one, or other code, its own."""
-        asked = {
-            **question.settings(),
-            "checkpoint": hash_of(path),
-            "images": provenance.tensors(images.images, images.labels),
-            "device": self._device.type,
-            "code": provenance.code(),
-        }
-        return default_folder(self._folder / "evaluations", question.model.name, asked)
+            return folds.cut(model.fold, train_split, test_split)
+        return *train_validation(train_split), test_split
 
 
-def agrees(card: Header, model: Model, source: Path | None) -> bool:
-    """Whether a checkpoint's card is that of ``model``, trained to its end, on the examples of ``source`` if any."""
-    found = card.recipe
-    wanted = _described(model.resolved) | {"limit": model.limit}
-    same_recipe = all(found.get(key) == value for key, value in wanted.items())
-    same_examples = found.get("fixed_examples_sha256") == (None if source is None else hash_of(source))
+def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
+    """Whether a checkpoint's card is that of ``model``, trained to its end with these arguments."""
+    try:
+        card = checkpoints.read_header(path)
+    except InputError:  # not there, or damaged
+        return False
+    source = arguments.get("fixed_examples")
+    wanted = model.resolved.to_dict() | {
+        "limit": arguments["limit"],
+        "fixed_examples_sha256": None if source is None else hash_of(source),
+        "precision": card.recipe.get("precision"),  # it depends on the device
+    }
     place = (card.dataset, card.seed, card.threat_model.eps)
-    return same_recipe and same_examples and place == (model.dataset, model.seed, model.eps)
+    same = all(card.recipe.get(key) == value for key, value in wanted.items())
+    return same and place == (model.dataset, model.seed, model.eps)
 
 
 def hash_of(path: Path) -> str:
@@ -207,17 +188,17 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
-    """The card's fields but the precision, which depends on the device."""
-    return {key: value for key, value in recipe.to_dict().items() if key != "precision"}
-
-
-def _read_card(path: Path) -> Header | None:
+def _read_times(path: Path) -> dict[str, list[float]]:
+    """Empty where there are none."""
     try:
-        return checkpoints.read_header(path)
-    except InputError:  # not there, or damaged: trained again
-        return None
+        found: dict[str, list[float]] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
-def _tested_on(model: Model) -> str:
-    return "test" if model.fold is None else f"train, fold {model.fold.name}"
+def _read_origin(path: Path, part: str) -> Reused:
+    try:
+        return Reused.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):  # a folder of an earlier version
+        return Reused(part=part)

@@ -1,87 +1,62 @@
 """Schwinn et al., figure 1: what PNIL learned on MNIST: the input, B, W, the variance, the output.
 
-The text: "the PNIL learns low biases B for the central region of the images, as the objects of interest are located
-there" and "small variances in foreground regions and high variances in background regions". No figure is stated.
+"The PNIL learns low biases B for the central region of the images, as the objects of interest are located there", and
+"small variances in foreground regions and high variances in background regions". No figure is stated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, noise_levels
-from advtool.reproduce import pnil, pnil_maps
-from advtool.reproduce.laboratory import Measured
-from advtool.reproduce.registry import SCHWINN, Content, Reproduction
-from advtool.reproduce.scale import Scale
-from advtool.reproduce.verdict import DOES_NOT, HOLDS, PARTLY, Judgement, judged_row
-from advtool.results import Column, Figure, Row
+from advtool.reproduce import maps, pnil
+from advtool.reproduce.registry import Scale
+from advtool.reproduce.table import Line, learned
+from advtool.reproduce.verdict import Judgement, combined, part
+from advtool.results import Row
 
+OBJECT = 0.5
+"""Pixels above it are the object: MNIST's and Fashion-MNIST's background is black."""
 LOWER = 0.9
-"""Noise at most so many times that of the other region is lower."""
-CENTRE, BORDER, FOREGROUND, BACKGROUND = "centre", "border", "foreground", "background"
-IMAGES = 1000
+REGIONS = (("centre", "border"), ("foreground", "background"))
 
 
-def judge(centre: float, border: float, foreground: float, background: float) -> Judgement:
-    """Noise lower in the centre, and lower on the object: both ``holds``, one ``partly``, none ``does not``.
-
-    Args:
-        centre: mean standard deviation of the noise in the centre of the images.
-        border: in their border.
-        foreground: on pixels of the object.
-        background: elsewhere.
+def rule(row: Row) -> Judgement:
+    """The noise in the centre is at most 0.9 times that in the border, and that on the object at most 0.9 times that
+    elsewhere. Each is true, false where it is the other way round by as much, else open.
     """
-    lower = [centre <= LOWER * border, foreground <= LOWER * background]
-    why = f"centre {centre / border:.2f} of the border, foreground {foreground / background:.2f} of the background"
-    return Judgement({2: HOLDS, 1: PARTLY, 0: DOES_NOT}[sum(lower)], why)
+    levels = {name: estimate.value for name, estimate in row.evidence.items()}
+    ratios = {f"{one} to {other}": levels[one] / levels[other] for one, other in REGIONS}
+    parts = [part(f"{name} {r:.2f}", is_true=r <= LOWER, is_false=r >= 1 / LOWER) for name, r in ratios.items()]
+    return combined(*parts)
 
 
-def tabulate(measured: Measured, scale: Scale, datasets: Sequence[str]) -> Content:
-    """A row and five images for each data set."""
-    rows, panels = [], []
-    for dataset in datasets:
-        layer = pnil_maps.layer(measured, pnil_maps.model(dataset, scale, pnil.SCALES))
-        images = measured.test_images(dataset, IMAGES)
-        rows.append(_row(layer, images, dataset))
-        panels += pnil_maps.panels(layer, images, dataset, by_channel=False)
-    return Content(
-        label_columns=("data set", "training"),
-        columns=[Column(name=name, unit="noise level") for name in (CENTRE, BORDER, FOREGROUND, BACKGROUND)],
-        rows=rows,
-        panels=panels,
-        notes=(
-            f"Mean standard deviation of the noise, a fraction of the pixel range, over {IMAGES} test images at most; "
-            f"foreground: pixels above {pnil_maps.FOREGROUND}; centre: the middle half of height and width. At the "
-            "start it is 0.135 everywhere. The drawing shows the first of these images.",
-        ),
-    )
+def level(region: str, layer: PNIL, images: Split) -> float:
+    """The mean standard deviation of the noise in a region, a fraction of the pixel range."""
+    x, noise = to_float(images.images), maps.deviations(layer, images)
+    if region in ("centre", "border"):
+        return float(getattr(noise_levels(layer, x), region))
+    return noise[(x > OBJECT) == (region == "foreground")].mean().item()
 
 
-def _row(layer: PNIL, images: Split, dataset: str) -> Row:
-    levels, noise = noise_levels(layer, to_float(images.images)), pnil_maps.deviations(layer, images)
-    on_object = to_float(images.images) > pnil_maps.FOREGROUND
-    values = {
-        CENTRE: levels.centre,
-        BORDER: levels.border,
-        FOREGROUND: noise[on_object].mean().item(),
-        BACKGROUND: noise[~on_object].mean().item(),
-    }
-    judgement = judge(*values.values())
-    return judged_row(
-        labels=[dataset, pnil.title("nfgsm", pnil=True)],
-        figures={name: Figure(ours=value) for name, value in values.items()},
-        judgement=judgement,
-    )
+def lines(scale: Scale, dataset: str) -> Iterator[Line]:
+    """The one model."""
+    cells = {name: learned(partial(level, name), 1000) for pair in REGIONS for name in pair}
+    yield maps.line(pnil.SCALES[scale], dataset, cells)
 
 
-REPRODUCTION = Reproduction(
+TABLE = pnil.table(
     name="pnil-fig1",
-    title="Figure 1: what PNIL learned on MNIST",
-    paper=SCHWINN,
     claim="PNIL learns low noise where the objects are, in the centre of the images, and high noise in the background.",
-    rule="Noise in the centre at most 0.9 of that in the border, and on the object at most 0.9 of that elsewhere: both "
-    "holds, one partly, none does not.",
+    rule=rule,
+    rules=(combined,),
     datasets=("mnist",),
-    plan=partial(pnil_maps.plan, budgets=pnil.SCALES),
-    tabulate=tabulate,
+    label_columns=("data set", "training"),
+    lines=lines,
+    pictures=maps.pictures,
+    notes=(
+        "Mean standard deviation of the noise, a fraction of the pixel range, over 1000 test images at most, the "
+        "first of which is drawn; foreground: pixels above 0.5; centre: the middle half of height and width. At the "
+        "start it is 0.135 everywhere.",
+    ),
 )

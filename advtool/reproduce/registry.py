@@ -1,96 +1,63 @@
 """The tables and figures by name. A new one is a module beside this one and a line in ``TABLES``.
 
-The modules import torch; this one does not, so that ``--help`` can list them.
+The modules import torch; this one does not, so that ``--help`` can list them. A table of your own needs no line:
+``FILE.py:NAME`` or ``package.module:NAME`` names it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import runpy
+from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from advtool.errors import InputError, near_match
-from advtool.reproduce.scale import Scale
 
 if TYPE_CHECKING:
-    from advtool.reproduce.laboratory import Measured
-    from advtool.reproduce.plan import Plan
-    from advtool.results import Column, Panel, Row
-
-WEN_ITTI = "Wen & Itti, Adversarial Training: embedding adversarial perturbations into the parameter space"
-SCHWINN = "Schwinn, Raab & Eskofier, Towards Rapid and Robust Adversarial Training with One-Step Attacks"
-
-
-class Entry(NamedTuple):
-    """What the help says of a table, and the module that makes it."""
-
-    title: str
-    module: str
-
+    from advtool.reproduce.table import Table
 
 TABLES = {
-    "apb-fig2": Entry("classical and APB LeNet in three scenarios, clean and under FGSM", "apb_fig2"),
-    "apb-fig3a": Entry("APB LeNet's accuracy against eps", "apb_fig3a"),
-    "apb-fig3b": Entry("naive and multimodal APB with several h", "apb_fig3b"),
-    "apb-time": Entry("seconds an epoch: APB against training on clean and adversarial images", "apb_time"),
-    "pnil-fig1": Entry("what PNIL learned on MNIST", "pnil_fig1"),
-    "pnil-fig3": Entry("what PNIL learned on CIFAR-10", "pnil_fig3"),
-    "pnil-table1": Entry("RFGSM and NFGSM training with and without PNIL, under PGD and SPSA", "pnil_table1"),
-    "pnil-fig4": Entry("accuracy of PNIL models under PGD against EOT draws", "pnil_fig4"),
-    "pnil-fig5": Entry("accuracy under PGD against eps, RFGSM and NFGSM training", "pnil_fig5"),
-    "pnil-madry": Entry("NFGSM with PNIL on CIFAR-10's own split, against PGD training", "pnil_madry"),
-    "pnil-time": Entry("seconds an epoch: one-step training against PGD training", "pnil_time"),
+    "apb-fig2": "Figure 2: LeNet with and without adversarial perturbation bias, three scenarios, FGSM at eps 0.3",
+    "apb-fig3a": "Figure 3a: accuracy against eps, LeNet trained on clean images",
+    "apb-fig3b": "Figure 3b: the structure of the perturbation bias, LeNet trained on clean images",
+    "apb-time": "Section 5.2: what an epoch costs, with the bias and on clean and adversarial images",
+    "pnil-fig1": "Figure 1: what PNIL learned on MNIST",
+    "pnil-fig3": "Figure 3: what PNIL learned on CIFAR-10",
+    "pnil-table1": "Table 1: RFGSM and NFGSM training with and without PNIL, under PGD and SPSA",
+    "pnil-fig4": "Figure 4: accuracy of models with PNIL under PGD-50 against EOT draws",
+    "pnil-fig5": "Figure 5: accuracy under PGD-50 against eps, trained with RFGSM and NFGSM",
+    "pnil-madry": "Section 5.2: NFGSM with PNIL on CIFAR-10's own split, against PGD training",
+    "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
+"""Titles by name; the table ``apb-fig2`` is ``TABLE`` of the module ``apb_fig2``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What a table's module makes of the measurements."""
+class Scale(StrEnum):
+    """How much is spent on a reproduction."""
 
-    label_columns: Sequence[str]
-    columns: Sequence["Column"]
-    rows: Sequence["Row"]
-    panels: Sequence["Panel"]
-    notes: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reproduction:
-    """A table or figure: what it needs, and what it makes of it.
-
-    Attributes:
-        name: on the command line.
-        title: what the table shows.
-        paper: whose it is.
-        claim: what the paper says with it.
-        rule: how its verdicts are found, in a sentence or two.
-        datasets: what the paper shows it on.
-        other_datasets: what a scale takes in their place if nothing is asked for.
-        plan: what has to be measured, for a scale and data sets.
-        tabulate: the content, from the same scale and data sets and what was measured.
-    """
-
-    name: str
-    title: str
-    paper: str
-    claim: str
-    rule: str
-    datasets: tuple[str, ...]
-    other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
-    plan: Callable[[Scale, Sequence[str]], "Plan"]
-    tabulate: Callable[["Measured", Scale, Sequence[str]], Content]
-
-    def default_datasets(self, scale: Scale) -> tuple[str, ...]:
-        """What a scale takes if nothing is asked for."""
-        return self.other_datasets.get(scale, self.datasets)
+    smoke = "smoke"
+    """everything runs once, on a slice: under two minutes, and its figures mean nothing"""
+    cpu = "cpu"
+    """at most twenty minutes on two cores; what was cut down is in the result"""
+    paper = "paper"
+    """the paper's protocol in full"""
 
 
-def find(name: str) -> Reproduction:
-    """The table of that name.
+def find(name: str) -> "Table":
+    """The table of that name, or the one that a file or module of the user's defines.
 
     Raises:
         InputError: there is none; the nearest is named.
     """
-    if name not in TABLES:
+    place, colon, attribute = name.rpartition(":")
+    if not colon and name not in TABLES:
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
-    found: Reproduction = import_module(f"advtool.reproduce.{TABLES[name].module}").REPRODUCTION
-    return found
+    if not colon:
+        place, attribute = f"advtool.reproduce.{name.replace('-', '_')}", "TABLE"
+    try:
+        defined = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
+    except (OSError, ImportError, SyntaxError) as error:
+        raise InputError(f"'{name}': {error}") from None
+    kind = import_module("advtool.reproduce.table").Table
+    tables: dict[str, Table] = {key: value for key, value in defined.items() if isinstance(value, kind)}
+    if attribute not in tables:
+        raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
+    return tables[attribute]

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from advtool.results.record import Document, Interval, Record
 
-Verdict = Literal["holds", "partly", "does not", "gradient masking"]
+Verdict = Literal["holds", "partly", "does not", "undecided", "gradient masking"]
 Unit = Literal["per cent", "seconds", "times", "noise level"]
 """How the figures of a column are written: a share of images, seconds, a ratio, a standard deviation of pixels."""
 
@@ -38,6 +38,16 @@ class Figure(Record):
     """by the paper's test, if the row is one that it speaks of"""
 
 
+class Estimate(Record):
+    """What a rule reads: a difference or a ratio with its interval."""
+
+    value: float
+    interval: Interval
+    """95 %, or the level of the table's own test; both ends are the value where it is exact"""
+    how: str
+    """how the interval was made"""
+
+
 class Row(Record):
     """One line of a table; ``labels`` fill its label columns. A row that claims nothing has no verdict."""
 
@@ -45,7 +55,9 @@ class Row(Record):
     figures: dict[str, Figure]
     """by the name of the column; a column that is missing was not measured"""
     codes: list[str] = []
-    """of the masking findings of our audit"""
+    """masking findings of our audit, each raised for half of the row's models or more"""
+    evidence: dict[str, Estimate] = {}
+    """everything that the rule reads beside the codes, so that a row can be judged again"""
     verdict: Verdict | None = None
     why: str | None = None
 
@@ -80,6 +92,15 @@ class Panel(Record):
     """channels, rows and columns: one channel of anything, or three of colour"""
 
 
+class Reused(Record):
+    """A part that an earlier call had finished, and where and when it did so."""
+
+    part: str
+    environment: dict[str, Any] = {}
+    """empty where nothing was noted"""
+    date: AwareDatetime | None = None
+
+
 class Provenance(Record):
     """How the figures came to be, so that they can be made again."""
 
@@ -92,7 +113,9 @@ class Provenance(Record):
     models: dict[str, str]
     """SHA-256 of each checkpoint, by its name in the folder ``models``"""
     environment: dict[str, Any]
+    """of this call; what was reused has its own"""
     date: AwareDatetime
+    reused: list[Reused] = []
 
 
 class Reproduced(Document):
@@ -104,7 +127,7 @@ class Reproduced(Document):
     paper: str
     claim: str
     rule: str
-    """how the verdicts follow from the figures"""
+    """how the verdicts follow from the evidence"""
     label_columns: list[str]
     columns: list[Column]
     rows: list[Row]

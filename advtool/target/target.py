@@ -229,7 +229,7 @@ class Target:
     @torch.inference_mode(False)
     @torch.enable_grad()
     def _differentiate(self, x: Tensor, y: Tensor, loss: Loss, eot: int) -> tuple[Tensor, Tensor]:
-        x, y = _usable(x), _usable(y)  # whatever mode the caller is in
+        x, y = _usable(x), _usable(y)  # the caller may be in inference mode
         if eot == 1:
             logits, gradient = self._logits_and_slope(x, y, loss)
             return logits, _without_nan(gradient)

@@ -126,7 +126,7 @@ def left(text: str) -> tuple[Tensor, Tensor]:
     attack = build(parse([text], surrogate=True)[0], target, ball(), defaults={}, surrogate=target)
     found = attack.search(x, y, torch.Generator().manual_seed(0), lambda *_: None)
     assert ball().contains(found.x, x).all()
-    return ~verify(target, found.x, x, y, ball()).adversarial, robust
+    return ~verify(target.scores, found.x, x, y, ball()).adversarial, robust
 
 
 @pytest.mark.parametrize(

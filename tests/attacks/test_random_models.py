@@ -64,10 +64,13 @@ class Drawn(nn.Module):
 @pytest.mark.parametrize("once_a_call", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_an_answer_that_twenty_votes_may_not_hold_is_reckoned_with(once_a_call: bool, seed: int) -> None:
-    """All fall once they are far from the border; right behind it the rare member saves them."""
+    """All fall once they are far from the border; right behind it the rare member saves them.
+
+    Two sets of votes may confirm a candidate from a lead of -0.15 on, where new votes save one of 14.
+    """
     x, y = pairs(torch.linspace(0.05, 0.15, 60)), torch.zeros(60, dtype=torch.long)
     result = advtool.evaluate(Drawn(once_a_call=once_a_call), x, y, eps=0.2, attacks="pgd", eot=20, votes=20, seed=seed)
-    assert result.worst_case.robust <= 1
+    assert result.worst_case.robust <= 3
 
 
 def test_few_votes_prove_nothing() -> None:

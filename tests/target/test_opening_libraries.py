@@ -2,7 +2,6 @@
 
 import json
 import sys
-import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,15 @@ def test_a_file_of_weights_is_loaded(tmp_path: Path) -> None:
     )
 
 
-def test_the_librarys_own_weights_bring_mean_std_size_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_librarys_own_weights_bring_mean_std_size_and_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(9)
     state = torchvision.models.squeezenet1_1().state_dict()
-    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *_, **__: state)
+    downloaded = tmp_path / "hub" / "checkpoints" / Path(torchvision.models.SqueezeNet1_1_Weights.DEFAULT.url).name
+    downloaded.parent.mkdir(parents=True)
+    torch.save(state, downloaded)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     opened = open_model(ModelSpec("torchvision:squeezenet1_1", weights="DEFAULT"))
     model = torchvision.models.squeezenet1_1()
     model.load_state_dict(state)
@@ -68,15 +72,15 @@ def test_the_librarys_own_weights_bring_mean_std_size_and_names(monkeypatch: pyt
 
 
 def test_a_download_that_fails_ends_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        sys.stderr.write("Downloading: ...")
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     line = refusal("torchvision:resnet18", weights="DEFAULT")
-    says(line, "torchvision's weights for 'resnet18' cannot be loaded", "no network", "give --weights FILE")
+    says(line, "torchvision's weights for 'resnet18' cannot be loaded", "URLError", "give --weights FILE")
     assert capfd.readouterr() == ("", "")
 
 

@@ -51,11 +51,11 @@ def prints_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Drop what a library writes to stderr and to its log, such as progress and retries."""
+    """Drop what a library prints and logs, such as progress and retries."""
     disabled_before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with redirect_stderr(io.StringIO()):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             yield
     finally:
         logging.disable(disabled_before)

@@ -5,11 +5,12 @@ test images are halved too, and each half validates one of the two.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from advtool.data import Split
+from advtool.data.split import Split
 from advtool.seeding import derive
 
 REPEATS = 5
@@ -29,18 +30,12 @@ class Fold:
         return f"r{self.repeat}h{self.half}"
 
 
-@dataclass(frozen=True)
-class FoldedSplits:
+class FoldedSplits(NamedTuple):
     """What one model of a cross-validation trains on, is chosen by and is tested on."""
 
     training: Split
     validation: Split
     test: Split
-
-
-def all_folds(repeats: int = REPEATS) -> list[Fold]:
-    """The folds of ``repeats`` halvings, two by two."""
-    return [Fold(repeat, half) for repeat in range(repeats) for half in (0, 1)]
 
 
 def cut(fold: Fold, train: Split, test: Split) -> FoldedSplits:

@@ -1,0 +1,124 @@
+"""What tables ask for, as plain data: models to train, questions to ask them, epochs to time; and how much is spent."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from advtool.data.folds import Fold
+from advtool.evaluation.settings import Settings
+from advtool.training.recipes import Recipe, recipe_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model to train; equal ones of two tables are trained once."""
+
+    dataset: str
+    recipe: str
+    eps: float
+    """radius that it is trained for, a fraction of the pixel range"""
+    epochs: int
+    limit: int | None = None
+    """how many images it trains on at most; None: all that do not choose the epoch"""
+    validated: int | None = None
+    """how many validation images choose the epoch at most; None: all"""
+    seed: int = 0
+    settings: tuple[tuple[str, Any], ...] = ()
+    """further settings of the training, as pairs in the order of their names"""
+    examples_of: "Model | None" = None
+    """the model whose FGSM examples, made once, it trains on; None: examples of its own, on the fly"""
+    fold: Fold | None = None
+    """the part of a cross-validation that it trains on; None: the data set's own split"""
+
+    @cached_property
+    def resolved(self) -> Recipe:
+        """The recipe with the data set's settings and the model's own, its fixed examples aside."""
+        return recipe_for(self.dataset, self.recipe, epochs=self.epochs, **dict(self.settings))
+
+    @cached_property
+    def name(self) -> str:
+        """Fit for a file name, and different for models that differ."""
+        words = [_word(key, value) for key, value in self.settings if key != "arch"]
+        sizes = [f"{letter}{count}" for letter, count in (("n", self.limit), ("v", self.validated)) if count]
+        made = [*(["fixed"] if self.examples_of else []), f"eps{self.eps:g}", f"e{self.epochs}", *sizes]
+        fold = [self.fold.name] if self.fold else []
+        return "-".join([self.dataset, self.resolved.arch, self.recipe, *words, *made, *fold, f"s{self.seed}"])
+
+
+class Question(NamedTuple):
+    """An evaluation of the first ``images`` test images of the fixed permutation; None: of all."""
+
+    images: int | None
+    settings: Settings
+
+
+class Asked(NamedTuple):
+    """A question to a model."""
+
+    model: Model
+    question: Question
+
+
+class Timing(NamedTuple):
+    """``repeats`` epochs, at least 2, of each of several models, timed in turn on one machine."""
+
+    name: str
+    models: tuple[Model, ...]
+    repeats: int
+
+    @property
+    def names(self) -> list[str]:
+        """Of the models."""
+        return [model.name for model in self.models]
+
+
+Step = Model | Asked | Timing
+
+
+def title(step: Step) -> str:
+    """What a step is called while it runs."""
+    if isinstance(step, Model):
+        return f"train {step.name}"
+    if isinstance(step, Timing):
+        return f"time {step.name}: {len(step.models)} trainings in turn"
+    settings = step.question.settings
+    return f"evaluate {step.model.name}: {', '.join(settings.attacks)} at eps {settings.eps:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a scale spends on a table; None: all images."""
+
+    epochs: int
+    limit: int | None = None
+    validated: int | None = None
+    images: int | None = None
+    """test images of the attacks that the paper shows"""
+    audited: int = 1000
+    """test images of SPSA and the audit; 0: neither is made"""
+    spsa: tuple[int, int] = (100, 128)
+    """steps, and evaluations a step"""
+    eot: int = 100
+    """draws that every gradient of a model with PNIL averages over"""
+    folds: int = 0
+    """models of the cross-validation; 0: the data set's own split"""
+    keep: str = "loss"
+    """the figure that chooses the epoch"""
+
+    def shown(self, eps: float, *attacks: str, **settings: Any) -> Question:
+        """What the paper shows."""
+        return Question(self.images, Settings(eps=eps, attacks=attacks, **settings))
+
+    def audit(self, eps: float, **settings: Any) -> Question:
+        """What a sceptic asks: SPSA and the suite audit, on the same images."""
+        settings |= dict(zip(("spsa_steps", "spsa_samples"), self.spsa, strict=True))
+        return Question(self.audited, Settings(eps=eps, attacks=("audit", "spsa"), **settings))
+
+
+def _word(key: str, value: Any) -> str:
+    """A setting in a file name: ``pnil``, ``naive``, ``memories8``."""
+    if isinstance(value, bool):
+        return key if value else f"no-{key}"
+    if key == "keep":
+        return f"{key}-{value}"
+    return value if isinstance(value, str) else f"{key.replace('_', '')}{value}"

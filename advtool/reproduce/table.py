@@ -1,0 +1,258 @@
+"""A table of a paper as data: its lines, what stands in each, and what the rule reads of those that claim something."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import getdoc
+from statistics import fmean, median, stdev
+
+from torch import Tensor
+
+from advtool.data import Split
+from advtool.evaluation import gains
+from advtool.evaluation.uncertainty import wilson_interval
+from advtool.models.noise import PNIL
+from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.registry import TABLES, Scale
+from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
+from advtool.reproduce.verdict import Rule
+from advtool.results import Estimate, Figure, Outcomes, Panel, Row, Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure of a line beside the paper's. A hidden one is no column of the table: the line's evidence reads it."""
+
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    hidden: bool = False
+    unit: Unit = "per cent"
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        """Our value, from the models of the line."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Cell):
+    """A share of images: of one model with its Wilson interval, of several their mean and standard deviation.
+
+    ``of`` pairs a question with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
+    attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
+    right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
+    """
+
+    of: tuple[tuple[Question, str], ...]
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
+        """Which images count, bool (N,) of each model."""
+        every = (
+            [_surviving(measured.answers[Asked(model, question)].outcomes, stage) for model in models]
+            for question, stage in self.of
+        )
+        return min(every, key=lambda outcomes: fmean(map(gains.share, outcomes)))
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        outcomes = self.outcomes(measured, models)
+        values = [gains.share(each) for each in outcomes]
+        if len(values) > 1:
+            return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
+        return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Cell):
+    """Any other number that is read from what was measured."""
+
+    read: Callable[[Measured, Model], Figure]
+    timing: Timing | None = None
+
+    def ours(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        return self.read(measured, models[0])
+
+
+def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Share:
+    """The images that survive one stage."""
+    return Share(of=((question, stage),), paper=paper, hidden=hidden)
+
+
+def metric(name: str, paper: float | None = None) -> Reading:
+    """A share of the validation images, which the training noted on the model's card."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        noted = measured.cards[model].metrics
+        value, images = float(noted[name]), int(noted["validation_images"])
+        return Figure(ours=value, interval=wilson_interval(round(value * images), images))
+
+    return Reading(read=read, paper=paper)
+
+
+def seconds(timing: Timing) -> Reading:
+    """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        turns = measured.times[timing][model.name]
+        return Figure(ours=median(turns), deviation=stdev(turns), repeats=len(turns))
+
+    return Reading(read=read, unit="seconds", timing=timing)
+
+
+def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Reading:
+    """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
+
+    def read(measured: Measured, _: Model) -> Figure:
+        ours, theirs = (measured.times[timing][each.name] for each in (of, to))
+        turns = [a / b for a, b in zip(ours, theirs, strict=True)]
+        if of == to:
+            return Figure(ours=1.0)
+        return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
+
+    return Reading(read=read, unit="times", timing=timing, paper=paper)
+
+
+def learned(reading: Callable[[PNIL, Split], float], images: int) -> Reading:
+    """What is read from the PNIL of the line's model, shown the first test images."""
+    return Reading(read=lambda m, model: Figure(ours=reading(*m.layer(model, images))), unit="noise level")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a table. ``labels`` fill the label columns, ``cells`` the others by their names."""
+
+    labels: tuple[str, ...]
+    cells: Mapping[str, Cell]
+    models: tuple[Model, ...] = ()
+    """one, or one for each fold or seed"""
+    chosen_by: str = ""
+    """the figure on the card by which the best of ``models`` is meant; "": all of them"""
+    evidence: "Mapping[str, Gain | str]" = field(default_factory=dict)
+    """what the rule reads, by name: a gain, or what stands in a column; a line without any claims nothing"""
+
+    @property
+    def questions(self) -> list[Question]:
+        """To each of the models."""
+        return [question for cell in self.cells.values() if isinstance(cell, Share) for question, _ in cell.of]
+
+    def members(self, measured: Measured) -> Sequence[Model]:
+        """The models that the line speaks of."""
+        if not self.chosen_by:
+            return self.models
+        return [max(self.models, key=lambda model: float(measured.cards[model].metrics[self.chosen_by]))]
+
+    def steps(self) -> Iterator[Step]:
+        """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""
+        timings = {cell.timing for cell in self.cells.values() if isinstance(cell, Reading) and cell.timing}
+        named = [*self.models, *(model for timing in timings for model in timing.models)]
+        yield from (model.examples_of for model in named if model.examples_of)
+        for model in () if timings else self.models:
+            yield model
+            yield from (Asked(model, question) for question in self.questions)
+        yield from timings
+
+
+Place = tuple[Line, str]
+"""A column of a line."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How far one place is above another, or above the paper's figure in it (None): the mean over ``pairs``."""
+
+    pairs: Sequence[tuple[Place, Place | None]]
+    alpha: float = 0.05
+    """level of a test over trainings"""
+
+    def estimate(self, measured: Measured) -> Estimate:
+        """With its interval."""
+        points = [(_outcomes(measured, ours), _side(measured, ours, theirs)) for ours, theirs in self.pairs]
+        # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
+        folded = self.pairs[0][0][0].models[0].fold is not None
+        return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table or figure of a paper."""
+
+    name: str
+    paper: str
+    claim: str
+    """what the paper says with it"""
+    rule: Rule
+    """from a row to its verdict; the docstring is printed"""
+    rules: tuple[Callable[..., object], ...] = ()
+    """what the rule combines; their docstrings are printed behind its own"""
+    datasets: tuple[str, ...]
+    """what the paper shows it on"""
+    other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
+    """what a scale takes instead if nothing is asked for"""
+    label_columns: tuple[str, ...]
+    lines: Callable[[Scale, str], Iterable[Line]]
+    """of a scale and a data set"""
+    bars: tuple[tuple[str, ...], ...] = ()
+    """columns of a panel each, one for every group of rows that share their first ``split`` labels"""
+    curves: tuple[str, ...] = ()
+    """columns of a panel each, one for every data set: a curve for each second label against the third"""
+    split: int = 1
+    pictures: Callable[[Measured, Line], list[Panel]] | None = None
+    """images of a line"""
+    notes: tuple[str, ...] = ()
+    """what a reader should know beside the figures"""
+    differs: tuple[str, ...] = ()
+    """in what even the scale paper is less than the paper's protocol"""
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return TABLES.get(self.name, self.name)
+
+    @property
+    def printed_rule(self) -> str:
+        """The docstrings of the rule and of what it combines."""
+        return " ".join(word for rule in (self.rule, *self.rules) for word in (getdoc(rule) or "").split())
+
+    def all_lines(self, scale: Scale, datasets: Sequence[str]) -> list[Line]:
+        """Data set by data set."""
+        return [line for dataset in datasets for line in self.lines(scale, dataset)]
+
+    def judged(self, row: Row) -> Row:
+        """The row with the verdict of the rule on its evidence."""
+        judgement = self.rule(row) if row.evidence else None
+        verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
+        return row.model_copy(update={"verdict": verdict, "why": why})
+
+
+def robustness(
+    pairs: Sequence[tuple[Line, Line]], shown: str, audited: str, *, reach: str = "", alpha: float = 0.05
+) -> dict[str, Gain | str]:
+    """What :func:`advtool.reproduce.verdict.robust` reads of a claim that a line is more robust than its baseline.
+
+    ``pairs`` are the line and its baseline, or several of a curve, whose last line claims. Judged is the column
+    ``shown``; ``audited`` is the same on the images of the worst case; ``reach`` has the paper's figure, if any counts.
+    """
+    line = pairs[-1][0]
+    found: dict[str, Gain | str] = {
+        name: Gain([((ours, column), (theirs, column)) for ours, theirs in pairs], alpha)
+        for name, column in (("gain", shown), ("worst case", "worst case"))
+    }
+    states = reach and line.cells[reach].paper is not None
+    found["gap"] = Gain([((line, audited), (line, "worst case"))])
+    return found | ({"reach": Gain([((line, reach), None)])} if states else {})
+
+
+def _surviving(outcomes: Outcomes, stage: str) -> Tensor:
+    attack, _, on_examples = stage.partition(" on ")
+    if on_examples:
+        return outcomes.on_examples[attack]
+    return outcomes.worst_case if stage == "worst case" else outcomes.survives(stage)
+
+
+def _outcomes(measured: Measured, place: Place) -> list[Tensor]:
+    line, column = place
+    cell = line.cells[column]
+    assert isinstance(cell, Share), column
+    return cell.outcomes(measured, line.members(measured))
+
+
+def _side(measured: Measured, ours: Place, theirs: Place | None) -> gains.Side:
+    return float(ours[0].cells[ours[1]].paper or 0.0) if theirs is None else _outcomes(measured, theirs)

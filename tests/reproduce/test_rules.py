@@ -1,0 +1,185 @@
+"""The rules have the right size: of two equal methods `holds` is said at most 5 % of the time; a clear gain is seen."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from advtool.data import Split
+from advtool.evaluation import gains
+from advtool.models.noise import PNIL
+from advtool.reproduce import pnil_fig1, pnil_fig3
+from advtool.reproduce.registry import find
+from advtool.results import Estimate, Figure, Row
+
+DRAWS = 1000
+MOST = 65
+"""Of a thousand: 5 %, and the noise of so many draws."""
+Draw = Callable[[Generator, float], Row]
+"""A row of two methods that are so far apart; 0: equal."""
+
+
+def images(generator: Generator, n: int, share: float) -> Tensor:
+    return torch.rand(n, generator=generator) < share
+
+
+def pair(generator: Generator, n: int, share: float, apart: float) -> tuple[list[Tensor], list[Tensor]]:
+    """One model of each method on the same images; they agree on half of them beyond chance."""
+    theirs = images(generator, n, share)
+    ours = torch.where(images(generator, n, 0.5), theirs, images(generator, n, share))
+    return [ours | images(generator, n, apart / (1 - share))], [theirs]
+
+
+def trainings(generator: Generator, count: int, n: int, apart: float) -> tuple[list[Tensor], list[Tensor]]:
+    """Accuracies that vary from training to training."""
+
+    def drawn(mean: float) -> list[Tensor]:
+        shares = mean + 0.03 * torch.randn(count, generator=generator)
+        return [images(generator, n, float(share)) for share in shares]
+
+    return drawn(0.5 + apart), drawn(0.5)
+
+
+def robustness(
+    *points: tuple[list[Tensor], list[Tensor]], folded: bool = False, alpha: float = 0.05, reach: float | None = None
+) -> dict[str, Estimate]:
+    """The evidence of a method whose worst case is what it shows."""
+    gain = gains.gain(points, test_to_train=float(folded), alpha=alpha)
+    ours = points[-1][0]
+    found = {"gain": gain, "worst case": gain, "gap": gains.gain([(ours, ours)], test_to_train=0)}
+    return found if reach is None else found | {"reach": gains.gain([(ours, reach)], test_to_train=float(folded))}
+
+
+def row(evidence: dict[str, Estimate], *labels: str) -> Row:
+    return Row(labels=list(labels), figures={}, evidence=evidence)
+
+
+def fig2(scenario: str) -> Draw:
+    def draw(generator: Generator, apart: float) -> Row:
+        clean = gains.gain([pair(generator, 1000, 0.95, apart / 10)], test_to_train=0)
+        fgsm = robustness(pair(generator, 1000, 0.6, apart), reach=0.6)
+        return row({**fgsm, "clean": clean}, "mnist", scenario)
+
+    return draw
+
+
+def curve(generator: Generator, apart: float) -> Row:
+    return row(robustness(*(pair(generator, 1000, share, apart) for share in (0.88, 0.65, 0.33))))
+
+
+def structures(generator: Generator, apart: float) -> Row:
+    return row(robustness(pair(generator, 1000, 0.3, apart)))
+
+
+def one_fold(generator: Generator, apart: float) -> Row:
+    return row(robustness(pair(generator, 50, 0.5, apart), reach=0.5))
+
+
+def ten_folds(generator: Generator, apart: float) -> Row:
+    return row(robustness(trainings(generator, 10, 500, apart), folded=True, alpha=0.003))
+
+
+def ten_seeds(generator: Generator, apart: float) -> Row:
+    return row(robustness(trainings(generator, 10, 500, apart), reach=0.4))
+
+
+def marginal_fall(generator: Generator, apart: float) -> Row:
+    """Equal: a fall of just the three points that are called marginal."""
+    before = images(generator, 200, 0.5)
+    after = before & ~images(generator, 200, 0.06 if apart == 0 else 0.0)
+    evidence = {"change": gains.gain([([after], [before])], test_to_train=0)}
+    return row(evidence).model_copy(update={"figures": {"PGD-50": Figure(ours=gains.share(after))}})
+
+
+def two_curves(trainings_a_point: int) -> Draw:
+    def draw(generator: Generator, apart: float) -> Row:
+        def point(share: float) -> tuple[list[Tensor], list[Tensor]]:
+            pairs = [pair(generator, 200, share, apart) for _ in range(trainings_a_point)]
+            return [ours for (ours,), _ in pairs], [theirs for _, (theirs,) in pairs]
+
+        points = [point(share) for share in (0.9, 0.8, 0.7, 0.5, 0.3, 0.1, 0.05)]
+        small = gains.gain(points[:3], test_to_train=1)
+        return row({"all": gains.gain(points, test_to_train=1), "small": small})
+
+    return draw
+
+
+def turns(generator: Generator, ratio: float, repeats: int) -> Estimate:
+    found = ratio * torch.exp(0.05 * torch.randn(repeats, generator=generator))
+    deviation = found.std().item()
+    return gains.of_figure(Figure(ours=found.median().item(), deviation=deviation, repeats=repeats))
+
+
+def bias_time(generator: Generator, apart: float) -> Row:
+    """Equal: as long as the paper's figure and the tolerance allow."""
+    names = ("of both, fixed", "of both, on the fly")
+    return row({name: turns(generator, 0.64 * (1 - apart), 5) for name in names})
+
+
+def pgd_time(generator: Generator, apart: float) -> Row:
+    """Equal: as fast as considerably faster begins."""
+    bounds = {"PGD-7 takes": 2, "PGD-40 takes": 10}
+    return row({name: turns(generator, least * (1 + apart), 3) for name, least in bounds.items()})
+
+
+def layer(generator: Generator, learned: float) -> tuple[PNIL, Split]:
+    """Biases that vary by chance, and as far as the layer has learned by place; images of random objects."""
+    made = PNIL((1, 12, 12))
+    with torch.no_grad():
+        made.B.add_(torch.randn(1, 12, 12, generator=generator), alpha=0.3)
+        made.B[:, 3:9, 3:9] -= learned
+        made.W.fill_(-learned)
+    shown = torch.randint(0, 256, (40, 1, 12, 12), generator=generator, dtype=torch.uint8)
+    return made, Split("noise", ("a",), shown, torch.zeros(40, dtype=torch.int64))
+
+
+def regions(generator: Generator, apart: float) -> Row:
+    shown = layer(generator, 5 * apart)
+    names = ("centre", "border", "foreground", "background")
+    return row({name: gains.of_figure(Figure(ours=pnil_fig1.level(name, *shown))) for name in names})
+
+
+def intensity(generator: Generator, apart: float) -> Row:
+    """Equal: a layer that has hardly left its start."""
+    made, shown = layer(generator, 0)
+    with torch.no_grad():
+        made.B.normal_(-4, 0.02, generator=generator)
+        made.W.normal_(10 * apart, 0.02, generator=generator)
+    readings = {"spread by B": pnil_fig3.by_place, "spread by intensity": pnil_fig3.by_intensity}
+    return row({name: gains.of_figure(Figure(ours=read(made, shown))) for name, read in readings.items()})
+
+
+RULES: list[tuple[str, Draw]] = [
+    ("apb-fig2", fig2("clean")),
+    ("apb-fig2", fig2("adv")),
+    ("apb-fig2", fig2("both")),
+    ("apb-fig3a", curve),
+    ("apb-fig3b", structures),
+    ("apb-time", bias_time),
+    ("pnil-fig1", regions),
+    ("pnil-fig3", intensity),
+    ("pnil-table1", one_fold),
+    ("pnil-table1", ten_folds),
+    ("pnil-fig4", marginal_fall),
+    ("pnil-fig5", two_curves(2)),
+    ("pnil-madry", ten_seeds),
+    ("pnil-time", pgd_time),
+]
+
+
+def verdicts(name: str, draw: Draw, apart: float, count: int) -> list[str | None]:
+    generator, table = torch.Generator().manual_seed(0), find(name)
+    return [table.judged(draw(generator, apart)).verdict for _ in range(count)]
+
+
+@pytest.mark.parametrize(("name", "draw"), RULES, ids=[f"{number} {name}" for number, (name, _) in enumerate(RULES)])
+def test_two_equal_methods_seldom_differ(name: str, draw: Draw) -> None:
+    found = verdicts(name, draw, 0.0, DRAWS)
+    assert found.count("holds") <= MOST
+
+
+@pytest.mark.parametrize(("name", "draw"), RULES, ids=[f"{number} {name}" for number, (name, _) in enumerate(RULES)])
+def test_a_clear_gain_is_seen(name: str, draw: Draw) -> None:
+    found = verdicts(name, draw, 0.3, 20)
+    assert found.count("holds") >= 18
