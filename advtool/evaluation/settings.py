@@ -43,7 +43,6 @@ class Settings:
             "option for more.",
             option="--attack",
             metavar="NAME",
-            default="paper",
             check=_any,
         ),
     ] = ("fgsm", "pgd", "spsa")
