@@ -45,7 +45,7 @@ def gain(points: Sequence[tuple[Sequence[Tensor], Side]], *, test_to_train: floa
 
 
 def of_figure(figure: Figure) -> Estimate:
-    """A figure as an estimate. Its interval is the t interval of its repeats on a logarithmic scale; else it is exact."""
+    """A figure as an estimate, with the 95 % t interval of its repeats on a logarithmic scale, or exact otherwise."""
     value, deviation, repeats = figure.ours or 0.0, figure.deviation, figure.repeats
     if not value or deviation is None or repeats is None:
         return Estimate(value=value, interval=(value, value), how="exact")
