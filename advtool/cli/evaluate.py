@@ -23,7 +23,11 @@ from advtool.cli.subject_options import (
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from advtool.results import Evaluation
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -98,6 +102,7 @@ def evaluate(
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
     from advtool.evaluation.evaluator import evaluate as run_evaluation
+    from advtool.results import SeedsEvaluation
     from advtool.studies.seeds import evaluate_seeds
 
     if output is not None:
@@ -120,28 +125,32 @@ def evaluate(
             "refuse_chance": ours.refuse_chance,
             "observer": progress,
         }
+        result: Evaluation | SeedsEvaluation
         if seeds == 1:
             result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
         else:
-            repeated = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
-    environment = (result if seeds == 1 else repeated.evaluations[-1]).environment
-    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {environment['images_a_pass']} images a pass")
-    if seeds == 1:
-        answer(result, format, output)
-        lowest = result.worst_case.accuracy
-    else:
-        answer(repeated, format, output)
-        lowest = repeated.summary.worst_case.lowest
-    if fail_under is not None and lowest < fail_under:
-        judged = "worst case" if seeds == 1 else "lowest worst case"
-        say(f"the {judged}, {lowest:.4f}, is below --fail-under {fail_under:g}")
+            result = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
+    evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
+    images_a_pass = evaluations[-1].environment["images_a_pass"]
+    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {images_a_pass} images a pass")
+    answer(result, format, output)
+    if fail_under is not None:
+        _fail_under(fail_under, evaluations)
+
+
+def _fail_under(least: float, evaluations: Sequence[Evaluation]) -> None:
+    """Exit with 1 if a worst case is below ``least``."""
+    lowest = min(each.worst_case.accuracy for each in evaluations)
+    if lowest < least:
+        judged = "worst case" if len(evaluations) == 1 else "lowest worst case"
+        say(f"the {judged}, {lowest:.4f}, is below --fail-under {least:g}")
         raise typer.Exit(1)
 
 
 def _run_folders(
     seeds: range, run_dir: Path | None, subject: Subject, settings: dict[str, Any], device: torch.device
 ) -> dict[int, Path]:
-    """By seed: the folder of its run."""
+    """The folder of each seed's run, by seed."""
     if run_dir is None:
         return {seed: subject.run_folder({**settings, "seed": seed}, device) for seed in seeds}
     return {seed: run_dir / f"seed-{seed}" if len(seeds) > 1 else run_dir for seed in seeds}

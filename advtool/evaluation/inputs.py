@@ -9,20 +9,6 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 
 
-def as_count(name: str, value: Any, least: int = 1) -> int:
-    """The value, if it is an integer from ``least`` to a million.
-
-    Raises:
-        InputError: it is no integer, or out of range.
-    """
-    return arguments.count(f"{name}={shown(value)}", value, least)
-
-
-def as_count_or_none(name: str, value: Any) -> int | None:
-    """None, which stands for a default, or the value as :func:`as_count` checks it."""
-    return None if value is None else as_count(name, value)
-
-
 def as_folder(name: str, folder: Any) -> Path | None:
     """The folder as a path; None stays None.
 

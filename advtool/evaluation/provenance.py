@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: fingerprints of the code and the images, and the machine."""
+"""The sources of a run's numbers: fingerprints of the code and the images, and the machine."""
 
 import hashlib
 import platform

@@ -79,7 +79,7 @@ class Question:
 
     @property
     def attack_defaults(self) -> dict[str, dict[str, Any]]:
-        """By the name of an attack: the parameters that the run's settings give it, unless the attack names its own."""
+        """The parameters that the settings give an attack, by its name. Parameters in the attack's brackets win."""
         asked = self.settings
         pgd = {"steps": asked.pgd_steps}
         spsa = {"steps": asked.spsa_steps, "samples": asked.spsa_samples, "eot": 1 if asked.eot is None else asked.eot}

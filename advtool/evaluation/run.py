@@ -38,7 +38,7 @@ SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 
 
 class Known(NamedTuple):
-    """What a run finds out about its models once, and keeps."""
+    """The facts about the models, which a run finds out once and keeps."""
 
     facts: Facts | None = None
     surrogate_facts: Facts | None = None

@@ -71,7 +71,7 @@ def shards_of(x: Tensor, y: Tensor, images_a_shard: int) -> Iterator[Shard]:
 
 
 def shard_size(attacks: Sequence[TensorAttack], bytes_an_image: int, device_type: str) -> int:
-    """How many images a shard has in a run with these attacks.
+    """The number of images in a shard of a run with these attacks.
 
     Args:
         attacks: all attacks of the run.

@@ -12,7 +12,7 @@ from advtool.threat import ThreatModel
 
 @dataclass(frozen=True)
 class Verdict:
-    """For each of N candidates: is it an adversarial example, and how does the model classify it?"""
+    """The verifier's answer for each of N candidates: is it an adversarial example, and how is it classified?"""
 
     adversarial: Tensor
     """bool (N,)"""

@@ -11,7 +11,7 @@ CLEAN = "clean"
 
 
 class Outcome(IntEnum):
-    """What became of one image in one stage."""
+    """The outcome of one image in one stage."""
 
     not_asked = 0
     """the stage did not see the image: it was misclassified, or had fallen before"""
@@ -40,7 +40,7 @@ class Outcomes:
     queries: Tensor
     """int64 (S, N): passes of the image through the model in the search"""
     on_examples: Mapping[str, Tensor] = field(default_factory=dict)
-    """by one-step attack, bool (N,): the example made of the image is classified right, also if the image is not"""
+    """bool (N,) by one-step attack: the example made of the image is classified right, also if the image is not"""
     probes: frozenset[str] = frozenset()
     """stages at another eps than the run's; they do not count for the worst case"""
 

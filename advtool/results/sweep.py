@@ -49,7 +49,7 @@ class EotCurve(Record):
     name: str
     points: list[SweepPoint]
     falls: list[PairedChange]
-    """for each point except the last: of its changes to larger values, the one whose interval begins lowest"""
+    """the deepest fall from each point except the last: the change to a larger value whose interval begins lowest"""
     tolerance: float
     """an accuracy that falls by less than this counts as constant"""
     enough: int | None
@@ -68,7 +68,7 @@ class _Sweep(Document):
     votes: int
     clean: CleanAccuracy
     worst_case: list[SweepPoint]
-    """at each value: how many images survive every attack, image by image"""
+    """how many images survive every attack at each value, image by image"""
     warnings: list[Finding]
     """the warnings of all evaluations, each with its ``value`` of the sweep"""
     environment: dict[str, Any]

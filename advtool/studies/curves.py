@@ -32,7 +32,7 @@ def clearest_rise(survives: Mapping[float, PerImage]) -> PairedChange | None:
 
 
 def deepest_falls(survives: Mapping[float, PerImage]) -> list[PairedChange]:
-    """For each value except the last: of its changes to larger values, the one whose interval begins lowest.
+    """The deepest fall from each value except the last: the change to a larger value whose interval begins lowest.
 
     Args:
         survives: by value, ascending: which of the same N images survive.

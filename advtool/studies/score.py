@@ -14,7 +14,6 @@ from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.inputs import as_count_or_none
 from advtool.evaluation.recognition import MODEL, Begun, opened
 from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.uncertainty import wilson_interval
@@ -59,7 +58,8 @@ def score(
     Raises:
         InputError: the run is not finished, it kept no examples, or the model does not fit them.
     """
-    seed, votes = arguments.seed(f"seed={shown(seed)}", seed), as_count_or_none("votes", votes)
+    seed = arguments.seed(f"seed={shown(seed)}", seed)
+    votes = None if votes is None else arguments.count(f"votes={shown(votes)}", votes)
     finished = read_finished(run)
     saved = _read_examples(finished)
     place = home_of(model) if device is None else arguments.device(device)
@@ -90,7 +90,7 @@ def score(
 
 
 def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
-    """By attack: the examples of each shard."""
+    """The examples of each shard, by attack."""
     folder = finished.folder / EXAMPLES
     if not folder.is_dir():
         raise InputError(

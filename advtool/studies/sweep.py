@@ -134,7 +134,7 @@ def sweep_eot(
     Raises:
         InputError: an argument is wrong, or the model is deterministic.
     """
-    counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
+    counts = sorted({arguments.count(f"draws={shown(count)}", count) for count in inputs.as_list("draws", draws)})
     seed = arguments.seed(f"seed={shown(seed)}", seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")

@@ -56,18 +56,18 @@ CODES: tuple[str, ...] = get_args(Code)
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run found on the images of its diagnostics, in the order of the images."""
+    """The outcomes and facts that the rules judge, for the images of the diagnostics in their order."""
 
     clean: PerImage
     """classified right without an attack"""
     robust: Mapping[str, PerImage]
-    """by the label of an attack that saw all these images: the image survives it"""
+    """survives the attack, by the label of each attack that saw all these images"""
     attacks: Mapping[str, type[TensorAttack]]
-    """by label: the class of the attack"""
+    """the class of each attack, by label"""
     on_examples: Mapping[str, PerImage]
-    """by the label of a one-step attack: the example made of the image is classified right"""
+    """the example made of the image is classified right, by the label of each one-step attack"""
     by_eps: Mapping[float, PerImage]
-    """by radius: the image survives PGD, at the run's own eps if PGD ran, and at the radii of a cascade's probes"""
+    """survives PGD, by eps: the run's own eps if PGD ran, and the radii of a cascade's probes"""
     most_of_a_class: int
     """how many images are classified right in the class that has most such images"""
     worst_case: PerImage
