@@ -340,7 +340,7 @@ def test_randomness_is_told(randomness: Randomness, eot: int, votes: int, codes:
 
 
 @pytest.mark.parametrize(
-    ("pixel_range", "fires"), [((0.0, 1.0), False), ((0.0, 0.5), False), ((0.0, 0.499), True), ((0.3, 0.7), True)]
+    ("span", "fires"), [((0.0, 1.0), False), ((0.0, 0.5), False), ((0.0, 0.499), True), ((0.3, 0.7), True)]
 )
 def test_images_in_a_narrow_range_are_told(span: tuple[float, float], fires: bool) -> None:
     assert [finding.code for finding in findings(evidence(pixel_range=span))] == ["narrow-images"] * fires
