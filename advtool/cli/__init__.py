@@ -1,4 +1,4 @@
-"""The command line: parse, call, render, exit code.
+"""The command line. A command parses its options, calls the library, and renders the result or an exit code.
 
 Heavy imports (torch, ART) stay inside the commands, so that ``--help`` is instant.
 """
@@ -45,38 +45,40 @@ def root(
         raise typer.Exit
 
 
-INTERRUPTED = 130
-BAD_INPUT = 2
-INTERNAL = 70  # EX_SOFTWARE of sysexits.h: neither done nor the user's mistake
+EXIT_INTERRUPTED = 130
+EXIT_BAD_INPUT = 2
+EXIT_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong ends in one line on stderr and an exit code of cli.md."""
+    """Run the command line. An error ends in one line on stderr and an exit code that says whose error it is."""
     sys.exit(_run())
 
 
 def _run() -> int:
     try:
         code = app(standalone_mode=False) or 0
-        return _complain("interrupted", INTERRUPTED) if code == INTERRUPTED else code  # typer swallows Ctrl-C
+        return _complain("interrupted", code) if code == EXIT_INTERRUPTED else code  # typer swallows Ctrl-C
     except InputError as error:
-        return _complain(str(error), BAD_INPUT)
+        return _complain(str(error), EXIT_BAD_INPUT)
     except typer.TyperException as error:
-        return _complain(error.format_message(), BAD_INPUT)
+        return _complain(error.format_message(), EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", INTERRUPTED)
+        return _complain("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our pipe has left (`| head`): nobody to tell, and Python must not try again at exit.
+        # The reader of our pipe has left (`| head`). Python must not write to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _complain(f"{error.strerror or error}: '{error.filename}'" if error.filename else str(error), BAD_INPUT)
+        return _complain(
+            f"{error.strerror or error}: '{error.filename}'" if error.filename else str(error), EXIT_BAD_INPUT
+        )
     except Exception as error:
         if os.environ.get("ADVTOOL_DEBUG"):
             raise
         return _complain(
             f"internal error, please report it: {type(error).__name__}: {error} (ADVTOOL_DEBUG=1 shows where)",
-            INTERNAL,
+            EXIT_INTERNAL_ERROR,
         )
 
 

@@ -1,4 +1,4 @@
-"""The answer of a command: in which format, on stdout or into a file."""
+"""Writes the answer of a command, in one of several formats, to stdout or into a file."""
 
 import sys
 from pathlib import Path
@@ -13,10 +13,10 @@ from advtool.report import FORMATS, Document, as_text, to_table
 
 
 def parse_format(name: str) -> str:
-    """The name of a format.
+    """The name, if a format has it.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no format of that name.
     """
     if name not in FORMATS:
         raise InputError(f"--format '{name}' is unknown: use {', '.join(FORMATS)}")
@@ -25,21 +25,21 @@ def parse_format(name: str) -> str:
 
 FormatName = Annotated[
     str,
-    typer.Option("--format", parser=parse_format, metavar=f"[{'|'.join(FORMATS)}]", help="How the answer is written."),
+    typer.Option("--format", parser=parse_format, metavar=f"[{'|'.join(FORMATS)}]", help="Format of the answer."),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", metavar="FILE", help="Write the answer there.", show_default="stdout"),
+    typer.Option("--output", metavar="FILE", help="File for the answer.", show_default="stdout"),
 ]
 
 
 def answer(result: Document, format: str, output: Path | None = None) -> None:
-    """Write ``result`` in one of ``FORMATS``; a terminal gets the table in colour.
+    """Write ``result`` in one of ``FORMATS``. A terminal gets the table in colour.
 
     Args:
-        result: what was found.
-        format: the key of ``FORMATS``.
-        output: a file, replaced whole; None is stdout.
+        result: the answer of the command.
+        format: a key of ``FORMATS``.
+        output: the file that the answer replaces; None writes to stdout.
     """
     if output is not None:
         from advtool import files

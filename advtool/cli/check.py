@@ -1,4 +1,4 @@
-"""``advtool check``: what would be evaluated? Nothing is attacked."""
+"""``advtool check``: the preflight of an evaluation. Nothing is attacked."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
-from advtool.cli.subject_options import (
-    SUBJECT_OPTIONS,
-    SubjectOptions,
-    chosen,
-    settings_options,
-)
+from advtool.cli.subject_options import SUBJECT_OPTIONS, SubjectOptions, chosen, settings_options
 
 EPILOG = """
 [bold]Examples[/bold]
 
-Is my model understood, and are its images?
+Does advtool understand my model and its images?
 [cyan]advtool check net.py:make --weights net.pth --dataset pictures --input-size 224[/cyan]
 
 In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | jq .clean.accuracy[/cyan]
@@ -37,10 +32,10 @@ def check(
 ) -> None:
     """Tell what 'advtool eval' would do with a model and its images.
 
-    The model is opened and asked: classes, randomness, state, gradient,
-    images a pass, the time that the attacks take at most, and its accuracy on
-    the first 100 images. If that is no better than guessing the exit code is
-    2, and a likely cause is named.
+    It tells the classes, randomness, state and gradient of the model, the
+    images in a pass, the longest time of the attacks, and the accuracy on the
+    first 100 images. If the model is no better than guessing, the exit code
+    is 2, and a likely cause is named.
     """
     subject.models.check()
     from advtool import files

@@ -1,4 +1,4 @@
-"""``advtool compare``: is one run's model more robust than the other's, or was it luck?"""
+"""``advtool compare``: is the model of one run more robust than the model of another, or was it luck?"""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from advtool.cli.progress import say
 EPILOG = """
 [bold]Examples[/bold]
 
-Two models, same images and attacks:
+Two models on the same images, under the same attacks:
 [cyan]advtool eval --checkpoint a.safetensors --run-dir runs/a[/cyan]
 [cyan]advtool eval --checkpoint b.safetensors --run-dir runs/b[/cyan]
 [cyan]advtool compare runs/a runs/b[/cyan]
@@ -22,14 +22,14 @@ In a pipeline:  [cyan]advtool compare runs/a runs/b --format json | jq .worst_ca
 
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
-    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the run to hold against it.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the finished run to compare it with.")],
     format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Compare two runs image by image: each difference with its interval and a paired test.
 
-    Both must have seen the same images, or one of them the first of the
-    other's. Of the attacks those count that both made. Differences are A minus B.
+    Both runs must have seen the same images, or one run the first N images of
+    the other. Only attacks that both runs made count. Differences are A minus B.
     """
     from advtool import files
     from advtool.studies.comparison import compare as compare_runs
@@ -38,5 +38,5 @@ def compare(
         files.check_writable(output)
     result = compare_runs(run_a, run_b)
     answer(result, format, output)
-    if format == "csv" and result.notes:  # the other formats hold the notes
+    if format == "csv" and result.notes:  # CSV alone has no place for notes
         say("; ".join(result.notes))

@@ -1,4 +1,4 @@
-"""``advtool data``: which data sets there are, and fetching them."""
+"""``advtool data``: lists the data sets and fetches them."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ def list_(
     data_dir: DataDir = None,
     format: FormatName = "table",
 ) -> None:
-    """Show every data set that has a name: its size, whether it is cached, where it comes from.
+    """List the data sets: the size of each, whether it is cached, and where it comes from.
 
     Your own data need no name: give '--dataset' the path of an .npz file or of a folder.
     """
@@ -36,7 +36,7 @@ def fetch(
     name: Annotated[str, typer.Argument(help="A name that 'advtool data list' shows.", show_default=False)],
     data_dir: DataDir = None,
 ) -> None:
-    """Download a data set unless it is cached, and print where it lies."""
+    """Download a data set unless it is cached, and print its path."""
     from advtool.data import fetch as fetch_
 
     typer.echo(fetch_(name, data_dir))

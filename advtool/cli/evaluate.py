@@ -23,28 +23,32 @@ from advtool.cli.subject_options import (
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from advtool.results import Evaluation
 
 EPILOG = """
 [bold]Examples[/bold]
 
 The newest checkpoint under fgsm, pgd and spsa:  [cyan]advtool eval[/cyan]
 
-Your model, from the function that makes it, with your weights and images:
+Your model, by the function that makes it, with your weights and images:
 [cyan]advtool eval net.py:make --weights net.pth --dataset pictures --input-size 224 --mean 0.5 --std 0.5[/cyan]
 
-Stronger, and on all test images:
+A stronger attack, on all test images:
 [cyan]advtool eval --attack "pgd(steps=100, restarts=5)" --images all[/cyan]
 
-A sceptic's question, and what the model hides:  [cyan]advtool eval --attack audit[/cyan]
+Does the model only hide its gradients?  [cyan]advtool eval --attack audit[/cyan]
 
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
 
-How much the seed matters:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
+Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
 
 In a pipeline:  [cyan]advtool eval --format json | jq .worst_case.accuracy[/cyan]
 
-In CI, exit code 1 if too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
+In CI, exit code 1 if the model is too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
 """
 
 
@@ -56,22 +60,20 @@ def evaluate(
     settings: dict[str, Any],
     seeds: Annotated[
         int,
-        typer.Option(
-            "--seeds", min=1, metavar="N", help="Repeat with N seeds from --seed on, each a run; tell the spread."
-        ),
+        typer.Option("--seeds", min=1, metavar="N", help="Repeat with N seeds from --seed on, and tell the spread."),
     ] = 1,
     surrogate: Annotated[
         str | None,
         typer.Option(
             "--surrogate",
             metavar="MODEL",
-            help="A model whose adversarial examples are tried on this one: attack 'transfer', also in 'audit'.",
+            help="Another model; the attack 'transfer', also in 'audit', tries its adversarial examples.",
             show_default="none",
         ),
     ] = None,
     surrogate_weights: Annotated[
         str | None,
-        typer.Option("--surrogate-weights", metavar="FILE", help="Its weights.", show_default="those that it brings"),
+        typer.Option("--surrogate-weights", metavar="FILE", help="Weights of the surrogate.", show_default="its own"),
     ] = None,
     save_adversarial: Annotated[
         bool,
@@ -83,25 +85,24 @@ def evaluate(
     run_dir: RunDir = None,
     fail_under: Annotated[
         float | None,
-        typer.Option(
-            "--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the (lowest) worst case is below X."
-        ),
+        typer.Option("--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the worst case is below X."),
     ] = None,
 ) -> None:
     """Tell how robust a model really is.
 
-    Every image is attacked with each attack, and what is found counts only
-    after it was verified with fresh noise. The effective robustness (Min) is
-    the lowest accuracy over the attacks; the worst case is the share of images
-    that survive them all.
+    Every attack works on every image. An adversarial example counts only after
+    it is verified with fresh noise. The effective robustness (Min) is the lowest
+    accuracy over the attacks. The worst case is the share of images that
+    survive all attacks.
     """
     subject.models.check()
     if surrogate_weights is not None and surrogate is None:
-        raise InputError(f"--surrogate-weights '{surrogate_weights}': name the model that they are of with --surrogate")
+        raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
     from advtool import files
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
     from advtool.evaluation.evaluator import evaluate as run_evaluation
+    from advtool.results import SeedsEvaluation
     from advtool.studies.seeds import evaluate_seeds
 
     if output is not None:
@@ -124,28 +125,32 @@ def evaluate(
             "refuse_chance": ours.refuse_chance,
             "observer": progress,
         }
+        result: Evaluation | SeedsEvaluation
         if seeds == 1:
             result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
         else:
-            repeated = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
-    environment = (result if seeds == 1 else repeated.evaluations[-1]).environment
-    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {environment['images_a_pass']} images a pass")
-    if seeds == 1:
-        answer(result, format, output)
-        lowest = result.worst_case.accuracy
-    else:
-        answer(repeated, format, output)
-        lowest = repeated.summary.worst_case.lowest
-    if fail_under is not None and lowest < fail_under:
-        judged = "worst case" if seeds == 1 else "lowest worst case"
-        say(f"the {judged}, {lowest:.4f}, is below --fail-under {fail_under:g}")
+            result = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
+    evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
+    images_a_pass = evaluations[-1].environment["images_a_pass"]
+    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {images_a_pass} images a pass")
+    answer(result, format, output)
+    if fail_under is not None:
+        _fail_under(fail_under, evaluations)
+
+
+def _fail_under(least: float, evaluations: Sequence[Evaluation]) -> None:
+    """Exit with 1 if a worst case is below ``least``."""
+    lowest = min(each.worst_case.accuracy for each in evaluations)
+    if lowest < least:
+        judged = "worst case" if len(evaluations) == 1 else "lowest worst case"
+        say(f"the {judged}, {lowest:.4f}, is below --fail-under {least:g}")
         raise typer.Exit(1)
 
 
 def _run_folders(
     seeds: range, run_dir: Path | None, subject: Subject, settings: dict[str, Any], device: torch.device
 ) -> dict[int, Path]:
-    """Where the run of each seed lives."""
+    """The folder of each seed's run, by seed."""
     if run_dir is None:
         return {seed: subject.run_folder({**settings, "seed": seed}, device) for seed in seeds}
     return {seed: run_dir / f"seed-{seed}" if len(seeds) > 1 else run_dir for seed in seeds}

@@ -1,4 +1,4 @@
-"""The progress of an evaluation on stderr: images done, images standing, time left."""
+"""Shows the progress of an evaluation on stderr: images done, images standing, time left."""
 
 import time
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from advtool.results.notation import duration
 from advtool.target.opening.user_code import prints_to_stderr
 
 SECONDS_BETWEEN_LINES = 30.0
-LEAST_SECONDS = 1.0
-"""A point of a sweep that took less was finished before: nothing can be foretold from it."""
+POINT_MIN_SECONDS = 1.0
+"""A point of a sweep that took less was finished before. Its time foretells nothing."""
 
 
 class EvaluationProgress(Observer):
-    """A bar a stage on a terminal, a line a stage elsewhere.
+    """Draws a bar for each stage on a terminal, and writes a line for each stage elsewhere.
 
     Args:
-        greeting: said when the first run begins, so that a refused input stays alone in its line.
-        folder: of the run, named after Ctrl-C.
-        notes: what should be known of the model, said with the greeting.
+        greeting: the first line. It waits until the run begins, so that a refused input is told in one line.
+        folder: the folder of the run; Ctrl-C names it.
+        notes: what the user should know of the model; these lines follow the greeting.
     """
 
     def __init__(self, greeting: str, folder: Path, notes: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class EvaluationProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
-        self._prints = prints_to_stderr()  # what a model prints is no part of the answer
+        self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
         self._started = self._told = self._point_started = 0.0
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class EvaluationProgress(Observer):
         self._bars.stop()
         self._prints.__exit__(kind, error, trace)
         if isinstance(error, KeyboardInterrupt):
-            say(f"what was finished is kept in {self._folder}: the same command goes on from there")
+            say(f"finished parts are kept in {self._folder}: the same command goes on from there")
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         for task in self._bars.task_ids:
@@ -94,8 +94,8 @@ class EvaluationProgress(Observer):
         self._unsaid.clear()
 
     def _time_left(self, number: int, costs: Sequence[float]) -> str:
-        """For all points that are left, from what the last one took."""
+        """The time for the remaining points, foretold from the last point."""
         seconds = time.monotonic() - self._point_started
-        if number == 0 or seconds < LEAST_SECONDS:
+        if number == 0 or seconds < POINT_MIN_SECONDS:
             return ""
         return f", about {duration(seconds / costs[number - 1] * sum(costs[number:]))} left"

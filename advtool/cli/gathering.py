@@ -1,4 +1,4 @@
-"""Options that several commands share: declared once, handed over in one argument."""
+"""Options that several commands share. They are declared once, and a command gets them in one argument."""
 
 import functools
 import inspect
@@ -15,12 +15,12 @@ Command = Callable[..., None]
 def gathering(
     argument: str, options: Mapping[str, Any], make: Callable[..., Any] = dict
 ) -> Callable[[Command], Command]:
-    """Give a command these options; it receives them in one ``argument``.
+    """Give a command these options. It receives their values in one ``argument``.
 
     Args:
-        argument: of the command; it stands where the options belong, the positional ones in front.
-        options: by name what Typer reads, ``Annotated[type, typer.Option(...)]`` or a pair of that and a default.
-        make: of the options as keyword arguments, what the command receives.
+        argument: the name of the command's argument. The help shows the options in its place.
+        options: by name, ``Annotated[type, typer.Option(...)]``, or a pair of this and a default.
+        make: makes the argument's value; it gets the options as keyword arguments.
     """
 
     def decorate(command: Command) -> Command:
@@ -54,10 +54,10 @@ def options_of(
 
     Args:
         dataclass_: holds the settings.
-        optional: an option that is not given is None: something else decides, such as a recipe. The help shows the
-            dataclass's default all the same.
-        defaults: by name, what holds without the option, in words, where the dataclass has no words for it.
-        panels: by the heading that the dataclass gives, the one to show.
+        optional: an option that is not given is None, and something else decides, such as a recipe. The help shows
+            the dataclass's default.
+        defaults: by name, words for the help that say what holds without the option. The dataclass's own words win.
+        panels: by a heading of the dataclass, the heading that the help shows instead.
     """
     return {
         name: _option(setting, optional, (defaults or {}).get(name), panels or {})
@@ -87,12 +87,12 @@ def _option(setting: Setting, optional: bool, words: str | None, panels: Mapping
 
 
 def _read(read: Callable[[str, str], Any], option: str, value: Any) -> Any:
-    """The option's value. Typer reads a default too, which is no text."""
+    """The value of an option. Typer also hands over its default, which is no text."""
     return read(option, value) if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:
-    """A repeated option as a tuple; Typer gives a list."""
+    """The values of a repeated option as a tuple, since Typer gives a list."""
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -1,4 +1,4 @@
-"""A program or a group of commands whose ``COMMAND --help`` is quick."""
+"""A group of commands with a quick ``COMMAND --help``."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from typer.core import TyperGroup, TyperOption
 
 
 class Group(TyperGroup):
-    """Its own flags, such as ``--help``, are False where they are not given.
+    """A group of commands. Its flags, such as ``--help``, are False by default.
 
-    Typer makes them None, and imports pydantic to make a bool of that: half of the time of ``advtool eval --help``.
+    Typer's default is None. To make a bool of it, Typer imports pydantic, half of the time of ``advtool eval --help``.
     """
 
     def get_params(self, ctx: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Which model a command asks: the options of every command that opens one, and what they mean."""
+"""The options that name a model, for every command that opens one."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ PANEL = "Your model"
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:
-    """``0.485,0.456,0.406``: one number, or one a channel.
+    """Read ``0.485,0.456,0.406``: one number for all channels, or one for each channel.
 
     Raises:
-        InputError: one is no number; the message names the option.
+        InputError: a part is no number; the message names the option.
     """
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"{option} '{text}': write numbers with commas between, e.g. 0.485,0.456,0.406") from None
+        raise InputError(f"{option} '{text}': write numbers separated by commas, e.g. 0.485,0.456,0.406") from None
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """A JSON object: the keyword arguments of a factory.
+    """Read a JSON object: the keyword arguments of a factory.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is no JSON object.
     """
     try:
         arguments = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"--model-args: no JSON ({error}): write e.g. '{{\"num_classes\": 10}}'") from None
+        raise InputError(f"--model-args is no JSON ({error}): write e.g. '{{\"num_classes\": 10}}'") from None
     if not isinstance(arguments, dict):
-        raise InputError("--model-args: write a JSON object, e.g. '{\"num_classes\": 10}'")
+        raise InputError("--model-args is no JSON object: write e.g. '{\"num_classes\": 10}'")
     return arguments
 
 
@@ -58,7 +58,7 @@ MODEL_OPTIONS: dict[str, Any] = {
     ],
     "checkpoint": Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="The same as MODEL, for a checkpoint of ours."),
+        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours, instead of MODEL."),
     ],
     "weights": Annotated[
         str | None,
@@ -66,8 +66,8 @@ MODEL_OPTIONS: dict[str, Any] = {
             "--weights",
             metavar=f"FILE|{DEFAULT}",
             rich_help_panel=PANEL,
-            help=f"Its weights: safetensors, or a state dict that torch.save wrote. {DEFAULT}: the library's own.",
-            show_default="those that MODEL brings",
+            help=f"Weights of the model: safetensors, or a state dict of torch.save. {DEFAULT}: the library's own.",
+            show_default="the model's own",
         ),
     ],
     "model_args": Annotated[
@@ -85,7 +85,7 @@ MODEL_OPTIONS: dict[str, Any] = {
             "--mean",
             metavar="M,...",
             rich_help_panel=PANEL,
-            help="Subtracted from the pixels inside the model: one number, or one a channel.",
+            help="Mean that the model subtracts from its pixels: one number, or one for each channel.",
             show_default="nothing is normalised",
         ),
     ],
@@ -95,7 +95,7 @@ MODEL_OPTIONS: dict[str, Any] = {
             "--std",
             metavar="S,...",
             rich_help_panel=PANEL,
-            help="Divides them.",
+            help="Standard deviation that the model divides its pixels by.",
         ),
     ],
 }
@@ -103,7 +103,7 @@ MODEL_OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What ``MODEL_OPTIONS`` were given."""
+    """The values of ``MODEL_OPTIONS``."""
 
     model: str | None = None
     checkpoint: str | None = None
@@ -114,10 +114,10 @@ class ModelOptions:
 
     @classmethod
     def of(cls, *, model_args: str | None, mean: str | None, std: str | None, **given: str | None) -> ModelOptions:
-        """From the options as Typer gives them.
+        """The values as Typer gives them, read.
 
         Raises:
-            InputError: one cannot be read.
+            InputError: a value cannot be read.
         """
         return cls(
             **given,
@@ -132,10 +132,10 @@ class ModelOptions:
         return self.model is not None or self.checkpoint is not None
 
     def check(self) -> None:
-        """Refuse early what cannot be opened, before anything heavy is imported.
+        """Refuse a model that cannot be opened, before anything heavy is imported.
 
         Raises:
-            InputError: two models are named, or a file is not there.
+            InputError: two models are named, or a file does not exist.
         """
         if self.model is not None and self.checkpoint is not None:
             raise InputError(f"MODEL '{self.model}' and --checkpoint '{self.checkpoint}' together: name one model")
@@ -145,10 +145,10 @@ class ModelOptions:
             check_there(checkpoint(self.checkpoint), self.weights)
 
     def open(self) -> tuple[Opened, str]:
-        """The model, and its name for people.
+        """The opened model, and its name for people.
 
         Raises:
-            InputError: it cannot be opened.
+            InputError: the model cannot be opened.
         """
         from advtool import checkpoints
         from advtool.target.opening.opener import open_model

@@ -1,4 +1,4 @@
-"""Options with the same meaning have the same name, type and words in every command."""
+"""Options with the same name, type and words in every command."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class DeviceName(StrEnum):
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` takes CUDA where there is one.
+    """The device of that name; ``auto`` takes CUDA where there is a CUDA device.
 
     Raises:
-        InputError: CUDA is asked for and absent.
+        InputError: CUDA is asked for, but there is no CUDA device.
     """
     import torch
 
@@ -39,12 +39,12 @@ def resolve_device(name: str) -> torch.device:
 
 
 def eps_option(default: str) -> Any:
-    """The option ``--eps``; ``default`` says in words where its value comes from when it is left out."""
+    """The option ``--eps``. ``default`` says in words which eps holds without the option."""
     return typer.Option(
         "--eps",
         parser=functools.partial(arguments.eps, "--eps"),
         metavar="E",
-        help="Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+        help="Largest change of a pixel, as a fraction of the range [0, 1], e.g. 0.1 or 8/255.",
         show_default=default,
     )
 
@@ -57,7 +57,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         envvar="ADVTOOL_DATA",
-        help="Folder of cached data sets; a file NAME.npz there is used as it is.",
+        help="Folder of cached data sets. A file NAME.npz there is used as it is.",
         show_default="~/.cache/advtool",
     ),
 ]

@@ -1,4 +1,4 @@
-"""One voice on stderr: progress, notes and errors go there, so that stdout is the answer alone."""
+"""Progress, notes and errors go to stderr, so that stdout holds the answer alone."""
 
 from rich.console import Console
 
@@ -6,5 +6,5 @@ STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
-    """One line for the user, on stderr."""
+    """Tell the user one line, on stderr."""
     STDERR.print(f"advtool: {message}", markup=False)

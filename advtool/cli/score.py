@@ -1,4 +1,4 @@
-"""``advtool score``: do the adversarial examples of a run still fool, this model or another?"""
+"""``advtool score``: do the adversarial examples of a run fool its model again, or another model?"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ from advtool.errors import InputError
 EPILOG = """
 [bold]Examples[/bold]
 
-Check a run:
+Do the examples of a run fool its model again?
 [cyan]advtool eval --save-adversarial --run-dir runs/mine[/cyan]
 [cyan]advtool score runs/mine[/cyan]
 
-Do its examples transfer?  [cyan]advtool score runs/mine other.safetensors[/cyan]
+Do they fool another model?  [cyan]advtool score runs/mine other.safetensors[/cyan]
 """
 
 
@@ -36,20 +36,20 @@ def score(
             min=1,
             metavar="N",
             help="Draws of a prediction.",
-            show_default="the run's; another model's: 1, or 20 if random",
+            show_default="the run's; for another model 1, or 20 if random",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of a random model's fresh draws.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of a random model's noise.")] = 1,
     device: Device = DeviceName.auto,
     format: FormatName = "table",
     output: Output = None,
 ) -> None:
     """Classify a run's saved adversarial examples again.
 
-    In float32 and, for a random model, with fresh draws. On the run's own
-    model every example must fool again, or the exit code is 1; if that model is
-    random, the share is told. On another model you see what transfers, of the
-    images that it gets right.
+    The model predicts in float32, and a random model with fresh draws. Every
+    example must fool the run's own model again, or the exit code is 1. For a
+    random model or another model, the share of images that it gets right and
+    whose example fools it is told.
     """
     model.check()
     from advtool import checkpoints, files
@@ -73,9 +73,9 @@ def score(
 
 
 def _own(run: Path, origin: Mapping[str, Any]) -> ModelOptions:
-    """How the run's own model is opened again."""
+    """The options that open the run's own model again."""
     if origin.get("spec") is None:
-        raise InputError(f"run '{run}' was made from Python: name its model")
+        raise InputError(f"run '{run}' was made from Python: name its model as MODEL")
     weights, mean, std = origin.get("weights"), origin.get("mean"), origin.get("std")
     options = ModelOptions(
         model=origin["spec"],
@@ -87,5 +87,5 @@ def _own(run: Path, origin: Mapping[str, Any]) -> ModelOptions:
     try:
         options.check()
     except InputError as error:
-        raise InputError(f"run '{run}': its model is not where it was ({error}); name it") from None
+        raise InputError(f"run '{run}': its model is not where it was ({error}): name it as MODEL") from None
     return options

@@ -1,4 +1,4 @@
-"""``advtool show``: the card of a checkpoint."""
+"""``advtool show``: prints the card of a checkpoint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,21 +11,21 @@ from advtool.errors import InputError
 
 
 def show(
-    checkpoint: Annotated[Path, typer.Argument(help="A file that 'advtool train' wrote.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that 'advtool train' wrote.")],
     format: FormatName = "table",
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw what a noise layer (--pnil) has learnt, on the data set's first test image (.png, .svg, .pdf).",
+            help="Draw the noise that a layer (--pnil) has learnt, on the first test image (.png, .svg or .pdf).",
             show_default="no plot",
         ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a checkpoint's card: what the model is, how it was trained, what was measured meanwhile.
+    """Print the card of a checkpoint: its model, its training, and figures.
 
-    Its figures were measured on validation images during training.
+    Training measured these figures on validation images.
     [bold]advtool eval[/] tells how robust the model is.
     """
     from advtool.checkpoints import read_header

@@ -1,4 +1,4 @@
-"""What is evaluated, on which images and how hard: the options of every command that evaluates, and their meaning."""
+"""The options that say what is evaluated, on which images, for every command that evaluates."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
     from advtool.data import Split
     from advtool.target.opening.spec import Opened
 
-ALL = 0
+ALL_IMAGES = 0
 RUNS = Path("runs")
-EPS = 8 / 255
-"""Of a model that says nothing of it."""
 
 
 def parse_images(text: str) -> int:
-    """A count of images; ``all`` is 0."""
+    """Read a count of images; ``all`` gives ``ALL_IMAGES``.
+
+    Raises:
+        InputError: the text is neither ``all`` nor an integer of at least 1.
+    """
     if text == "all":
-        return ALL
+        return ALL_IMAGES
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--images '{text}': write a number of at least 1, or 'all'")
+        raise InputError(f"--images '{text}': write an integer of at least 1, or 'all'")
     return int(text)
 
 
@@ -41,18 +43,18 @@ def settings_options(*without: str, attacks: str = "paper") -> dict[str, Any]:
     """The options of the evaluation settings, for :func:`advtool.cli.gathering.gathering`.
 
     Args:
-        without: settings that the command sets itself.
-        attacks: what runs if no attack is named.
+        without: names of settings that the command sets itself.
+        attacks: words for the help that say what runs without ``--attack``.
     """
     defaults = {"attacks": attacks, "eps": "the checkpoint's, or 8/255"}
     return {name: option for name, option in options_of(Settings, defaults=defaults).items() if name not in without}
 
 
 def chosen(**given: Any) -> dict[str, Any]:
-    """The settings that were given, checked: an option that was left out is None or empty.
+    """The settings that were given, checked. An option that was left out is None or empty, and gives no setting.
 
     Raises:
-        InputError: a value is not as it must be; the message names the option.
+        InputError: a value is wrong; the message names the option.
     """
     return checked(Settings, {name: value for name, value in given.items() if value not in (None, ())})
 
@@ -62,8 +64,8 @@ RunDir = Annotated[
     typer.Option(
         "--run-dir",
         metavar="DIR",
-        help="Folder of the run: finished parts are kept there, and the same command goes on from them.",
-        show_default="one under runs/ for each question",
+        help="Folder of the run. It keeps finished parts, and the same command goes on from them.",
+        show_default="a folder under runs/ for each question",
     ),
 ]
 
@@ -75,14 +77,14 @@ SUBJECT_OPTIONS: dict[str, Any] = {
             "--classes",
             metavar="FILE",
             rich_help_panel=PANEL,
-            help="Which output names which class: a name a line in the order of the outputs, or JSON {name: output}.",
-            show_default="the classes in their order",
+            help="The class of each output: one name on each line in the order of the outputs, or JSON {name: output}.",
+            show_default="the data set's order",
         ),
     ],
     "force": Annotated[
         bool,
         typer.Option(
-            "--force", rich_help_panel=PANEL, help="Go on though the model is no better than guessing on clean images."
+            "--force", rich_help_panel=PANEL, help="Evaluate the model even if it is no better than guessing."
         ),
     ],
     "dataset": Annotated[
@@ -100,7 +102,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
         typer.Option(
             "--input-size",
             metavar="HxW|N",
-            help="Resize the shorter side and crop the centre.",
+            help="Resize the shorter side of each image and crop the centre.",
             show_default="the images as they are",
         ),
     ],
@@ -111,7 +113,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
                 "--images",
                 parser=parse_images,
                 metavar="N|all",
-                help="The first N of a fixed permutation of the test set.",
+                help="The first N images of a fixed permutation of the test set.",
             ),
         ],
         "1000",
@@ -122,22 +124,22 @@ SUBJECT_OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the test images that it is held against."""
+    """A model and its test images."""
 
     opened: Opened
     split: Split
     indices: list[int]
-    """of the split's images in the data set's own order"""
+    """the index of each image in the data set"""
     checkpoint: dict[str, Any] | None
-    """its card as a result describes it, if it is a checkpoint of ours"""
+    """the card of the checkpoint, for results; None if the model is no checkpoint of ours"""
     title: str
-    """for people: the model as it was named, and that it is the newest one if nobody named it"""
+    """the model's name for people, as the user wrote it; it says so if the newest checkpoint was taken"""
     force: bool
 
     @property
     def eps(self) -> float:
-        """The radius that it was trained for, or a usual one."""
-        return EPS if self.opened.header is None else self.opened.header.threat_model.eps
+        """The eps that the model was trained for, or the default."""
+        return Settings.eps if self.opened.header is None else self.opened.header.threat_model.eps
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of :func:`advtool.evaluate` that say what is evaluated."""
@@ -163,14 +165,18 @@ class Subject:
 
     @property
     def refuse_chance(self) -> bool:
-        """A stranger's model that guesses was probably opened the wrong way."""
+        """Whether to stop if the model only guesses. A user's own model was then probably opened the wrong way."""
         return self.opened.header is None and not self.force
 
     def surrogate(self, model: str, weights: str | None) -> nn.Module:
-        """Another model for the same images and classes.
+        """Open another model for the same images and classes.
+
+        Args:
+            model: as MODEL names one.
+            weights: file of its weights; None takes its own.
 
         Raises:
-            InputError: it cannot be opened, or was made for other images or classes.
+            InputError: the model cannot be opened, or was made for other images or classes.
         """
         try:
             theirs = ModelOptions(model=model, weights=weights).open()[0]
@@ -181,17 +187,17 @@ class Subject:
             if (other.input_shape, other.classes) != (ours.input_shape, ours.classes):
                 raise InputError(
                     f"--surrogate '{model}' takes images {other.input_shape} of {other.classes} classes, the model "
-                    f"{ours.input_shape} of {ours.classes}: name one that was trained for the same task"
+                    f"{ours.input_shape} of {ours.classes}: name a surrogate that was trained for the same task"
                 )
         return theirs.model
 
     def run_folder(self, asked: dict[str, Any], device: torch.device, purpose: str = "") -> Path:
-        """Where a run lives that was given no folder: the same question finds the same one.
+        """The folder of a run that was given none. The same question finds the same folder.
 
         Args:
             asked: the settings that define the answer, plain JSON data.
-            device: where it is computed.
-            purpose: put into the folder's name, e.g. ``-sweep-eps``.
+            device: where to compute.
+            purpose: a part of the folder's name, e.g. ``-sweep-eps``.
         """
         from advtool.evaluation import provenance
         from advtool.evaluation.run import default_folder
@@ -208,7 +214,7 @@ class Subject:
 
     @property
     def _name(self) -> str:
-        """Fit for a folder: ``net-make`` of ``models/net.py:make``."""
+        """The model's name in the name of a folder: ``net-make`` for ``models/net.py:make``."""
         name = Path(self.opened.description["spec"]).name
         stem, _, factory = name.rpartition(":")
         words = f"{stem.removesuffix('.py')}-{factory}" if stem else Path(name).stem
@@ -217,7 +223,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class SubjectOptions:
-    """What ``SUBJECT_OPTIONS`` were given."""
+    """The values of ``SUBJECT_OPTIONS``."""
 
     models: ModelOptions
     classes: Path | None
@@ -229,15 +235,15 @@ class SubjectOptions:
 
     @classmethod
     def of(cls, **given: Any) -> SubjectOptions:
-        """From the options as Typer gives them."""
+        """The values as Typer gives them, read."""
         of_model = {field.name: given.pop(field.name) for field in fields(ModelOptions)}
         return cls(ModelOptions.of(**of_model), **given)
 
     def open(self) -> Subject:
-        """The model and its images.
+        """Open the model and load its images.
 
         Raises:
-            InputError: one of them is missing, broken, or does not fit the other.
+            InputError: the model or the data set is missing or broken, or they do not fit each other.
         """
         self.models.check()
         from advtool import checkpoints, models
@@ -262,7 +268,7 @@ class SubjectOptions:
         size = opened.input_size if opened.header is None else None
         if self.input_size is not None:
             size = data.read_size(self.input_size)
-        count = None if self.images == ALL else self.images
+        count = None if self.images == ALL_IMAGES else self.images
         try:
             split, indices = data.load_first(name, "test", count, self.data_dir, input_size=size)
         except InputError as error:

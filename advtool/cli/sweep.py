@@ -1,4 +1,4 @@
-"""``advtool sweep``: accuracy as a curve, over eps or over EOT samples."""
+"""``advtool sweep``: draws accuracy as a curve, over eps or over EOT samples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.group import Group
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.subject_options import (
-    SUBJECT_OPTIONS,
-    RunDir,
-    SubjectOptions,
-    chosen,
-    settings_options,
-)
+from advtool.cli.subject_options import SUBJECT_OPTIONS, RunDir, SubjectOptions, chosen, settings_options
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,10 +47,10 @@ Plot = Annotated[
 
 
 def parse_radii(text: str) -> list[float]:
-    """``0,0.05,8/255``: values of eps in [0, 1].
+    """Read ``0,0.05,8/255``: values of eps in [0, 1].
 
     Raises:
-        InputError: one of them is no number or out of range.
+        InputError: a part is no number, or out of range.
     """
     radii = [arguments.fraction("--eps", part.strip()) for part in text.split(",")]
     for radius in radii:
@@ -66,10 +60,10 @@ def parse_radii(text: str) -> list[float]:
 
 
 def parse_draws(text: str) -> list[int]:
-    """``1,10,100``: counts of EOT samples.
+    """Read ``1,10,100``: counts of EOT samples.
 
     Raises:
-        InputError: one of them is no integer of at least 1.
+        InputError: a part is no integer of at least 1.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) >= 1 for part in parts):
@@ -88,8 +82,8 @@ def sweep_eps(
         typer.Option(
             "--eps",
             metavar="E,E,...",
-            help="Radii, fractions of the pixel range; '8/255' works too, and 0 is the clean accuracy.",
-            show_default="nine from 0 to twice the checkpoint's",
+            help="Radii, as fractions of the pixel range, e.g. 0,0.1,8/255; 0 gives the clean accuracy.",
+            show_default="nine radii from 0 to twice the checkpoint's eps",
         ),
     ] = None,
     settings: dict[str, Any],
@@ -101,9 +95,9 @@ def sweep_eps(
 ) -> None:
     """Draw robust accuracy against eps: a curve for each attack, and the worst case.
 
-    Each eps is a run of its own, in the folder of the sweep. What is finished
-    is not computed again, also when more values are asked for later. An accuracy
-    that rises with eps is told: the attack fails there.
+    Each eps has a run of its own, in the folder of the sweep. Finished runs are
+    not computed again, even if you ask for more values later. You are told if an
+    accuracy rises with eps: the attack fails there.
     """
     radii = None if eps is None else parse_radii(eps)
     subject.models.check()
@@ -135,7 +129,7 @@ def sweep_eot(
     subject: SubjectOptions,
     eot_draws: Annotated[
         str,
-        typer.Option("--eot-draws", metavar="N,N,...", help="Draws that a gradient averages over."),
+        typer.Option("--eot-draws", metavar="N,N,...", help="Counts of draws that a gradient averages over."),
     ] = "1,2,5,10,20,50,100",
     settings: dict[str, Any],
     device: Device = DeviceName.auto,
@@ -146,9 +140,9 @@ def sweep_eot(
 ) -> None:
     """Draw a random model's accuracy against the EOT samples of a gradient, and propose how many are enough.
 
-    Votes are the same at every count. A count is enough if no larger one lowers
-    the accuracy by 3 points or more: the paired 95 % interval of the fall stays
-    under that. With few images nothing can be shown, and none is proposed.
+    Votes are the same at every count. A count is enough if no larger count
+    lowers the accuracy by 3 points or more, with paired 95 % confidence. Few
+    images show too little, and then no count is proposed.
     """
     draws = parse_draws(eot_draws)
     subject.models.check()
@@ -174,7 +168,7 @@ def sweep_eot(
 
 
 def _check_files(output: Path | None, plot: Path | None) -> None:
-    """Before hours of work: can the answer and the plot be written?"""
+    """Refuse files that cannot be written, before hours of work."""
     from advtool import files
     from advtool.report import plots
 

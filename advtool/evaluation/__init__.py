@@ -1,1 +1,1 @@
-"""How robust a model really is: runs of shards, verified examples, accuracies with their uncertainty."""
+"""Runs that tell how robust a model really is: verified examples, and accuracies with their uncertainty."""

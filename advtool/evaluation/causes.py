@@ -1,4 +1,4 @@
-"""Why a model that should be good is no better than guessing: the likely mistakes, tried on a few images."""
+"""Likely reasons why a model is no better than guessing. Each mistake is mended and tried on a few images."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,55 +12,55 @@ from advtool.target.scores import predictions
 from advtool.target.target import Target
 
 NORMALISATIONS = {
-    "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "CIFAR-10's": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
-    "CIFAR-100's": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-    "CLIP's": ((0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)),
-    "MNIST's": ((0.1307,), (0.3081,)),
-    "Fashion-MNIST's": ((0.2860,), (0.3530,)),
-    "[-1, 1]": ((0.5,), (0.5,)),
+    "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
+    "CIFAR-100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "CLIP": ((0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)),
+    "MNIST": ((0.1307,), (0.3081,)),
+    "Fashion-MNIST": ((0.2860,), (0.3530,)),
+    "pixels from -1 to 1": ((0.5,), (0.5,)),
     "pixels from 0 to 255": ((0.0,), (1 / 255,)),
     "pixels from 0 to 1": ((0.0,), (1.0,)),
 }
-"""What models were trained on, as mean and standard deviation of each channel, or of all."""
-MAX_LUCK = 1e-3
-"""A cause is named if guessing would do as well with a smaller probability than this, shared by all causes tried."""
+"""Usual normalisations: mean and standard deviation of each channel, or one for all channels."""
+CAUSE_MAX_P_VALUE = 1e-3
+"""The p-value against guessing below which a cause is named, divided by the number of causes tried (Bonferroni)."""
 
 
 class Cause(NamedTuple):
-    """A mistake, and how many images would be right without it."""
+    """A likely mistake, and how many images are classified right once it is mended."""
 
     words: str
-    """what would be, with ``{right}`` for how many images"""
+    """text for people; ``{right}`` stands for how many images are right"""
     right: int
 
 
 def find_cause(target: Target, x: Tensor, y: Tensor) -> Cause | None:
-    """The mistake that, mended, brings most images above guessing; None if none does.
+    """The mistake whose correction brings most images right; None if no correction beats guessing.
 
     Args:
         target: the model.
-        x: images (N, C, H, W) on its device.
-        y: labels (N,).
+        x: images, float32 (N, C, H, W) in [0, 1], on the device of the model.
+        y: labels, int64 (N,), on the same device.
     """
     causes = list(_causes(target, x, y))
     best = max(causes, key=lambda cause: cause.right, default=None)
     if best is None:
         return None
-    luck = binomtest(best.right, len(x), _best_guess(y, target.classes), alternative="greater").pvalue
-    return best if luck < MAX_LUCK / len(causes) else None
+    p_value = binomtest(best.right, len(x), _best_guess(y, target.classes), alternative="greater").pvalue
+    return best if p_value < CAUSE_MAX_P_VALUE / len(causes) else None
 
 
 def _best_guess(y: Tensor, classes: int) -> float:
-    """The accuracy of the best answer that does not look at the images: always the most frequent class."""
+    """The accuracy of the best answer that ignores the images: always the most frequent class."""
     return max(1 / classes, float(y.bincount().max()) / len(y))
 
 
 def _causes(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
     plain = _predictions(target, x)
     for offset in (1, -1):
-        said = "begin one above" if offset > 0 else "begin one below"
-        yield Cause(f"if the labels {said} the outputs, {{right}} when they are moved", _count(plain + offset == y))
+        moved = "lowered" if offset > 0 else "raised"
+        yield Cause(f"{{right}} if each label is {moved} by one", _count(plain + offset == y))
     yield from _other_order(plain, y, target.classes)
     if x.shape[1] == 3:
         right = _count(_predictions(target, x.flip(1)) == y)
@@ -69,7 +69,7 @@ def _causes(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
 
 
 def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
-    """Those of well-known data sets instead of the one in front of the model, as the options would put it there."""
+    """The usual normalisations, each instead of the one that the model has now, as ``--mean`` and ``--std`` put it."""
     now = _normalisation(target.model)
     undo = Normalise(-now.mean / now.std, 1 / now.std).to(x.device)
     for name, (mean, std) in NORMALISATIONS.items():
@@ -78,17 +78,17 @@ def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Caus
             continue
         options = f"--mean {','.join(f'{m:g}' for m in mean)} --std {','.join(f'{s:.4g}' for s in std)}"
         right = _count(_predictions(target, undo(wanted(x))) == y)
-        yield Cause(f"{{right}} with the normalisation for {name} ({options})", right)
+        yield Cause(f"{{right}} with the normalisation of {name} ({options})", right)
 
 
 def _normalisation(model: nn.Module) -> Normalise:
-    """The one in front of the model; of 0 and 1 where there is none."""
+    """The normalisation that the model has, or one that changes nothing."""
     first = next((module for module in model.modules() if isinstance(module, Normalise)), None)
     return Normalise([0.0], [1.0]) if first is None else first
 
 
 def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
-    """Each output names the class that it answers for most often: learnt on one half, counted on the other."""
+    """Another order of the outputs: which class each output means is learnt on one half, and counted on the other."""
     right = 0
     for learn in (slice(0, None, 2), slice(1, None, 2)):
         count = slice(1, None, 2) if learn.start == 0 else slice(0, None, 2)

@@ -18,17 +18,17 @@ from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
 Work = Callable[[StepReport], tuple[ShardRecord, Examples | None]]
-"""Computes one stage on one shard: its record, and the adversarial examples that an attack found."""
+"""Computes one stage on one shard. Gives its record, and the adversarial examples that an attack found."""
 
 
 class Engine:
-    """Computes what is not finished of a run, and keeps it.
+    """Computes the unfinished part of a run, and keeps it.
 
     Args:
-        run: its folder, or its memory.
-        worker: who computes a shard.
-        stages: after the clean one, in their order.
-        observer: hears of the progress.
+        run: keeps the finished shards, in a folder or in memory.
+        worker: computes one stage on one shard.
+        stages: the attacks and probes in their order, without the clean stage.
+        observer: is told of the progress.
     """
 
     def __init__(self, run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> None:
@@ -41,7 +41,7 @@ class Engine:
         )
 
     def compute(self) -> Ledger:
-        """Every stage on every shard: finished ones as they are, the others computed and kept."""
+        """Compute every stage on every shard that is not finished. Returns the outcomes and costs of all."""
         for shard in self.worker.shards:
             self._classify(shard)
             for position, stage in enumerate(self.stages, start=1):
@@ -65,16 +65,16 @@ class Engine:
         self._finish(position, name, shard, work, standing)
 
     def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
-        """One stage on one shard; ``standing()`` tells which of all images (N,) still stand in it."""
+        """Finish one stage on one shard. ``standing()`` tells which images of the run still stand in it, bool (N,)."""
         if shard.first == 0:
             self.observer.start(name, len(self.ledger.outcomes))
         record = self.run.get(position, shard.number)
         if record is None:
             before = standing()
-            earlier, most, size = int(before[: shard.first].sum()), int(before[shard.rows].sum()), len(shard.y)
+            earlier, here, size = int(before[: shard.first].sum()), int(before[shard.rows].sum()), len(shard.y)
 
             def report(step: int, steps: int, left: int) -> None:
-                self.observer.advance(name, shard.first + size * step / steps, earlier + min(left, most))
+                self.observer.advance(name, shard.first + size * step / steps, earlier + min(left, here))
 
             lower = partial(halve, self.run, self.worker.target, self.observer)
             record, examples = halving_on_out_of_memory(partial(work, report), lower)
@@ -87,7 +87,7 @@ class Engine:
 
 
 def halve(run: Run, target: Target, observer: Observer) -> int:
-    """Halve the images a pass, and note it in the run; 0 if a pass of one image did not fit."""
+    """Halve the number of images in a pass, and note it in the run. Returns 0 if not even one image fitted."""
     target.batch_size //= 2
     if target.batch_size:
         observer.note(f"out of memory: going on with {target.batch_size} images a pass")

@@ -1,4 +1,4 @@
-"""The evaluator: from arguments to a run, and from the run to its answer."""
+"""``evaluate`` and ``check``: they make a run of their arguments, and an answer of the run."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from advtool import arguments
 from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.conclusion import conclude
-from advtool.evaluation.diagnostics.setup import draws, of_model
+from advtool.evaluation.diagnostics.setup import draws, model_findings
 from advtool.evaluation.engine import Engine, halve
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.preparation import Prepared, prepared
@@ -55,31 +55,32 @@ def evaluate(
 ) -> Evaluation:
     """How robust is this model, on these images, against these attacks?
 
-    The model is used in eval mode and left as it was. Every random draw comes from a stream derived from the seed, the
-    attack and the place of the images; the global generators of torch, NumPy and Python are put back afterwards.
+    The model is used in eval mode and left as it was. Every random draw comes from a stream that belongs to the seed,
+    the attack and the place of the images. The global generators of torch, NumPy and Python are left as they were.
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
         images: float (N, C, H, W) in [0, 1], array or tensor; or a Dataset, DataLoader or iterable of (image, label).
         labels: class indices (N,); None where ``images`` brings them.
-        limit: how many images at most, the first ones; None takes all.
-        device: where to compute, a CPU or CUDA device; the model is moved there, and back. None stays where it is.
-        surrogate: a model of the same task; ``transfer``, also in ``audit``, tries on ``model`` what breaks it.
-        run_dir: folder that keeps finished shards, and from which the same call goes on; None keeps nothing.
-        save_adversarial: keep the verified examples there too, in its folder ``adversarial``.
+        limit: evaluate the first ``limit`` images; None takes all.
+        device: where to compute, a CPU or CUDA device; afterwards the model is where it was. None computes there.
+        surrogate: a model of the same task; the attack ``transfer``, also in ``audit``, tries its adversarial examples
+            on ``model``.
+        run_dir: folder of the run; the same call goes on from the shards in it. None keeps nothing.
+        save_adversarial: keep the verified examples in ``run_dir`` too, in the folder ``adversarial``.
         dataset: what the images are, for the result.
-        indices: (N,), of each image in its data set, for the run's ``images.jsonl``; None counts from 0.
+        indices: int (N,), the index of each image in its data set, for the run's ``images.jsonl``; None counts from 0.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
-        origin: where the model comes from otherwise, for the result's ``model``.
+        origin: where the model comes from if it is no checkpoint of ours, for the result's ``model``.
         refuse_chance: stop before the attacks if the model is no better than guessing.
-        observer: hears of the progress.
-        settings: what is asked, and how hard the attacks try; see below.
+        observer: is told of the progress.
+        settings: what is asked of the model, and how hard the attacks try; see below.
 
     Returns:
-        The accuracies with their uncertainty; ``outcomes`` of the result tell what became of every image.
+        The accuracies with their uncertainty. Its ``outcomes`` tell what became of every image.
 
     Raises:
-        InputError: an argument is not as it must be; the message says what would be right.
+        InputError: an argument is wrong, or the model is broken; the message says what would be right.
     """
     observer = observer or Observer()
     _check_descriptions(checkpoint=checkpoint, origin=origin)
@@ -98,7 +99,7 @@ def evaluate(
         run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
         _recognise(ready, run, worker)
         if _is_complete(run, worker, ready):
-            observer.note(f"run '{run.folder}' is complete: this is its answer, nothing was computed again")
+            observer.note(f"run '{run.folder}' is complete: this is its answer, and nothing was computed again")
         else:
             check = _check(ready, run, worker, observer, checkpoint, origin)
             _tell(run, worker, ready, check, observer)
@@ -107,15 +108,7 @@ def evaluate(
         ledger = Engine(run, worker, ready.stages, observer).compute()
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
-        answer = conclude(
-            ready.stages,
-            ledger,
-            worker.shards,
-            threat_model=question.threat_model,
-            target=worker.target,
-            facts=ready.ours.facts,
-            inspection=inspection,
-        )
+        answer = conclude(ready, worker.shards, ledger, inspection)
     evaluation = Evaluation(
         checkpoint=checkpoint,
         model=origin,
@@ -150,25 +143,25 @@ def check(
     observer: Observer | None = None,
     **settings: Any,
 ) -> Check:
-    """What :func:`evaluate` would understand of the model and the data; nothing is attacked.
+    """Tell what :func:`evaluate` would find out about the model and the images before it attacks. Nothing is attacked.
 
-    The settings tell which attacks would run, so how long they would take.
+    The settings decide which attacks would run, and so how long they would take.
 
     Args:
         model: as for :func:`evaluate`.
         images: as for :func:`evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
-        limit: how many images at most, the first ones; None takes all.
-        device: where to compute; None stays where the model is.
+        limit: evaluate the first ``limit`` images; None takes all.
+        device: as for :func:`evaluate`.
         dataset: what the images are, for the result.
-        indices: (N,), of each image in its data set; None counts from 0.
+        indices: as for :func:`evaluate`.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
-        origin: where the model comes from otherwise, for the result's ``model``.
-        observer: hears of the progress.
+        origin: where the model comes from if it is no checkpoint of ours, for the result's ``model``.
+        observer: is told of the progress.
         settings: as for :func:`evaluate`; see below.
 
     Raises:
-        InputError: what :func:`evaluate` refuses.
+        InputError: :func:`evaluate` would refuse an argument or the model.
     """
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(images, labels, Settings.of(settings), limit=limit, dataset=dataset, indices=indices)
@@ -200,7 +193,7 @@ def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
 
 
 def _shards(worker: Worker, ready: Prepared) -> int:
-    """Of all stages, the clean one among them."""
+    """The number of shards of all stages, with the clean stage."""
     return len(worker.shards) * (1 + len(ready.stages))
 
 
@@ -212,20 +205,9 @@ def _check(
     checkpoint: dict[str, Any] | None,
     origin: dict[str, Any],
 ) -> Check:
-    question, lower = ready.question, partial(halve, run, worker.target, observer)
+    lower = partial(halve, run, worker.target, observer)
     preview = halving_on_out_of_memory(partial(worker.preview, partial(run.get, 0)), lower)
-    return understand(
-        ready.ours,
-        question.x,
-        question.y,
-        preview,
-        ready.stages,
-        threat_model=question.threat_model,
-        dataset=question.dataset,
-        checkpoint=checkpoint,
-        origin=origin,
-        environment=run.manifest.environment,
-    )
+    return understand(ready, preview, checkpoint=checkpoint, origin=origin, environment=run.manifest.environment)
 
 
 def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
@@ -240,22 +222,22 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
 
 
 def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:
-    """What the user should know before the attacks begin."""
+    """Tell the user what matters before the attacks begin."""
     if run.finished:
         shards = _shards(worker, ready)
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
     for name in run.damaged:
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
-    for key, (there, here) in run.moved.items():
+    for key, (there, here) in run.changed_environment.items():
         observer.note(
-            f"run '{run.folder}' was begun with {key} {there}, here it is {here}: results may differ in rounding"
+            f"run '{run.folder}' was begun with {key} {there}, here it is {here}: rounding may change results"
         )
     facts, target = ready.ours.facts, ready.ours.target
     precision = ready.question.settings.precision
     if precision == "bfloat16" and facts.search_precision != precision:
-        observer.note("--precision bfloat16: this model cannot be searched so, it is searched in float32")
+        observer.note("--precision bfloat16: this model does not run in bfloat16, so attacks search it in float32")
     observer.understood(check)
     if not target.randomised:
         observer.note(f"outputs do not vary between identical calls: {draws(target.eot, target.votes)}")
-    for finding in of_model(facts, target.eot, target.votes):
+    for finding in model_findings(facts, target.eot, target.votes):
         observer.note(finding.message)

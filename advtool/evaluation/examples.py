@@ -1,4 +1,4 @@
-"""Verified adversarial examples on disk: one safetensors file for a stage and shard, beside the run's other files."""
+"""Verified adversarial examples on disk: one safetensors file for each attack and shard of a run."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from advtool.files import write_atomically
 
 
 class Examples(NamedTuple):
-    """K adversarial examples of a shard, with what they were made from."""
+    """K adversarial examples of a shard, with the images that they were made from."""
 
     places: Tensor
-    """int64 (K,): of each image in the run"""
+    """int64 (K,): the place of each image in the run"""
     labels: Tensor
-    """int64 (K,)"""
+    """int64 (K,): the true classes"""
     originals: Tensor
     """float32 (K, C, H, W) in the clip range"""
     images: Tensor
@@ -25,7 +25,7 @@ class Examples(NamedTuple):
 
 
 def write(path: Path, examples: Examples) -> None:
-    """Put them at ``path``: whole, or not at all.
+    """Write the examples to ``path``: the whole file, or nothing.
 
     Raises:
         InputError: the file cannot be written.
@@ -35,7 +35,7 @@ def write(path: Path, examples: Examples) -> None:
 
 
 def read(path: Path) -> Examples:
-    """What :func:`write` put there.
+    """Read the examples that :func:`write` put at ``path``.
 
     Raises:
         InputError: the file is damaged, or holds something else.

@@ -1,4 +1,4 @@
-"""Finished runs: the answer and what became of each image, read without writing anything."""
+"""Reads finished runs: the answer, and the outcome of each image. Nothing is written."""
 
 import json
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import Evaluation
 
-GO_ON = "the 'advtool eval' command that began it goes on with it"
+HOW_TO_GO_ON = "the 'advtool eval' command that began it goes on with it"
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run whose every shard is there."""
+    """A run with all its shards."""
 
     folder: Path
     manifest: Manifest
     result: Evaluation
-    """with its outcomes, but for the probes'"""
+    """with its outcomes, without the probes"""
     image_ids: list[str] | None
-    """a fingerprint of each image with its label; None in runs of versions that wrote none"""
+    """a fingerprint of each image with its label; None if the run has no such file"""
 
     @property
     def attacks(self) -> list[str]:
-        """Its attacks by label, in the order in which they ran."""
+        """The labels of the attacks, in the order in which they ran."""
         return [attack.name for attack in self.result.attacks]
 
     @property
     def full(self) -> list[str]:
-        """The attacks that saw every image: in a cascade later ones see survivors only."""
+        """The labels of the attacks that saw every image. The later attacks of a cascade see survivors only."""
         return [attack.name for attack in self.result.attacks if attack.accuracy is not None]
 
 
@@ -44,16 +44,16 @@ def read_finished(folder: Path | str) -> FinishedRun:
     """Read a run that is complete.
 
     Args:
-        folder: of the run, as ``advtool eval`` or ``advtool.evaluate(run_dir=...)`` wrote it.
+        folder: the folder of the run, as ``advtool eval`` or ``advtool.evaluate(run_dir=...)`` wrote it.
 
     Raises:
-        InputError: there is no run, it is not finished, or a file of it is damaged.
+        InputError: the folder holds no run, the run is not finished, or one of its files is damaged.
     """
     folder = arguments.path(f"run {shown(folder)}", folder)
     manifest, result = _read_answer(folder)
     run = Run(folder, manifest.configuration, manifest.environment)
     if run.damaged:
-        raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {GO_ON}")
+        raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {HOW_TO_GO_ON}")
     size = manifest.configuration["images_a_shard"]
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
     ledger = Ledger([attack.name for attack in result.attacks], result.clean.total, one_step=one_step)
@@ -69,14 +69,16 @@ def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
         what = "holds no run" if folder.is_dir() else "is no folder"
         raise InputError(f"'{folder}' {what}: name a folder that 'advtool eval' wrote, under runs/ or at its --run-dir")
     if not result.is_file():
-        raise InputError(f"run '{folder}' is not finished: {GO_ON}")
+        raise InputError(f"run '{folder}' is not finished: {HOW_TO_GO_ON}")
     try:
         return (
             Manifest.model_validate_json(manifest.read_bytes()),
             Evaluation.model_validate_json(result.read_bytes()),
         )
     except ValidationError as error:
-        raise InputError(f"run '{folder}': its {_title(error)} is damaged, or of another version of advtool") from None
+        raise InputError(
+            f"run '{folder}': its {_title(error)} is damaged, or another version of advtool wrote it"
+        ) from None
 
 
 def _title(error: ValidationError) -> str:
@@ -86,7 +88,7 @@ def _title(error: ValidationError) -> str:
 def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
     record = run.get(position, shard)
     if record is None or record.stage != label:
-        raise InputError(f"run '{run.folder}': shard {shard} of '{label}' is missing; {GO_ON}")
+        raise InputError(f"run '{run.folder}': shard {shard} of '{label}' is missing; {HOW_TO_GO_ON}")
     return record
 
 

@@ -1,6 +1,6 @@
-"""How far accuracies are apart, over images or over trainings, as estimates with their intervals.
+"""Estimates how far accuracies are apart, with an interval over images or over trainings.
 
-Outcomes are bool tensors (N,), one for each model: which images it has right.
+Each model has a bool tensor (N,) that tells which images it has right.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,23 @@ from advtool.evaluation.uncertainty import corrected_resampled_t_test, paired_di
 from advtool.results import Estimate, Figure
 
 MIN_TRAININGS = 10
-"""From so many trainings on an interval speaks of trainings, not of images alone: the second paper's test has ten."""
+"""The fewest trainings for an interval over trainings. The test of the second paper has ten."""
 
 Side = Sequence[Tensor] | float
-"""What each model has right, or an accuracy that a paper states."""
+"""The images that each model has right, or an accuracy that a paper states."""
 
 
 def gain(points: Sequence[tuple[Sequence[Tensor], Side]], *, test_to_train: float, alpha: float = 0.05) -> Estimate:
-    """How far the first sides are above the second ones: the mean over one or several points of a curve.
+    """How far the first side of each point is above the second side: the mean over the points of a curve.
 
-    With fewer trainings than ``MIN_TRAININGS`` the interval speaks of other images for these models; else it is that
-    of the corrected resampled t-test, and at least as wide as by images, for trainings that all agree have no spread.
+    With fewer trainings than ``MIN_TRAININGS``, the interval tells how other images might come out for these models.
+    With more, it is the interval of the corrected resampled t-test. Then it is at least as wide as the interval over
+    images, because trainings that all agree have no spread.
 
     Args:
-        points: two sides each; of each model both saw the same images.
-        test_to_train: of a split, see :func:`advtool.evaluation.uncertainty.corrected_resampled_t_test`.
-        alpha: level of the test over trainings.
+        points: pairs of two sides. The models at the same place of both sides saw the same images.
+        test_to_train: as for :func:`advtool.evaluation.uncertainty.corrected_resampled_t_test`.
+        alpha: the level of the test over trainings, in (0, 1).
     """
     by_images = _pooled([_by_images(*point) for point in points])
     trainings = range(len(points[0][0]))
@@ -44,7 +45,7 @@ def gain(points: Sequence[tuple[Sequence[Tensor], Side]], *, test_to_train: floa
 
 
 def of_figure(figure: Figure) -> Estimate:
-    """A figure itself: with the 95 % t interval of its repeats on a logarithmic scale, or exact if nothing repeated."""
+    """A figure as an estimate, with the 95 % t interval of its repeats on a logarithmic scale, or exact otherwise."""
     value, deviation, repeats = figure.ours or 0.0, figure.deviation, figure.repeats
     if not value or deviation is None or repeats is None:
         return Estimate(value=value, interval=(value, value), how="exact")
@@ -53,20 +54,22 @@ def of_figure(figure: Figure) -> Estimate:
 
 
 def share(outcomes: Tensor) -> float:
-    """The share of True."""
+    """The share of True in ``outcomes``, bool (N,)."""
     return outcomes.double().mean().item()
 
 
 def _pooled(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of several: the standard error of a mean is at most the mean of the errors, however they correlate."""
+    """The mean of estimates. Its standard error is at most the mean of their errors, however they correlate."""
     low, high = (fmean(each.interval[end] for each in estimates) for end in (0, 1))
     how = f"mean of {len(estimates)}, {estimates[0].how}" if len(estimates) > 1 else estimates[0].how
     return Estimate(value=fmean(each.value for each in estimates), interval=(low, high), how=how)
 
 
 def _by_images(ours: Sequence[Tensor], theirs: Side) -> Estimate:
-    """Over the images of all models: Wilson's interval of a distance; of a paired difference Newcombe's, which is too
-    narrow where few images differ, and therefore at least as wide as the exact one of those that one side alone has.
+    """The gain over the images of all models together.
+
+    An accuracy against a paper's figure gets Wilson's interval. A paired difference gets Newcombe's. Where few images
+    differ that is too narrow, so it is widened to the exact interval of the images that only one side has right.
     """
     right = torch.cat(list(ours))
     n = len(right)

@@ -1,4 +1,4 @@
-"""Arguments of an evaluation, checked before anything is computed."""
+"""Checks of arguments, before anything is computed. Each message begins with the argument's name and value."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,34 +9,20 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 
 
-def as_count(name: str, value: Any, least: int = 1) -> int:
-    """The value, if it is an integer from ``least`` to a million.
-
-    Raises:
-        InputError: it is not.
-    """
-    return arguments.count(f"{name}={shown(value)}", value, least)
-
-
-def as_count_or_none(name: str, value: Any) -> int | None:
-    """The same of at least 1, or None, which stands for a default."""
-    return None if value is None else as_count(name, value)
-
-
 def as_folder(name: str, folder: Any) -> Path | None:
     """The folder as a path; None stays None.
 
     Raises:
-        InputError: it is neither text nor a path.
+        InputError: it is no path.
     """
     return None if folder is None else arguments.path(f"{name}={shown(folder)}", folder)
 
 
 def as_list(name: str, values: Any) -> list[Any]:
-    """The values of a list, a tuple, an array or the like.
+    """The values of a list, a tuple, an array or another iterable.
 
     Raises:
-        InputError: it is none.
+        InputError: they are no list, but for example one number or text.
     """
     if isinstance(values, Mapping | str | bytes) or not isinstance(values, Iterable):
         raise InputError(f"{name}={shown(values)} must be a list")

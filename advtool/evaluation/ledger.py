@@ -1,4 +1,4 @@
-"""The array of a run's outcomes while it fills, and what every stage has cost so far."""
+"""The ledger of a run: its outcomes, filled shard by shard, and what every stage has cost so far."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from advtool.results import CLEAN, ModelCalls, Outcomes
 
 @dataclass
 class Cost:
-    """What a stage has cost over all shards that are finished."""
+    """What a stage has cost on all finished shards together. Forward and backward count images."""
 
     seconds: float = 0.0
     forward: int = 0
@@ -20,18 +20,18 @@ class Cost:
 
     @property
     def model_calls(self) -> ModelCalls:
-        """Images pushed through the model."""
+        """The images pushed through the model, forward and backward."""
         return ModelCalls(forward=self.forward, backward=self.backward)
 
 
 class Ledger:
-    """Takes in finished shards. What no shard has told yet is *not asked*.
+    """Takes in finished shards. Until then, the outcome of an image is *not asked*.
 
     Args:
-        stages: labels of the stages after the clean one, in their order.
-        images: N, of the run.
-        one_step: the stages that make an example of every image.
-        probes: the stages at another eps than the run's.
+        stages: the labels of the stages in their order, without the clean stage.
+        images: N, the number of images in the run.
+        one_step: the labels of the attacks that make an example of every image.
+        probes: the labels of the stages at another eps than the run's.
     """
 
     def __init__(
@@ -55,19 +55,19 @@ class Ledger:
         """Take in a finished shard.
 
         Args:
-            position: of the stage; 0 is the clean one.
+            position: the place of the stage in the run; 0 is the clean stage.
             first: the place of the shard's first image in the run.
-            record: what the stage left of the shard.
+            record: what the stage found out about the shard.
         """
         rows = slice(first, first + len(record.outcome))
-        array = self.outcomes
-        array.outcome[position, rows] = torch.tensor(record.outcome, dtype=torch.uint8)
-        array.prediction[position, rows] = torch.tensor(record.prediction)
-        array.margin[position, rows] = torch.tensor([math.nan if m is None else m for m in record.margin])
-        array.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
-        array.queries[position, rows] = torch.tensor(record.queries)
+        outcomes = self.outcomes
+        outcomes.outcome[position, rows] = torch.tensor(record.outcome, dtype=torch.uint8)
+        outcomes.prediction[position, rows] = torch.tensor(record.prediction)
+        outcomes.margin[position, rows] = torch.tensor([math.nan if m is None else m for m in record.margin])
+        outcomes.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
+        outcomes.queries[position, rows] = torch.tensor(record.queries)
         if record.example_correct is not None:
-            array.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
+            outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         cost = self.costs[record.stage]
         cost.seconds += record.seconds
         cost.forward += record.model_calls.forward

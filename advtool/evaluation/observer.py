@@ -1,4 +1,4 @@
-"""How a run tells what it is doing, to whoever wants to draw it."""
+"""The observer: a run tells it about its progress."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ from advtool.results import Check
 
 
 class Observer:
-    """Hears of a run's progress and does nothing; the command line draws bars instead."""
+    """Is told about a run's progress, and does nothing. A subclass shows it, as bars on the command line."""
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
-        """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``; ``costs`` of all points are relative."""
+        """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``. ``costs`` of all points are relative times."""
 
     def note(self, message: str) -> None:
-        """Something the user should know: a resumed run, a halved batch."""
+        """Something happened that the user should know: a resumed run, a halved batch."""
 
     def understood(self, check: Check) -> None:
-        """What is understood of the model and the data, before the attacks begin."""
+        """The preflight is over: this is known of the model and the images before the attacks begin."""
 
     def start(self, stage: str, images: int) -> None:
-        """``stage`` (clean, or an attack's name) begins on that many images."""
+        """``stage`` (clean, or an attack's label) begins on that many images."""
 
     def advance(self, stage: str, done: float, standing: int) -> None:
-        """``done`` images (parts of a shard count) are through; ``standing`` have not fallen in this stage."""
+        """``done`` images are through; part of a shard counts as a fraction. ``standing`` images have not fallen."""
 
     def finish(self, stage: str, standing: int) -> None:
-        """``stage`` is over."""
+        """``stage`` is over; ``standing`` images have not fallen in it."""

@@ -1,4 +1,4 @@
-"""What happened to each image, as lines of JSON: nothing is lost in the averages."""
+"""The outcome of each image as a line of JSON, for the file ``images.jsonl``."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,16 +13,16 @@ from advtool.results import CLEAN, Outcome, Outcomes
 def lines(
     outcomes: Outcomes, labels: Tensor, indices: Sequence[int], *, classes: Sequence[str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """One dictionary an image, in the order of the run.
+    """One dictionary for each image, in the order of the run.
 
-    It leaves out the attacks that had nothing to do for the image. Probes stand apart from attacks: at another eps
-    than the run's an adversarial example says nothing about the answer.
+    It leaves out the attacks that did not see the image. Probes stand apart from attacks, because their eps is not the
+    run's: their adversarial examples say nothing about the answer.
 
     Args:
         outcomes: of the N images.
         labels: int64 (N,).
-        indices: of each image in its data set.
-        classes: their names, by label, where they have some.
+        indices: N numbers, the index of each image in its data set.
+        classes: the name of each class, by label; None if the classes have no names.
     """
     columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages}
     attacks = [stage for stage in outcomes.stages[1:] if stage not in outcomes.probes]
@@ -46,7 +46,7 @@ def _asked(columns: dict[str, list[dict[str, Any]]], stages: Iterable[str], plac
 
 
 def _columns(outcomes: Outcomes, stage: str) -> list[dict[str, Any]]:
-    """Of each image; ``robust`` is None if the stage was not asked."""
+    """What one stage says of each image; ``robust`` is None if the stage did not see the image."""
     row = outcomes.stages.index(stage)
     robust = {Outcome.not_asked: None, Outcome.robust: True, Outcome.fallen: False}
     values = zip(

@@ -1,4 +1,4 @@
-"""Everything that a run needs before its first shard: the models opened, the stages planned, the folder found."""
+"""Prepares a run: opens the models, plans the stages, and finds the folder."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,60 +18,65 @@ from advtool.evaluation.shard import shard_size
 from advtool.evaluation.stages import Stage, moot, plan
 from advtool.evaluation.worker import Worker
 
-ASKED_IMAGES = 8
-"""By so many images an attack is asked whether it has anything to do on this model."""
+MOOT_CHECK_IMAGES = 8
+"""The first images of a run, on which each attack of a cascade is asked whether it is moot."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that could begin."""
+    """A run that is ready to begin."""
 
     question: Question
     ours: Opened
-    other: Opened | None
-    """the surrogate"""
+    """the model under test"""
+    surrogate: Opened | None
+    """the model to transfer from, if there is one"""
     begun: Begun
+    """what the folder knows already"""
     stages: list[Stage]
     moot: tuple[str, ...]
-    """attacks that a cascade leaves out on this model"""
+    """labels of the attacks that the cascade leaves out on this model"""
     images_a_shard: int
 
     def run(self, *, save_adversarial: bool = False) -> Run:
-        """Its folder, with what is finished.
+        """The folder of the run, with the shards that are finished.
+
+        Args:
+            save_adversarial: keep the verified examples there too.
 
         Raises:
-            InputError: the folder holds a run of another question, or cannot be written.
+            InputError: the folder holds a run of another question, or nobody may write there.
         """
         run = Run(
             self.begun.folder,
             self._configuration(),
             self.environment(),
-            known=Known(self.ours.facts, None if self.other is None else self.other.facts, self.moot),
+            known=Known(self.ours.facts, None if self.surrogate is None else self.surrogate.facts, self.moot),
             keep_examples=[s.label for s in self.stages if s.probed_eps is None] if save_adversarial else [],
         )
         self.begun.keep(self.ours.identity)
-        if self.other is not None:
-            replace(self.begun, role="surrogate").keep(self.other.identity)
+        if self.surrogate is not None:
+            replace(self.begun, role="surrogate").keep(self.surrogate.identity)
         run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
         self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
         return run
 
     def worker(self) -> Worker:
-        """Who computes its shards."""
+        """The worker that computes the shards."""
         question = self.question
         return Worker(
             self.ours.target, question.x, question.y, seed=question.settings.seed, images_a_shard=self.images_a_shard
         )
 
     def environment(self) -> dict[str, Any]:
-        """Where it is computed."""
+        """The machine, the versions and the batch plan, as plain JSON data."""
         return provenance.environment(self.ours.target, self.ours.facts)
 
     def _configuration(self) -> dict[str, Any]:
         question, target = self.question, self.ours.target
         return {
             "code": provenance.code(),
-            "surrogate": self.other is not None,
+            "surrogate": self.surrogate is not None,
             "images": question.images_id,
             "dataset": question.dataset.model_dump(),
             "eps": question.settings.eps,
@@ -94,46 +99,50 @@ def prepared(
     surrogate: nn.Module | None = None,
     folder: Path | None = None,
 ) -> Iterator[Prepared]:
-    """Open the models and plan the run; the models are left as they were afterwards.
+    """Open the models and plan the run. Afterwards the models are as they were.
 
     Args:
-        model: the user's.
-        question: what is asked of it.
+        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes).
+        question: what is asked of the model.
         device: where to compute.
-        surrogate: a model to transfer from.
-        folder: of the run; None keeps nothing.
+        surrogate: a model to transfer from; None if no attack needs one.
+        folder: where the run lives; None keeps nothing.
 
     Raises:
-        InputError: a model is broken, does not fit the images or is another than the run's, or a parameter is out
-            of range.
+        InputError: a model is broken or does not fit the images, the folder belongs to another model, or a parameter
+            is out of range.
     """
     manifest = None if folder is None else read_manifest(folder)
     same = manifest is None or manifest.configuration.get("images") == question.images_id
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:
         ours = stack.enter_context(_opened(model, question, device, begun, votes=question.settings.votes))
-        if int(question.y.max()) >= ours.target.classes:
-            raise InputError(
-                f"labels go up to {int(question.y.max())}, but the model has {ours.target.classes} classes "
-                f"(0 to {ours.target.classes - 1}): do they begin at 1, is it another data set's model, or does "
-                "--classes name outputs that it lacks?"
-            )
-        other = None
+        _refuse_missing_classes(question, ours.target.classes)
+        theirs = None
         if surrogate is not None:
-            other = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
+            theirs = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
         with ours.target.streams(question.settings.seed, "plan"):
             planned = plan(
                 question.specs,
                 ours.target,
                 question.threat_model,
-                defaults=question.of_attacks,
-                surrogate=None if other is None else other.target,
+                defaults=question.attack_defaults,
+                surrogate=None if theirs is None else theirs.target,
             )
-            left_out = moot(planned, question.first(ASKED_IMAGES, device)) if manifest is None else manifest.moot
+            left_out = moot(planned, question.first(MOOT_CHECK_IMAGES, device)) if manifest is None else manifest.moot
         stages = [stage for stage in planned if stage.label not in left_out]
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in stages], ours.facts.bytes_an_image, device.type)
-        yield Prepared(question, ours, other, begun, stages, left_out, size)
+        yield Prepared(question, ours, theirs, begun, stages, left_out, size)
+
+
+def _refuse_missing_classes(question: Question, classes: int) -> None:
+    highest = int(question.y.max())
+    if highest >= classes:
+        raise InputError(
+            f"labels go up to {highest}, but the model has {classes} classes (0 to {classes - 1}): do the labels begin "
+            "at 1, was the model made for another data set, or does --classes name outputs that the model lacks?"
+        )
 
 
 def _opened(
@@ -153,15 +162,15 @@ def _opened(
 
 @contextmanager
 def _surrogate(model: nn.Module, ours: Opened, question: Question, begun: Begun) -> Iterator[Opened]:
-    """The model to transfer from; what is wrong with it is said of it, not of the model under test."""
+    """The model to transfer from. A complaint about it names the surrogate, not the model under test."""
     with ExitStack() as stack:
         try:
-            other = stack.enter_context(_opened(model, question, ours.target.device, begun, votes=None))
+            theirs = stack.enter_context(_opened(model, question, ours.target.device, begun, votes=None))
         except InputError as error:
             raise InputError(f"surrogate: {error}") from None
-        if other.target.classes != ours.target.classes:
+        if theirs.target.classes != ours.target.classes:
             raise InputError(
-                f"surrogate: it tells {other.target.classes} classes apart and the model {ours.target.classes}: "
-                "name one that was trained for the same task"
+                f"surrogate: it tells {theirs.target.classes} classes apart and the model {ours.target.classes}: "
+                "name a surrogate that was trained for the same task"
             )
-        yield other
+        yield theirs

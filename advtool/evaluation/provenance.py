@@ -1,4 +1,4 @@
-"""What a run's numbers come from: code and images by their fingerprints, the machine by name."""
+"""The sources of a run's numbers: fingerprints of the code and the images, and the machine."""
 
 import hashlib
 import platform
@@ -16,12 +16,12 @@ from advtool.target.facts import Facts
 from advtool.target.target import Target
 
 ROOMS = ("compute", "data", "models", "target", "attacks", "evaluation")
-"""Rooms whose code can change a number."""
+"""The folders whose code can change a number of a run."""
 
 
 @cache
 def code() -> str:
-    """The version, and a fingerprint of every source file whose change could change a number."""
+    """The version, and a fingerprint of all source files that can change a number of a run."""
     root = Path(__file__).parents[1]
     patterns = ("*.py", *(f"{room}/**/*.py" for room in ROOMS))
     content = hashlib.sha256(b"".join(path.read_bytes() for pattern in patterns for path in sorted(root.glob(pattern))))
@@ -29,7 +29,7 @@ def code() -> str:
 
 
 def tensors(*values: Tensor) -> str:
-    """A fingerprint of images and labels."""
+    """One fingerprint of all these tensors, such as images and labels."""
     return _fingerprint(map(_bytes, values))
 
 
@@ -37,15 +37,15 @@ def image_ids(x: Tensor, y: Tensor) -> list[str]:
     """A fingerprint of each image with its label.
 
     Args:
-        x: images (N, C, H, W).
-        y: labels (N,).
+        x: images, float32 (N, C, H, W).
+        y: labels, int64 (N,).
     """
     rows = zip(x.cpu().contiguous().numpy(), y.cpu().numpy(), strict=True)
     return [_fingerprint((image.tobytes(), label.tobytes())) for image, label in rows]
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Versions, device and threads: where numbers come from."""
+    """Versions, device and threads, as plain JSON data."""
     cuda = device.type == "cuda"
     return {
         "advtool": version("advtool"),
@@ -58,7 +58,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def environment(target: Target, facts: Facts) -> dict[str, Any]:
-    """Where this is computed: on the same, the same command gives the same numbers bit for bit."""
+    """The machine and the batch plan. Where they are the same, one command gives the same numbers, bit for bit."""
     return machine(target.device) | {
         "numpy": np.__version__,
         "randomness": target.randomness.value,

@@ -1,4 +1,4 @@
-"""What is asked of a model: on which images, by which settings."""
+"""The question of a run: which images, and which settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Question:
     y: Tensor
     """int64 (N,)"""
     indices: list[int]
-    """of each image in its data set"""
+    """the index of each image in its data set"""
     dataset: DatasetInfo
     specs: list[AttackSpec]
     settings: Settings
@@ -48,12 +48,12 @@ class Question:
         indices: Sequence[int] | Tensor | None = None,
         surrogate: bool = False,
     ) -> "Question":
-        """The question that the arguments of :func:`advtool.evaluate` ask.
+        """The arguments of :func:`advtool.evaluate` as a question.
 
         ``surrogate`` tells whether there is a model to transfer from.
 
         Raises:
-            InputError: an argument is not as it must be.
+            InputError: an argument is wrong; the message says what would be right.
         """
         if dataset is not None and not isinstance(dataset, DatasetInfo):
             raise InputError(f"dataset={shown(dataset)} must be a DatasetInfo (advtool.results), or None")
@@ -78,13 +78,13 @@ class Question:
         return provenance.tensors(self.x, self.y)
 
     @property
-    def of_attacks(self) -> dict[str, dict[str, Any]]:
-        """Parameters that the run's settings give to attacks, by the attack's name."""
+    def attack_defaults(self) -> dict[str, dict[str, Any]]:
+        """The parameters that the settings give an attack, by its name. Parameters in the attack's brackets win."""
         asked = self.settings
         pgd = {"steps": asked.pgd_steps}
         spsa = {"steps": asked.spsa_steps, "samples": asked.spsa_samples, "eot": 1 if asked.eot is None else asked.eot}
         return {name: pgd for name, attack in ATTACKS.items() if issubclass(attack, PGD)} | {SPSA.name: spsa}
 
     def first(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The first images and labels, on ``device``."""
+        """The first ``count`` images and labels, on ``device``."""
         return self.x[:count].to(device), self.y[:count].to(device)

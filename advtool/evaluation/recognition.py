@@ -1,4 +1,4 @@
-"""The model of a run: opened, asked once, and known again when the run goes on."""
+"""Opens the model of a run, asks it once what it is, and recognises it when the run goes on."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from advtool.target.making import open_target
 from advtool.target.target import Target
 
 ANSWERS_A_SHARD = 4
-"""Images of each shard whose logits are kept: they show a difference that few images have."""
+"""How many images of each shard have their logits kept. They show a difference that only few images have."""
 
 Role = Literal["model", "surrogate"]
 MODEL, SURROGATE = "model.safetensors", "surrogate.safetensors"
@@ -37,46 +37,49 @@ class Opened:
     handled: Handled
     identity: Identity
     seconds: float
-    """that an image takes in a pass of a few, about"""
+    """about how long an image takes in a pass of a few images"""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """What a run in a folder knows of one of its models; nothing if it is new."""
+    """What a run folder knows already about one of its models. A new folder knows nothing."""
 
     folder: Path | None = None
     manifest: Manifest | None = None
     role: Role = "model"
     same_images: bool = True
-    """as the run's: then the model's answers to them are compared too"""
+    """the images are those of the run, so the model's answers to them are compared too"""
 
     @property
     def facts(self) -> Facts | None:
-        """What was found out about the model."""
+        """What the run has found out about the model; None if it is new."""
         if self.manifest is None:
             return None
         return self.manifest.facts if self.role == "model" else self.manifest.surrogate_facts
 
     @property
     def path(self) -> Path | None:
-        """Where the run keeps who the model is."""
+        """Where the run keeps the identity of the model; None in memory."""
         return None if self.folder is None else self.folder / (MODEL if self.role == "model" else SURROGATE)
 
     @cached_property
     def identity(self) -> Identity | None:
-        """Who the model is."""
+        """The identity of the model that the run was begun with; None if it is new."""
         return None if self.path is None or self.manifest is None else Identity.read(self.path)
 
     def keep(self, identity: Identity) -> None:
-        """Note who the model is, once."""
+        """Write the identity of the model, unless it is there already."""
         if self.path is not None and not self.path.exists():
             identity.write(self.path)
 
     def refuse(self, difference: str | None) -> None:
-        """Refuse another model, unless there is no ``difference``.
+        """Refuse a model that differs from the run's.
+
+        Args:
+            difference: what differs, in words; None refuses nothing.
 
         Raises:
-            InputError: there is one.
+            InputError: there is a difference.
         """
         if difference is not None:
             which = "run of another model" if self.role == "model" else "run with another surrogate"
@@ -95,20 +98,20 @@ def opened(
     precision: Precision = "auto",
     seed: int = 0,
 ) -> Iterator[Opened]:
-    """The model on ``device``; left as it was afterwards.
+    """Open the model on ``device``. Afterwards it is as it was.
 
     Args:
-        model: the user's.
-        images: of the run, float32 (N, C, H, W) in [0, 1] on any device.
+        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes).
+        images: the images of the run, float32 (N, C, H, W) in [0, 1], on any device.
         device: where to compute.
-        begun: the run that this goes on with, if there is one.
+        begun: what the run folder knows already.
         eot: draws of a gradient; None takes 1, or 20 for a random model.
-        votes: draws of a prediction; the same.
-        precision: of the search.
-        seed: of the run.
+        votes: draws of a prediction; None takes 1, or 20 for a random model.
+        precision: the precision in which attacks search.
+        seed: the seed of the run.
 
     Raises:
-        InputError: the model is no classifier of such images, is broken, or is another than the run's.
+        InputError: the model is no classifier of such images, it is broken, or the run folder knows another model.
     """
     first = images[:IDENTITY_IMAGES].to(device)
     with handled(model, device) as ours:
@@ -123,7 +126,7 @@ def opened(
         except Exception as error:
             if before is None or is_out_of_memory(error):
                 raise
-            begun.refuse(ANSWERS)  # what was known of it holds no longer
+            begun.refuse(ANSWERS)  # the run's facts do not fit this model
             raise
         if before is not None:
             begun.refuse(before.difference(identity if begun.same_images else replace(identity, of_run=None)))
@@ -132,24 +135,24 @@ def opened(
 
 
 def answers_for_shard(target: Target, x: Tensor, shard: int) -> list[list[float]]:
-    """The logits of a few images of a shard's ``x`` (N, C, H, W), under a stream of their own."""
+    """The logits of a few images out of a shard's ``x`` (n, C, H, W), under a random stream of their own."""
     rows = torch.linspace(0, len(x) - 1, min(ANSWERS_A_SHARD, len(x))).round().long()
     answers: list[list[float]] = answers_of(target, x[rows.to(x.device)], "shard", shard).tolist()
     return answers
 
 
 def recognise(begun: Begun, ours: Opened, clean: Sequence[tuple[ShardRecord | None, Tensor]]) -> None:
-    """Hold the answers that finished shards have kept against the model's answers now.
+    """Compare the answers that finished shards have kept with the model's answers now.
 
     Args:
-        begun: the run.
-        ours: its model.
-        clean: of each shard the record of its clean stage, None if it is not finished, and its images.
+        begun: what the run folder knows already.
+        ours: the model.
+        clean: for each shard, the record of its clean stage and its images; the record is None if it is not finished.
 
     Raises:
-        InputError: the model answers otherwise.
+        InputError: the answers differ.
     """
-    if ours.identity.fixed is None:  # its noise comes from nowhere that could be seeded
+    if ours.identity.fixed is None:  # no seed governs its noise, so answers cannot be compared
         return
     if begun.manifest is None or ours.identity.noise != (kept := begun.identity or ours.identity).noise:
         return

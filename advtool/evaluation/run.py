@@ -1,15 +1,15 @@
-"""A run is a folder of shards: what is finished stays finished, whatever happens next.
+"""A run is a folder of shards. A finished shard stays finished, whatever happens next.
 
 ::
 
-    RUN/manifest.json             what was asked for, what is known of the model, where it was computed, images a pass
+    RUN/manifest.json             the question, what is known of the model, the machine, the images in a pass
     RUN/shards/1-fgsm-0000.json   one stage (0 is clean) on one slice of the images, with a checksum
-    RUN/model.safetensors         who the model is: hashes of its tensors, its answers to fixed questions
-    RUN/image_ids.json            a fingerprint of each image with its label, in their order
-    RUN/adversarial/1-fgsm-0000.safetensors    its verified adversarial examples, if they are kept
-    RUN/inspection.json           what its gradient is worth, once every attack is done
-    RUN/images.jsonl              a line an image, once every shard is there
-    RUN/result.json               the answer, likewise
+    RUN/model.safetensors         the identity of the model: hashes of its tensors, its answers to fixed questions
+    RUN/image_ids.json            a fingerprint of each image with its label, in the order of the images
+    RUN/adversarial/1-fgsm-0000.safetensors    verified adversarial examples of that shard, if they are kept
+    RUN/inspection.json           what the gradient of the model is worth, once every attack is done
+    RUN/images.jsonl              a line for each image, once every shard is there
+    RUN/result.json               the answer, once every shard is there
 """
 
 import hashlib
@@ -34,11 +34,11 @@ from advtool.target.inspection import Inspection
 EXAMPLES = "adversarial"
 IMAGE_IDS = "image_ids.json"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
-"""A stage's position and a shard's number."""
+"""The name of a shard's file; its groups are the position of the stage and the number of the shard."""
 
 
 class Known(NamedTuple):
-    """What is asked of a model once, and kept with the run."""
+    """The facts about the models, which a run finds out once and keeps."""
 
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
@@ -46,7 +46,7 @@ class Known(NamedTuple):
 
 
 class Manifest(BaseModel):
-    """What defines a run's numbers."""
+    """Everything that a run's numbers depend on."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -56,23 +56,23 @@ class Manifest(BaseModel):
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
-    """attacks of a cascade that would be others of it on this model, and do not run therefore"""
+    """labels of the cascade's attacks that are left out: on this model they repeat another one, or cost too much"""
     created: AwareDatetime
 
 
 class Run:
-    """The shards of a run: in memory, or in a folder too when there is one.
+    """The shards of a run, in memory and, if it has a folder, on disk too.
 
     Args:
-        folder: where it lives; None keeps it in memory alone.
-        configuration: everything that the numbers depend on but the machine; plain JSON data.
-        environment: the machine, versions and batch plan; plain JSON data.
-        known: of the model, asked beforehand.
-        keep_examples: the stages whose verified adversarial examples are kept too; their shards are not finished
-            without them.
+        folder: where the run lives; None keeps it in memory alone.
+        configuration: everything that the numbers depend on, except for the machine; plain JSON data.
+        environment: the machine, the versions and the batch plan; plain JSON data.
+        known: what was found out about the models beforehand.
+        keep_examples: the labels of the attacks whose verified adversarial examples are kept. A shard of such an
+            attack is not finished without them.
 
     Raises:
-        InputError: the folder holds a run of another configuration, or something else, or cannot be written.
+        InputError: the folder holds a run of another configuration, or something else, or nobody may write there.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Run:
             raise InputError("adversarial examples are kept in the run's folder: name one")
         self.folder, self._keep_examples = folder, keep_examples
         self.damaged: list[str] = []
-        self.moved: dict[str, tuple[Any, Any]] = {}
+        self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
-        words = (known or Known())._asdict()
-        wanted = Manifest(configuration=configuration, environment=environment, **words, created=now())
+        facts = (known or Known())._asdict()
+        wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now())
         found = None if folder is None else read_manifest(folder)
         if folder is None or found is None:
             self.manifest = wanted
@@ -100,20 +100,20 @@ class Run:
             _refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
             same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
-            self.moved = differences(found.environment, same_plan)
+            self.changed_environment = differences(found.environment, same_plan)
             self._read_shards(folder)
 
     @property
     def finished(self) -> int:
-        """How many shards are done, of all stages together."""
+        """How many shards of all stages together are finished."""
         return len(self._shards)
 
     def get(self, position: int, shard: int) -> ShardRecord | None:
-        """The finished shard of the stage at ``position``, if it is there."""
+        """The record of a shard in the stage at ``position``; None if it is not finished."""
         return self._shards.get((position, shard))
 
     def put(self, position: int, record: ShardRecord, found: Examples | None = None) -> None:
-        """Keep a finished shard, what it ``found`` first: on disk it is whole or absent."""
+        """Keep a finished shard, on disk the whole file or none. Its examples ``found`` are written first."""
         self._shards[position, record.shard] = record
         if self.folder is None:
             return
@@ -131,7 +131,7 @@ class Run:
             write_atomically(self.folder / "images.jsonl", text.encode())
 
     def set_images_a_pass(self, count: int) -> None:
-        """Note a batch that was halved: later shards, in this process or the next, use the same."""
+        """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
         self.manifest.environment["images_a_pass"] = count
         self._write_manifest()
 
@@ -142,14 +142,14 @@ class Run:
 
     @property
     def inspection(self) -> Inspection | None:
-        """What :meth:`put_inspection` kept."""
+        """The inspection that :meth:`put_inspection` kept; None if there is none."""
         try:
             return None if self.folder is None else Inspection.model_validate_json(self._inspection.read_bytes())
         except (OSError, ValidationError):
             return None
 
     def put_inspection(self, inspection: Inspection) -> None:
-        """Keep what was asked of the model once the attacks were done."""
+        """Keep what the gradient of the model is worth."""
         if self.folder is not None:
             write_atomically(self._inspection, (inspection.model_dump_json() + "\n").encode())
 
@@ -159,7 +159,7 @@ class Run:
         return self.folder / "inspection.json"
 
     def put_image_ids(self, ids: Callable[[], list[str]]) -> None:
-        """Name each image, so that a run on the first N of them can be recognised."""
+        """Keep a fingerprint of each image, so that :func:`advtool.compare` recognises a run on the first N images."""
         if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
             write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids()) + "\n").encode())
 
@@ -187,19 +187,19 @@ class Run:
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
-    """The folder of a run that was given none: the same question finds the same folder, another one its own."""
+    """The folder of a run that was given none. Equal questions have the same folder, different questions their own."""
     return root / f"{name}-{_checksum(asked)[:8]}"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of the run in ``folder``; None where there is nothing yet.
+    """The manifest of the run in ``folder``; None if the folder is empty or absent.
 
     Raises:
-        InputError: it is damaged, or the folder holds something else.
+        InputError: the manifest is damaged, or the folder holds something else.
     """
     path = folder / "manifest.json"
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(map(_counts, folder.iterdir()))):
+        if folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir()))):
             raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
         return None
     try:
@@ -208,8 +208,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
 
 
-def _counts(path: Path) -> bool:
-    """Not a temporary file, as a kill in the middle of the first write leaves it."""
+def _is_no_remainder(path: Path) -> bool:
+    """Whether the file is more than a temporary file, which a kill during the first write leaves behind."""
     return not path.name.startswith(".")
 
 
@@ -221,12 +221,12 @@ def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]
     if changes:
         raise InputError(
             f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "
-            "name another folder, or ask for the same"
+            "name another folder, or give the same settings"
         )
 
 
 def differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs, by its dotted name: ``attacks.pgd.steps``."""
+    """The values that differ, before and now, by dotted name such as ``attacks.pgd.steps``."""
     there, here = _flat(before), _flat(wanted)
     keys = sorted(there.keys() | here.keys())
     return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}

@@ -1,4 +1,7 @@
-"""The settings of an evaluation: what is asked of a model, and how hard the attacks try. Imports nothing heavy."""
+"""The settings of an evaluation: what is asked of a model, and how hard the attacks try.
+
+This file imports nothing heavy, so that ``--help`` is instant.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +14,7 @@ from advtool.settings import About, checked
 
 
 def _any(_label: str, value: Any) -> Any:
-    """A radius is the threat model's to check, attacks are the registry's."""
+    """Accept any value here: the threat model checks the radius, and the registry checks the attacks."""
     return value
 
 
@@ -20,13 +23,13 @@ class Settings:
     """What is asked of a model. Options, help, signatures and checks come from these fields.
 
     Raises:
-        InputError: a setting is not as it must be; the message names it and what would be right.
+        InputError: a setting is wrong; the message names it and what would be right.
     """
 
     eps: Annotated[
         float,
         About(
-            "Largest change of a pixel, a fraction of the range [0, 1]; '8/255' works too.",
+            "Largest change of a pixel, as a fraction of the range [0, 1], e.g. 0.1 or 8/255.",
             metavar="E",
             read=arguments.eps,
             check=_any,
@@ -35,12 +38,11 @@ class Settings:
     attacks: Annotated[
         tuple[str, ...],
         About(
-            "fgsm, pgd, spsa, the suite 'paper' (these three) or 'audit' (a cascade of all), another of ours "
-            "(pgd-margin, apgd, square, ...), or any attack of ART by its class, art:CLASS. Parameters go in brackets. "
-            "Repeat for more.",
+            "An attack: fgsm, pgd, spsa, pgd-margin, apgd, square, ..., or art:CLASS for any attack of ART. Or a "
+            "suite: 'paper' (fgsm, pgd and spsa) or 'audit' (a cascade of all). Parameters go in brackets. Repeat the "
+            "option for more.",
             option="--attack",
             metavar="NAME",
-            default="paper",
             check=_any,
         ),
     ] = ("fgsm", "pgd", "spsa")
@@ -49,12 +51,12 @@ class Settings:
     votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
     pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
     spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
-    spsa_samples: Annotated[int, About("Evaluations a step of SPSA, even.", metavar="N", least=2)] = 128
+    spsa_samples: Annotated[int, About("Evaluations in a step of SPSA, an even number.", metavar="N", least=2)] = 128
     precision: Annotated[
         Precision,
         About(
-            "Of the search: auto is bfloat16 where the device has units for it. What counts is always verified in "
-            "float32."
+            "Precision in which attacks search: auto is bfloat16 where the device has units for it. What they find is "
+            "always verified in float32."
         ),
     ] = "auto"
 
@@ -68,7 +70,7 @@ class Settings:
         """The settings that were given by name; the others have their defaults.
 
         Raises:
-            InputError: there is no such setting, or its value is not as it must be.
+            InputError: there is no such setting, or its value is wrong.
         """
         return cls(**checked(cls, given, _label))
 

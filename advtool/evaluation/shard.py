@@ -1,4 +1,4 @@
-"""A shard: one slice of a run's images, and what one stage leaves of it."""
+"""A shard is one slice of a run's images. Its record is what one stage found out about it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,12 @@ from advtool.attacks.base import TensorAttack
 from advtool.results import ModelCalls
 
 BYTES_A_SHARD = {"cpu": 240_000 * 2**20, "cuda": 40_000 * 2**30}
-"""Activations in all passes of the dearest attack of a shard. They take minutes, and a kill loses as much."""
+"""By device, the activations in bytes that the dearest attack may compute for a shard: minutes of work.
+
+A kill loses no more than this.
+"""
 MAX_IMAGES_A_SHARD = {"cpu": 1000, "cuda": 4000}
-"""Enough images to fill a pass when most of them have fallen."""
+"""By device, the largest shard. It still fills a pass when most images have fallen."""
 
 
 class Shard(NamedTuple):
@@ -29,35 +32,35 @@ class Shard(NamedTuple):
 
     @property
     def rows(self) -> slice:
-        """Its places in the run."""
+        """The places of its images in the run."""
         return slice(self.first, self.first + len(self.y))
 
 
 class ShardRecord(BaseModel):
-    """What one stage left of a shard of n images; every list has n entries, in the order of the images."""
+    """What one stage found out about a shard of n images. Every list has n entries, in the order of the images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
     shard: int
     images_a_pass: int
-    """the batch plan that it was computed with"""
+    """how many images went through the model together"""
     seconds: float
     model_calls: ModelCalls
     outcome: list[int]
     """values of :class:`advtool.results.Outcome`"""
     prediction: list[int]
-    """of the image, or of the attack's candidate"""
+    """the predicted class of the image (clean stage), or of the attack's candidate"""
     margin: list[float | None]
-    """score of the true class minus the best other, at the same point; None if the attack had nothing to do"""
+    """score of the true class minus the best other score there; None if the attack did not see the image"""
     step: list[int | None]
-    """of the search, at which it met the candidate; None if the attack had nothing to do"""
+    """the step of the search that found the candidate; None if the attack did not see the image"""
     queries: list[int]
     """passes of the image through the model in the search"""
     example_correct: list[bool] | None = None
-    """one-step attacks: the candidate, made for every image, is classified right"""
+    """one-step attacks only: the example, made of every image, is classified right"""
     answers: list[list[float]] | None = None
-    """clean stage: the logits of a few images under fixed streams, by which the model is known again"""
+    """clean stage only: the logits of a few images under fixed streams, which identify the model later"""
 
 
 def shards_of(x: Tensor, y: Tensor, images_a_shard: int) -> Iterator[Shard]:
@@ -68,11 +71,11 @@ def shards_of(x: Tensor, y: Tensor, images_a_shard: int) -> Iterator[Shard]:
 
 
 def shard_size(attacks: Sequence[TensorAttack], bytes_an_image: int, device_type: str) -> int:
-    """How many images a shard has in a run with these attacks.
+    """The number of images in a shard of a run with these attacks.
 
     Args:
-        attacks: of the run.
-        bytes_an_image: what autograd keeps of an image in a pass.
+        attacks: all attacks of the run.
+        bytes_an_image: the bytes that autograd saves for one image in one pass.
         device_type: ``cpu`` or ``cuda``.
     """
     queries = BYTES_A_SHARD[device_type] // bytes_an_image
@@ -80,5 +83,5 @@ def shard_size(attacks: Sequence[TensorAttack], bytes_an_image: int, device_type
 
 
 def finite_or_none(values: Tensor) -> list[float | None]:
-    """Numbers as JSON knows them: NaN and infinity become None."""
+    """The numbers as JSON can hold them: NaN and infinity become None."""
     return [value if math.isfinite(value) else None for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""The stages of a run: which attack, on which images, and whether it counts."""
+"""The stages of a run: which attack works on which images, and whether it counts for the worst case."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 MASKING_MIN_DROP = 0.05
-"""The smallest drop of accuracy between two attacks that a masking code is raised for."""
+"""The smallest drop of accuracy between two attacks that earns a masking code."""
 DIAGNOSED_IMAGES = 200
-"""The first images of a run, on which a cascade's diagnostics run in full."""
+"""How many of the first images a cascade's diagnostics attack in full."""
 BASELINE = PGD.name
-"""The attack that the others are held against, as every cascade runs it; other settings have other labels."""
+"""The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One attack of a run. ``probed_eps`` marks a probe at another radius, which says nothing of the worst case."""
+    """One attack of a run. ``probed_eps`` marks a probe at another eps, which does not count for the worst case."""
 
     label: str
     name: str
@@ -35,7 +35,7 @@ class Stage:
 
 
 def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
-    """Which images at ``rows`` the stage attacks, bool (n,); every earlier stage is in ``outcomes`` there."""
+    """Which images at ``rows`` the stage attacks, bool (n,). ``outcomes`` must hold every earlier stage there."""
     clean = outcomes.clean[rows]
     if stage.scope is Scope.every:
         return clean
@@ -47,7 +47,7 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
 
 
 def counted_of(stage: Stage, outcomes: Outcomes) -> Tensor:
-    """Which images the stage's progress speaks of, bool (N,): in a cascade not the ones that were lost before."""
+    """Which images the stage's progress counts, bool (N,). In a cascade it leaves out the images that fell earlier."""
     in_full = stage.scope is Scope.every or stage.probed_eps is not None
     return outcomes.clean if in_full else outcomes.standing_before(stage.label)
 
@@ -55,8 +55,8 @@ def counted_of(stage: Stage, outcomes: Outcomes) -> Tensor:
 def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
     """Which images of the shard at ``rows`` a cascade's diagnostics attack in full, bool (n,).
 
-    These are the first images of the run. A shard is left out if PGD left so few of them that no attack can be
-    stronger by the smallest drop of a masking code.
+    These are the first images of the run. A shard is left out if fewer of its images survive PGD than the smallest
+    drop that earns a masking code: no attack can beat PGD by that much.
     """
     clean = outcomes.clean[rows]
     first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
@@ -78,10 +78,10 @@ def plan(
     """The stages after the clean one: the attacks, and for a cascade the probes of its diagnostics.
 
     Args:
-        specs: what was asked for.
+        specs: the attacks that were asked for.
         target: the model under test.
-        threat_model: of the run.
-        defaults: the run's parameters for attacks, by the attack's name.
+        threat_model: what the attacker may do.
+        defaults: by the name of an attack, the parameters that the run gives it.
         surrogate: the model to transfer from, if there is one.
 
     Raises:
@@ -114,13 +114,13 @@ def moot(stages: Sequence[Stage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]
     """The labels of a cascade's attacks that are not worth their time on this model.
 
     Args:
-        stages: what was asked for.
-        few: images (N, C, H, W) and labels (N,) on its device, to ask it by.
+        stages: all stages of the run.
+        few: some images, float32 (N, C, H, W), and labels, int64 (N,), on the device of the model.
     """
-    asked = [stage for stage in stages if stage.scope is not Scope.every]
-    return tuple(stage.label for stage in asked if stage.attack.is_moot(*few))
+    in_cascade = [stage for stage in stages if stage.scope is not Scope.every]
+    return tuple(stage.label for stage in in_cascade if stage.attack.is_moot(*few))
 
 
 def probed(eps: float) -> list[float]:
-    """The radii at which accuracy must have fallen, by and by: half and twice eps, and half of the range."""
+    """The radii that a cascade probes: half and twice eps, and half the range. Accuracy must fall between them."""
     return sorted({eps / 2, min(2 * eps, 1.0), 0.5} - {eps})

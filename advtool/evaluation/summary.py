@@ -1,4 +1,4 @@
-"""From the outcomes of a run to its accuracies."""
+"""The accuracies of a run, counted from its outcomes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, Ou
 
 
 def clean_accuracy(right: Tensor) -> CleanAccuracy:
-    """The share of images classified right, of bool (N,)."""
+    """The clean accuracy. ``right`` tells which images are classified right, bool (N,)."""
     return CleanAccuracy(correct=int(right.sum()), **_proportion(right))
 
 
 def attack_result(stage: Stage, outcomes: Outcomes, cost: Cost) -> AttackResult:
-    """Robust accuracy under an attack that saw every image; for a later one in a cascade, what it left."""
+    """The robust accuracy under an attack that saw every image; the survivors of a later attack in a cascade."""
     if stage.scope is Scope.every:
         robust = outcomes.survives(stage.label)
         figures = {"robust": int(robust.sum()), **_proportion(robust)}
@@ -58,7 +58,7 @@ def effective_robustness(attacks: Sequence[AttackResult]) -> EffectiveRobustness
 
 
 def worst_case(standing: Tensor) -> WorstCase:
-    """The share of images that survive every attack, image by image, of bool (N,)."""
+    """The worst case. ``standing`` tells which images survive every attack, bool (N,)."""
     return WorstCase(robust=int(standing.sum()), **_proportion(standing))
 
 

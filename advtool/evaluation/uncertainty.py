@@ -1,4 +1,4 @@
-"""Intervals and tests: no accuracy without its uncertainty, no difference without its test."""
+"""Intervals of accuracies, and tests of differences between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,34 +13,35 @@ from advtool.results import Interval
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Two accuracies on the same images, and how far they are apart."""
+    """The difference of two accuracies, a and b, on the same n images."""
 
     difference: float
     """accuracy of a minus accuracy of b"""
     interval: Interval
-    """of the difference, 95 %"""
+    """the 95 % interval of the difference"""
     only_a: int
-    """images that a has right and b has wrong"""
+    """how many images a has right and b has wrong"""
     only_b: int
+    """how many images b has right and a has wrong"""
     n: int
 
 
 @dataclass(frozen=True)
 class TTest:
-    """A two-sided t-test of a mean of 0."""
+    """The result of a two-sided t-test whether a mean is 0."""
 
     t: float
     degrees_of_freedom: int
     p_value: float
     error: float
-    """standard error of the mean"""
+    """the standard error of the mean"""
 
 
 def wilson_interval(successes: int, total: int) -> Interval:
-    """The 95 % Wilson score interval of a proportion (Wilson 1927): sound near 0 and 1 too.
+    """The 95 % Wilson score interval of a proportion (Wilson 1927). It holds near 0 and 1 too.
 
     Raises:
-        ValueError: ``total`` is 0, or ``successes`` not within it.
+        ValueError: ``total`` is 0, or ``successes`` is outside [0, total].
     """
     interval = binomtest(successes, total).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
@@ -50,15 +51,15 @@ def paired_difference(a: Sequence[bool] | Tensor, b: Sequence[bool] | Tensor) ->
     """The difference of two proportions on the same items, with Newcombe's interval.
 
     The interval is method 10 of R. G. Newcombe, "Improved confidence intervals for the difference between binomial
-    proportions based on paired data", Statistics in Medicine 17 (1998): the Wilson intervals of the two proportions,
-    joined by their correlation phi, whose continuity is corrected.
+    proportions based on paired data", Statistics in Medicine 17 (1998). It joins the Wilson intervals of the two
+    proportions by their correlation phi, with a correction for continuity.
 
     Args:
-        a: whether each item is right, in one order.
-        b: the same of the other, in the same order.
+        a: for each of n items, whether a has it right, bool (n,).
+        b: for the same items in the same order, whether b has them right, bool (n,).
 
     Raises:
-        ValueError: no items, or not as many in both.
+        ValueError: there are no items, or a and b differ in length.
     """
     of_a, of_b = (each.tolist() if isinstance(each, Tensor) else each for each in (a, b))
     pairs = [(bool(one), bool(other)) for one, other in zip(of_a, of_b, strict=True)]
@@ -74,17 +75,17 @@ def paired_difference(a: Sequence[bool] | Tensor, b: Sequence[bool] | Tensor) ->
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The exact two-sided p-value of McNemar's test (McNemar 1947): are both equally often the only one right?
+    """The exact two-sided p-value of McNemar's test (McNemar 1947): is a alone right as often as b alone?
 
     Args:
         only_a: items that a alone has right.
         only_b: items that b alone has right.
 
     Returns:
-        The p-value; 1 where there are no such items.
+        The p-value in [0, 1]; 1 if both counts are 0.
 
     Raises:
-        ValueError: a negative count.
+        ValueError: a count is negative.
     """
     if only_a == only_b == 0:
         return 1.0
@@ -92,22 +93,22 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
 
 def corrected_resampled_t_test(differences: Sequence[float], test_to_train: float) -> TTest:
-    """The t-test of differences between two methods over resampled splits, whose training sets overlap.
+    """The t-test of differences between two methods over resampled splits with overlapping training sets.
 
-    The differences are then correlated, and the plain paired t-test finds too much. C. Nadeau and Y. Bengio,
+    The overlap correlates the differences, so the plain paired t-test finds too much. C. Nadeau and Y. Bengio,
     "Inference for the generalization error", Machine Learning 52 (2003), use the factor (1/n + n_test/n_train) instead
     of 1/n of the variance of the mean.
 
     Args:
         differences: one for each of n splits: what one method reached minus what the other reached there.
-        test_to_train: n_test / n_train of a split: 1 for repeated 2-fold cross-validation, 1/9 for 10-fold;
-            0 gives the plain paired t-test.
+        test_to_train: n_test / n_train of a split: 1 for repeated 2-fold cross-validation, 1/9 for 10-fold
+            cross-validation; 0 gives the plain paired t-test.
 
     Returns:
-        t with n - 1 degrees of freedom. Differences that are all 0 give t = 0; all equal and not 0, an infinite t.
+        t with n - 1 degrees of freedom. If all differences are 0, t is 0. If all are equal and not 0, t is infinite.
 
     Raises:
-        ValueError: fewer than two differences, or a negative ratio.
+        ValueError: there are fewer than two differences, or the ratio is negative.
     """
     n = len(differences)
     if n < 2 or test_to_train < 0:
@@ -119,13 +120,13 @@ def corrected_resampled_t_test(differences: Sequence[float], test_to_train: floa
 
 
 def _distances(successes: int, total: int) -> tuple[float, float]:
-    """How far a proportion's Wilson interval reaches below it, and above it."""
+    """How far the Wilson interval of a proportion reaches below the proportion, and above it."""
     low, high = wilson_interval(successes, total)
     return successes / total - low, high - successes / total
 
 
 def _corrected_phi(both: int, only_a: int, only_b: int, neither: int) -> float:
-    """The correlation of a fourfold table; a positive one is moved towards 0 by n/2 in its numerator."""
+    """The correlation of a fourfold table. If it is positive, n/2 is subtracted in its numerator, but not below 0."""
     n = both + only_a + only_b + neither
     margins = (both + only_a) * (both + only_b) * (neither + only_a) * (neither + only_b)
     product = both * neither - only_a * only_b

@@ -1,4 +1,4 @@
-"""The verifier: what an attack returns counts only after this has seen it."""
+"""The verifier: a candidate that an attack returns counts only after the verifier has accepted it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from advtool.threat import ThreatModel
 
 @dataclass(frozen=True)
 class Verdict:
-    """For each of N candidates: is it an adversarial example, and what does the model say of it?"""
+    """The verifier's answer for each of N candidates: is it an adversarial example, and how is it classified?"""
 
     adversarial: Tensor
     """bool (N,)"""
@@ -25,17 +25,17 @@ class Verdict:
 def verify(
     score: Callable[[Tensor], Tensor], candidates: Tensor, x: Tensor, y: Tensor, threat_model: ThreatModel
 ) -> Verdict:
-    """Hold ``candidates`` (N, C, H, W) to the threat model and to the prediction rule of the clean accuracy.
+    """Tell which candidates are adversarial examples, by the threat model and the rule of the clean accuracy.
 
-    An adversarial example is finite, inside the ball of the threat model around ``x`` and its clip range to float32
-    rounding, and misclassified in float32 by the votes of the run.
+    An adversarial example is finite, lies inside the ball around its image and inside the clip range, to float32
+    rounding, and the votes of the run misclassify it in float32.
 
     Args:
-        score: images (N, C, H, W) to scores (N, classes), by the votes of the run and with noise that the search
+        score: maps images (N, C, H, W) to scores (N, classes), by the votes of the run and with noise that the search
             never saw.
-        candidates: what the search found for each image.
-        x: the images.
-        y: their labels, int64 (N,).
+        candidates: the point that the search found for each image, float32 (N, C, H, W).
+        x: the images, float32 (N, C, H, W) in the clip range.
+        y: the labels, int64 (N,).
         threat_model: what the attacker may do.
     """
     allowed = threat_model.contains(candidates, x)

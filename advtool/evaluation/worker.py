@@ -1,4 +1,4 @@
-"""One stage on one shard: the unit of work. Its result depends on the question and on its place alone."""
+"""The worker computes one stage on one shard. The result depends on the question and on the place alone."""
 
 import math
 import time
@@ -22,21 +22,22 @@ from advtool.target.scores import margin, predictions
 from advtool.target.target import CallCounter, Target
 
 PREVIEWED_IMAGES = 100
-"""The first images are classified before anything else: they tell whether the model fits the data."""
+"""How many of the first images are classified before anything else, to see whether the model fits the data."""
 
 
 class Preview(NamedTuple):
     """The first images of a run, classified before the attacks."""
 
     right: list[bool]
-    """at most ``PREVIEWED_IMAGES``"""
+    """for each of at most ``PREVIEWED_IMAGES`` images: is it classified right?"""
     seconds: float
 
 
 class _Classified(NamedTuple):
     scores: Tensor
-    """(n, classes) of the first images that no finished shard holds"""
+    """(n, classes)"""
     first: int
+    """the place of the first image in the run"""
     seconds: float
     forward: int
 
@@ -44,15 +45,15 @@ class _Classified(NamedTuple):
 class Worker:
     """Computes shards of a run.
 
-    Predictions of a random model have a stream for each image, so they do not depend on the shard or on the attack.
-    A search has one stream for all images of its shard.
+    Predictions of a random model have a random stream for each image, so they do not depend on the size of a shard. A
+    search has one stream for all images of its shard.
 
     Args:
         target: the model under attack.
         x: all images of the run, float32 (N, C, H, W) in [0, 1], on the CPU.
-        y: their labels, int64 (N,).
-        seed: of the run.
-        images_a_shard: images of a shard; the last one may be smaller.
+        y: the labels, int64 (N,).
+        seed: the seed of the run.
+        images_a_shard: how many images a shard has; the last shard may have fewer.
     """
 
     def __init__(self, target: Target, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
@@ -82,10 +83,10 @@ class Worker:
         )
 
     def preview(self, finished: Callable[[int], ShardRecord | None]) -> Preview:
-        """The first images of the clean stage. What it computes is kept for :meth:`classify`.
+        """Classify the first images of the run. :meth:`classify` uses these predictions later.
 
         Args:
-            finished: gives the clean record of a shard that is finished.
+            finished: gives the clean record of a shard by number; None if the shard is not finished.
         """
         right: list[bool] = []
         seconds = 0.0
@@ -105,16 +106,16 @@ class Worker:
     def attack(
         self, attack: TensorAttack, stage: str, shard: Shard, asked: Tensor, report: StepReport
     ) -> tuple[ShardRecord, Examples]:
-        """An attack on the images asked for; its candidates are verified with noise that the search never saw.
+        """Attack some images of a shard, and verify the candidates with noise that the search never saw.
 
-        One-step attacks work on every image, so that the final examples of all can be classified too.
+        A one-step attack works on every image, so that the accuracy on examples can be told.
 
         Args:
-            attack: on the worker's target.
-            stage: its label.
-            shard: the images.
-            asked: which of them, bool (n,).
-            report: hears of the steps.
+            attack: made for the worker's target.
+            stage: the label of the attack.
+            shard: the n images and their labels.
+            asked: which images of the shard to attack, bool (n,).
+            report: is told of the steps.
 
         Returns:
             The record, and the verified adversarial examples.
@@ -158,7 +159,7 @@ class Worker:
         return found, verify(score, found.x, x, y, attack.threat_model)
 
     def _take_preview(self, shard: Shard) -> _Classified:
-        """The part of the preview that lies in the shard."""
+        """The part of the preview that lies in the shard; empty if none does."""
         some = self._previewed
         if some is None or not some.first <= shard.first < some.first + len(some.scores):
             return _Classified(torch.empty(0, self.target.classes, device=self.target.device), shard.first, 0.0, 0)
@@ -174,7 +175,7 @@ class Worker:
         return _Classified(scores, first, _since(started), self.target.calls.forward)
 
     def _scores(self, x: Tensor, places: list[int], stream: tuple[str, ...]) -> Tensor:
-        """Scores (n, classes) by the votes of the run; ``places`` are those of the images in the run."""
+        """Scores (n, classes) by the votes of the run; ``places`` are the places of the images in the run."""
         if not self.target.randomised:
             with self._streams(*stream, places[0]):
                 return self.target.scores(x)

@@ -1,4 +1,4 @@
-"""Results as typed data: every report is a view of one of them."""
+"""Results as typed data. Every report shows one of them."""
 
 from advtool.results.check import Check
 from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum

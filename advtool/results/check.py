@@ -1,4 +1,4 @@
-"""What is understood of a model and its data before an attack: the document ``advtool.check/1``."""
+"""The preflight of a model and its images, before any attack: the document ``advtool.check/1``."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from advtool.threat import ThreatModel
 
 
 class Check(Document):
-    """What is understood of a model and its data before anything is attacked. ``to_dict`` is the JSON document."""
+    """What is known of a model and its images before anything is attacked. ``to_dict`` is the JSON document."""
 
     schema_name: Literal["advtool.check/1"] = Field(default="advtool.check/1", alias="schema")
     checkpoint: dict[str, Any] | None
@@ -18,28 +18,32 @@ class Check(Document):
     dataset: DatasetInfo
     threat_model: ThreatModel
     eot: int
+    """draws of a gradient"""
     votes: int
+    """draws of a prediction"""
     classes: int
     input_shape: tuple[int, ...]
     """(C, H, W)"""
     pixel_range: tuple[float, float]
-    """of the images"""
+    """the smallest and the largest pixel value of the images"""
     parameters: int
-    """numbers in the model's weights"""
+    """how many numbers the weights hold"""
     randomness: str
-    """how the outputs of identical calls vary: none, each image, each call"""
+    """how identical calls differ: none (they do not), each image, each call"""
     state: list[str]
-    """buffers and attributes that the model's own calls change"""
+    """the names of buffers and attributes that the model's own calls change"""
     no_gradient: str | None
     """why autograd finds no gradient; None where it finds one"""
     images_a_pass: int
+    """how many images go through the model together"""
     seconds: float
-    """that the attacks take at most, about"""
+    """about how long the attacks take at most"""
     clean: CleanAccuracy
-    """of the first images, at most 100"""
+    """the clean accuracy on the first images, at most 100"""
     chance: float
-    """the accuracy of guessing"""
+    """the accuracy of guessing: 1 / classes"""
     better_than_chance: bool
+    """the 95 % interval of the clean accuracy lies above ``chance``"""
     cause: str | None
-    """a likely mistake, without which the model would be better than guessing"""
+    """how to mend a likely mistake if the model is no better than guessing; None if no mistake was found"""
     environment: dict[str, Any]

@@ -17,31 +17,33 @@ class PairedAccuracy(Record):
     difference: float
     """a minus b"""
     interval: Interval
-    """of the difference, 95 % (Newcombe 1998, method 10)"""
+    """the 95 % interval of the difference (Newcombe 1998, method 10)"""
     only_a: int
-    """images that count in a alone"""
+    """how many images only a has right"""
     only_b: int
+    """how many images only b has right"""
     p_value: float
-    """of the exact, two-sided McNemar test; not corrected for the number of comparisons"""
+    """of the exact two-sided McNemar test, without a correction for the number of comparisons"""
 
 
 class PairedAttack(PairedAccuracy):
-    """Robust accuracy under an attack that both runs made on every image."""
+    """Robust accuracy under an attack that saw every image in both runs."""
 
     name: str
 
 
 class PairedMinimum(PairedAccuracy):
-    """The effective robustness of each run: of the lowest of its attacks, which may be another in a than in b."""
+    """The effective robustness of each run. The strongest attack may differ between a and b."""
 
     attack_a: str
     attack_b: str
 
 
 class ComparedRun(Record):
-    """One side of a comparison; ``dataset.images`` are all that the run saw."""
+    """One side of a comparison. ``dataset.images`` counts all images of that run."""
 
     run: str
+    """the folder of the run"""
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
@@ -58,12 +60,12 @@ class Comparison(Document):
     a: ComparedRun
     b: ComparedRun
     images: int
-    """that both runs saw, and that everything here is about"""
+    """how many images both runs saw; all figures are about them"""
     clean: PairedAccuracy
     attacks: list[PairedAttack]
     effective_robustness: PairedMinimum | None
     worst_case: PairedAccuracy
-    """images that survive every attack that both runs made, or of two cascades with different attacks every one
-    that saw all images in both"""
+    """images that survive every attack of both runs; if one run has other attacks too, every attack that saw all images
+    in both"""
     notes: list[str]
-    """in what else the runs differ than in their model"""
+    """what else differs between the runs, besides the model"""

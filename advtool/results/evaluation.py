@@ -1,7 +1,7 @@
-"""What one evaluation returns: the document ``advtool.eval/1``.
+"""The result of one evaluation: the document ``advtool.eval/1``.
 
-Accuracies are fractions in [0, 1]; their intervals are 95 % Wilson intervals; ``total`` counts all evaluated images,
-the misclassified ones included.
+Accuracies are fractions in [0, 1], and their intervals are 95 % Wilson intervals. ``total`` counts all evaluated
+images, also the misclassified ones.
 """
 
 from typing import Any, Literal, Self
@@ -20,11 +20,11 @@ class DatasetInfo(SparseRecord):
     split: str
     images: int
     classes: list[str] | None = None
-    """the names of the classes, by label, where they are more than numbers"""
+    """the names of the classes, by label; None if the classes are only numbers"""
 
 
 class CleanAccuracy(Record):
-    """Images classified right without an attack, by the prediction rule of the run (``votes``)."""
+    """How many images are classified right without an attack, by the votes of the run."""
 
     correct: int
     total: int
@@ -33,7 +33,7 @@ class CleanAccuracy(Record):
 
 
 class ModelCalls(Record):
-    """Images pushed through the model, EOT draws, votes and verification included."""
+    """Images pushed through the model, with EOT draws, votes and verification."""
 
     forward: int
     backward: int
@@ -42,8 +42,8 @@ class ModelCalls(Record):
 class AttackResult(SparseRecord):
     """Robust accuracy under one attack.
 
-    An image is robust if it is classified right and no verified adversarial example was found. In a cascade
-    an attack sees survivors only and gives ``survivors_in`` and ``survivors_out`` in place of an accuracy.
+    An image is robust if it is classified right and no verified adversarial example was found. A later attack of a
+    cascade sees survivors only; it gives ``survivors_in`` and ``survivors_out`` instead of an accuracy.
     """
 
     name: str
@@ -57,10 +57,11 @@ class AttackResult(SparseRecord):
     seconds: float
     model_calls: ModelCalls
     accuracy_on_examples: float | None = None
+    """one-step attacks only: the accuracy on the final examples of all images"""
 
 
 class EffectiveRobustness(Record):
-    """The paper's Min: the lowest robust accuracy over the attacks that saw every image."""
+    """The lowest robust accuracy over the attacks that saw every image (Schwinn et al., Min)."""
 
     accuracy: float
     interval: Interval
@@ -68,7 +69,7 @@ class EffectiveRobustness(Record):
 
 
 class WorstCase(Record):
-    """Images that survive every attack of the run, image by image."""
+    """How many images survive every attack of the run, image by image."""
 
     robust: int
     total: int
@@ -77,7 +78,7 @@ class WorstCase(Record):
 
 
 class Finding(Record):
-    """A warning: what a sceptic should know before believing the numbers."""
+    """A warning: what a sceptic should know before believing the numbers. Its figures are further fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -87,12 +88,12 @@ class Finding(Record):
 
 
 class Evaluation(Document):
-    """One run's answer. ``to_dict`` is the JSON document of the command line."""
+    """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
-    """where it comes from, ``spec`` as the user wrote it, and its ``fingerprint``"""
+    """where the model comes from: ``spec`` as the user wrote it, the ``fingerprint``, ..."""
     dataset: DatasetInfo
     threat_model: ThreatModel
     seed: int
@@ -109,17 +110,17 @@ class Evaluation(Document):
 
     @property
     def outcomes(self) -> Outcomes:
-        """What became of every image in every stage. It is no part of the JSON document.
+        """The outcome of every image in every stage. The JSON document does not hold it.
 
         Raises:
-            AttributeError: this result was read from JSON alone.
+            AttributeError: this result was read from JSON, which holds no outcomes.
         """
         if self._outcomes is None:
             raise AttributeError("a result that was read from JSON alone has no outcomes")
         return self._outcomes
 
     def with_outcomes(self, outcomes: Outcomes) -> Self:
-        """The same result, which knows what became of every image."""
+        """A copy of this result with the outcome of every image."""
         known = self.model_copy()
         known._outcomes = outcomes
         return known

@@ -1,4 +1,4 @@
-"""How figures are written for people, everywhere: one function for each sort of figure.
+"""Figures as people read them: one function for each sort of figure.
 
 Shares, accuracies and differences are fractions; eps is a fraction of the pixel range [0, 1].
 """
@@ -30,7 +30,7 @@ def points_interval(interval: Interval, *, signed: bool = False) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    """A time in seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -38,12 +38,12 @@ def duration(seconds: float) -> str:
 
 
 def p_value(probability: float) -> str:
-    """``0.031``; below a thousandth ``< 0.001``."""
+    """A p-value as ``0.031``, or as ``< 0.001``."""
     return "< 0.001" if probability < 0.001 else f"{probability:.3f}"
 
 
 def eps(radius: float) -> str:
-    """``0.3``; a whole number of 255ths with many digits is written as ``8/255``."""
+    """An eps as ``0.3``; as ``8/255`` if it is a whole number of 255ths with many decimals."""
     levels = radius * 255
     whole = abs(levels - round(levels)) < 1e-9
     return f"{round(levels)}/255" if whole and float(f"{radius:.4g}") != radius else f"{radius:g}"

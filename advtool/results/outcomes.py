@@ -1,4 +1,4 @@
-"""What became of every image in every stage of a run: one array, stage x image."""
+"""The outcome of every image in every stage of a run: one array, stage x image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ CLEAN = "clean"
 
 
 class Outcome(IntEnum):
-    """What became of one image in one stage."""
+    """The outcome of one image in one stage."""
 
     not_asked = 0
-    """the stage had nothing to do for the image: it was misclassified, or lost before"""
+    """the stage did not see the image: it was misclassified, or had fallen before"""
     robust = 1
     """classified right (stage ``clean``), or the attack found no adversarial example"""
     fallen = 2
@@ -25,7 +25,7 @@ class Outcome(IntEnum):
 class Outcomes:
     """The outcomes of S stages on N images, on the CPU, in the order of the stages and of the images.
 
-    A stage is named by its label in the results; the first one is ``clean``.
+    The label of a stage in the results is its name here. The first stage is ``clean``.
     """
 
     stages: tuple[str, ...]
@@ -34,23 +34,24 @@ class Outcomes:
     prediction: Tensor
     """int64 (S, N): the class of the image (``clean``) or of the candidate; -1 where its scores are not finite"""
     margin: Tensor
-    """float32 (S, N): the score of the true class minus the best other; NaN where it is unknown"""
+    """float32 (S, N): the score of the true class minus the best other score; NaN where it is unknown"""
     step: Tensor
-    """int64 (S, N): the step of the search that met the candidate; -1 where there was no search"""
+    """int64 (S, N): the step of the search that found the candidate; -1 where there was no search"""
     queries: Tensor
     """int64 (S, N): passes of the image through the model in the search"""
     on_examples: Mapping[str, Tensor] = field(default_factory=dict)
-    """by one-step attack, bool (N,): the example made of the image is classified right, whatever the image was"""
+    """bool (N,) by one-step attack: the example made of the image is classified right, also if the image is not"""
     probes: frozenset[str] = frozenset()
-    """stages at another eps than the run's: they say nothing about the worst case"""
+    """stages at another eps than the run's; they do not count for the worst case"""
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same became of every image in every stage."""
+        """Whether every image has the same outcome in every stage."""
         return isinstance(other, Outcomes) and self.stages == other.stages and bool(self.outcome.equal(other.outcome))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
+        """N, the number of images."""
         return int(self.outcome.shape[1])
 
     def of(self, stage: str) -> Tensor:
@@ -69,7 +70,7 @@ class Outcomes:
     def survives(self, stage: str) -> Tensor:
         """Which images are classified right and did not fall to the attack, bool (N,).
 
-        In a cascade a later attack is not asked about images that are lost already: they have not fallen to it.
+        A later attack of a cascade does not see the images that fell before, so they have not fallen to it.
         """
         return self.clean & (self.of(stage) != Outcome.fallen)
 
@@ -87,7 +88,7 @@ class Outcomes:
         return self.clean & (self.outcome[counted] != Outcome.fallen).all(0)
 
     def part(self, stages: Sequence[str], images: int) -> "Outcomes":
-        """The first ``images`` in these stages alone, ``clean`` first."""
+        """The outcomes of the first ``images`` images in these ``stages`` alone. ``clean`` must come first."""
         rows = [self.stages.index(stage) for stage in stages]
         return Outcomes(
             stages=tuple(stages),

@@ -1,11 +1,11 @@
-"""What every result is: typed data that cannot be changed, and plain JSON on request."""
+"""The base classes of results: typed data that cannot be changed, and plain JSON on request."""
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Interval = tuple[float, float]
-"""The two ends of a 95 % interval."""
+"""The lower and the upper end of a 95 % interval."""
 
 
 class Record(BaseModel):

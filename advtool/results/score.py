@@ -1,4 +1,4 @@
-"""A run's saved adversarial examples, classified again: the document ``advtool.score/1``."""
+"""The saved adversarial examples of a run, classified again: the document ``advtool.score/1``."""
 
 from typing import Any, Literal
 
@@ -13,26 +13,28 @@ class RescoredAttack(Record):
 
     name: str
     examples: int
+    """how many examples were saved"""
     originals_correct: int
-    """of them: the model is right about the image that the example was made from"""
+    """how many of the images behind the examples the model classifies right"""
     fooling: int
-    """of these: the example is in the ball, in the clip range and misclassified"""
+    """how many of those images have an example that lies in the ball and the clip range, and is misclassified"""
     share: float | None
-    """``fooling`` of ``originals_correct``"""
+    """``fooling`` / ``originals_correct``; None if no original is classified right"""
     interval: Interval | None
+    """the 95 % Wilson interval of ``share``"""
 
 
 class Score(Document):
-    """A run's saved adversarial examples on the same or another model. ``to_dict`` is the JSON document."""
+    """How many saved examples of a run fool a model. ``to_dict`` is the JSON document."""
 
     schema_name: Literal["advtool.score/1"] = Field(default="advtool.score/1", alias="schema")
     run: str
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
     same_model: bool
-    """it is the model that the run was made with"""
+    """the run was made with this model"""
     agrees: bool | None
-    """every example fools again; None for another model, or one that is random"""
+    """every example fools again; None for another model, and for a random model"""
     threat_model: ThreatModel
     seed: int
     votes: int

@@ -13,7 +13,7 @@ class Spread(Record):
 
     mean: float
     standard_deviation: float
-    """of the sample: n - 1 in the denominator"""
+    """of the sample, with n - 1 in the denominator"""
     lowest: float
     highest: float
 
@@ -25,7 +25,7 @@ class AttackSpread(Spread):
 
 
 class SeedsSummary(Record):
-    """How much the seed matters; attacks without an accuracy of their own are left out."""
+    """How much each accuracy varies with the seed. Attacks that saw survivors only are left out."""
 
     clean: Spread
     attacks: list[AttackSpread]
@@ -40,4 +40,4 @@ class SeedsEvaluation(Document):
     seeds: list[int]
     summary: SeedsSummary
     evaluations: list[Evaluation]
-    """one for each seed"""
+    """one for each seed, in the order of ``seeds``"""

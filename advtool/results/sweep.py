@@ -16,14 +16,14 @@ class PairedChange(Record):
     difference: float
     """accuracy at ``end`` minus accuracy at ``start``"""
     interval: Interval
-    """of the difference, 95 % (Newcombe 1998, method 10)"""
+    """the 95 % interval of the difference (Newcombe 1998, method 10)"""
 
 
 class SweepPoint(SparseRecord):
-    """Robust accuracy at one value of what is swept; what an attack cost is left out where none ran."""
+    """Robust accuracy at one value of the sweep. Cost and parameters are None where no attack ran."""
 
     value: int | float
-    """eps, or EOT samples"""
+    """eps, or the number of EOT samples"""
     robust: int
     total: int
     accuracy: float
@@ -40,7 +40,7 @@ class EpsCurve(Record):
     name: str
     points: list[SweepPoint]
     rise: PairedChange | None
-    """the clearest rise from a smaller eps to a larger one, if noise does not explain it"""
+    """the clearest rise from a smaller eps to a larger one; None if chance explains every rise"""
 
 
 class EotCurve(Record):
@@ -49,11 +49,11 @@ class EotCurve(Record):
     name: str
     points: list[SweepPoint]
     falls: list[PairedChange]
-    """for each point but the last the change to the larger one that is lowest by its interval"""
+    """the deepest fall from each point except the last: the change to a larger value whose interval begins lowest"""
     tolerance: float
-    """an accuracy has stopped falling where it falls by less than this"""
+    """an accuracy that falls by less than this counts as constant"""
     enough: int | None
-    """the proposed EOT samples; None if the accuracy is not shown to have stopped falling"""
+    """the number of EOT samples that is enough; None if the accuracy may still be falling"""
 
 
 class _Sweep(Document):
@@ -68,14 +68,14 @@ class _Sweep(Document):
     votes: int
     clean: CleanAccuracy
     worst_case: list[SweepPoint]
-    """images that survive every attack at that value, image by image"""
+    """how many images survive every attack at each value, image by image"""
     warnings: list[Finding]
-    """of the evaluations, each with the ``value`` where it was found"""
+    """the warnings of all evaluations, each with its ``value`` of the sweep"""
     environment: dict[str, Any]
 
 
 class EpsSweep(_Sweep):
-    """Accuracy against the radius of the ball; every point has the same draws and votes."""
+    """Accuracy against the radius of the ball. All points have the same draws and votes."""
 
     over: Literal["eps"] = "eps"
     eot: int
@@ -83,7 +83,7 @@ class EpsSweep(_Sweep):
 
 
 class EotSweep(_Sweep):
-    """Accuracy against the EOT samples of a gradient; every point has the same eps and votes."""
+    """Accuracy against the EOT samples of a gradient. All points have the same eps and votes."""
 
     over: Literal["eot"] = "eot"
     eps: float

@@ -1,1 +1,1 @@
-"""Over runs: sweeps, comparisons, several seeds, examples classified again."""
+"""Studies of several runs: sweeps, comparisons, several seeds, examples classified again."""

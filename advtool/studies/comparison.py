@@ -1,4 +1,4 @@
-"""Two runs compared on the images that both saw, image by image."""
+"""Compares two runs image by image, on the images that both saw."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,26 +14,26 @@ from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
 from advtool.results import CLEAN, ComparedRun, Comparison, Outcomes, PairedAccuracy, PairedAttack, PairedMinimum
 from advtool.target.identity import Identity
 
-NOT_NOTED = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
-"""What two runs are expected to differ in, or what is said in other words."""
+UNNOTED_SETTINGS = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
+"""Differences that no note names: they are expected, or other notes tell them."""
 
 
 def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
     """Is one model more robust than the other, or was it luck with the images?
 
-    Accuracies are compared on the same images: all of both runs, or the first N where one run saw only those. The
-    worst case is that of the attacks that both made; if one made others too, only of those that saw every image in
-    both, since what stood before a later attack of a cascade hangs on the attacks before it. The intervals and
-    p-values speak of other test images from the same source; how another training would have come out they cannot
-    tell.
+    Accuracies are compared on the images that both runs saw: all images, or the first N if one run saw only N. The
+    worst case counts every attack if both runs made the same attacks. Otherwise it counts the common attacks that saw
+    every image, since the survivors that a later attack of a cascade sees depend on the attacks before it. The
+    intervals and p-values tell how other test images from the same source might come out. They do not tell how another
+    training might come out.
 
     Args:
         run_a: folder of a finished run.
-        run_b: folder of another; the differences are a minus b.
+        run_b: folder of another finished run; the differences are a minus b.
 
     Raises:
-        InputError: one is no finished run, they saw different images, or have no attack in common that can be
-            compared.
+        InputError: a folder holds no finished run, the runs saw different images, or they have no attack in common
+            that can be compared.
     """
     a, b = read_finished(run_a), read_finished(run_b)
     images = _common_images(a, b)
@@ -43,7 +43,7 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
     if not counted:
         raise InputError(
             f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.attacks)}; "
-            f"'{b.folder}': {', '.join(b.attacks)}): evaluate both with the same"
+            f"'{b.folder}': {', '.join(b.attacks)}): evaluate both models with the same attacks"
         )
     of_a, of_b = _part(a, images, counted), _part(b, images, counted)
     return Comparison(
@@ -59,12 +59,12 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
 
 
 def _part(run: FinishedRun, images: int, attacks: list[str]) -> Outcomes:
-    """What became of the first images under some attacks."""
+    """The outcomes of the first images under some attacks."""
     return run.result.outcomes.part([CLEAN, *attacks], images)
 
 
 def _common_images(a: FinishedRun, b: FinishedRun) -> int:
-    """How many images both runs begin with: all of the shorter one, or there is no comparison."""
+    """How many images both runs saw. They must begin with the same images."""
     fewer, more = sorted((a, b), key=lambda run: len(run.result.outcomes))
     if a.manifest.configuration["images"] == b.manifest.configuration["images"]:
         return len(a.result.outcomes)
@@ -72,7 +72,7 @@ def _common_images(a: FinishedRun, b: FinishedRun) -> int:
         return len(fewer.image_ids)
     raise InputError(
         f"the runs saw different images ('{a.folder}': {_images(a)}; '{b.folder}': {_images(b)}), "
-        "and runs are compared image by image: evaluate both models on the same ones"
+        "but runs are compared image by image: evaluate both models on the same images"
     )
 
 
@@ -95,7 +95,7 @@ def _paired(a: Tensor, b: Tensor) -> dict[str, Any]:
 
 
 def _minimum(a: Outcomes, b: Outcomes, attacks: list[str]) -> PairedMinimum:
-    """Of each run the first attack that reached its lowest accuracy."""
+    """The effective robustness of both runs. Each run counts the first attack that reached its lowest accuracy."""
     of_a, of_b = (min(attacks, key=lambda name: int(run.survives(name).sum())) for run in (a, b))
     return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives(of_a), b.survives(of_b)))
 
@@ -106,7 +106,7 @@ def _compared(run: FinishedRun) -> ComparedRun:
 
 
 def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
-    """Whether the runs are of one model, and in what else they differ."""
+    """Whether both runs have the same model, what was left out, and what else differs."""
     models = [Identity.read(run.folder / MODEL) for run in (a, b)]
     if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
         yield "A and B are the same model"
@@ -115,9 +115,9 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
     for letter, run in (("A", a), ("B", b)):
         if alone := [name for name in run.attacks if name not in shared]:
             yield f"left out, since only {letter} ran it: {', '.join(alone)}"
-    if some := [name for name in shared if name not in counted]:
+    if uncounted := [name for name in shared if name not in counted]:
         yield (
-            f"left out, since they saw survivors only, which the other attacks of A and B left: {', '.join(some)}; "
+            f"left out, since they saw survivors only, and A and B had different survivors: {', '.join(uncounted)}; "
             f"the worst case is that of {', '.join(counted)}"
         )
     for key, (of_a, of_b) in differences(_noted(a, shared), _noted(b, shared)).items():
@@ -127,4 +127,4 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
 def _noted(run: FinishedRun, shared: list[str]) -> dict[str, Any]:
     configuration = run.manifest.configuration
     parameters = {name: configuration["attacks"][name] for name in shared}
-    return {key: value for key, value in configuration.items() if key not in NOT_NOTED} | parameters
+    return {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS} | parameters

@@ -1,4 +1,4 @@
-"""A run's saved adversarial examples, classified again: by the same model, or by another."""
+"""Classifies the saved adversarial examples of a run again, by the same model or by another."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,6 @@ from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.inputs import as_count_or_none
 from advtool.evaluation.recognition import MODEL, Begun, opened
 from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.uncertainty import wilson_interval
@@ -41,34 +40,36 @@ def score(
     checkpoint: dict[str, Any] | None = None,
     origin: dict[str, Any] | None = None,
 ) -> Score:
-    """How many of a run's verified examples fool ``model``, in float32 and with noise of its own.
+    """How many verified examples of a run fool ``model``, in float32 and with fresh noise?
 
-    An example fools it if the model is right about the original and wrong about the example: what it gets wrong
-    anyway needed no attack.
+    An example fools the model if the model is right about the original and wrong about the example. An original that
+    the model gets wrong needs no attack.
 
     Args:
         run: the folder of a finished run that kept its examples (``save_adversarial``).
-        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes); the run's own, or any for the same images.
-        seed: of the model's noise; another than the run's gives fresh draws.
-        votes: draws of a prediction; None takes the run's for its own model, for another 1, or 20 if it is random.
-        device: where to compute; None where the model is.
+        model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes); the run's own model, or any for the same images.
+        seed: seeds the noise of a random model; it should not be the run's, so that the draws are fresh.
+        votes: draws of a prediction; None takes the run's votes for the run's own model, and for another model 1, or
+            20 if it is random.
+        device: where to compute; None computes where the model is.
         checkpoint: the card of the checkpoint that the model comes from, for the result.
-        origin: where the model comes from otherwise, for the result's ``model``.
+        origin: where the model comes from if it is no checkpoint of ours, for the result's ``model``.
 
     Raises:
-        InputError: the run is not finished or kept no examples, or the model does not fit them.
+        InputError: the run is not finished, it kept no examples, or the model does not fit them.
     """
-    seed, votes = arguments.seed(f"seed={shown(seed)}", seed), as_count_or_none("votes", votes)
+    seed = arguments.seed(f"seed={shown(seed)}", seed)
+    votes = None if votes is None else arguments.count(f"votes={shown(votes)}", votes)
     finished = read_finished(run)
     saved = _read_examples(finished)
     place = home_of(model) if device is None else arguments.device(device)
-    some = next((part for parts in saved.values() for part in parts if len(part.places)), None)
+    first = next((part for parts in saved.values() for part in parts if len(part.places)), None)
     kept = Identity.read(finished.folder / MODEL)
-    if some is None:
+    if first is None:
         attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], 1 if votes is None else votes, False
         same = kept is not None and kept.clash(tensors_by_hash(model)) is None
     else:
-        with opened(model, some.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:
+        with opened(model, first.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:
             target, threat_model = ours.target, finished.result.threat_model
             same = kept is not None and kept.difference(replace(ours.identity, of_run=None)) is None
             if votes is None and same:
@@ -89,11 +90,11 @@ def score(
 
 
 def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
-    """Of each attack by name, a part for each shard."""
+    """The examples of each shard, by attack."""
     folder = finished.folder / EXAMPLES
     if not folder.is_dir():
         raise InputError(
-            f"run '{finished.folder}' kept no adversarial examples: 'advtool eval --save-adversarial' does"
+            f"run '{finished.folder}' kept no adversarial examples: 'advtool eval --save-adversarial' keeps them"
         )
     return {
         attack.name: [examples.read(path) for path in sorted(folder.glob(f"{position}-*"))]

@@ -1,4 +1,4 @@
-"""One evaluation with several seeds: how much of the answer is the seed's?"""
+"""Repeats an evaluation with several seeds: how much does the answer vary with the seed?"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,35 +28,38 @@ def evaluate_seeds(
     observer: Observer | None = None,
     **settings: Any,
 ) -> SeedsEvaluation:
-    """Repeat an evaluation with several seeds, each a run of its own.
+    """Repeat an evaluation with several seeds. Each seed has a run of its own.
 
-    The images and the model are the same each time, so the spread is that of the attacks' random starts and of
-    the model's own noise: not of the choice of images, and not of another training.
+    The images and the model are the same each time. So the spread comes from the random starts of the attacks and from
+    the model's own noise. It says nothing about other images or another training.
 
     Args:
         model: as for :func:`advtool.evaluate`.
         images: as for :func:`advtool.evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
-        limit: how many images at most; None takes all.
-        seeds: at least two, all different.
-        run_dirs: a folder for the run of each seed, from which the same call goes on; None keeps nothing.
-        observer: hears of the progress.
+        limit: evaluate the first ``limit`` images; None takes all.
+        seeds: at least two integers of at least 0, all different.
+        run_dirs: the folder of each seed's run; the same call goes on from the shards in them. None keeps nothing.
+        observer: is told of the progress.
         settings: every other argument of :func:`advtool.evaluate`: eps, attacks, votes, ...
 
     Returns:
-        The evaluations, and mean, standard deviation and range over them.
+        The evaluations, and the mean, standard deviation and range of each accuracy.
 
     Raises:
-        InputError: fewer than two different seeds, not one folder for each, or what ``evaluate`` refuses.
+        InputError: the seeds are fewer than two or not all different, a seed has no folder of its own, or
+            :func:`advtool.evaluate` refuses an argument.
     """
     seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in inputs.as_list("seeds", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds={shown(seeds)} must be at least two, all different")
     folders = (
-        None if run_dirs is None else [inputs.as_folder("run_dirs", f) for f in inputs.as_list("run_dirs", run_dirs)]
+        None
+        if run_dirs is None
+        else [inputs.as_folder("run_dirs", folder) for folder in inputs.as_list("run_dirs", run_dirs)]
     )
     if folders is not None and len(set(folders) - {None}) != len(seeds):
-        raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, all different")
+        raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, and all different folders")
     observer = observer or Observer()
     images, labels = as_pairs(images, labels, limit)
     evaluations = []
@@ -68,10 +71,10 @@ def evaluate_seeds(
 
 
 def summarise(evaluations: Sequence[Evaluation]) -> SeedsSummary:
-    """Mean, standard deviation and range of every accuracy over evaluations with the same attacks.
+    """The mean, standard deviation and range of each accuracy over evaluations with the same attacks.
 
     Raises:
-        ValueError: fewer than two evaluations, or other attacks in one of them.
+        ValueError: there are fewer than two evaluations, or they have different attacks.
     """
     minima = [each.effective_robustness.accuracy for each in evaluations if each.effective_robustness is not None]
     attacks = zip(*(each.attacks for each in evaluations), strict=True)
@@ -84,7 +87,7 @@ def summarise(evaluations: Sequence[Evaluation]) -> SeedsSummary:
 
 
 def _attack_spread(same: Sequence[AttackResult]) -> Iterator[AttackSpread]:
-    """Over the results of one attack; nothing if it saw survivors only."""
+    """The spread of one attack's accuracies; nothing if it saw survivors only."""
     accuracies = [attack.accuracy for attack in same if attack.accuracy is not None]
     if accuracies:
         yield AttackSpread(name=same[0].name, **_spread(accuracies))

@@ -1,8 +1,9 @@
-"""Sweeps: one question at several eps, or with several EOT samples, and a curve for each attack."""
+"""Sweeps: the same evaluation at several eps, or with several counts of EOT samples. Each attack gets a curve."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ from advtool.target.handling import home_of
 from advtool.threat import ThreatModel
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
-"""From one draw to the hundred that Schwinn et al. (5.1) call more than sufficient."""
+"""The usual counts of EOT samples. Schwinn et al. (5.1) call a hundred more than sufficient."""
 
 
 @plain_defaults()
@@ -52,35 +53,33 @@ def sweep_eps(
 ) -> EpsSweep:
     """Robust accuracy against the radius of the ball (Wen & Itti, figure 3a; Schwinn et al., figure 5).
 
-    Each eps is an evaluation and a run of its own. At eps 0 nothing is attacked: the accuracy is the clean one.
+    Each eps has an evaluation and a run of its own. At eps 0 nothing is attacked: the accuracy is the clean accuracy.
 
     Args:
         model: float32 (N, C, H, W) in [0, 1] -> logits (N, classes), on any device.
         images: as for :func:`advtool.evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
-        limit: how many images at most; None takes all.
-        eps: radii in [0, 1], at least one above 0, in any order; see :func:`eps_grid`.
+        limit: evaluate the first ``limit`` images; None takes all.
+        eps: radii in [0, 1], fractions of the pixel range, in any order; at least one is above 0. :func:`eps_grid`
+            gives usual ones.
         attacks: as for :func:`advtool.evaluate`.
-        run_dir: folder that keeps a run ``eps-E`` for each eps, from which the same call goes on, also with
-            more radii; None keeps nothing.
-        observer: hears of the progress.
+        run_dir: folder that keeps a run ``eps-E`` for each eps. The same call goes on from there, also with more
+            radii. None keeps nothing.
+        observer: is told of the progress.
         settings: every other argument of :func:`advtool.evaluate`: seed, eot, votes, pgd_steps, device, ...
 
     Returns:
         The curves, in ascending order of eps.
 
     Raises:
-        InputError: anything of the above is not as it must be; the message says what would be right.
+        InputError: an argument is wrong; the message says what would be right.
     """
     radii = sorted({_radius(radius) for radius in inputs.as_list("eps", eps)})
     attacked = [radius for radius in radii if radius > 0]
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
-    costs = [1.0] * len(attacked)
-    settings = {"attacks": attacks, **settings}
-    points = _points(
-        "eps", attacked, costs, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
-    )
+    ask = partial(evaluate, model, *as_pairs(images, labels, limit), attacks=attacks, **settings)
+    points = _points("eps", attacked, ask, run_dir, observer or Observer())
     first = points[0].evaluation
     at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
     return EpsSweep(
@@ -110,42 +109,39 @@ def sweep_eot(
 ) -> EotSweep:
     """Robust accuracy against the EOT samples of a gradient (Schwinn et al., figure 4), and how many are enough.
 
-    The votes of a prediction are the same everywhere. The rule of ``enough``: from the largest count downwards, a
-    count stays acceptable while for every larger one the paired 95 % interval of the fall of the accuracy stays
-    under ``MAX_FALL``; the smallest count reached is enough. The largest count itself is never proposed, since
-    nothing is known beyond it.
+    The votes of a prediction are the same at every count. A count is enough if the accuracy falls by less than
+    ``MAX_FALL`` from it to every larger count, with paired 95 % confidence, and if every larger count passes too. The
+    result proposes the smallest such count. It never proposes the largest count, since nothing is known beyond it.
 
     Args:
-        model: as for :func:`sweep_eps`; a random one.
+        model: a random model, as for :func:`sweep_eps`.
         images: as for :func:`advtool.evaluate`.
         labels: class indices (N,); None where ``images`` brings them.
-        limit: how many images at most; None takes all.
+        limit: evaluate the first ``limit`` images; None takes all.
         draws: counts of EOT samples, at least two, in any order.
         eps: radius of the L-infinity ball, in (0, 1].
         attacks: as for :func:`advtool.evaluate`.
-        seed: of every random stream.
-        device: where to compute; None stays where the model is.
-        run_dir: folder that keeps a run ``eot-N`` for each count, from which the same call goes on, also with
-            more counts; None keeps nothing.
-        observer: hears of the progress.
+        seed: seeds every random stream.
+        device: where to compute; None computes where the model is.
+        run_dir: folder that keeps a run ``eot-N`` for each count. The same call goes on from there, also with more
+            counts. None keeps nothing.
+        observer: is told of the progress.
         settings: every other argument of :func:`advtool.evaluate`: votes, pgd_steps, dataset, ...
 
     Returns:
         The curves, in ascending order of the counts.
 
     Raises:
-        InputError: anything of the above is not as it must be, or the model is deterministic.
+        InputError: an argument is wrong, or the model is deterministic.
     """
-    counts = sorted({inputs.as_count("draws", count) for count in inputs.as_list("draws", draws)})
+    counts = sorted({arguments.count(f"draws={shown(count)}", count) for count in inputs.as_list("draws", draws)})
     seed = arguments.seed(f"seed={shown(seed)}", seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
     images, labels = as_pairs(images, labels, limit)
     _refuse_deterministic(model, images, seed=seed, device=device)
-    settings = {"eps": eps, "attacks": attacks, "seed": seed, "device": device, **settings}
-    points = _points(
-        "eot", counts, counts, (model, *as_pairs(images, labels, limit)), settings, run_dir, observer or Observer()
-    )
+    ask = partial(evaluate, model, images, labels, eps=eps, attacks=attacks, seed=seed, device=device, **settings)
+    points = _points("eot", counts, ask, run_dir, observer or Observer())
     first = points[0].evaluation
     return EotSweep(
         **_common(first),
@@ -157,19 +153,19 @@ def sweep_eot(
 
 
 def _radius(eps: Any) -> float:
-    """An eps of a sweep: 0 attacks nothing, and anything else is one of an evaluation."""
+    """The eps of a point: 0, which attacks nothing, or an eps of an evaluation."""
     return 0.0 if arguments.number(eps) == 0 else ThreatModel.of(eps).eps
 
 
 def eps_grid(eps: float) -> list[float]:
-    """Nine radii from 0 to twice ``eps``, at most 1, evenly spaced."""
+    """Nine evenly spaced radii from 0 to twice ``eps``, or to 1 if that is smaller."""
     top = min(1.0, 2 * eps)
     return [round(top * step / 8, 12) for step in range(9)]
 
 
 @dataclass(frozen=True)
 class _Point:
-    """The evaluation at one value."""
+    """The evaluation at one value of the sweep."""
 
     value: float
     evaluation: Evaluation
@@ -184,25 +180,23 @@ class _Point:
 def _points(
     over: Literal["eps", "eot"],
     values: Sequence[float],
-    costs: Sequence[float],
-    subject_and_images: tuple[nn.Module, Any, Any],
-    settings: dict[str, Any],
+    ask: Callable[..., Evaluation],
     run_dir: Path | str | None,
     observer: Observer,
 ) -> list[_Point]:
-    """The evaluation of each value, in a run of its own."""
+    """The evaluation at each value, in a run of its own. ``ask`` evaluates, given the value, a run and an observer."""
     folder = None if run_dir is None else _folder(over, run_dir)
+    costs = values if over == "eot" else [1.0] * len(values)
     points = []
     for number, value in enumerate(values):
         observer.point(f"{over} {value:g}", number, costs)
         place = None if folder is None else folder / f"{over}-{value!r}"
-        asked = {**settings, over: value, "run_dir": place, "observer": observer}
-        points.append(_Point(value, evaluate(*subject_and_images, **asked)))
+        points.append(_Point(value, ask(**{over: value}, run_dir=place, observer=observer)))
     return points
 
 
 def _folder(over: str, run_dir: Path | str) -> Path:
-    """Where the points go, if it holds nothing else."""
+    """The folder of the sweep, if it holds nothing else."""
     folder = arguments.path(f"run_dir={shown(run_dir)}", run_dir)
     if folder.exists():
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
@@ -218,13 +212,13 @@ def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: tor
         randomised = ours.target.randomised
     if not randomised:
         raise InputError(
-            "the model is deterministic, all draws of its gradient are equal: 1 EOT sample is enough, and there is "
+            "the model is deterministic, so all draws of its gradient are equal: 1 EOT sample is enough, and there is "
             "nothing to sweep ('advtool sweep eps' sweeps over eps)"
         )
 
 
 def _common(evaluation: Evaluation) -> dict[str, Any]:
-    """What all evaluations of a sweep share; the clean pass draws the same noise in each."""
+    """The fields that all evaluations of a sweep share. Their clean stages draw the same noise."""
     return {
         "checkpoint": evaluation.checkpoint,
         "model": evaluation.model,
@@ -239,7 +233,7 @@ def _common(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _names(evaluation: Evaluation) -> list[str]:
-    """The attacks that saw every image: of others there is no accuracy to draw."""
+    """The attacks that saw every image. The other attacks have no accuracy to draw."""
     return [attack.name for attack in evaluation.attacks if attack.accuracy is not None]
 
 
@@ -278,7 +272,7 @@ def _worst_case(points: Sequence[_Point]) -> list[SweepPoint]:
 
 
 def _warnings(points: Sequence[_Point]) -> list[Finding]:
-    """What each evaluation warns of, and at which value."""
+    """The warnings of all evaluations, each with its value."""
     return [
         finding.model_copy(update={"value": point.value}) for point in points for finding in point.evaluation.warnings
     ]

@@ -140,7 +140,7 @@ def test_changed_data_under_the_same_name_is_another_question(evaluate: Command)
     assert all("going on" not in answer.stderr and "complete" not in answer.stderr for answer in answers)
 
 
-def test_fail_under_answers_all_the_same(evaluate: Command) -> None:
+def test_fail_under_ends_with_1_and_still_answers(evaluate: Command) -> None:
     passing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "0")
     failing = evaluate("eval", *FAST, "--attack", "fgsm", "--format", "json", "--fail-under", "1", check=False)
     assert failing.returncode == 1
@@ -178,7 +178,7 @@ def test_attacks_of_art_run_by_name_and_pass_the_verifier(evaluate: Command) -> 
 def test_bad_input_ends_with_2_and_one_line(
     evaluate: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is wrong is named, and what would be right: two by the real command, all by its entrance."""
+    """The line names what is wrong and what would be right. Two cases run the real command, all call ``main``."""
     folder = evaluate.folder
     for name, content in broken_checkpoints(folder).items():
         (folder / name).write_bytes(content)
@@ -238,7 +238,7 @@ def broken_checkpoints(folder: Path) -> dict[str, bytes]:
     return {"short.safetensors": good.read_bytes()[:-1000]}
 
 
-def test_no_checkpoint_is_told_in_words(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_told_in_words(tmp_path: Path) -> None:
     assert "no checkpoint found in 'checkpoints/'" in Command(tmp_path).refused("eval")
 
 
@@ -274,9 +274,7 @@ def test_an_unwritable_folder_is_told_before_anything_is_computed(evaluate: Comm
         ("sweep", "eot"),
     ],
 )
-def test_help_has_examples_or_words_and_imports_nothing_heavy(
-    command: tuple[str, ...], advtool_command: Command
-) -> None:
+def test_help_imports_nothing_heavy(command: tuple[str, ...], advtool_command: Command) -> None:
     code = (
         "import sys; from advtool.cli import app; "
         f"app({[*command, '--help']!r}, standalone_mode=False); "

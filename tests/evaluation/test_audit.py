@@ -67,18 +67,18 @@ def test_an_honest_model_raises_no_masking_code(recipe: str) -> None:
     assert result.clean.accuracy > 0.8
     assert recipe == "clean" or result.worst_case.accuracy > 0.3, "a model whose robustness is worth a look"
     assert masking(result) == set()
-    assert [finding.code for finding in result.warnings if finding.code not in STRENGTH] == []
+    assert {finding.code for finding in result.warnings} <= HONEST_CODES
 
 
-STRENGTH = {"worst-case-below-pgd", "noise-breaks-it"} | {
-    f"{name}-beats-{rival}"
-    for name, rival in (
-        ("gradient-free", "gradient"),
-        ("margin", "cross-entropy"),
-        ("temperature", "cross-entropy"),
-        ("smoothing", "plain-gradient"),
-    )
+HONEST_CODES = {
+    "worst-case-below-pgd",
+    "noise-breaks-it",
+    "gradient-free-beats-gradient",
+    "margin-beats-cross-entropy",
+    "temperature-beats-cross-entropy",
+    "smoothing-beats-plain-gradient",
 }
+"""An honest model may earn these codes as notes of strength or setup."""
 
 
 def test_logits_times_100_are_found_out_and_change_nothing() -> None:
@@ -109,7 +109,7 @@ def test_a_hidden_softmax_is_told() -> None:
 
 
 def test_one_draw_of_a_random_model_is_too_few() -> None:
-    """Its own number of draws is told without reproach."""
+    """With the default number of draws, only the randomness is told."""
     noisy = NoisyInput(network("nfgsm"), 0.1)
     once = audit(noisy, images=40, eot=1, votes=1, attacks=["fgsm", "pgd"])
     assert {"random-model", "too-few-draws"} <= {finding.code for finding in once.warnings}
@@ -119,7 +119,7 @@ def test_one_draw_of_a_random_model_is_too_few() -> None:
 
 
 def test_a_gradient_that_is_turned_round_is_found_out() -> None:
-    """One step, and many, lead towards the label, even a wrong one: accuracy on examples is above that on images."""
+    """Every step leads towards the label, even a wrong label, so the accuracy on examples beats the clean accuracy."""
 
     class Turned(nn.Module):
         def __init__(self) -> None:

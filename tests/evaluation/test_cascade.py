@@ -90,7 +90,7 @@ def test_survivors_chain_and_later_attacks_have_no_accuracy() -> None:
 
 
 def test_the_worst_case_is_what_the_shards_say(tmp_path: Path) -> None:
-    """Right without an attack, and not fallen to any but the probes; the first survivors are of two attacks."""
+    """Images count that are right without an attack and fell to no attack. Probes do not count."""
     result = audit(tmp_path)
     stages = records(tmp_path)
     standing = stages.pop("clean")["survives"]
@@ -172,7 +172,7 @@ def test_a_resumed_audit_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
 
 def test_an_explicit_attack_sees_every_image_and_comes_first(tmp_path: Path) -> None:
-    """Also where the suite has it for survivors only: what is asked for by name gets an accuracy."""
+    """An attack that is asked for by name gets an accuracy, even if the suite gives it survivors only."""
     result = audit(attacks=["audit", "square(queries=40)", "pgd(steps=3)"])
     names = [attack["name"] for attack in result["attacks"]]
     assert names[:4] == ["fgsm", "pgd", "square(queries=40)", "pgd(steps=3)"]
@@ -191,10 +191,8 @@ def test_the_order_of_the_request_does_not_matter_for_the_worst_case() -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(["fgsm", "pgd"], ["pgd", "fgsm"]), (["audit"], ["audit", "square(queries=40)"])]
 )
-def test_a_folder_is_refused_to_the_same_attacks_in_another_order_or_on_other_images(
-    first: list[str], second: list[str], tmp_path: Path
-) -> None:
-    """Its shards are numbered by stage: they would be taken for those of another attack."""
+def test_a_folder_is_refused_to_other_stages(first: list[str], second: list[str], tmp_path: Path) -> None:
+    """The name of a shard holds the position of its stage, so another order would confuse attacks."""
     audit(tmp_path, attacks=first, images=20)
     with pytest.raises(InputError, match=r"another configuration .*stages"):
         audit(tmp_path, attacks=second, images=20)
@@ -294,7 +292,7 @@ def audit_of_masked(*attacks: str) -> set[str]:
 
 
 def test_progress_tells_the_survivors_of_the_cascade() -> None:
-    """As the table does: an attack also sees images that were lost before, and probes are no attacks."""
+    """The progress counts as the table does: without the images that fell before. Probes are no attacks."""
     listener = Finishes()
     result = audit(observer=listener)
     for attack in result["attacks"]:
@@ -312,8 +310,8 @@ class Finishes(Observer):
         self.standing[stage] = standing
 
 
-def test_a_comparison_of_cascades_with_other_attacks_counts_those_that_saw_every_image(tmp_path: Path) -> None:
-    """What fell to an attack that only B ran is lost before B's later stages; that must not count against B."""
+def test_a_comparison_of_different_cascades_counts_the_attacks_that_saw_every_image(tmp_path: Path) -> None:
+    """An image that fell to an attack of B alone never reaches B's later stages. That must not count against B."""
     audit(tmp_path / "a")
     audit(tmp_path / "b", attacks=["audit", "square(queries=300)"])
     result = advtool.compare(tmp_path / "a", tmp_path / "b")
@@ -338,8 +336,8 @@ def test_a_surrogate_that_does_not_fit_is_refused_as_such(attacks: list[str], su
 
 
 @pytest.mark.parametrize("randomised", [False, True])
-def test_what_a_model_makes_moot_or_too_dear_is_left_out(monkeypatch: pytest.MonkeyPatch, *, randomised: bool) -> None:
-    """Long Square for a random model; straight through rounding where nothing rounds."""
+def test_a_moot_or_too_dear_attack_is_left_out(monkeypatch: pytest.MonkeyPatch, *, randomised: bool) -> None:
+    """Long Square is too dear for a random model. PGD straight through rounding is moot where nothing rounds."""
     suite = {"pgd": Scope.every, "pgd-straight": Scope.diagnosed, LONG_SQUARE: Scope.survivors}
     monkeypatch.setitem(SUITES, "audit", suite)
     monkeypatch.setattr(Square, "explore", lambda *_: None)

@@ -1,4 +1,4 @@
-"""The engine: one array of outcomes, streams that do not hang on shards, shards by number."""
+"""The engine: one array of outcomes, random streams that do not depend on shard sizes, shards by number."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def evaluate(images_a_shard: int, monkeypatch: pytest.MonkeyPatch, **changes: An
 
 
 @pytest.mark.parametrize("images_a_shard", [7, 50, 101])
-def test_the_noise_of_predictions_does_not_hang_on_the_shards(
+def test_the_noise_of_predictions_does_not_depend_on_the_shards(
     images_a_shard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, cut = (evaluate(size, monkeypatch).outcomes for size in (1000, images_a_shard))
@@ -38,7 +38,7 @@ def test_the_noise_of_predictions_does_not_hang_on_the_shards(
 def test_verification_asks_for_the_same_votes_whatever_the_draws_of_the_gradient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Points of a sweep over EOT differ in their candidates alone."""
+    """So the points of a sweep over EOT differ in their candidates alone."""
     monkeypatch.setattr(PGD, "explore", lambda *_: None)
     one, ten = (evaluate(40, monkeypatch, eot=eot).outcomes for eot in (1, 10))
     assert torch.allclose(one.margin[2], ten.margin[2], rtol=0, atol=0, equal_nan=True)

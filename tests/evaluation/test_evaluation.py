@@ -16,7 +16,6 @@ from advtool.attacks.registry import ATTACKS
 from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
@@ -122,10 +121,8 @@ def test_the_models_own_forward_is_attacked_though_it_is_a_sequential() -> None:
 
 
 def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two attacks that each break other images: the minimum is one's accuracy, the worst case loses both."""
-    model = Linear(torch.tensor([[1.0], [-1.0]]), torch.zeros(2))  # class 0 for pixels above 0
-    model.weight.data = torch.tensor([[1.0], [0.0]])
-    model.bias.data = torch.tensor([-0.5, 0.0])  # class 0 above 0.5
+    """Two attacks break different images. The minimum is the accuracy under one, the worst case loses to both."""
+    model = Linear(torch.tensor([[1.0], [0.0]]), torch.tensor([-0.5, 0.0]))  # class 0 for pixels above 0.5
     x = torch.tensor([0.55, 0.56, 0.57, 0.9, 0.2]).view(5, 1, 1, 1)
     y = torch.tensor([0, 0, 0, 0, 0])  # the last is misclassified from the start
 
@@ -153,7 +150,7 @@ def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatc
 
 
 def test_accuracy_on_examples_may_exceed_clean_accuracy() -> None:
-    """FGSM on a model whose gradient points the wrong way helps: a finding, never counted as robust."""
+    """The gradient points the wrong way, so FGSM helps the model. Images that it mends do not count as robust."""
 
     class WrongWay(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -169,7 +166,7 @@ def test_accuracy_on_examples_may_exceed_clean_accuracy() -> None:
 
 
 @pytest.mark.parametrize("break_it", ["outside the ball", "outside the clip range", "nan", "infinite"])
-def test_the_verifier_refuses_what_is_no_adversarial_example(break_it: str) -> None:
+def test_the_verifier_refuses_points_that_are_no_adversarial_examples(break_it: str) -> None:
     model = Linear(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([-0.5, 0.0])).requires_grad_(False)
     target = Target(model, input_shape=(1, 1, 2), classes=2)
     x = torch.tensor([[0.55, 0.02], [0.55, 0.02]]).view(2, 1, 1, 2)
@@ -314,7 +311,7 @@ def test_images_outside_the_range_are_refused(scale: float) -> None:
         ({"spsa_samples": 3}, "even"),
     ],
 )
-def test_bad_arguments_are_refused_in_words(change: dict[str, Any], words: str) -> None:
+def test_bad_arguments_are_refused_in_one_line_that_names_them(change: dict[str, Any], words: str) -> None:
     arguments = {"model": mlp(SHAPE), "images": images(5), "labels": torch.arange(5) % 4, **change}
     with pytest.raises(InputError, match=words):
         advtool.evaluate(**arguments)
@@ -325,13 +322,3 @@ def test_nan_weights_are_refused_by_name() -> None:
     model[3].weight.data[0, 0] = torch.nan
     with pytest.raises(InputError, match=r"3\.weight"):
         advtool.evaluate(model, images(5), torch.zeros(5, dtype=torch.long))
-
-
-@pytest.mark.parametrize(("successes", "total"), [(0, 10), (7, 10), (331, 1000), (1000, 1000)])
-def test_wilson_interval_is_its_formula(successes: int, total: int) -> None:
-    z, p = 1.959963984540054, successes / total
-    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * (p * (1 - p) / total + z * z / (4 * total**2)) ** 0.5
-    low, high = wilson_interval(successes, total)
-    assert low == pytest.approx(centre - half, abs=1e-12)
-    assert high == pytest.approx(centre + half, abs=1e-12)

@@ -9,7 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from advtool.evaluation.uncertainty import corrected_resampled_t_test, mcnemar_exact, paired_difference
+from advtool.evaluation.uncertainty import (
+    corrected_resampled_t_test,
+    mcnemar_exact,
+    paired_difference,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(("successes", "total"), [(0, 10), (7, 10), (331, 1000), (1000, 1000)])
+def test_wilson_interval_is_its_formula(successes: int, total: int) -> None:
+    z, p = 1.959963984540054, successes / total
+    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * (p * (1 - p) / total + z * z / (4 * total**2)) ** 0.5
+    low, high = wilson_interval(successes, total)
+    assert low == pytest.approx(centre - half, abs=1e-12)
+    assert high == pytest.approx(centre + half, abs=1e-12)
 
 
 def vectors(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -26,6 +41,8 @@ def vectors(both: int, only_a: int, only_b: int, neither: int) -> tuple[list[boo
         ((59, 6, 16, 80), -0.0621, (-0.1186, -0.0046), 4),
         # Bentur et al. (2009), as Fagerland, Lydersen & Laake (2014) give it
         ((1, 1, 7, 12), -0.286, (-0.507, -0.026), 3),
+        # Newcombe (1998), method 10
+        ((36, 12, 2, 0), 0.2, (0.0569, 0.3404), 4),
     ],
 )
 def test_newcombes_interval_gives_the_published_figures(
@@ -38,7 +55,7 @@ def test_newcombes_interval_gives_the_published_figures(
 
 
 def test_newcombes_interval_covers_the_truth() -> None:
-    """Exactly, over every table of 15 pairs: about 95 %, also where the two proportions go together or apart."""
+    """Counted over every table of 15 pairs, it covers about 95 %, also if the two proportions are correlated."""
     size = 15
     cells = [cell for cell in product(range(size + 1), repeat=3) if sum(cell) <= size]
     tables = [(*cell, size - sum(cell)) for cell in cells]
@@ -87,7 +104,7 @@ def test_mcnemars_p_value_is_1_where_all_agree() -> None:
 DIFFERENCES = (0.021, -0.004, 0.013, 0.030, 0.008, 0.011, -0.010, 0.019, 0.025, 0.002)
 
 
-def test_with_no_overlap_it_is_the_paired_t_test() -> None:
+def test_without_overlap_the_corrected_test_is_the_paired_t_test() -> None:
     result = corrected_resampled_t_test(DIFFERENCES, 0)
     expected = stats.ttest_rel(DIFFERENCES, [0.0] * 10)
     assert (result.t, result.p_value) == pytest.approx((expected.statistic, expected.pvalue))
@@ -101,7 +118,7 @@ def test_the_overlap_of_training_sets_shrinks_t(ratio: float) -> None:
     assert corrected.p_value == pytest.approx(2 * (1 - stats.t(9).cdf(corrected.t)))
 
 
-def test_it_finds_nothing_too_often_where_there_is_nothing() -> None:
+def test_the_corrected_test_errs_5_percent_of_the_time_where_methods_are_equal() -> None:
     """Differences that are correlated by r / (1 + r), as Nadeau and Bengio assume, have exactly this t."""
     draws, n, ratio = 2000, 10, 1.0
     generator = np.random.default_rng(0)
@@ -114,7 +131,7 @@ def test_it_finds_nothing_too_often_where_there_is_nothing() -> None:
     assert naive > 0.4
 
 
-def test_differences_without_spread() -> None:
+def test_differences_without_spread_have_a_t_of_0_or_infinity() -> None:
     assert corrected_resampled_t_test([0.0] * 4, 1).p_value == 1
     assert corrected_resampled_t_test([-0.1] * 4, 1).t == -inf
     assert corrected_resampled_t_test([0.1] * 4, 1).p_value == 0

@@ -53,7 +53,7 @@ def test_a_finished_run_is_read_image_by_image_and_left_as_it_was(runs: tuple[Pa
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")} == before
 
 
-def test_figures_are_those_of_the_pairs(runs: tuple[Path, Path]) -> None:
+def test_figures_are_counted_from_the_pairs(runs: tuple[Path, Path]) -> None:
     result = advtool.compare(*runs)
     assert result.images == 250
     for stage, paired in (("clean", result.clean), ("fgsm", result.attacks[0]), ("pgd", result.attacks[1])):
@@ -75,22 +75,23 @@ def test_figures_are_those_of_the_pairs(runs: tuple[Path, Path]) -> None:
     assert result.notes == []
 
 
-def test_turned_round_every_difference_changes_its_sign(runs: tuple[Path, Path]) -> None:
+def test_the_other_order_changes_the_sign_of_every_difference(runs: tuple[Path, Path]) -> None:
     forth, back = advtool.compare(*runs), advtool.compare(*reversed(runs))
     for one, other in zip([forth.clean, *forth.attacks], [back.clean, *back.attacks], strict=True):
         assert (other.difference, other.p_value) == (-one.difference, one.p_value)
         assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
 
 
-def test_a_run_does_not_differ_from_itself(runs: tuple[Path, Path]) -> None:
-    result = advtool.compare(runs[0], runs[0])
+def test_two_runs_of_the_same_model_do_not_differ(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    result = advtool.compare(runs[0], run(tmp_path))
+    assert result.notes == ["A and B are the same model"]
     for paired in (result.clean, *result.attacks, result.effective_robustness, result.worst_case):
         assert paired is not None
         assert (paired.difference, paired.p_value) == (0, 1)
         assert paired.interval[0] < 0 < paired.interval[1]
 
 
-def test_a_run_on_the_first_images_is_compared_on_those(runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_on_the_first_images_is_compared_on_the_first_images(runs: tuple[Path, Path], tmp_path: Path) -> None:
     shorter = run(tmp_path / "short", seed=1, count=130)
     result = advtool.compare(runs[0], shorter)
     assert result.images == 130
@@ -144,7 +145,7 @@ def test_runs_without_a_common_attack_are_refused(runs: tuple[Path, Path], tmp_p
         (lambda run: (run / "shards" / "1-fgsm-0000.json").write_text("{"), r"shard 1-fgsm-0000\.json is damaged"),
     ],
 )
-def test_what_is_no_finished_run_is_told_in_words(tmp_path: Path, spoil: Any, words: str) -> None:
+def test_a_folder_without_a_finished_run_is_refused_in_words(tmp_path: Path, spoil: Any, words: str) -> None:
     spoiled = run(tmp_path / "run", count=20, attacks=["fgsm"])
     spoil(spoiled)
     with pytest.raises(InputError, match=words):

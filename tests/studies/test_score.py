@@ -1,4 +1,4 @@
-"""What a run keeps of each image, and its examples classified again."""
+"""The line that a run keeps for each image, and its adversarial examples classified again."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_every_image_has_a_line_that_adds_up_to_the_answer(tmp_path: Path) -> No
                 assert 0 <= entry["step"] <= 5 and 1 <= entry["queries"] <= 7  # noqa: PT018
 
 
-def test_saved_examples_are_those_that_fell_bit_for_bit(tmp_path: Path) -> None:
+def test_the_saved_examples_belong_to_the_images_that_fell(tmp_path: Path) -> None:
     model = mlp(SHAPE)
     result = run(tmp_path, model)
     lines = [json.loads(line) for line in (tmp_path / "images.jsonl").read_text().splitlines()]

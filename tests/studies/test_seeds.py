@@ -97,11 +97,11 @@ def test_every_view_shows_the_same_figures(three: SeedsEvaluation) -> None:
 
 
 def test_a_warning_is_shown_once_with_its_seeds(three: SeedsEvaluation) -> None:
-    finding = Finding(code="range", kind="setup", message="odd")
+    finding = Finding(code="narrow-images", kind="setup", message="odd")
     warned = [each.model_copy(update={"warnings": [finding]}) for each in three.evaluations[:2]]
     silent = three.evaluations[2].model_copy(update={"warnings": []})
     result = three.model_copy(update={"evaluations": [*warned, silent]})
-    assert FORMATS["table"](result).endswith("seeds 0, 1: setup [range]: odd\n")
+    assert FORMATS["table"](result).endswith("seeds 0, 1: setup [narrow-images]: odd\n")
 
 
 def test_the_command_repeats_and_judges_the_lowest_worst_case(

@@ -20,7 +20,6 @@ from advtool.cli.evaluation_progress import EvaluationProgress
 from advtool.cli.sweep import parse_draws, parse_radii
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.uncertainty import paired_difference
 from advtool.report import FORMATS, plots, sweep_plot
 from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, notation
 from advtool.studies import curves, sweep
@@ -111,7 +110,7 @@ def test_a_resumed_sweep_equals_an_uninterrupted_one_and_grows(tmp_path: Path) -
     assert grown.curves[1].points[:3] == resumed.curves[1].points
 
 
-def test_points_are_told_in_order_with_their_costs() -> None:
+def test_the_observer_hears_the_points_in_order_with_their_costs() -> None:
     listener = Listener()
     small_eot_sweep(observer=listener)
     assert listener.points == [("eot 1", 0, [1, 4]), ("eot 4", 1, [1, 4])]
@@ -119,13 +118,15 @@ def test_points_are_told_in_order_with_their_costs() -> None:
 
 def test_what_the_evaluations_warn_of_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def warning(*arguments: Any, **settings: Any) -> Evaluation:
-        found = [Finding(code="test", kind="masking", message="words")] if settings["eps"] == 0.1 else []
+        found = [Finding(code="no-gradient", kind="masking", message="words")] if settings["eps"] == 0.1 else []
         return advtool.evaluate(*arguments, **settings).model_copy(update={"warnings": found})
 
     monkeypatch.setattr(sweep, "evaluate", warning)
     result = small_eps_sweep()
-    assert result.to_dict()["warnings"] == [{"code": "test", "kind": "masking", "message": "words", "value": 0.1}]
-    assert "eps 0.1: masking [test]: words" in FORMATS["table"](result)
+    assert result.to_dict()["warnings"] == [
+        {"code": "no-gradient", "kind": "masking", "message": "words", "value": 0.1}
+    ]
+    assert "eps 0.1: masking [no-gradient]: words" in FORMATS["table"](result)
 
 
 @pytest.mark.parametrize(
@@ -160,21 +161,16 @@ def test_a_deterministic_model_needs_no_eot_sweep() -> None:
         advtool.sweep_eot(mlp(), *labelled(mlp(), 20))
 
 
-def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("precious")
+@pytest.mark.parametrize("stranger", ["thesis.tex", "old-eps-0.1", "eps-notes", "eot-5"])
+def test_a_folder_that_holds_something_else_is_refused(stranger: str, tmp_path: Path) -> None:
+    (tmp_path / stranger).mkdir()
     with pytest.raises(InputError, match="exists and is no sweep over eps"):
         small_eps_sweep(run_dir=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_the_paired_interval_is_newcombes() -> None:
-    """Newcombe (1998), the table 36, 12, 2, 0: method 10 gives 0.0569 to 0.3404."""
-    first, second = [True] * 48 + [False] * 2, [True] * 36 + [False] * 12 + [True] * 2
-    assert paired_difference(first, second).interval == pytest.approx((0.0569, 0.3404), abs=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == [stranger]
 
 
 def survivors(*shares: float, total: int = 1000) -> dict[int, list[bool]]:
-    """At 1, 10, 100, ... the first of so many images survive: each change goes one way."""
+    """At 1, 10, 100, ... this share of the images survives, always the first ones, so each change goes one way."""
     return {10**place: [image < share * total for image in range(total)] for place, share in enumerate(shares)}
 
 
@@ -327,10 +323,3 @@ def test_the_command_draws_goes_on_and_answers(tmp_path: Path, digits_checkpoint
     again = advtool_command("sweep", "eps", "--eps", "0.1,0.05,0", *options)
     assert "2 of 3 shards are finished" in again.stderr
     assert without_times(json.loads(again.stdout)) == without_times(document)
-
-
-@pytest.mark.parametrize("stranger", ["old-eps-0.1", "eps-notes", "eot-5"])
-def test_a_folder_with_something_else_is_no_sweep(stranger: str, tmp_path: Path) -> None:
-    (tmp_path / stranger).mkdir()
-    with pytest.raises(InputError, match="is no sweep over eps"):
-        small_eps_sweep(run_dir=tmp_path)

@@ -1,8 +1,9 @@
-"""What a sceptic should know before believing the numbers: from outcomes and facts to findings.
+"""Findings: what a sceptic should know before believing the numbers of a run.
 
-A rule takes the evidence of a run and yields findings. Codes of kind ``masking`` say that the gradient misleads;
-they need a drop of at least 5 points whose paired 95 % interval begins at 3 points or more (a plainly robust
-model's accuracy differs by a point or two from attack to attack). Smaller but real drops are ``strength`` notes.
+A rule takes the evidence of a run and yields findings. A code of kind ``masking`` says that the gradient misleads. It
+needs a drop of at least 5 points whose paired 95 % interval begins at 3 points or more, since the accuracy of an
+honest robust model also differs by a point or two from attack to attack. A smaller drop that chance does not explain
+is a ``strength`` note.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,6 +26,6 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """Every finding, masking first."""
+    """All findings of a run: masking first, then strength, then setup."""
     found = [finding for rule in RULES for finding in rule(evidence)]
     return sorted(found, key=lambda finding: ("masking", "strength", "setup").index(finding.kind))

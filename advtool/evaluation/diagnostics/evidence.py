@@ -1,4 +1,4 @@
-"""What the rules take, evidence, and what they give, findings with a code."""
+"""The evidence that the rules take, and the findings that they give."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
 MASKING_MIN_LOWER_BOUND = 0.03
-"""The smallest lower end of the paired interval of a masking code's drop."""
+"""The smallest lower end of the paired 95 % interval of a drop that earns a masking code."""
 
-Outcome = Sequence[bool]
+PerImage = Sequence[bool]
+"""For each image, in the order of the run: is it classified right, or does it survive?"""
 
 Kind = Literal["masking", "strength", "setup"]
 
@@ -55,47 +56,44 @@ CODES: tuple[str, ...] = get_args(Code)
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run found on the images of its diagnostics; all outcomes are in the order of the images."""
+    """The outcomes and facts that the rules judge, for the images of the diagnostics in their order."""
 
-    clean: Outcome
-    robust: Mapping[str, Outcome]
-    """by label, of the attacks that saw every one of these images"""
+    clean: PerImage
+    """classified right without an attack"""
+    robust: Mapping[str, PerImage]
+    """survives the attack, by the label of each attack that saw all these images"""
     attacks: Mapping[str, type[TensorAttack]]
-    """what each label's attack is"""
-    on_examples: Mapping[str, Outcome]
-    """by label, of one-step attacks: the example made for the image is classified right"""
-    by_eps: Mapping[float, Outcome]
-    """robust under PGD at the run's own eps if it ran, and at the radii of a cascade's probes"""
+    """the class of each attack, by label"""
+    on_examples: Mapping[str, PerImage]
+    """the example made of the image is classified right, by the label of each one-step attack"""
+    by_eps: Mapping[float, PerImage]
+    """survives PGD, by eps: the run's own eps if PGD ran, and the radii of a cascade's probes"""
     most_of_a_class: int
-    """images classified right of the class that has most of them"""
-    worst_case: Outcome
+    """how many images are classified right in the class that has most such images"""
+    worst_case: PerImage
+    """survives every attack of the run"""
     in_cascade: bool
+    """some attacks of the run saw survivors only"""
     facts: Facts
     inspection: Inspection
     eot: int
     votes: int
-    span: tuple[float, float]
+    pixel_range: tuple[float, float]
     """the smallest and the largest pixel value of the run"""
     classes: int
 
-    def of(self, family: Family) -> Iterator[tuple[str, Outcome]]:
-        """Labels and outcomes of the attacks of a family."""
+    def of(self, family: Family) -> Iterator[tuple[str, PerImage]]:
+        """The label of each attack of a family, and which images survive it."""
         return ((label, outcome) for label, outcome in self.robust.items() if family(self.attacks[label]))
 
 
 def is_masking(drop: PairedDifference) -> bool:
-    """Whether a drop is large and sure enough for a code of kind masking."""
+    """Whether a drop is large and certain enough for a code of kind ``masking``."""
     return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= MASKING_MIN_LOWER_BOUND
 
 
-def drop_finding(
-    code: Code,
-    kind: Kind,
-    message: str,
-    drop: PairedDifference,
-    **figures: Any,
-) -> Finding:
-    """A finding that rests on a drop, with its figures."""
+def drop_finding(code: Code, kind: Kind, message: str, drop: PairedDifference, **figures: Any) -> Finding:
+    """A finding that rests on a drop of accuracy, which is among its figures."""
     figures |= {
         "drop": round(drop.difference, 4),
         "interval": [round(end, 4) for end in drop.interval],
@@ -105,10 +103,10 @@ def drop_finding(
 
 
 def finding(code: Code, kind: Kind, message: str, **figures: Any) -> Finding:
-    """A finding with figures of its own."""
+    """A finding; ``figures`` stand beside its message in the JSON."""
     return Finding(code=code, kind=kind, message=message, **figures)
 
 
-def percent(outcome: Outcome) -> str:
-    """Its share of right answers, as text."""
-    return notation.percent(sum(outcome) / len(outcome))
+def percent_right(answers: PerImage) -> str:
+    """The share of True in ``answers``, as text."""
+    return notation.percent(sum(answers) / len(answers))
