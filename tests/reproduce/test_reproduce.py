@@ -597,44 +597,8 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
     assert table.printed_rule in FORMATS["markdown"](result)
 
 
-OWN_TABLE = """
-from dataclasses import replace
-
-from advtool.reproduce.steps import Budget
-from advtool.reproduce.table import Gain, Line, Table, share
-from advtool.reproduce.verdict import above
-
-BUDGET = Budget(epochs=1, limit=200, images=20)
-
-
-def rule(row):
-    \"\"\"The gain over clean training: its 95 % interval above 0 holds, below does not, else undecided.\"\"\"
-    return above("gain", row.evidence["gain"])
-
-
-def line(dataset, recipe):
-    under_pgd = BUDGET.shown(0.1, "pgd", pgd_steps=5)
-    cells = {"clean": share(under_pgd, "clean"), "PGD": share(under_pgd, "pgd", paper=0.46)}
-    return Line(labels=(dataset, recipe), cells=cells, models=(BUDGET.model(dataset, recipe, eps=0.1),))
-
-
-def lines(scale, dataset):
-    plain, robust = line(dataset, "clean"), line(dataset, "pgd")
-    yield plain
-    yield replace(robust, evidence={"gain": Gain([(robust, plain)], "PGD")})
-
-
-MINE = Table(
-    name="mine",
-    paper="Madry et al.",
-    claim="PGD training is more robust than clean training.",
-    rule=rule,
-    datasets=("digits",),
-    label_columns=("data set", "training"),
-    lines=lines,
-    bars=(("PGD",),),
-)
-"""
+EXTEND = (Path(__file__).parents[2] / "docs" / "extend.md").read_text()
+OWN_TABLE = EXTEND.partition("## A table of a paper")[2].partition("```python\n")[2].partition("```")[0]
 
 
 def test_a_table_of_ones_own_is_named_by_its_file(tmp_path: Path, advtool_command: Command) -> None:
