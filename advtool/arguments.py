@@ -70,6 +70,18 @@ def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> 
     return whole
 
 
+def even_count(label: str, value: Any) -> int:
+    """The value, if it is an even integer of at least 2; the arguments are those of :func:`count`.
+
+    Raises:
+        InputError: it is not.
+    """
+    number = count(label, value, 2)
+    if number % 2:
+        raise InputError(f"{label} must be even")
+    return number
+
+
 def seed(label: str, value: Any) -> int:
     """The value, if it can seed a random stream. :func:`count` explains the arguments.
 

@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True, help="folder of the models; trained there if absent")
     parser.add_argument("--only", action="append", default=[], help="rows whose name has all these words; repeats")
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--eps", type=float, help="in place of each model's own")
+    parser.add_argument("--eps", type=float, help="instead of each model's own")
     parser.add_argument("--spsa-steps", type=int, default=100, help="fewer for a slow machine: say so")
     parser.add_argument("--whole", action="store_true", help="all images of a peer in one call")
     parser.add_argument("--repeats", type=int, default=3)

@@ -54,7 +54,7 @@ class APGD(TensorAttack):
         report: StepReport,
         part: tuple[int, int],
     ) -> None:
-        """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,), all of which stand in ``found``.
+        """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,); all images stand in ``found``.
 
         ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
         """

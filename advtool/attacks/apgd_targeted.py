@@ -21,8 +21,7 @@ class TargetedAPGD(TensorAttack):
     targets = Parameter(positive_integer, 9)
     """classes tried, the likeliest first; at most all others"""
     finalists = Parameter(or_none(positive_integer))
-    """the targets that get all the steps: for each image those that a fifth of the steps brings nearest; None takes
-    every target"""
+    """how many targets get all the steps; for each image a fifth of the steps finds the nearest ones. None: all do"""
 
     def _check_params(self) -> None:
         """ART's hook, called after each change: there are no more targets than other classes."""

@@ -59,7 +59,7 @@ class PGD(TensorAttack):
         report: StepReport,
         restart: int = 0,
     ) -> None:
-        """Start number ``restart``: ``steps`` steps for the images ``x`` (M, C, H, W), all of which ``found`` holds."""
+        """Start number ``restart``: ``steps`` steps for the images ``x`` (M, C, H, W); ``found`` holds them all."""
         x_adv = self.threat_model.random_point(x, generator)
         before, size = restart * self.steps, self.step_size
         for step in range(self.steps):

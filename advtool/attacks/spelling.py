@@ -19,8 +19,8 @@ ATTACK_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
 def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[AttackSpec]:
     """Attacks and suites as they are written on the command line, one or several, each attack once.
 
-    In order, but those that see every image first: the rest of a cascade sees what they leave. ``surrogate``
-    tells whether there is a model to transfer from.
+    Attacks that see every image come first, since the rest of a cascade sees what they leave; otherwise they keep the
+    order given. ``surrogate`` tells whether there is a model to transfer from.
 
     Raises:
         InputError: an unknown name (the nearest is named), unknown parameter or bad spelling; ``transfer`` without
@@ -33,7 +33,9 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
             if spec.needs_surrogate and not surrogate:
                 if text in SUITES:
                     continue
-                raise InputError(f"--attack {spec.name}: it needs a model to transfer from: --surrogate MODEL")
+                raise InputError(
+                    f"--attack {spec.name}: it needs a model to transfer from: advtool eval --surrogate MODEL"
+                )
             if spec.label not in specs or spec.scope is Scope.every:
                 specs[spec.label] = spec
     if not specs:

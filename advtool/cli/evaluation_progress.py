@@ -42,6 +42,7 @@ class EvaluationProgress(Observer):
             disable=not STDERR.is_terminal,
         )
         self._task = TaskID(0)
+        self._understood = False
         self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
         self._started = self._told = self._point_started = 0.0
 
@@ -69,8 +70,9 @@ class EvaluationProgress(Observer):
 
     def understood(self, check: Check) -> None:
         self._speak()
-        for name, words in facts(check):
+        for name, words in () if self._understood else facts(check):
             say(f"{name:<8} {words}")
+        self._understood = True  # a sweep asks about the same model at every point
 
     def start(self, stage: str, images: int) -> None:
         self._speak()

@@ -1,27 +1,14 @@
 """The precision and the memory layout that are fastest for a model on a device, where rounding does no harm."""
 
-from typing import get_args
-
 import torch
 from torch import nn
 
-from advtool import arguments, compute
-from advtool.arguments import shown
+from advtool import compute
 
 Precision = compute.Precision
-PRECISIONS = get_args(Precision)
 
 WIDE_FILTERS = 64
 """A convolution with this many filters keeps a matrix unit busy. With fewer, casts cost more than they save."""
-
-
-def check_precision(precision: str) -> None:
-    """Refuse what is not one of ``PRECISIONS``.
-
-    Raises:
-        InputError: it names the choices.
-    """
-    arguments.choice(f"precision={shown(precision)}", precision, PRECISIONS)
 
 
 def resolve(precision: Precision, model: nn.Module, device: torch.device) -> Precision:

@@ -19,7 +19,7 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Fold:
-    """Which half of which repetition: ``repeat`` from 0, ``half`` 0 or 1."""
+    """One half of one repetition: ``repeat`` from 0, ``half`` 0 or 1."""
 
     repeat: int
     half: int

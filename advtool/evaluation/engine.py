@@ -11,9 +11,9 @@ from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
-from advtool.evaluation.stages import Stage, asked_of, counted_of
+from advtool.evaluation.stages import Stage, asked_of, standing_of
 from advtool.evaluation.worker import Worker
-from advtool.results import CLEAN, Outcome
+from advtool.results import CLEAN
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
@@ -53,14 +53,12 @@ class Engine:
 
     def _attack(self, position: int, stage: Stage, shard: Shard) -> None:
         outcomes = self.ledger.outcomes
-        asked, counted = asked_of(stage, outcomes, shard.rows), counted_of(stage, outcomes)
+        asked = asked_of(stage, outcomes, shard.rows)
 
         def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
             return self.worker.attack(stage.attack, stage.label, shard, asked, report)
 
-        def standing() -> Tensor:
-            return counted & (outcomes.of(stage.label) != Outcome.fallen)
-
+        standing = partial(standing_of, stage, outcomes)
         name = stage.label if stage.probed_eps is None else f"probe, {stage.label}"
         self._finish(position, name, shard, work, standing)
 

@@ -79,7 +79,7 @@ class Prepared:
             "surrogate": self.surrogate is not None,
             "images": question.images_id,
             "dataset": question.dataset.model_dump(),
-            "eps": question.settings.eps,
+            **question.threat_model.model_dump(),
             "attacks": {stage.label: stage.attack.parameters() for stage in self.stages},
             "stages": [f"{stage.label} on {stage.scope}" for stage in self.stages],
             "seed": question.settings.seed,

@@ -45,13 +45,15 @@ class Settings:
             metavar="NAME",
             check=_any,
         ),
-    ] = ("fgsm", "pgd", "spsa")
+    ] = ("paper",)
     seed: Annotated[int, About("Seed of every random stream.", check=arguments.seed)] = 0
     eot: Annotated[int | None, About("Draws of a gradient.", metavar="N", default="1; random models 20")] = None
     votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
     pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
     spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
-    spsa_samples: Annotated[int, About("Evaluations in a step of SPSA, an even number.", metavar="N", least=2)] = 128
+    spsa_samples: Annotated[
+        int, About("Evaluations in a step of SPSA, an even number.", metavar="N", check=arguments.even_count)
+    ] = 128
     precision: Annotated[
         Precision,
         About(

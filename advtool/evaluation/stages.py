@@ -11,7 +11,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build
 from advtool.attacks.suites import Scope
-from advtool.results import Outcomes
+from advtool.results import Outcome, Outcomes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -46,10 +46,15 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
     return diagnosed if stage.probed_eps is not None else standing | diagnosed
 
 
-def counted_of(stage: Stage, outcomes: Outcomes) -> Tensor:
-    """Which images the stage's progress counts, bool (N,). In a cascade it leaves out the images that fell earlier."""
-    in_full = stage.scope is Scope.every or stage.probed_eps is not None
-    return outcomes.clean if in_full else outcomes.standing_before(stage.label)
+def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
+    """Which images stand in the stage, as its progress counts them, bool (N,).
+
+    In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand.
+    """
+    if stage.probed_eps is not None:
+        return outcomes.of(stage.label) == Outcome.robust
+    before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
+    return before & (outcomes.of(stage.label) != Outcome.fallen)
 
 
 def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:

@@ -1,4 +1,4 @@
-"""A run's saved examples classified again: how many fool, of those whose original is classified right."""
+"""A run's saved examples classified again: how many fool a model that classifies the original right."""
 
 from advtool.report.table import Column, Row, Table
 from advtool.report.units import COUNT, INTERVAL, SHARE, WORDS
@@ -18,9 +18,9 @@ def table(result: Score) -> Table:
     """``share`` is ``fooling`` of ``originals_correct``."""
     model = result.checkpoint["path"] if result.checkpoint else result.model.get("spec") or "model"
     eps = notation.eps(result.threat_model.eps)
-    votes = f", {result.votes} votes" if result.votes > 1 else ""
+    noise = f"noise seed {result.seed}" + (f", {result.votes} votes" if result.votes > 1 else "")
     return Table(
-        title=f"examples of {result.run} on {model}, {result.threat_model.norm} eps {eps}, seed {result.seed}{votes}",
+        title=f"examples of {result.run} on {model}, {result.threat_model.norm} eps {eps}, {noise}",
         columns=COLUMNS,
         rows=tuple(Row(vars(attack)) for attack in result.attacks),
         notes=(_meaning(result),),

@@ -77,13 +77,17 @@ class WorstCase(Record):
     interval: Interval
 
 
+FindingKind = Literal["masking", "strength", "setup"]
+"""The gravest first: the gradient misleads; an attack was weaker than another one; range, mode or randomness."""
+
+
 class Finding(Record):
     """A warning: what a sceptic should know before believing the numbers. Its figures are further fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     code: str
-    kind: Literal["masking", "strength", "setup"]
+    kind: FindingKind
     message: str
 
 

@@ -32,7 +32,7 @@ class Figure(Record):
     interval: Interval | None = None
     """95 %, of one measured proportion"""
     deviation: float | None = None
-    """standard deviation of the sample over ``repeats`` measurements, of which ``ours`` is the mean or median"""
+    """standard deviation of the sample over ``repeats`` measurements; ``ours`` is their mean or median"""
     repeats: int | None = None
     significant: bool | None = None
     """by the paper's test, if the row is one that it speaks of"""

@@ -62,7 +62,7 @@ class _Sweep(Document):
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
-    norm: Literal["linf"]
+    norm: str
     clip: tuple[float, float]
     seed: int
     votes: int

@@ -19,7 +19,7 @@ LARGEST_DISAGREEMENT = 1e-3
 COMPARED_IMAGES, COMPARED_CALLS = 4, 4
 """The two are compared in several calls: a model may compute something else from call to call."""
 LARGEST_ROUNDING = 0.25
-"""Rounding of a logit that hides no step of a search. A model with larger logits is searched in float32."""
+"""Largest rounding of a logit with which small steps of a search still show. Larger logits need float32."""
 
 Answering = Callable[[Tensor], Tensor]
 

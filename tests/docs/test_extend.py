@@ -30,12 +30,11 @@ MAX_LINES = {"attack": 25, "norm": 35, "recipe": 20, "model": 12, "format": 15, 
 def extended() -> Iterator[None]:
     """The page from top to bottom, and the registries as they were afterwards."""
     before = [dict(registry) for registry in REGISTRIES]
-    names: dict[str, Any] = {}
     for section, code in SECTIONS.items():
         lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
         print(f"{section}: {len(lines)} lines")
         assert len(lines) <= MAX_LINES[section], section
-        exec(compile(code, f"docs/extend.md, {section}", "exec"), names)
+        exec(compile(code, f"docs/extend.md, {section}", "exec"), {})
     yield
     for registry, content in zip(REGISTRIES, before, strict=True):
         registry.clear()

@@ -1,4 +1,4 @@
-"""The engine: one array of outcomes, random streams that do not depend on shard sizes, shards by number."""
+"""The engine: one array of outcomes, votes that do not depend on shard sizes, shards by number."""
 
 from pathlib import Path
 from typing import Any

@@ -7,12 +7,14 @@ is a ``strength`` note.
 """
 
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 from advtool.evaluation.diagnostics.accuracies import far_below, label_leaking, noise, over_eps
 from advtool.evaluation.diagnostics.contests import contests
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.diagnostics.setup import lost_gradient, setup
 from advtool.results import Finding
+from advtool.results.evaluation import FindingKind
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     contests,
@@ -28,4 +30,4 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
 def findings(evidence: Evidence) -> list[Finding]:
     """All findings of a run: masking first, then strength, then setup."""
     found = [finding for rule in RULES for finding in rule(evidence)]
-    return sorted(found, key=lambda finding: ("masking", "strength", "setup").index(finding.kind))
+    return sorted(found, key=lambda finding: get_args(FindingKind).index(finding.kind))

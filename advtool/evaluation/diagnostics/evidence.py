@@ -9,6 +9,7 @@ from advtool.evaluation.diagnostics.families import Family
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
 from advtool.results import Finding, notation
+from advtool.results.evaluation import FindingKind
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
@@ -17,8 +18,6 @@ MASKING_MIN_LOWER_BOUND = 0.03
 
 PerImage = Sequence[bool]
 """For each image, in the order of the run: is it classified right, or does it survive?"""
-
-Kind = Literal["masking", "strength", "setup"]
 
 Code = Literal[
     "gradient-free-beats-gradient",
@@ -92,7 +91,7 @@ def is_masking(drop: PairedDifference) -> bool:
     return drop.difference >= MASKING_MIN_DROP and drop.interval[0] >= MASKING_MIN_LOWER_BOUND
 
 
-def drop_finding(code: Code, kind: Kind, message: str, drop: PairedDifference, **figures: Any) -> Finding:
+def drop_finding(code: Code, kind: FindingKind, message: str, drop: PairedDifference, **figures: Any) -> Finding:
     """A finding that rests on a drop of accuracy, which is among its figures."""
     figures |= {
         "drop": round(drop.difference, 4),
@@ -102,7 +101,7 @@ def drop_finding(code: Code, kind: Kind, message: str, drop: PairedDifference, *
     return finding(code, kind, message, **figures)
 
 
-def finding(code: Code, kind: Kind, message: str, **figures: Any) -> Finding:
+def finding(code: Code, kind: FindingKind, message: str, **figures: Any) -> Finding:
     """A finding; ``figures`` stand beside its message in the JSON."""
     return Finding(code=code, kind=kind, message=message, **figures)
 

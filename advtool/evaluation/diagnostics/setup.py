@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from advtool.evaluation.diagnostics.evidence import Code, Evidence, Kind, finding
+from advtool.evaluation.diagnostics.evidence import Code, Evidence, finding
 from advtool.results import Finding, notation
+from advtool.results.evaluation import FindingKind
 from advtool.target.facts import Facts
 from advtool.target.target import Autograd, Randomness
 
@@ -47,7 +48,7 @@ def lost_gradient(evidence: Evidence) -> Iterator[Finding]:
     if evidence.facts.autograd is Autograd.none:
         return
     if undefined >= REPORTED_MIN_UNDEFINED:
-        kind: Kind = "masking" if undefined >= MASKING_MIN_UNDEFINED else "strength"
+        kind: FindingKind = "masking" if undefined >= MASKING_MIN_UNDEFINED else "strength"
         yield finding(
             "undefined-gradient",
             kind,
