@@ -48,7 +48,7 @@ SCENARIOS = (("clean", ""), ("adv", "on the fly"), ("adv", "fixed"), ("both", "o
 """What it trains on, and its examples."""
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """The paper does not list its own."""
-SMALL = 0.15
+SMALL_EPS = 0.15
 STAGES = {CLEAN: "clean", FGSM: "fgsm on examples", "PGD-50": "pgd", "PGD-50 on the margin": "pgd-margin", WORST: WORST}
 """What figure 3a shows of each eps, by its column."""
 MEMORIES = {Scale.smoke: (2, 8), Scale.cpu: (1, 2, 4, 8, 16, 32), Scale.paper: (1, 2, 4, 8, 16, 32, 64, 128)}
@@ -163,7 +163,7 @@ def curves(scale: Scale, dataset: str) -> Iterator[Line]:
     yield from classical
     for bias in DESCENT[1:] if scale is Scale.smoke else DESCENT + ASCENT:
         biased = list(curve(scale, dataset, bias))
-        small = [pair for pair in zip(biased, classical, strict=True) if float(pair[0].labels[2]) <= SMALL]
+        small = [pair for pair in zip(biased, classical, strict=True) if float(pair[0].labels[2]) <= SMALL_EPS]
         claim = robustness(small, FGSM, FGSM)
         yield from (replace(each, evidence=claim if each is small[-1][0] else {}) for each in biased)
 

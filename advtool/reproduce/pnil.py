@@ -54,7 +54,7 @@ MADRY_SCALES = {
     Scale.paper: replace(PAPERS_BUDGET, folds=0),
 }
 BLOCKS = {"stated eps": STATED_EPS, "fitted eps": FITTED_EPS}
-ALPHA = 0.003
+SIGNIFICANCE_LEVEL = 0.003
 STATED = {
     ("cifar10", "RFGSM"): ((75, 0), (58, 3), (52, 0), (52, 0)),
     ("cifar10", "RFGSM + PNIL"): ((68, 0), (63, 1), (57, 0), (57, 0)),
@@ -106,7 +106,7 @@ def one_step(scale: Scale, dataset: str) -> Iterator[Line]:
     for block, recipe in cases[-1:] if scale is Scale.smoke else cases:
         without, bare = (one_step_line(scale, dataset, block, recipe, **changes) for changes in ({}, {"pnil": True}))
         reach = "Min" if BLOCKS[block][dataset] == FITTED_EPS[dataset] else ""
-        claim = robustness([(bare, without)], "audited Min", "audited Min", reach=reach, alpha=ALPHA)
+        claim = robustness([(bare, without)], "audited Min", "audited Min", reach=reach, alpha=SIGNIFICANCE_LEVEL)
         yield from (without, replace(bare, evidence=claim))
 
 

@@ -23,7 +23,7 @@ ENOUGH = 10
 """Draws from which on the paper saw only a marginal decline."""
 MIN_ACCURACY = 0.2
 """Accuracy at that many draws below which a curve says nothing."""
-SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+EPS_SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Of the eps that the models were trained for; the paper does not list its own."""
 RECIPES = ("rfgsm", "nfgsm")
 PGD = pnil.PGD
@@ -66,7 +66,9 @@ def against_draws(scale: Scale, dataset: str) -> Iterator[Line]:
 def against_eps(scale: Scale, dataset: str) -> Iterator[Line]:
     """RFGSM's curve and NFGSM's, whose last line claims."""
     budget, trained_for = pnil.SCALES[scale], pnil.FITTED_EPS[dataset]
-    radii = [round(min(1.0, part * trained_for), 6) for part in (SHARES[1::5] if scale is Scale.smoke else SHARES)]
+    radii = [
+        round(min(1.0, part * trained_for), 6) for part in (EPS_SHARES[1::5] if scale is Scale.smoke else EPS_SHARES)
+    ]
     points = {f"{eps:g}": budget.shown(eps, "pgd") for eps in radii}
     rfgsm, nfgsm = (curve(budget, dataset, recipe, points) for recipe in RECIPES)
     pairs = list(zip(nfgsm, rfgsm, strict=True))

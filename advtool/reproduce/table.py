@@ -102,7 +102,7 @@ class Line:
     models: tuple[Model, ...] = ()
     """one, or one for each fold or seed"""
     chosen_by: str = ""
-    """the figure on the card by which the best of ``models`` is meant; "": all of them"""
+    """the figure on the card that picks the best of ``models``; "": all models"""
     evidence: "Mapping[str, Gain | str]" = field(default_factory=dict)
     """what the rule reads, by name: a gain, or what stands in a column; a line without any claims nothing"""
 

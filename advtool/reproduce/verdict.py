@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from advtool.results import Estimate, Row, Verdict
 
-MARGIN = 0.10
+MAX_SHORTFALL = 0.10
 """An accuracy reaches the paper's if it is at most ten points below."""
 HIDING_GAP = 0.20
 """A worst case so far below the shown accuracy: what was shown is no robustness."""
@@ -60,7 +60,7 @@ def robust(row: Row) -> Judgement:
     gain, worst = above("gain", row.evidence["gain"]), row.evidence["worst case"]
     parts = [gain]
     if "reach" in row.evidence:
-        parts.append(above("against the paper's figure", row.evidence["reach"], -MARGIN))
+        parts.append(above("against the paper's figure", row.evidence["reach"], -MAX_SHORTFALL))
     verdicts, why = {each.verdict for each in parts}, "; ".join(each.why for each in parts)
     if hidden := "; ".join(_hiding(row)):
         masked = "holds" in verdicts and "does not" not in verdicts

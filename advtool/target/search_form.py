@@ -6,6 +6,8 @@ compared with the model on a few images before an attack uses it.
 
 import copy
 from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,17 @@ LARGEST_ROUNDING = 0.25
 Answering = Callable[[Tensor], Tensor]
 
 
+class Shared(NamedTuple):
+    """The first convolution, which :meth:`SearchForm.nearby` computes less often."""
+
+    convolution: str
+    """its name in the model"""
+    memory_format: torch.memory_format
+    """the layout of its output"""
+    needs_points: bool
+    """something else in the model reads the images too"""
+
+
 class SearchForm(nn.Module):
     """A model with quick convolutions, in one memory layout and one precision.
 
@@ -36,13 +49,15 @@ class SearchForm(nn.Module):
         super().__init__()
         self.inner, self.memory_format = model.to(memory_format=memory_format), memory_format
         self.precision: Precision = "float32"
-        self.shared: tuple[str, torch.memory_format] | None = None
-        """name of the convolution that :meth:`nearby` computes less often, and the layout of its output"""
+        self.shared: Shared | None = None
         make_quick(model)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._logits(x.contiguous(memory_format=self.memory_format))
+
+    def _logits(self, x: Tensor) -> Tensor:
         with autocast(self.precision, x.device):
-            logits: Tensor = self.inner(x.contiguous(memory_format=self.memory_format))
+            logits: Tensor = self.inner(x)
         return logits
 
     def nearby(self, x: Tensor, changes: Tensor) -> Tensor:
@@ -51,16 +66,19 @@ class SearchForm(nn.Module):
         A convolution is affine: conv(x + v) = conv(x) + conv(v) - conv(0). So the model's first one is computed for the
         N images and the P changes, not for the P N points; and in float32, where small changes show.
         """
-        points = (x + changes[:, None]).flatten(0, 1)
+        if self.shared is None or self.shared.needs_points:
+            points = (x + changes[:, None]).flatten(0, 1).contiguous(memory_format=self.memory_format)
+        else:
+            points = x[:1].expand(len(changes) * len(x), *x.shape[1:])  # nobody reads them, so none is made
         if self.shared is None:
-            return self(points)  # type: ignore[no-any-return]
-        first, memory_format = self.inner.get_submodule(self.shared[0]), self.shared[1]
-        of_changes = first.forward(changes) - first.forward(torch.zeros_like(changes[:1]))
-        of_x, of_changes = (part.contiguous(memory_format=memory_format) for part in (first.forward(x), of_changes))
+            return self._logits(points)
+        first = self.inner.get_submodule(self.shared.convolution)
+        parts = first.forward(x), first.forward(changes) - first.forward(torch.zeros_like(changes[:1]))
+        of_x, of_changes = (part.contiguous(memory_format=self.shared.memory_format) for part in parts)
         output = (of_x + of_changes[:, None]).flatten(0, 1)
         vars(first)["forward"] = lambda _: output
         try:
-            return self(points)  # type: ignore[no-any-return]
+            return self._logits(points)
         finally:
             del vars(first)["forward"]
 
@@ -142,8 +160,8 @@ def _share_first_convolution(model: nn.Module, form: SearchForm, images: Tensor)
         return
     # Without a gradient a CPU is quicker with channels last for narrow models too. Some models bear one layout only.
     quickest = torch.channels_last if images.device.type == "cpu" else form.memory_format
-    for memory_format in dict.fromkeys((quickest, torch.contiguous_format)):
-        form.shared = name, memory_format
+    for memory_format, needs_points in product(dict.fromkeys((quickest, torch.contiguous_format)), (False, True)):
+        form.shared = Shared(name, memory_format, needs_points)
         try:
             if agree(model, lambda x: form.nearby(x - x[:1], x[:1]), images):
                 return

@@ -208,6 +208,17 @@ def test_logits_nearby_are_those_at_the_points(name: str, batch_size: int) -> No
     assert target.calls.forward == len(x) * len(changes)
 
 
+@pytest.mark.parametrize(("name", "needed"), [("cnn", False), ("lenet", False), ("past the first", True)])
+def test_the_points_are_made_only_for_a_model_that_reads_them(name: str, needed: bool) -> None:
+    torch.manual_seed(0)
+    make, shape = MODELS[name]
+    with frozen(make()) as model:
+        form = search_form(model, images(shape))
+    assert isinstance(form, SearchForm)
+    assert form.shared is not None
+    assert form.shared.needs_points == needed
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_without_a_convolution_that_sees_the_images_nothing_is_shared(name: str) -> None:
     torch.manual_seed(0)
