@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from advtool import arguments
 from advtool.errors import InputError
+from advtool.evaluation.settings import Settings
+from advtool.settings import settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -38,18 +40,16 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def eps_option(default: str) -> Any:
-    """The option ``--eps``. ``default`` says in words which eps holds without the option."""
-    return typer.Option(
+Eps = Annotated[
+    float | None,
+    typer.Option(
         "--eps",
         parser=functools.partial(arguments.eps, "--eps"),
         metavar="E",
-        help="Largest change of a pixel, as a fraction of the range [0, 1], e.g. 0.1 or 8/255.",
-        show_default=default,
-    )
-
-
-Eps = Annotated[float | None, eps_option("by data set")]
+        help=settings_of(Settings)["eps"].about.help,
+        show_default="by data set",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random stream.")]
 Device = Annotated[DeviceName, typer.Option("--device", help="Where to compute.")]
 DataDir = Annotated[
