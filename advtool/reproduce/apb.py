@@ -144,8 +144,8 @@ FIG2 = table(
         "FGSM on examples is the paper's way: every image is attacked, on the model itself, and the final examples "
         "are classified. Under FGSM an image must be right before it can be robust.",
         "Fixed: FGSM examples made once, from the classical LeNet trained on clean images. Their own accuracy, on "
-        "the validation images, says nothing of examples made anew, of which the verdicts are. The paper calls its "
-        "examples fixed, so its figure stands beside both.",
+        "the validation images, says nothing about examples made anew, and the verdicts are about these. The paper "
+        "calls its examples fixed, so its figure stands beside both.",
     ),
 )
 

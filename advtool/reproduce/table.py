@@ -1,4 +1,4 @@
-"""A table of a paper as data: its lines, what stands in each, and what the rule reads of those that claim something."""
+"""A table of a paper as data: its lines, what stands in each, and what the rule reads of a line with a claim."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
