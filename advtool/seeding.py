@@ -1,7 +1,6 @@
 """Random streams. A stream has a name, so that its draws do not depend on what was drawn before."""
 
 import hashlib
-import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,9 +45,3 @@ def global_streams(device: torch.device, seed: int, *place: str | int) -> Iterat
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)
-
-
-def global_states(device: torch.device) -> bytes:
-    """The states of the global generators that a model may draw from. They change when something is drawn."""
-    cuda = torch.cuda.get_rng_state(device).numpy() if device.type == "cuda" else None
-    return pickle.dumps((random.getstate(), np.random.get_state(), torch.get_rng_state().numpy(), cuda))

@@ -57,7 +57,7 @@ class Worker:
     """
 
     def __init__(self, target: Target, x: Tensor, y: Tensor, *, seed: int, images_a_shard: int) -> None:
-        self.target, self.seed, self._x = target, seed, x
+        self.target, self.seed, self._x, self._y = target, seed, x, y
         self.shards = list(shards_of(x, y, images_a_shard))
         self._previewed: _Classified | None = None
 
@@ -94,7 +94,7 @@ class Worker:
             if (record := finished(shard.number)) is None:
                 some = self._classify(shard.first, min(shard.first + PREVIEWED_IMAGES - len(right), len(self._x)))
                 self._previewed = some
-                labels = torch.cat([each.y for each in self.shards])[shard.first : shard.first + len(some.scores)]
+                labels = self._y[shard.first : shard.first + len(some.scores)]
                 right += (predictions(some.scores).cpu() == labels).tolist()
                 return Preview(right, seconds + some.seconds)
             right += [outcome == Outcome.robust for outcome in record.outcome]
