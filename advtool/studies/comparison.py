@@ -11,7 +11,16 @@ from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.recognition import MODEL
 from advtool.evaluation.run import differences
 from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
-from advtool.results import CLEAN, ComparedRun, Comparison, Outcomes, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.results import (
+    CERTIFIED,
+    CLEAN,
+    ComparedRun,
+    Comparison,
+    Outcomes,
+    PairedAccuracy,
+    PairedAttack,
+    PairedMinimum,
+)
 from advtool.target.identity import Identity
 
 UNNOTED_SETTINGS = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
@@ -54,6 +63,7 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
         attacks=[PairedAttack(name=name, **_paired(of_a.survives(name), of_b.survives(name))) for name in full],
         effective_robustness=_minimum(of_a, of_b, full) if full else None,
         worst_case=PairedAccuracy(**_paired(of_a.worst_case, of_b.worst_case)),
+        certified=_certified(a, b, images),
         notes=list(_notes(a, b, images, shared, counted)),
     )
 
@@ -98,6 +108,13 @@ def _minimum(a: Outcomes, b: Outcomes, attacks: list[str]) -> PairedMinimum:
     """The effective robustness of both runs. Each run counts the first attack that reached its lowest accuracy."""
     of_a, of_b = (min(attacks, key=lambda name: int(run.survives(name).sum())) for run in (a, b))
     return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives(of_a), b.survives(of_b)))
+
+
+def _certified(a: FinishedRun, b: FinishedRun, images: int) -> PairedAccuracy | None:
+    """The images that are proved robust in both runs; None if one of them proved nothing."""
+    if not all(CERTIFIED in run.result.outcomes.stages for run in (a, b)):
+        return None
+    return PairedAccuracy(**_paired(*(run.result.outcomes.certified[:images] for run in (a, b))))
 
 
 def _compared(run: FinishedRun) -> ComparedRun:
