@@ -25,7 +25,7 @@ class Decision(BaseModel):
     """why the run does without proofs; None: it has them"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proof:
     """Proves that images have no adversarial example. What is proved is not attacked any further."""
 

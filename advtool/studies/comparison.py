@@ -112,9 +112,13 @@ def _minimum(a: Outcomes, b: Outcomes, attacks: list[str]) -> PairedMinimum:
 
 def _certified(a: FinishedRun, b: FinishedRun, images: int) -> PairedAccuracy | None:
     """The images that are proved robust in both runs; None if one of them proved nothing."""
-    if not all(CERTIFIED in run.result.outcomes.stages for run in (a, b)):
+    if not _both_certify(a, b):
         return None
     return PairedAccuracy(**_paired(*(run.result.outcomes.certified[:images] for run in (a, b))))
+
+
+def _both_certify(a: FinishedRun, b: FinishedRun) -> bool:
+    return all(CERTIFIED in run.result.outcomes.stages for run in (a, b))
 
 
 def _compared(run: FinishedRun) -> ComparedRun:
@@ -137,11 +141,12 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
             f"left out, since they saw survivors only, and A and B had different survivors: {', '.join(uncounted)}; "
             f"the worst case is that of {', '.join(counted)}"
         )
-    for key, (of_a, of_b) in differences(_noted(a, shared), _noted(b, shared)).items():
+    noted = [*shared, CERTIFIED] if _both_certify(a, b) else shared
+    for key, (of_a, of_b) in differences(_noted(a, noted), _noted(b, noted)).items():
         yield f"{key}: A {of_a}, B {of_b}"
 
 
-def _noted(run: FinishedRun, shared: list[str]) -> dict[str, Any]:
+def _noted(run: FinishedRun, stages: list[str]) -> dict[str, Any]:
     configuration = run.manifest.configuration
-    parameters = {name: configuration["attacks"][name] for name in shared}
+    parameters = {name: configuration["attacks"][name] for name in stages}
     return {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS} | parameters

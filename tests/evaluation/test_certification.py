@@ -316,7 +316,7 @@ def test_proofs_silence_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_runs_with_proofs_are_compared_repeated_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, intervals(mlp()))
     a = evaluate(run_dir=tmp_path / "a", save_adversarial=True)
-    b = evaluate(run_dir=tmp_path / "b", eps=2 * EPS)
+    b = evaluate(run_dir=tmp_path / "b", eps=2 * EPS, certify_seconds=0.5)
     assert a.certified is not None
     assert b.certified is not None
     compared = advtool.compare(tmp_path / "a", tmp_path / "b")
@@ -330,6 +330,7 @@ def test_runs_with_proofs_are_compared_repeated_and_scored(tmp_path: Path, monke
         a.worst_case.accuracy,
         b.worst_case.accuracy,
     )
+    assert "certified.seconds: A 0.0, B 0.5" in compared.notes
     scored = advtool.score(tmp_path / "a", mlp())
     assert scored.agrees
     fallen = {attack.name: int((a.outcomes.of(attack.name) == Outcome.fallen).sum()) for attack in a.attacks}
