@@ -48,6 +48,8 @@ def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, eno
     until = time.monotonic() + seconds
     lower, last = lower.clone(), len(bounds.graph.nodes) - 1
     root = Domains(bounds, image)
+    if not root.slopes:
+        return lower
     undecided = (lower <= enough).nonzero().squeeze(1)
     for tightened in (False, True):
         if tightened:

@@ -117,7 +117,8 @@ class Certifier:
             differences = self._differences(y[rows])
             margins, room = self._margins(bounds, differences), self._room(bounds)
             if seconds:
-                for image in (margins <= room[:, None]).any(1).nonzero().flatten().tolist():
+                right = self.graph(x[rows]).argmax(1) == y[rows]
+                for image in (right & room.isfinite() & (margins <= room[:, None]).any(1)).nonzero().flatten().tolist():
                     known, enough = margins[image], float(room[image])
                     margins[image] = refine(bounds, image, differences[image], known, enough, seconds)
             lower[rows] = margins.amin(1)
