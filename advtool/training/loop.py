@@ -15,12 +15,13 @@ from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
+from advtool.training.bounds import bound_loss
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
-from advtool.training.schedule import Updates, schedule_of
+from advtool.training.schedule import Updates, phase_of, schedule_of
 from advtool.training.validation import measure
 
 
@@ -65,7 +66,7 @@ def epochs(
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
     steps = recipe.epochs * batches_per_epoch(len(training), recipe.batch_size)
-    updates = Updates(model, recipe, schedule_of(recipe, steps))
+    updates = Updates(model, recipe, schedule_of(recipe, steps), steps)
     for epoch in range(1, recipe.epochs + 1):
         start = time.perf_counter()
         with seeding.global_streams(device, seed, "epoch", epoch):
@@ -100,24 +101,35 @@ def train_on(
     model.train()
     for batch in batches:
         with autocast(recipe.precision, batch.x.device):
-            loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
+            loss = training_loss(
+                model, recipe, batch, threat_model=threat_model, generator=generator, done=updates.done
+            )
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 
 
 def training_loss(
-    model: nn.Module, recipe: Recipe, batch: Batch, *, threat_model: ThreatModel, generator: torch.Generator
+    model: nn.Module,
+    recipe: Recipe,
+    batch: Batch,
+    *,
+    threat_model: ThreatModel,
+    generator: torch.Generator,
+    done: float = 1.0,
 ) -> Tensor:
     """``w L(F(x), y) + (1 - w) L(F(x'), y)``: L is the mean cross entropy, w the recipe's ``clean_weight``.
 
     The examples x' are the fixed ones of the batch. If it has none, they are made now as the recipe says, and
     ``generator`` draws their noise. Clean and adversarial images pass in one batch, so that batch norm counts every
-    step once.
+    step once. A recipe by bounds has the loss of :func:`advtool.training.bounds.bound_loss`, which changes with the
+    share ``done`` of the training.
 
     Returns:
         A scalar with a graph to the parameters.
     """
     x, y, fixed = batch
+    if recipe.by_bounds:
+        return bound_loss(model, x, y, phase_of(recipe, threat_model.eps, done), threat_model)
     w = recipe.clean_weight
     if w == 1:
         return cross_entropy(model(x), y)

@@ -22,6 +22,7 @@ from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
 from advtool.settings import with_settings
 from advtool.threat import ThreatModel
+from advtool.training.bounds import initialise
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
@@ -50,8 +51,9 @@ def train(
     """Train a classifier with a recipe, and keep its best epoch.
 
     Equal arguments give equal weights, bit for bit, on a CPU with the same thread count, torch build and precision.
-    The best epoch has the highest clean accuracy if only clean images train, and the highest PGD accuracy otherwise;
-    ``keep`` chooses another figure (:func:`advtool.training.history.best`).
+    The best epoch has the highest clean accuracy if only clean images train, the highest certified accuracy if bounds
+    train, and the highest PGD accuracy otherwise; ``keep`` chooses another figure
+    (:func:`advtool.training.history.best`).
 
     Args:
         data: training images, or a name or path that :func:`advtool.data.load` takes. A fixed part of them becomes
@@ -157,6 +159,8 @@ def prepare(
     architecture = _architecture(chosen, split)
     model = _initialise(architecture, chosen, seed).to(device)
     chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
+    if chosen.by_bounds:
+        chosen = replace(chosen, train_eps=chosen.radius(threat_model.eps))
     fixed = None
     if chosen.fixed_examples is not None:
         fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
@@ -228,6 +232,8 @@ def _checked_validation(given: Split, training: Split) -> Split:
 def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
     with seeding.global_streams(torch.device("cpu"), seed, "init"):
         model = models.build(architecture)
+        if recipe.by_bounds:
+            initialise(model)
         if recipe.bias == "plain":
             return model
         layers = recipe.bias_layers or None

@@ -12,6 +12,7 @@ from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
 from advtool.threat import ThreatModel
+from advtool.training.bounds import worst_case_logits
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.recipes import Recipe
@@ -41,8 +42,9 @@ def measure(
     """Measure a model in eval mode, and leave it there.
 
     Examples are searched in the recipe's precision; their accuracy is measured in float32. One-step examples are of
-    the kind that the recipe trains on (FGSM for PGD training). PGD takes 10 steps of 2.5 eps/10, on 500 fixed images.
-    With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction under PGD.
+    the kind that the recipe trains on (FGSM for PGD training and for bounds). PGD takes 10 steps of 2.5 eps/10, on 500
+    fixed images. With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction
+    under PGD.
 
     Args:
         model: on the device of the split.
@@ -73,6 +75,7 @@ def measure(
         one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
         pgd=pgd,
         adversarial_loss=adversarial_loss,
+        certified=_certified(model, split, threat_model) if recipe.by_bounds else None,
         fixed=None if fixed is None else accuracy_and_loss(model, _cut(fixed, split.labels))[0],
         noise_centre=noise and noise.centre,
         noise_border=noise and noise.border,
@@ -102,7 +105,16 @@ def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1
 
 def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The kind of one-step examples and its settings. A model overfits to the examples that it trains on."""
-    return ("fgsm", {}) if recipe.examples == "pgd" else (recipe.examples, recipe.example_settings)
+    if recipe.by_bounds or recipe.examples == "pgd":
+        return "fgsm", {}
+    return recipe.examples, recipe.example_settings
+
+
+@torch.no_grad()
+def _certified(model: nn.Module, split: Split, threat_model: ThreatModel) -> float:
+    """The share of the images whose label has the highest of its worst-case logits: no example can change it."""
+    proved = [(worst_case_logits(model, x, y, threat_model).argmax(1) == y).sum() for x, y in _batches(split)]
+    return torch.stack(proved).sum().item() / len(split)
 
 
 def _noise(model: nn.Module, split: Split) -> NoiseLevels | None:
