@@ -6,22 +6,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advtool.compute.layers import Box, LayerGraph, UnknownLayer, read
+from advtool.compute.layers.affine import Linear
+from advtool.errors import InputError
 from advtool.threat import ThreatModel
 from advtool.training.schedule import Phase
 
 
-def bound_loss(model: nn.Module, x: Tensor, y: Tensor, phase: Phase, threat_model: ThreatModel) -> Tensor:
-    """``kappa L(z, y) + (1 - kappa) L(z_hat, y)``, equation 12 of Gowal et al.: L is the mean cross entropy.
+def layers_of(model: nn.Module, architecture: str, image: Tensor) -> LayerGraph:
+    """The layers of a model as it trains. Their weights are those of the model, so they change with it.
+
+    Args:
+        model: maps images like ``image`` to logits.
+        architecture: its name, for the message.
+        image: float32 (1, C, H, W), on the device of the model.
+
+    Raises:
+        InputError: a layer has no bounds, or acts in training in another way than in evaluation.
+    """
+    try:
+        return read(model.train(), image)
+    except UnknownLayer as error:
+        raise InputError(f"--arch {architecture} does not go with the recipe 'ibp': {error}") from None
+
+
+def bound_loss(
+    model: nn.Module, layers: LayerGraph, x: Tensor, y: Tensor, phase: Phase, threat_model: ThreatModel
+) -> Tensor:
+    """``kappa L(z, y) + (1 - kappa) L(z_hat, y)`` (Gowal et al. 2019): L is the mean cross entropy of a batch.
 
     z are the logits of the images, z_hat the :func:`worst_case_logits` at the eps of the ``phase``. In the warm-up
     (kappa 1) only the first term is computed.
 
     Args:
         model: maps images like ``x`` to logits (N, classes).
+        layers: its :func:`layers_of`.
         x: float32 (N, C, H, W) in [0, 1].
         y: labels, int64 (N,).
         phase: gives kappa and eps.
-        threat_model: gives the norm and the clip range.
+        threat_model: gives the clip range.
 
     Returns:
         A scalar with a graph to the parameters.
@@ -29,45 +52,45 @@ def bound_loss(model: nn.Module, x: Tensor, y: Tensor, phase: Phase, threat_mode
     clean = cross_entropy(model(x), y)
     if phase.kappa == 1:
         return clean
-    z_hat = worst_case_logits(model, x, y, threat_model.with_eps(phase.eps))
+    z_hat = worst_case_logits(layers, x, y, threat_model.with_eps(phase.eps))
     return phase.kappa * clean + (1 - phase.kappa) * cross_entropy(z_hat, y)
 
 
-def worst_case_logits(model: nn.Module, x: Tensor, y: Tensor, threat_model: ThreatModel) -> Tensor:
-    """z_hat of Gowal et al., equations 9 to 11: for every class the highest of ``z_j - z_y`` that bounds allow.
+def worst_case_logits(layers: LayerGraph, x: Tensor, y: Tensor, threat_model: ThreatModel) -> Tensor:
+    """z_hat of Gowal et al. 2019: for every class j the largest ``z_j - z_y`` that the bounds allow; 0 for the label.
 
-    The last layer is bounded together with the difference (``W_j - W_y``), which is tighter than the difference of
-    bounds. The label's own entry is 0. Where it is the highest, no example in the ball and the clip range has another
-    class.
+    Cross entropy does not see that z_y was subtracted. A last linear layer is merged with the difference,
+    ``(W_j - W_y) z + b_j - b_y``, whose bound is tighter than the difference of the bounds of two logits. Where the
+    label has the highest entry, no example in the ball and the clip range has another class.
+
+    Args:
+        layers: of a model, see :func:`layers_of`.
+        x: float32 (N, C, H, W) in the clip range.
+        y: labels, int64 (N,).
+        threat_model: in linf.
 
     Returns:
         float32 (N, classes) with a graph to the parameters.
     """
-    low, high = (x - threat_model.eps).clamp(*threat_model.clip), (x + threat_model.eps).clamp(*threat_model.clip)
-    layers = list(model)
-    for layer in layers[:-1]:
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            centre, radius = (low + high) / 2, (high - low) / 2
-            middle = layer(centre)
-            if isinstance(layer, nn.Conv2d):
-                reach = nn.functional.conv2d(radius, layer.weight.abs(), None, layer.stride, layer.padding)
-            else:
-                reach = nn.functional.linear(radius, layer.weight.abs())
-            low, high = middle - reach, middle + reach
-        else:
-            low, high = layer(low), layer(high)
-    last = layers[-1]
-    z = last((low + high) / 2)
-    differences = (last.weight - last.weight[:, None]).abs()[y]
-    return z - z.gather(1, y[:, None]) + torch.einsum("njf,nf->nj", differences, (high - low) / 2)
+    box = Box(*((x + change).clamp(*threat_model.clip) for change in (-threat_model.eps, threat_model.eps)))
+    *before, last = layers.nodes
+    label = y[:, None]
+    if not isinstance(last.layer, Linear):
+        logits = layers.interval(box)
+        return (logits.high - logits.low.gather(1, label)).scatter(1, label, 0.0)
+    features = LayerGraph(tuple(before)).interval(box)
+    z = last.layer((features.low + features.high) / 2)
+    differences = last.layer.weight - last.layer.weight[:, None]  # entry [y, j] is W_j - W_y
+    reach = torch.einsum("njf,nf->nj", differences.abs()[y], (features.high - features.low) / 2)
+    return z - z.gather(1, label) + reach
 
 
 @torch.no_grad()
 def initialise(model: nn.Module) -> None:
-    """Draw weights that keep the size of interval bounds from layer to layer (Shi et al. 2021, section 3.2).
+    """Draw weights that keep the size of interval bounds from layer to layer ("IBP initialization", Shi et al. 2021).
 
-    A weight of n inputs is drawn from N(0, 2 pi / n²) with torch's global generator, and biases are 0. With the usual
-    1 / sqrt(n) the bounds of random weights grow with sqrt(n) in each layer, which costs a long warm-up.
+    A weight of n inputs is drawn from N(0, 2 pi / n^2) with torch's global generator, and biases are 0. With the usual
+    1 / sqrt(n) the bounds of random weights grow by about sqrt(n) in each layer, which costs a long warm-up.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

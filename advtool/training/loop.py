@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advtool import seeding
+from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
@@ -42,6 +43,7 @@ def epochs(
     threat_model: ThreatModel,
     seed: int,
     fixed: FixedExamples | None = None,
+    layers: LayerGraph | None = None,
     observer: Observer,
 ) -> Iterator[Figures]:
     """Train ``model`` in place, and yield the figures of every epoch.
@@ -58,6 +60,7 @@ def epochs(
         threat_model: of the examples.
         seed: of all random streams.
         fixed: examples of both splits, on the same device; None: examples are made from the current weights.
+        layers: of the model, for a recipe by bounds.
         observer: hears of every batch.
 
     Raises:
@@ -77,13 +80,20 @@ def epochs(
                 updates,
                 threat_model=threat_model,
                 generator=seeding.generator(device, seed, "train", epoch),
+                layers=layers,
             )
             loss = _mean(losses, observer)
         _check_finite(loss, epoch, recipe.learning_rate)
         with seeding.global_streams(device, seed, "validate"):
             generator = seeding.generator(device, seed, "validate")
             measured = measure(
-                model, recipe, validation, threat_model=threat_model, generator=generator, fixed=on_validation
+                model,
+                recipe,
+                validation,
+                threat_model=threat_model,
+                generator=generator,
+                fixed=on_validation,
+                layers=layers,
             )
         yield Figures(epoch=epoch, loss=loss, seconds=time.perf_counter() - start, **asdict(measured))
 
@@ -96,40 +106,37 @@ def train_on(
     *,
     threat_model: ThreatModel,
     generator: torch.Generator,
+    layers: LayerGraph | None = None,
 ) -> Iterator[tuple[Tensor, int]]:
-    """Train on each batch; yield its loss, a detached scalar, and its number of images."""
+    """Train on each batch; yield its loss, a detached scalar, and its number of images.
+
+    With ``layers`` the loss is that of the bounds, without them :func:`training_loss`.
+    """
     model.train()
     for batch in batches:
         with autocast(recipe.precision, batch.x.device):
-            loss = training_loss(
-                model, recipe, batch, threat_model=threat_model, generator=generator, done=updates.done
-            )
+            if layers is None:
+                loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
+            else:
+                phase = phase_of(recipe, threat_model.eps, updates.done)
+                loss = bound_loss(model, layers, batch.x, batch.y, phase, threat_model)
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 
 
 def training_loss(
-    model: nn.Module,
-    recipe: Recipe,
-    batch: Batch,
-    *,
-    threat_model: ThreatModel,
-    generator: torch.Generator,
-    done: float = 1.0,
+    model: nn.Module, recipe: Recipe, batch: Batch, *, threat_model: ThreatModel, generator: torch.Generator
 ) -> Tensor:
     """``w L(F(x), y) + (1 - w) L(F(x'), y)``: L is the mean cross entropy, w the recipe's ``clean_weight``.
 
     The examples x' are the fixed ones of the batch. If it has none, they are made now as the recipe says, and
     ``generator`` draws their noise. Clean and adversarial images pass in one batch, so that batch norm counts every
-    step once. A recipe by bounds has the loss of :func:`advtool.training.bounds.bound_loss`, which changes with the
-    share ``done`` of the training.
+    step once.
 
     Returns:
         A scalar with a graph to the parameters.
     """
     x, y, fixed = batch
-    if recipe.by_bounds:
-        return bound_loss(model, x, y, phase_of(recipe, threat_model.eps, done), threat_model)
     w = recipe.clean_weight
     if w == 1:
         return cross_entropy(model(x), y)

@@ -144,6 +144,7 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
             updates,
             threat_model=prepared.threat_model,
             generator=seeding.generator(device, seed, "lr-range"),
+            layers=prepared.layers,
         )
         losses = list(_until_diverged(loss.item() for loss, _ in training))
     return [rate(step) for step in range(len(losses))], losses

@@ -16,13 +16,14 @@ from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
 from advtool.compute import precision
 from advtool.compute.convolution import quick_convolutions
+from advtool.compute.layers import LayerGraph
 from advtool.compute.memory import freed_memory_kept
-from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
+from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
 from advtool.settings import with_settings
 from advtool.threat import ThreatModel
-from advtool.training.bounds import initialise
+from advtool.training.bounds import initialise, layers_of
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
@@ -102,6 +103,7 @@ def train(
             threat_model=prepared.threat_model,
             seed=prepared.header.seed,
             fixed=prepared.fixed,
+            layers=prepared.layers,
             observer=observer,
         ):
             keeper.offer(prepared.model, figures)
@@ -118,7 +120,10 @@ def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Pa
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a training starts from: a new model, images and fixed examples on one device, and the header."""
+    """What a training starts from: a new model, images and fixed examples on one device, and the header.
+
+    The layers of the model are there if its bounds train.
+    """
 
     recipe: Recipe
     header: Header
@@ -126,6 +131,7 @@ class Prepared:
     training: Split
     validation: Split
     fixed: FixedExamples | None
+    layers: LayerGraph | None
 
     @property
     def threat_model(self) -> ThreatModel:
@@ -183,7 +189,16 @@ def prepare(
         },
     )
     model = model.to(memory_format=precision.layout(model))
-    return Prepared(recipe=chosen, header=header, model=model, training=training, validation=validation, fixed=fixed)
+    layers = layers_of(model, chosen.arch, to_float(training.images[:1])) if chosen.by_bounds else None
+    return Prepared(
+        recipe=chosen,
+        header=header,
+        model=model,
+        training=training,
+        validation=validation,
+        fixed=fixed,
+        layers=layers,
+    )
 
 
 def _name(data: Split | str | Path) -> str:

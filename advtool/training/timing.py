@@ -27,7 +27,13 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
         losses = loop.train_on(
-            batches, prepared.model, recipe, updates, threat_model=prepared.threat_model, generator=generator
+            batches,
+            prepared.model,
+            recipe,
+            updates,
+            threat_model=prepared.threat_model,
+            generator=generator,
+            layers=prepared.layers,
         )
         for loss, _ in losses:
             last = loss

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
@@ -38,6 +39,7 @@ def measure(
     threat_model: ThreatModel,
     generator: torch.Generator,
     fixed: Tensor | None = None,
+    layers: LayerGraph | None = None,
 ) -> Measured:
     """Measure a model in eval mode, and leave it there.
 
@@ -53,6 +55,7 @@ def measure(
         threat_model: of the examples.
         generator: of the examples' noise; equal states make the figures of two epochs comparable.
         fixed: examples of all images of the split from another model, float32 (N, C, H, W) in [0, 1].
+        layers: of the model, for a recipe by bounds.
     """
     model.eval()
     draws = draws_of(recipe)
@@ -75,7 +78,7 @@ def measure(
         one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
         pgd=pgd,
         adversarial_loss=adversarial_loss,
-        certified=_certified(model, split, threat_model) if recipe.by_bounds else None,
+        certified=None if layers is None else _certified(layers, split, threat_model),
         fixed=None if fixed is None else accuracy_and_loss(model, _cut(fixed, split.labels))[0],
         noise_centre=noise and noise.centre,
         noise_border=noise and noise.border,
@@ -111,9 +114,9 @@ def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
 
 @torch.no_grad()
-def _certified(model: nn.Module, split: Split, threat_model: ThreatModel) -> float:
+def _certified(layers: LayerGraph, split: Split, threat_model: ThreatModel) -> float:
     """The share of the images whose label has the highest of its worst-case logits: no example can change it."""
-    proved = [(worst_case_logits(model, x, y, threat_model).argmax(1) == y).sum() for x, y in _batches(split)]
+    proved = [(worst_case_logits(layers, x, y, threat_model).argmax(1) == y).sum() for x, y in _batches(split)]
     return torch.stack(proved).sum().item() / len(split)
 
 

@@ -1,5 +1,7 @@
 """Training by interval bounds: the bounds, the loss, how it grows, and that it gives robustness that is proved."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,30 +13,42 @@ from advtool.checkpoints import Architecture
 from advtool.data import Split, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
-from advtool.training import RECIPES, recipe_for
-from advtool.training.bounds import bound_loss, initialise, worst_case_logits
-from advtool.training.loop import Batch, training_loss
+from advtool.training import RECIPES, loop, recipe_for
+from advtool.training.bounds import bound_loss, initialise, layers_of, worst_case_logits
 from advtool.training.schedule import Phase, falling, phase_of, schedule_of
 from tests.conftest import Command
 from tests.support.linear import EPS, closed_form_slack, problem
-from tests.support.trainings import batch, draws, short
+from tests.support.trainings import batch, short
 
 
 def built(name: str, shape: tuple[int, int, int] = (1, 12, 12)) -> nn.Module:
     return models.build(Architecture(name=name, input_shape=shape, classes=4)).eval()
 
 
+def redrawn(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        layer.reset_parameters()
+
+
+def worst(model: nn.Module, x: Tensor, y: Tensor, threat_model: ThreatModel) -> Tensor:
+    return worst_case_logits(layers_of(model, "any", x[:1]), x, y, threat_model)
+
+
 # The bounds
 
 
-@pytest.mark.parametrize("name", ["cnn", "lenet", "gowal"])
+NETS = {name: built(name) for name in ("cnn", "lenet", "gowal")}
+LAYERS = {name: layers_of(net, name, torch.zeros(1, 1, 12, 12)) for name, net in NETS.items()}
+
+
+@pytest.mark.parametrize("name", NETS)
 @given(seed=st.integers(0, 10_000), eps=st.floats(0.001, 0.5))
-def test_no_point_of_the_box_leaves_the_bounds(name: str, seed: int, eps: float) -> None:
+def test_no_point_of_the_box_leaves_the_bounds_of_the_present_weights(name: str, seed: int, eps: float) -> None:
     torch.manual_seed(seed)
-    model = built(name)
+    model = NETS[name].apply(redrawn)
     x, y = torch.rand(3, 1, 12, 12), torch.randint(4, (3,))
     threat_model = ThreatModel(eps=eps)
-    bounds = worst_case_logits(model, x, y, threat_model)
+    bounds = worst_case_logits(LAYERS[name], x, y, threat_model)
     for _ in range(5):
         corner = (x + eps * torch.randn_like(x).sign()).clamp(0, 1)
         for point in (threat_model.random_point(x), corner):
@@ -47,7 +61,7 @@ def test_the_bounds_of_a_linear_model_are_exact() -> None:
     linear, x, y, _ = problem(classes=5, seed=0)
     layer = nn.Linear(linear.weight.shape[1], 5)
     layer.weight, layer.bias = linear.weight, linear.bias
-    z_hat = worst_case_logits(nn.Sequential(nn.Flatten(), layer), x, y, ThreatModel(eps=EPS)).double()
+    z_hat = worst(nn.Sequential(nn.Flatten(), layer), x, y, ThreatModel(eps=EPS)).double()
     assert z_hat.gather(1, y[:, None]).abs().max() < 1e-5
     others = z_hat.scatter(1, y[:, None], -torch.inf)
     torch.testing.assert_close(-others.amax(1), closed_form_slack(linear, x, y), rtol=1e-4, atol=1e-4)
@@ -57,9 +71,7 @@ def test_boxes_end_at_the_clip_range() -> None:
     """Above a black pixel there is room, below it there is none: ``-x`` cannot rise above 0."""
     layer = nn.Linear(1, 2, bias=False)
     layer.weight.data = torch.tensor([[0.0], [-1.0]])
-    z_hat = worst_case_logits(
-        nn.Sequential(nn.Flatten(), layer), torch.zeros(1, 1, 1, 1), torch.tensor([0]), ThreatModel(eps=0.3)
-    )
+    z_hat = worst(nn.Sequential(nn.Flatten(), layer), torch.zeros(1, 1, 1, 1), torch.tensor([0]), ThreatModel(eps=0.3))
     assert z_hat.tolist() == [[0.0, 0.0]]
 
 
@@ -67,7 +79,7 @@ def test_at_eps_0_the_bounds_are_the_logits() -> None:
     model = built("gowal")
     x, y = batch((4, 1, 12, 12), classes=4)
     z = model(x)
-    torch.testing.assert_close(worst_case_logits(model, x, y, ThreatModel(eps=0.0)), z - z.gather(1, y[:, None]))
+    torch.testing.assert_close(worst(model, x, y, ThreatModel(eps=0.0)), z - z.gather(1, y[:, None]))
 
 
 # The loss
@@ -106,7 +118,7 @@ def hidden_layer() -> nn.Sequential:
 def test_the_loss_and_its_gradient_against_a_transcription() -> None:
     model = hidden_layer()
     x, y = batch((6, 1, 4, 4), classes=3)
-    found = bound_loss(model, x, y, Phase(eps=0.07, kappa=0.6), ThreatModel(eps=0.3))
+    found = bound_loss(model, layers_of(model, "any", x[:1]), x, y, Phase(eps=0.07, kappa=0.6), ThreatModel(eps=0.3))
     expected = transcribed(model, x, y, eps=0.07, kappa=0.6)
     torch.testing.assert_close(found, expected)
     parameters = list(model.parameters())
@@ -114,13 +126,17 @@ def test_the_loss_and_its_gradient_against_a_transcription() -> None:
         torch.testing.assert_close(own, theirs)
 
 
-@pytest.mark.parametrize(("done", "eps", "kappa"), [(0.0, 0.0, 1.0), (0.25, 0.1, 0.75), (1.0, 0.2, 0.5)])
-def test_the_training_takes_eps_and_kappa_from_how_much_is_done(done: float, eps: float, kappa: float) -> None:
-    model = hidden_layer()
-    x, y = batch((6, 1, 4, 4), classes=3)
-    recipe = recipe_for("tiny", "ibp", train_eps=0.2, warm_up=0.0, ramp=0.5)
-    found = training_loss(model, recipe, Batch(x, y), threat_model=ThreatModel(eps=0.15), generator=draws(), done=done)
-    torch.testing.assert_close(found, transcribed(model, x, y, eps=eps, kappa=kappa))
+def test_the_training_takes_eps_and_kappa_from_how_much_is_done(monkeypatch: pytest.MonkeyPatch, tiny: Split) -> None:
+    phases: list[Phase] = []
+
+    def spy(*arguments: Any) -> Tensor:
+        phases.append(arguments[4])
+        return bound_loss(*arguments)
+
+    monkeypatch.setattr(loop, "bound_loss", spy)
+    short(tiny, "ibp", epochs=5, batch_size=18, eps=0.15, warm_up=0.2, ramp=0.4)  # 36 images
+    assert [phase.eps for phase in phases] == pytest.approx([0, 0, 0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2])
+    assert [phase.kappa for phase in phases] == pytest.approx([1, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.5, 0.5, 0.5])
 
 
 # Its growth
@@ -144,7 +160,7 @@ def test_the_learning_rate_falls_once_eps_has_grown() -> None:
     rate = falling(high=0.1, after=0.6, steps=10)
     assert [rate(step) for step in range(11)] == pytest.approx([0.1] * 7 + [0.075, 0.05, 0.025, 0.0])
     recipe = recipe_for("mnist", "ibp", warm_up=0.1, ramp=0.4)
-    assert [schedule_of(recipe, 100)(step) for step in (0, 50, 75)] == pytest.approx([1e-3, 1e-3, 5e-4])
+    assert [schedule_of(recipe, 100)(step) for step in (0, 50, 75)] == pytest.approx([2e-3, 2e-3, 1e-3])
 
 
 def test_a_ramp_without_a_rest_trains_to_its_end() -> None:
@@ -166,29 +182,25 @@ def test_the_initial_weights_keep_the_size_of_the_bounds() -> None:
 
 
 def proved(model: nn.Module, split: Split, eps: float) -> float:
-    z_hat = worst_case_logits(model, to_float(split.images), split.labels, ThreatModel(eps=eps))
+    z_hat = worst(model, to_float(split.images), split.labels, ThreatModel(eps=eps))
     return (z_hat.argmax(1) == split.labels).float().mean().item()
 
 
 def test_the_command_trains_a_model_that_is_proved_robust_where_a_plain_one_is_not(
     advtool_command: Command, digits: Split
 ) -> None:
-    """Of three seeds the lowest was 0.83."""
+    """Of three seeds the lowest was 0.78."""
     options = ("--eps", "0.05", "--epochs", "20", "--arch", "cnn", "--device", "cpu")
-    paths = {name: advtool_command("train", name, *options).stdout.strip() for name in ("ibp", "clean")}
-    test = load("digits", "test")
-    found = {}
-    for name, path in paths.items():
-        found[name] = proved(models.load_checkpoint(advtool_command.folder / path), test, 0.05)
-    assert found["clean"] < 0.1
-    assert found["ibp"] > 0.7
-    header = checkpoints.read_header(advtool_command.folder / paths["ibp"])
-    validation = train_validation(digits)[1]
-    model = models.load_checkpoint(advtool_command.folder / paths["ibp"])
+    path = advtool_command("train", "ibp", *options).stdout.strip()
+    model = models.load_checkpoint(advtool_command.folder / path)
+    test, validation = load("digits", "test"), train_validation(digits)[1]
+    assert proved(model, test, 0.05) > 0.65
+    assert proved(training.train(digits, "clean", arch="cnn", epochs=10).model, test, 0.05) < 0.1
+    header = checkpoints.read_header(advtool_command.folder / path)
     assert header.metrics["certified_accuracy"] == pytest.approx(proved(model, validation, 0.05), abs=1e-6)
-    card = advtool_command("show", paths["ibp"]).stdout
+    card = advtool_command("show", path).stdout
     assert "% by interval bounds" in card
-    assert "│ certified │" in card.replace("┃", "│")
+    assert "┃ certified ┃" in card
 
 
 def test_certified_never_exceeds_what_attacks_leave_and_chooses_the_epoch(digits: Split) -> None:
@@ -212,7 +224,7 @@ def test_the_data_sets_own_architecture_gives_way() -> None:
     assert recipe_for("cifar10", "ibp").arch == "gowal"
     assert recipe_for("cifar10", "pgd").arch == "resnet11"
     assert recipe_for("cifar10", "ibp", arch="cnn").arch == "cnn"
-    assert recipe_for("digits", "ibp").epochs == RECIPES["ibp"].epochs == 60
+    assert (recipe_for("digits", "ibp").epochs, RECIPES["ibp"].epochs) == (60, 50)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +236,7 @@ def test_the_data_sets_own_architecture_gives_way() -> None:
         ("ibp", {"warm_up": 0.6}, r"--warm-up 0.6 --ramp 0.5: .*at most 1 together"),
         ("ibp", {"ramp": 0.0}, "--ramp 0.0"),
         ("ibp", {"step_size": 0.1}, "--step-size does not go with the recipe 'ibp'"),
+        ("ibp", {"arch": "resnet11"}, "--arch resnet11 does not go with the recipe 'ibp': .* normalises by the batch"),
         ("nfgsm", {"kappa": 0.5}, "--kappa does not go with the recipe 'nfgsm', only with ibp"),
         ("nfgsm", {"keep": "certified"}, "--keep certified does not go with the recipe 'nfgsm', only with ibp"),
     ],
