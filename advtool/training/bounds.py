@@ -10,15 +10,16 @@ from advtool.compute.layers import Box, LayerGraph, UnknownLayer, read
 from advtool.compute.layers.affine import Linear
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
+from advtool.training.recipes import Recipe
 from advtool.training.schedule import Phase
 
 
-def layers_of(model: nn.Module, architecture: str, image: Tensor) -> LayerGraph:
+def layers_of(model: nn.Module, recipe: Recipe, image: Tensor) -> LayerGraph:
     """The layers of a model as it trains. Their weights are those of the model, so they change with it.
 
     Args:
         model: maps images like ``image`` to logits.
-        architecture: its name, for the message.
+        recipe: how it is trained, for the message.
         image: float32 (1, C, H, W), on the device of the model.
 
     Raises:
@@ -27,7 +28,7 @@ def layers_of(model: nn.Module, architecture: str, image: Tensor) -> LayerGraph:
     try:
         return read(model.train(), image)
     except UnknownLayer as error:
-        raise InputError(f"--arch {architecture} does not go with the recipe 'ibp': {error}") from None
+        raise InputError(f"--arch {recipe.arch} does not go with the recipe '{recipe.name}': {error}") from None
 
 
 def bound_loss(

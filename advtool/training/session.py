@@ -189,7 +189,7 @@ def prepare(
         },
     )
     model = model.to(memory_format=precision.layout(model))
-    layers = layers_of(model, chosen.arch, to_float(training.images[:1])) if chosen.by_bounds else None
+    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
     return Prepared(
         recipe=chosen,
         header=header,

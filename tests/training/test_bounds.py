@@ -31,14 +31,14 @@ def redrawn(layer: nn.Module) -> None:
 
 
 def worst(model: nn.Module, x: Tensor, y: Tensor, threat_model: ThreatModel) -> Tensor:
-    return worst_case_logits(layers_of(model, "any", x[:1]), x, y, threat_model)
+    return worst_case_logits(layers_of(model, RECIPES["ibp"], x[:1]), x, y, threat_model)
 
 
 # The bounds
 
 
 NETS = {name: built(name) for name in ("cnn", "lenet", "gowal")}
-LAYERS = {name: layers_of(net, name, torch.zeros(1, 1, 12, 12)) for name, net in NETS.items()}
+LAYERS = {name: layers_of(net, RECIPES["ibp"], torch.zeros(1, 1, 12, 12)) for name, net in NETS.items()}
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -118,7 +118,9 @@ def hidden_layer() -> nn.Sequential:
 def test_the_loss_and_its_gradient_against_a_transcription() -> None:
     model = hidden_layer()
     x, y = batch((6, 1, 4, 4), classes=3)
-    found = bound_loss(model, layers_of(model, "any", x[:1]), x, y, Phase(eps=0.07, kappa=0.6), ThreatModel(eps=0.3))
+    found = bound_loss(
+        model, layers_of(model, RECIPES["ibp"], x[:1]), x, y, Phase(eps=0.07, kappa=0.6), ThreatModel(eps=0.3)
+    )
     expected = transcribed(model, x, y, eps=0.07, kappa=0.6)
     torch.testing.assert_close(found, expected)
     parameters = list(model.parameters())
