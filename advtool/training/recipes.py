@@ -53,14 +53,9 @@ class Recipe(Settings):
 
     @property
     def kept_by(self) -> Keep:
-        """``keep``; if it is None, certified accuracy where bounds train, clean accuracy where only clean images
-        train, and PGD accuracy elsewhere.
-        """
-        if self.keep is not None:
-            return self.keep
-        if self.by_bounds:
-            return "certified"
-        return "clean" if self.scenario == "clean" else "pgd"
+        """``keep``; if it is None, the accuracy of what trains: certified by bounds, on clean images alone, or PGD."""
+        own: Keep = "certified" if self.by_bounds else "clean" if self.scenario == "clean" else "pgd"
+        return self.keep or own
 
     @property
     def example_settings(self) -> dict[str, Any]:

@@ -103,10 +103,10 @@ def exponential(*, low: float, high: float, steps: int) -> Schedule:
 
 
 def phase_of(recipe: Recipe, eps: float, done: float) -> Phase:
-    """The phase when the share ``done`` of the steps is done (Gowal et al. 2019, section 3, and 4.1 for the warm-up).
+    """The phase when the share ``done`` of the steps is done (Gowal et al. 2019).
 
-    After the warm-up the radius rises linearly from 0 to the recipe's ``train_eps`` and kappa falls linearly from 1.
-    From the end of the ramp on both stay.
+    After the warm-up the radius rises linearly from 0 to the recipe's ``train_eps``, and kappa falls linearly from 1
+    to the recipe's. From the end of the ramp on both stay.
 
     Args:
         recipe: says how.
