@@ -70,6 +70,18 @@ def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> 
     return whole
 
 
+def seconds(label: str, value: Any) -> float:
+    """The value, if it is a time.
+
+    Raises:
+        InputError: it is no number from 0 to ``LARGEST_NUMBER``.
+    """
+    time = number(value)
+    if time is None or not 0 <= time <= LARGEST_NUMBER:
+        raise InputError(f"{label} must be a number of seconds from 0 to {LARGEST_NUMBER:g}")
+    return time
+
+
 def even_count(label: str, value: Any) -> int:
     """The value, if it is an even integer of at least 2; the arguments are those of :func:`count`.
 

@@ -40,6 +40,10 @@ class Norm(ABC):
         """A point drawn uniformly from the ball around ``x``."""
 
     @abstractmethod
+    def box(self, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest value of each pixel in the ball around ``x``. Proofs hold for all of this box."""
+
+    @abstractmethod
     def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """The length of ``x_adv - x`` of each image, float64 (N,)."""
 
@@ -61,6 +65,9 @@ class Linf(Norm):
     def random_point(self, x: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
         noise = torch.empty_like(x, memory_format=torch.contiguous_format)
         return x + noise.uniform_(-eps, eps, generator=generator)
+
+    def box(self, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        return x - eps, x + eps
 
     def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
         return (x_adv.double() - x.double()).abs().flatten(1).amax(1)
@@ -111,6 +118,11 @@ class ThreatModel(BaseModel):
     def random_point(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A point drawn uniformly from the ball around ``x``, moved into the clip range (Madry et al. 2018)."""
         return self._norm.random_point(x, self.eps, generator).clamp_(*self.clip)
+
+    def box(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest value of each pixel in the ball around ``x``, within the clip range."""
+        low, high = self._norm.box(x, self.eps)
+        return low.clamp(*self.clip), high.clamp(*self.clip)
 
     def contains(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Whether ``x_adv`` lies in the ball around ``x`` and in the clip range, to float32 rounding: bool (N,)."""

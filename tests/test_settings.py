@@ -21,6 +21,7 @@ class Oven:
     minutes: Annotated[int, About("Time in the oven.", metavar="N", least=2)] = 45
     shelf: Annotated[Literal["top", "middle"] | None, About("Where it stands.", default="as the cake wants")] = None
     fan: Annotated[bool, About("Move the air.", panel="Air")] = False
+    light: Annotated[bool | None, About("Show the cake.", default="when it is dark")] = None
     toppings: Annotated[tuple[str, ...], About("What goes on top. Repeats.", metavar="NAME")] = ()
     made_by: str = "nobody"
 
@@ -54,15 +55,32 @@ def test_options_give_the_dataclass_with_its_defaults() -> None:
 
 def test_optional_settings_tell_what_was_asked_for() -> None:
     bake = command(dict, optional=True)
-    assert bake() == {"heat": None, "minutes": None, "shelf": None, "fan": False, "toppings": None}
+    assert bake() == {"heat": None, "minutes": None, "shelf": None, "fan": False, "light": None, "toppings": None}
     assert bake("--minutes", "45")["minutes"] == 45
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_flag_that_may_be_none_can_be_refused(optional: bool) -> None:
+    bake = command(dict, optional=optional)
+    given = [bake(*words)["light"] for words in ((), ("--light",), ("--no-light",))]
+    assert [(value, type(value)) for value in given] == [(None, type(None)), (True, bool), (False, bool)]
 
 
 @pytest.mark.parametrize("optional", [True, False])
 def test_the_help_shows_help_metavar_panel_and_default(optional: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     page = " ".join(command(Oven, optional=optional, panels={"Air": "Air: of hot ovens"})("--help").split())
-    for words in ("Time in the oven.", " N ", "0.5", "45", "(as the cake wants)", "Air: of hot ovens", "top|middle"):
+    for words in (
+        "Time in the oven.",
+        " N ",
+        "0.5",
+        "45",
+        "(as the cake wants)",
+        "(when it is dark)",
+        "--no-light",
+        "Air: of hot ovens",
+        "top|middle",
+    ):
         assert words in page
     assert "made" not in page
     assert "--no-fan" not in page
@@ -74,9 +92,9 @@ def test_the_signature_and_the_documentation_name_every_setting() -> None:
         """Bake."""
 
     shown = inspect.signature(bake)
-    assert list(shown.parameters) == ["cake", "heat", "minutes", "shelf", "fan", "toppings"]
+    assert list(shown.parameters) == ["cake", "heat", "minutes", "shelf", "fan", "light", "toppings"]
     assert {name: shown.parameters[name].default for name in settings_of(Oven)} == {
-        "heat": 0.5, "minutes": 45, "shelf": None, "fan": False, "toppings": (),
+        "heat": 0.5, "minutes": 45, "shelf": None, "fan": False, "light": None, "toppings": (),
     }  # fmt: skip
     assert "minutes: Time in the oven." in inspect.getdoc(bake)
 

@@ -33,8 +33,8 @@ def check(
     """Tell what 'advtool eval' would do with a model and its images.
 
     It tells the classes, randomness, state and gradient of the model, the
-    images in a pass, the longest time of the attacks, and the accuracy on the
-    first 100 images. If the model is no better than guessing, the exit code
+    images in a pass, the longest time of the attacks, the accuracy on the
+    first 100 images, and whether images would be certified. If the model is no better than guessing, the exit code
     is 2, and a likely cause is named.
     """
     subject.models.check()

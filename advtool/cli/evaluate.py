@@ -42,6 +42,8 @@ A stronger attack, on all test images:
 
 Does the model only hide its gradients?  [cyan]advtool eval --attack audit[/cyan]
 
+Which images can no attack break?  [cyan]advtool eval --certify[/cyan]
+
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
 
 Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
@@ -93,7 +95,7 @@ def evaluate(
     Every attack works on every image. An adversarial example counts only after
     it is verified with fresh noise. The effective robustness (Min) is the lowest
     accuracy over the attacks. The worst case is the share of images that
-    survive all attacks.
+    survive all attacks. With --certify a lower bound stands beside it.
     """
     subject.models.check()
     if surrogate_weights is not None and surrogate is None:

@@ -12,7 +12,7 @@ from rich.table import Column
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
 from advtool.report.check import facts
-from advtool.results import Check
+from advtool.results import CERTIFIED, Check
 from advtool.results.notation import duration
 from advtool.target.opening.user_code import prints_to_stderr
 
@@ -35,7 +35,7 @@ class EvaluationProgress(Observer):
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} images, {task.fields[standing]} standing"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} images{task.fields[counted]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=STDERR,
@@ -77,18 +77,19 @@ class EvaluationProgress(Observer):
     def start(self, stage: str, images: int) -> None:
         self._speak()
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=images, standing=images)
+        self._task = self._bars.add_task(stage, total=images, counted="")
         self._started = self._told = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
-        self._bars.update(self._task, completed=done, standing=standing)
+        self._bars.update(self._task, completed=done, counted=f", {standing} {_counted(stage)}")
         if self._bars.disable and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
-            say(f"{stage}: {done:.0f} images done, {standing} standing")
+            say(f"{stage}: {done:.0f} images done, {standing} {_counted(stage)}")
 
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:
-            say(f"{stage}: {standing} images standing ({time.monotonic() - self._started:.1f} s)")
+            seconds = time.monotonic() - self._started
+            say(f"{stage}: {standing} images {_counted(stage)} ({seconds:.1f} s)")
 
     def _speak(self) -> None:
         for line in self._unsaid:
@@ -101,3 +102,8 @@ class EvaluationProgress(Observer):
         if number == 0 or seconds < POINT_MIN_SECONDS:
             return ""
         return f", about {duration(seconds / costs[number - 1] * sum(costs[number:]))} left"
+
+
+def _counted(stage: str) -> str:
+    """What the stage counts its images as."""
+    return "proved robust" if stage == CERTIFIED else "standing"

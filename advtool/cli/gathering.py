@@ -49,8 +49,9 @@ def options_of(
         @gathering("settings", options_of(Settings), Settings)
         def command(*, settings: Settings) -> None: ...
 
-    A bool is a flag without a ``--no-`` form, a tuple of names an option that may be repeated. The dataclass checks
-    the bounds of a number, so that an option and a keyword argument are refused with the same words.
+    A bool is a flag without a ``--no-`` form; one that may be None has that form, and is None if neither is given. A
+    tuple of names is an option that may be repeated. The dataclass checks the bounds of a number, so that an option and
+    a keyword argument are refused with the same words.
 
     Args:
         dataclass_: holds the settings.
@@ -69,21 +70,27 @@ def _option(setting: Setting, optional: bool, words: str | None, panels: Mapping
     about, kind = setting.about, setting.kind
     words = about.default or words
     is_repeated = get_origin(kind) is tuple
+    is_flag = kind is bool and not setting.may_be_none
     default = None if optional or words else list(setting.default) if is_repeated else setting.default
     if words is None and optional and setting.default not in (None, ()):
         words = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
     option = typer.Option(
-        setting.option,
+        f"{setting.option}/{_negated(setting.option)}" if kind is bool and not is_flag else setting.option,
         parser=about.read and functools.partial(_read, about.read, setting.option),
         metavar=about.metavar,
         rich_help_panel=about.panel and panels.get(about.panel, about.panel),
         help=about.help,
-        show_default=True if words is None or kind is bool else words,
+        show_default=True if words is None or is_flag else words,
     )
-    if kind is bool:
+    if is_flag:
         return _annotated(bool, option), False
     kind = list[str] if is_repeated else kind
     return _annotated(kind if default is not None else kind | None, option), default
+
+
+def _negated(option: str) -> str:
+    """``--no-certify`` of ``--certify``."""
+    return option.replace("--", "--no-", 1)
 
 
 def _read(read: Callable[[str, str], Any], option: str, value: Any) -> Any:

@@ -13,8 +13,8 @@ from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
-from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of
-from advtool.results import CLEAN, Outcomes
+from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of, in_cascade
+from advtool.results import CERTIFIED, CLEAN, Outcomes
 from advtool.target.inspection import Inspection
 
 
@@ -30,7 +30,7 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
     outcomes = ledger.outcomes
     results = [
         summary.attack_result(stage, outcomes, ledger.costs[stage.label])
-        for stage in ready.stages
+        for stage in ready.attacks
         if stage.probed_eps is None
     ]
     return {
@@ -38,16 +38,28 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
         "attacks": results,
         "effective_robustness": summary.effective_robustness(results),
         "worst_case": summary.worst_case(outcomes.worst_case),
+        **_certified(ledger),
         "warnings": findings(_evidence(ready, shards, outcomes, inspection)),
     }
 
 
+def _certified(ledger: Ledger) -> dict[str, Any]:
+    """What is proved, and how many images are neither broken nor proved robust; nothing if the run does not certify."""
+    outcomes = ledger.outcomes
+    if CERTIFIED not in outcomes.stages:
+        return {}
+    return {
+        "certified": summary.certified(outcomes.certified, ledger.methods, ledger.costs[CERTIFIED]),
+        "undecided": int((outcomes.worst_case & ~outcomes.certified).sum()),
+    }
+
+
 def _evidence(ready: Prepared, shards: Sequence[Shard], outcomes: Outcomes, inspection: Inspection) -> Evidence:
-    in_cascade = any(stage.scope is not Scope.every for stage in ready.stages)
-    seen = slice(0, DIAGNOSED_IMAGES if in_cascade else len(outcomes))
+    cascade = in_cascade(ready.question.specs)
+    seen = slice(0, DIAGNOSED_IMAGES if cascade else len(outcomes))
     diagnosed = any(bool(diagnosed_of(outcomes, shard.rows).any()) for shard in shards)
     compared = {Scope.every, Scope.diagnosed} if diagnosed else {Scope.every}
-    asked = [stage for stage in ready.stages if stage.scope in compared]
+    asked = [stage for stage in ready.attacks if stage.scope in compared]
     attacks = [stage for stage in asked if stage.probed_eps is None]
     robust = {stage.label: _survives(outcomes, stage.label)[seen].tolist() for stage in asked}
     by_eps = {stage.probed_eps: robust[stage.label] for stage in asked if stage.probed_eps is not None}
@@ -64,7 +76,8 @@ def _evidence(ready: Prepared, shards: Sequence[Shard], outcomes: Outcomes, insp
         by_eps=by_eps,
         most_of_a_class=_most_of_a_class(outcomes, seen),
         worst_case=outcomes.worst_case[seen].tolist(),
-        in_cascade=in_cascade,
+        in_cascade=cascade,
+        not_certifiable=_not_certifiable(ready),
         facts=facts,
         inspection=inspection,
         eot=target.eot,
@@ -74,10 +87,15 @@ def _evidence(ready: Prepared, shards: Sequence[Shard], outcomes: Outcomes, insp
     )
 
 
+def _not_certifiable(ready: Prepared) -> str | None:
+    decision = ready.certification
+    return decision.reason if decision is not None and ready.question.settings.certify else None
+
+
 def _survives(outcomes: Outcomes, stage: str) -> Tensor:
     """Which images survive the stage, bool (N,). An image that the stage did not see counts as PGD left it.
 
-    So a shard without diagnostics never speaks for a trick.
+    So neither a shard without diagnostics nor a certified image, which no attack sees, ever speaks for a trick.
     """
     baseline = outcomes.survives(BASELINE) if BASELINE in outcomes.stages else outcomes.clean
     return torch.where(outcomes.asked(stage), outcomes.survives(stage), baseline)

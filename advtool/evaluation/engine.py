@@ -5,15 +5,18 @@ from functools import partial
 
 from torch import Tensor
 
-from advtool.attacks.base import StepReport
+from advtool.attacks.base import StepReport, no_report
+from advtool.evaluation import contradiction
+from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
+from advtool.evaluation.proof import Proof
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
-from advtool.evaluation.stages import Stage, asked_of, standing_of
+from advtool.evaluation.stages import AttackStage, Stage, asked_of, standing_of
 from advtool.evaluation.worker import Worker
-from advtool.results import CLEAN
+from advtool.results import CLEAN, Outcome
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
@@ -27,40 +30,74 @@ class Engine:
     Args:
         run: keeps the finished shards, in a folder or in memory.
         worker: computes one stage on one shard.
-        stages: the attacks and probes in their order, without the clean stage.
+        stages: the attacks, proofs and probes in their order, without the clean stage.
         observer: is told of the progress.
+        indices: the index of each image in its data set, for messages.
     """
 
-    def __init__(self, run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer) -> None:
-        self.run, self.worker, self.stages, self.observer = run, worker, stages, observer
+    def __init__(
+        self, run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer, indices: Sequence[int]
+    ) -> None:
+        self.run, self.worker, self.stages, self.observer, self.indices = run, worker, stages, observer, indices
+        attacks = [stage for stage in stages if isinstance(stage, AttackStage)]
         self.ledger = Ledger(
             [stage.label for stage in stages],
             sum(len(shard.y) for shard in worker.shards),
-            one_step=[stage.label for stage in stages if stage.attack.one_step],
-            probes=[stage.label for stage in stages if stage.probed_eps is not None],
+            one_step=[stage.label for stage in attacks if stage.attack.one_step],
+            probes=[stage.label for stage in attacks if stage.probed_eps is not None],
         )
 
     def compute(self) -> Ledger:
-        """Compute every stage on every shard that is not finished. Returns the outcomes and costs of all."""
+        """Compute every stage on every shard that is not finished. Returns the outcomes and costs of all.
+
+        Raises:
+            ContradictionError: an attack broke an image that is proved robust.
+        """
         for shard in self.worker.shards:
             self._classify(shard)
             for position, stage in enumerate(self.stages, start=1):
-                self._attack(position, stage, shard)
+                self._work(position, stage, shard)
+                self._refuse_contradiction(shard)
         return self.ledger
 
     def _classify(self, shard: Shard) -> None:
         self._finish(0, CLEAN, shard, lambda _: (self.worker.classify(shard), None), lambda: self.ledger.outcomes.clean)
 
-    def _attack(self, position: int, stage: Stage, shard: Shard) -> None:
+    def _work(self, position: int, stage: Stage, shard: Shard) -> None:
         outcomes = self.ledger.outcomes
         asked = asked_of(stage, outcomes, shard.rows)
 
         def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
+            if isinstance(stage, Proof):
+                return self.worker.prove(stage, shard, asked, report), None
             return self.worker.attack(stage.attack, stage.label, shard, asked, report)
 
         standing = partial(standing_of, stage, outcomes)
-        name = stage.label if stage.probed_eps is None else f"probe, {stage.label}"
-        self._finish(position, name, shard, work, standing)
+        is_probe = isinstance(stage, AttackStage) and stage.probed_eps is not None
+        self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)
+
+    def _refuse_contradiction(self, shard: Shard) -> None:
+        outcomes = self.ledger.outcomes
+        certified = outcomes.certified[shard.rows]
+        for stage in self.stages if certified.any() else ():
+            if isinstance(stage, AttackStage) and stage.spares_certified:
+                both = certified & (outcomes.of(stage.label)[shard.rows] == Outcome.fallen)
+                if both.any():
+                    raise ContradictionError(self._witnessed(stage, shard, int(both.nonzero()[0])))
+
+    def _witnessed(self, stage: AttackStage, shard: Shard, row: int) -> str:
+        """A line about an image that is proved robust and that ``stage`` broke. What witnesses both is kept."""
+        outcomes, place = self.ledger.outcomes, shard.first + row
+        line = f"{stage.label} broke image {self.indices[place]} (place {place} in the run), which is proved robust"
+        if self.run.folder is None:
+            return f"{line}; the witnesses are lost, since this run has no folder (run_dir)"
+        asked = outcomes.asked(stage.label)[shard.rows]  # the same question finds the same example again
+        found = self.worker.attack(stage.attack, stage.label, shard, asked, no_report)[1]
+        examples = dict(zip(found.places.tolist(), found.images, strict=True))
+        witnesses = {"image": shard.x[row], "label": shard.y[row], "lower": outcomes.lower[place]}
+        if place in examples:
+            witnesses["example"] = examples[place]
+        return f"{line}; what witnesses it is in '{contradiction.keep(self.run.folder, place, witnesses)}'"
 
     def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
         """Finish one stage on one shard. ``standing()`` tells which images of the run still stand in it, bool (N,)."""

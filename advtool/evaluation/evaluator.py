@@ -81,6 +81,7 @@ def evaluate(
 
     Raises:
         InputError: an argument is wrong, or the model is broken; the message says what would be right.
+        ContradictionError: an image is proved robust and yet was broken, which is an error of advtool.
     """
     observer = observer or Observer()
     _check_descriptions(checkpoint=checkpoint, origin=origin)
@@ -105,7 +106,7 @@ def evaluate(
             _tell(run, worker, ready, check, observer)
             if refuse_chance:
                 refuse_guessing(check)
-        ledger = Engine(run, worker, ready.stages, observer).compute()
+        ledger = Engine(run, worker, ready.stages, observer, question.indices).compute()
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
         answer = conclude(ready, worker.shards, ledger, inspection)
@@ -241,3 +242,5 @@ def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Obs
         observer.note(f"outputs do not vary between identical calls: {draws(target.eot, target.votes)}")
     for finding in model_findings(facts, target.eot, target.votes):
         observer.note(finding.message)
+    if ready.certification is not None and ready.certification.reason is not None:
+        observer.note(f"not certified: {ready.certification.reason}")

@@ -13,7 +13,7 @@ from advtool.errors import InputError
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
-from advtool.results import Evaluation
+from advtool.results import CERTIFIED, Evaluation
 
 HOW_TO_GO_ON = "the 'advtool eval' command that began it goes on with it"
 
@@ -56,7 +56,9 @@ def read_finished(folder: Path | str) -> FinishedRun:
         raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {HOW_TO_GO_ON}")
     size = manifest.configuration["images_a_shard"]
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
-    ledger = Ledger([attack.name for attack in result.attacks], result.clean.total, one_step=one_step)
+    counted = {CERTIFIED, *(attack.name for attack in result.attacks)}
+    stages = [label for label in manifest.configuration["attacks"] if label in counted]  # the probes come last
+    ledger = Ledger(stages, result.clean.total, one_step=one_step)
     for position, label in enumerate(ledger.outcomes.stages):
         for shard in range(ceil(result.clean.total / size)):
             ledger.enter(position, shard * size, _record(run, position, label, shard))

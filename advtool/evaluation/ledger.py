@@ -43,13 +43,15 @@ class Ledger:
             stages=labels,
             outcome=torch.zeros(shape, dtype=torch.uint8),
             prediction=torch.full(shape, -1),
-            margin=torch.full(shape, math.nan),
+            margin=torch.full(shape, math.nan, dtype=torch.float64),
             step=torch.full(shape, -1),
             queries=torch.zeros(shape, dtype=torch.long),
             on_examples={label: torch.zeros(images, dtype=torch.bool) for label in labels if label in one_step},
             probes=frozenset(probes),
         )
         self.costs = {label: Cost() for label in labels}
+        self.methods: list[str] = []
+        """the bounds that proved images robust, each once"""
 
     def enter(self, position: int, first: int, record: ShardRecord) -> None:
         """Take in a finished shard.
@@ -63,11 +65,14 @@ class Ledger:
         outcomes = self.outcomes
         outcomes.outcome[position, rows] = torch.tensor(record.outcome, dtype=torch.uint8)
         outcomes.prediction[position, rows] = torch.tensor(record.prediction)
-        outcomes.margin[position, rows] = torch.tensor([math.nan if m is None else m for m in record.margin])
+        margins = [math.nan if margin is None else margin for margin in record.margin]
+        outcomes.margin[position, rows] = torch.tensor(margins, dtype=torch.float64)
         outcomes.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
         outcomes.queries[position, rows] = torch.tensor(record.queries)
         if record.example_correct is not None:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
+        if record.method is not None and record.method not in self.methods:
+            self.methods.append(record.method)
         cost = self.costs[record.stage]
         cost.seconds += record.seconds
         cost.forward += record.model_calls.forward

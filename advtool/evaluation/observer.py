@@ -6,7 +6,10 @@ from advtool.results import Check
 
 
 class Observer:
-    """Is told about a run's progress, and does nothing. A subclass shows it, as bars on the command line."""
+    """Is told about a run's progress, and does nothing. A subclass shows it, as bars on the command line.
+
+    In the stage ``certified``, ``standing`` counts the images that are proved robust.
+    """
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``. ``costs`` of all points are relative times."""

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from advtool.evaluation.shard import finite_or_none
-from advtool.results import CLEAN, Outcome, Outcomes
+from advtool.results import CERTIFIED, CLEAN, Outcome, Outcomes
 
 
 def lines(
@@ -15,8 +14,8 @@ def lines(
 ) -> Iterator[dict[str, Any]]:
     """One dictionary for each image, in the order of the run.
 
-    It leaves out the attacks that did not see the image. Probes stand apart from attacks, because their eps is not the
-    run's: their adversarial examples say nothing about the answer.
+    It leaves out the attacks and proofs that did not see the image. Probes stand apart from attacks, because their eps
+    is not the run's: their adversarial examples say nothing about the answer.
 
     Args:
         outcomes: of the N images.
@@ -24,9 +23,10 @@ def lines(
         indices: N numbers, the index of each image in its data set.
         classes: the name of each class, by label; None if the classes have no names.
     """
-    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages}
-    attacks = [stage for stage in outcomes.stages[1:] if stage not in outcomes.probes]
+    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages if stage != CERTIFIED}
+    attacks = [stage for stage in outcomes.stages if stage not in {CLEAN, CERTIFIED} | outcomes.probes]
     probes = [stage for stage in outcomes.stages if stage in outcomes.probes]
+    proofs = _proofs(outcomes) if CERTIFIED in outcomes.stages else None
     for place, (index, label) in enumerate(zip(indices, labels.tolist(), strict=True)):
         clean = columns[CLEAN][place]
         yield {
@@ -35,9 +35,19 @@ def lines(
             "label": label,
             **({} if classes is None else {"class": classes[label]}),
             "clean": {"prediction": clean["prediction"], "margin": clean["margin"]},
+            **({} if proofs is None else proofs[place]),
             "attacks": _asked(columns, attacks, place),
             "probes": _asked(columns, probes, place),
         }
+
+
+def _proofs(outcomes: Outcomes) -> list[dict[str, Any]]:
+    """What is proved of each image; nothing of one that the bounds were not asked for."""
+    values = zip(outcomes.of(CERTIFIED).tolist(), finite_or_none(outcomes.lower), strict=True)
+    return [
+        {} if what == Outcome.not_asked else {CERTIFIED: {"proved": what == Outcome.proved, "lower": lower}}
+        for what, lower in values
+    ]
 
 
 def _asked(columns: dict[str, list[dict[str, Any]]], stages: Iterable[str], place: int) -> dict[str, dict[str, Any]]:
@@ -54,7 +64,7 @@ def _columns(outcomes: Outcomes, stage: str) -> list[dict[str, Any]]:
         outcomes.prediction[row].tolist(),
         outcomes.step[row].tolist(),
         outcomes.queries[row].tolist(),
-        finite_or_none(outcomes.margin[row].to(torch.float64)),
+        finite_or_none(outcomes.margin[row]),
         strict=True,
     )
     return [

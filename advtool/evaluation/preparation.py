@@ -1,6 +1,6 @@
 """Prepares a run: opens the models, plans the stages, and finds the folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +11,16 @@ from torch import nn
 
 from advtool.errors import InputError
 from advtool.evaluation import provenance
+from advtool.evaluation.proof import Decision, Proof
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import Stage, moot, plan
+from advtool.evaluation.stages import AttackStage, Stage, moot, plan, with_proof
 from advtool.evaluation.worker import Worker
 
-MOOT_CHECK_IMAGES = 8
-"""The first images of a run, on which each attack of a cascade is asked whether it is moot."""
+PLANNING_IMAGES = 8
+"""The first images of a run: each attack of a cascade is asked whether it is moot there, and bounds what they cost."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,14 @@ class Prepared:
     stages: list[Stage]
     moot: tuple[str, ...]
     """labels of the attacks that the cascade leaves out on this model"""
+    certification: Decision | None
+    """whether images are proved robust; None if nobody asked"""
     images_a_shard: int
+
+    @property
+    def attacks(self) -> list[AttackStage]:
+        """The stages that attack, probes included."""
+        return [stage for stage in self.stages if isinstance(stage, AttackStage)]
 
     def run(self, *, save_adversarial: bool = False) -> Run:
         """The folder of the run, with the shards that are finished.
@@ -51,8 +59,13 @@ class Prepared:
             self.begun.folder,
             self._configuration(),
             self.environment(),
-            known=Known(self.ours.facts, None if self.surrogate is None else self.surrogate.facts, self.moot),
-            keep_examples=[s.label for s in self.stages if s.probed_eps is None] if save_adversarial else [],
+            known=Known(
+                self.ours.facts,
+                None if self.surrogate is None else self.surrogate.facts,
+                self.moot,
+                self.certification,
+            ),
+            keep_examples=[s.label for s in self.attacks if s.probed_eps is None] if save_adversarial else [],
         )
         self.begun.keep(self.ours.identity)
         if self.surrogate is not None:
@@ -80,8 +93,9 @@ class Prepared:
             "images": question.images_id,
             "dataset": question.dataset.model_dump(),
             **question.threat_model.model_dump(),
-            "attacks": {stage.label: stage.attack.parameters() for stage in self.stages},
-            "stages": [f"{stage.label} on {stage.scope}" for stage in self.stages],
+            "attacks": {stage.label: stage.parameters for stage in self.stages},
+            "stages": [str(stage) for stage in self.stages],
+            "certify": question.settings.certify,
             "seed": question.settings.seed,
             "eot": target.eot,
             "votes": target.votes,
@@ -129,11 +143,23 @@ def prepared(
                 defaults=question.attack_defaults,
                 surrogate=None if theirs is None else theirs.target,
             )
-            left_out = moot(planned, question.first(MOOT_CHECK_IMAGES, device)) if manifest is None else manifest.moot
-        stages = [stage for stage in planned if stage.label not in left_out]
+            few = question.first(PLANNING_IMAGES, device)
+            left_out = moot(planned, few) if manifest is None else manifest.moot
+            attacks = [stage for stage in planned if stage.label not in left_out]
+            proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
+            decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
+        proves = decision is not None and decision.reason is None
+        stages = with_proof(attacks, proof if proves else None)
         ours.handled.state.restore()
-        size = shard_size([stage.attack for stage in stages], ours.facts.bytes_an_image, device.type)
-        yield Prepared(question, ours, theirs, begun, stages, left_out, size)
+        size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
+        yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
+
+
+def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) -> Decision | None:
+    """Whether to prove images robust; None if nobody asks for it."""
+    if not question.asks_for_proofs:
+        return None
+    return proof.decide(sum(stage.passes for stage in attacks), insisted=question.settings.certify is True)
 
 
 def _refuse_missing_classes(question: Question, classes: int) -> None:

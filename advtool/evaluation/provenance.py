@@ -15,7 +15,7 @@ from torch import Tensor
 from advtool.target.facts import Facts
 from advtool.target.target import Target
 
-ROOMS = ("compute", "data", "models", "target", "attacks", "evaluation")
+ROOMS = ("compute", "data", "models", "target", "certification", "attacks", "evaluation")
 """The folders whose code can change a number of a run."""
 
 

@@ -17,6 +17,7 @@ from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.settings import Settings
+from advtool.evaluation.stages import in_cascade
 from advtool.results import DatasetInfo
 from advtool.threat import ThreatModel
 
@@ -62,7 +63,7 @@ class Question:
         if surrogate and not any(spec.needs_surrogate for spec in specs):
             raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
         x, y = as_pairs(images, labels, limit)
-        return cls(
+        question = cls(
             x=x,
             y=y,
             indices=as_indices(indices, len(x)),
@@ -71,6 +72,17 @@ class Question:
             settings=settings,
             threat_model=threat_model,
         )
+        if settings.certify_seconds and not question.asks_for_proofs:
+            raise InputError(
+                f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify or leave this out"
+            )
+        return question
+
+    @property
+    def asks_for_proofs(self) -> bool:
+        """Whether the run is to prove images robust if it can: a cascade is, unless it is told not to."""
+        certify = self.settings.certify
+        return in_cascade(self.specs) if certify is None else certify
 
     @cached_property
     def images_id(self) -> str:

@@ -7,6 +7,7 @@
     RUN/model.safetensors         the identity of the model: hashes of its tensors, its answers to fixed questions
     RUN/image_ids.json            a fingerprint of each image with its label, in the order of the images
     RUN/adversarial/1-fgsm-0000.safetensors    verified adversarial examples of that shard, if they are kept
+    RUN/contradiction-3.safetensors    what was proved of image 3, and what breaks it: an error of advtool
     RUN/inspection.json           what the gradient of the model is worth, once every attack is done
     RUN/images.jsonl              a line for each image, once every shard is there
     RUN/result.json               the answer, once every shard is there
@@ -25,6 +26,7 @@ from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
+from advtool.evaluation.proof import Decision
 from advtool.evaluation.shard import ShardRecord
 from advtool.files import write_atomically
 from advtool.results import Evaluation
@@ -38,11 +40,12 @@ SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 
 
 class Known(NamedTuple):
-    """The facts about the models, which a run finds out once and keeps."""
+    """The facts about the models and what follows from them, which a run finds out once and keeps."""
 
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
+    certification: Decision | None = None
 
 
 class Manifest(BaseModel):
@@ -57,6 +60,8 @@ class Manifest(BaseModel):
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
     """labels of the cascade's attacks that are left out: on this model they repeat another one, or cost too much"""
+    certification: Decision | None = None
+    """whether images are proved robust; None if nobody asked"""
     created: AwareDatetime
 
 

@@ -62,6 +62,24 @@ class Settings:
         ),
     ] = "auto"
 
+    certify: Annotated[
+        bool | None,
+        About(
+            "Prove for as many images as possible that no adversarial example exists, by bounds of the model. No "
+            "further attack works on them.",
+            default="in audit, where it is cheap",
+        ),
+    ] = None
+    certify_seconds: Annotated[
+        float,
+        About(
+            "Time for each image that linear bounds leave undecided.",
+            metavar="S",
+            default="0: linear bounds alone",
+            check=arguments.seconds,
+        ),
+    ] = 0.0
+
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(Settings, given, _label).items():

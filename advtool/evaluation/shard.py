@@ -52,13 +52,16 @@ class ShardRecord(BaseModel):
     prediction: list[int]
     """the predicted class of the image (clean stage), or of the attack's candidate"""
     margin: list[float | None]
-    """score of the true class minus the best other score there; None if the attack did not see the image"""
+    """score of the true class minus the best other score there, or a lower bound of it over the ball; None if it is
+    unknown, or if the stage did not see the image"""
     step: list[int | None]
     """the step of the search that found the candidate; None if the attack did not see the image"""
     queries: list[int]
     """passes of the image through the model in the search"""
     example_correct: list[bool] | None = None
     """one-step attacks only: the example, made of every image, is classified right"""
+    method: str | None = None
+    """the stage ``certified`` only: the strongest bounds that it used; None if no image was left to prove"""
     answers: list[list[float]] | None = None
     """clean stage only: the logits of a few images under fixed streams, which identify the model later"""
 

@@ -1,4 +1,4 @@
-"""The stages of a run: which attack works on which images, and whether it counts for the worst case."""
+"""The stages of a run: which attack works on which images, and where images are proved robust."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build
 from advtool.attacks.suites import Scope
+from advtool.evaluation.proof import Proof
 from advtool.results import Outcome, Outcomes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
@@ -19,12 +20,18 @@ MASKING_MIN_DROP = 0.05
 """The smallest drop of accuracy between two attacks that earns a masking code."""
 DIAGNOSED_IMAGES = 200
 """How many of the first images a cascade's diagnostics attack in full."""
+CHECKED_FALLEN = 20
+"""How many of a shard's fallen images the bounds are asked for, as a check: proving one of them is an error."""
 BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
+PASSES_OF_A_GRADIENT = 3
+"""How many forward passes take about as long as one gradient."""
+QUICK_PASSES = 50 * PASSES_OF_A_GRADIENT
+"""What a quick attack costs at most, in forward passes of an image: as much as PGD with its usual 50 steps."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class AttackStage:
     """One attack of a run. ``probed_eps`` marks a probe at another eps, which does not count for the worst case."""
 
     label: str
@@ -32,10 +39,50 @@ class Stage:
     attack: TensorAttack
     scope: Scope
     probed_eps: float | None = None
+    spares_certified: bool = True
+    """its ball lies in the ball of the run, so what is proved robust there need not be attacked"""
+
+    def __str__(self) -> str:
+        """The label, and which images it sees."""
+        return f"{self.label} on {self.scope}"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What defines the attack beside the threat model."""
+        return self.attack.parameters()
+
+    @property
+    def passes(self) -> float:
+        """About what it costs at most for an image, in forward passes. A gradient counts as several."""
+        return self.attack.most_queries * (PASSES_OF_A_GRADIENT if self.attack.follows_gradient else 1)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it takes so little time on every image that proofs can wait for it."""
+        return self.scope is Scope.every and self.passes <= QUICK_PASSES
+
+
+Stage = AttackStage | Proof
 
 
 def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
-    """Which images at ``rows`` the stage attacks, bool (n,). ``outcomes`` must hold every earlier stage there."""
+    """Which images at ``rows`` the stage works on, bool (n,). ``outcomes`` must hold every earlier stage there."""
+    if isinstance(stage, Proof):
+        return _to_prove(outcomes, rows)
+    asked = _in_scope(stage, outcomes, rows)
+    # A one-step attack makes its example of every image, so its answer costs nothing: it checks the proofs.
+    return asked & ~outcomes.certified[rows] if stage.spares_certified and not stage.attack.one_step else asked
+
+
+def _to_prove(outcomes: Outcomes, rows: slice) -> Tensor:
+    """The images that stand, and a few that fell, bool (n,)."""
+    standing, clean = outcomes.standing_before(Proof.label)[rows], outcomes.clean[rows]
+    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
+    fallen = clean & ~standing & first
+    return standing | (fallen & (fallen.cumsum(0) <= CHECKED_FALLEN))
+
+
+def _in_scope(stage: AttackStage, outcomes: Outcomes, rows: slice) -> Tensor:
     clean = outcomes.clean[rows]
     if stage.scope is Scope.every:
         return clean
@@ -49,8 +96,11 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
 def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
     """Which images stand in the stage, as its progress counts them, bool (N,).
 
-    In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand.
+    In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand. Of proofs the
+    images are counted that are proved.
     """
+    if isinstance(stage, Proof):
+        return outcomes.certified
     if stage.probed_eps is not None:
         return outcomes.of(stage.label) == Outcome.robust
     before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
@@ -72,6 +122,11 @@ def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
     return clean & first
 
 
+def in_cascade(specs: Sequence[AttackSpec]) -> bool:
+    """Whether some of the attacks see survivors only."""
+    return any(spec.scope is not Scope.every for spec in specs)
+
+
 def plan(
     specs: Sequence[AttackSpec],
     target: Target,
@@ -79,8 +134,8 @@ def plan(
     *,
     defaults: Mapping[str, Mapping[str, Any]],
     surrogate: Target | None,
-) -> list[Stage]:
-    """The stages after the clean one: the attacks, and for a cascade the probes of its diagnostics.
+) -> list[AttackStage]:
+    """The attacks of a run, and for a cascade the probes of its diagnostics.
 
     Args:
         specs: the attacks that were asked for.
@@ -93,7 +148,7 @@ def plan(
         InputError: a parameter is out of range.
     """
     stages = [
-        Stage(
+        AttackStage(
             label=spec.label,
             name=spec.name,
             attack=build(spec, target, threat_model, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
@@ -101,29 +156,38 @@ def plan(
         )
         for spec in specs
     ]
-    if any(spec.scope is not Scope.every for spec in specs):
+    if in_cascade(specs):
         stages += [
-            Stage(
+            AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
                 name=PGD.name,
                 attack=PGD(target, threat_model.with_eps(radius), **defaults[PGD.name]),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
+                spares_certified=radius <= threat_model.eps,
             )
             for radius in probed(threat_model.eps)
         ]
     return stages
 
 
-def moot(stages: Sequence[Stage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
+def with_proof(attacks: Sequence[AttackStage], proof: Proof | None) -> list[Stage]:
+    """The stages of a run. Its proofs, if it has any, stand before the first attack that is not quick."""
+    if proof is None:
+        return [*attacks]
+    quick = next((place for place, stage in enumerate(attacks) if not stage.is_quick), len(attacks))
+    return [*attacks[:quick], proof, *attacks[quick:]]
+
+
+def moot(stages: Sequence[AttackStage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]:
     """The labels of a cascade's attacks that are not worth their time on this model.
 
     Args:
-        stages: all stages of the run.
+        stages: all attacks of the run.
         few: some images, float32 (N, C, H, W), and labels, int64 (N,), on the device of the model.
     """
-    in_cascade = [stage for stage in stages if stage.scope is not Scope.every]
-    return tuple(stage.label for stage in in_cascade if stage.attack.is_moot(*few))
+    cascaded = [stage for stage in stages if stage.scope is not Scope.every]
+    return tuple(stage.label for stage in cascaded if stage.attack.is_moot(*few))
 
 
 def probed(eps: float) -> list[float]:

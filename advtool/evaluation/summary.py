@@ -7,9 +7,17 @@ from torch import Tensor
 
 from advtool.attacks.suites import Scope
 from advtool.evaluation.ledger import Cost
-from advtool.evaluation.stages import Stage
+from advtool.evaluation.stages import AttackStage
 from advtool.evaluation.uncertainty import wilson_interval
-from advtool.results import AttackResult, CleanAccuracy, EffectiveRobustness, Outcome, Outcomes, WorstCase
+from advtool.results import (
+    AttackResult,
+    Certified,
+    CleanAccuracy,
+    EffectiveRobustness,
+    Outcome,
+    Outcomes,
+    WorstCase,
+)
 
 
 def clean_accuracy(right: Tensor) -> CleanAccuracy:
@@ -17,7 +25,7 @@ def clean_accuracy(right: Tensor) -> CleanAccuracy:
     return CleanAccuracy(correct=int(right.sum()), **_proportion(right))
 
 
-def attack_result(stage: Stage, outcomes: Outcomes, cost: Cost) -> AttackResult:
+def attack_result(stage: AttackStage, outcomes: Outcomes, cost: Cost) -> AttackResult:
     """The robust accuracy under an attack that saw every image; the survivors of a later attack in a cascade."""
     if stage.scope is Scope.every:
         robust = outcomes.survives(stage.label)
@@ -33,7 +41,7 @@ def attack_result(stage: Stage, outcomes: Outcomes, cost: Cost) -> AttackResult:
     examples = outcomes.on_examples.get(stage.label)
     return AttackResult(
         name=stage.label,
-        parameters=stage.attack.parameters(),
+        parameters=stage.parameters,
         **figures,
         seconds=round(cost.seconds, 3),
         model_calls=cost.model_calls,
@@ -60,6 +68,22 @@ def effective_robustness(attacks: Sequence[AttackResult]) -> EffectiveRobustness
 def worst_case(standing: Tensor) -> WorstCase:
     """The worst case. ``standing`` tells which images survive every attack, bool (N,)."""
     return WorstCase(robust=int(standing.sum()), **_proportion(standing))
+
+
+def certified(proved: Tensor, methods: Sequence[str], cost: Cost) -> Certified:
+    """How many images are proved robust.
+
+    Args:
+        proved: which images are, bool (N,).
+        methods: the bounds that were used; none if no image was left to prove.
+        cost: of the proofs.
+    """
+    return Certified(
+        robust=int(proved.sum()),
+        **_proportion(proved),
+        method=" and ".join(methods) or "none",
+        seconds=round(cost.seconds, 3),
+    )
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from typing import Any
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.preparation import Prepared
-from advtool.evaluation.stages import Stage
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.worker import Preview
-from advtool.results import Check, CleanAccuracy, notation
+from advtool.results import Certification, Check, CleanAccuracy, notation
 from advtool.target.holding import parameters_of
 
-PASSES_OF_A_GRADIENT = 3
-"""How many forward passes take about as long as one gradient."""
+NOT_ASKED_FOR: dict[bool | None, str] = {
+    None: "it takes --certify, or --attack audit where it is cheap",
+    False: "--no-certify",
+}
+"""By the setting ``certify``, why a run proves nothing although nothing stands in the way."""
 
 
 def understand(
@@ -55,11 +57,12 @@ def understand(
         state=ours.facts.moving,
         no_gradient=ours.facts.no_gradient_because,
         images_a_pass=target.batch_size,
-        seconds=round(an_image * _passes(ready.stages, len(question.x)), 1),
+        seconds=round(_seconds(ready, an_image), 1),
         clean=clean,
         chance=1 / target.classes,
         better_than_chance=good,
         cause=None if cause is None else cause.words.format(right=f"{cause.right} of {count} images are right"),
+        certification=_certification(ready),
         environment=environment,
     )
 
@@ -92,9 +95,17 @@ def _clean(right: Sequence[bool]) -> CleanAccuracy:
     )
 
 
-def _passes(stages: Sequence[Stage], images: int) -> float:
-    """The most forward passes that the attacks take on that many images. A gradient counts as several."""
-    costs = (
-        stage.attack.most_queries * (PASSES_OF_A_GRADIENT if stage.attack.follows_gradient else 1) for stage in stages
-    )
-    return float(sum(costs) * images)
+def _seconds(ready: Prepared, an_image: float) -> float:
+    """About how long the stages take at most, if a forward pass of an image takes ``an_image`` seconds."""
+    seconds = an_image * sum(stage.passes for stage in ready.attacks)
+    certification = _certification(ready)
+    if certification.runs:
+        seconds += an_image * (certification.passes or 0.0) + ready.question.settings.certify_seconds
+    return seconds * len(ready.question.x)
+
+
+def _certification(ready: Prepared) -> Certification:
+    decision = ready.certification
+    if decision is None:
+        return Certification(runs=False, passes=None, reason=NOT_ASKED_FOR[ready.question.settings.certify])
+    return Certification(runs=decision.reason is None, passes=decision.passes, reason=decision.reason)

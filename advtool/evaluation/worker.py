@@ -14,6 +14,7 @@ from advtool import seeding
 from advtool.attacks.base import StepReport, TensorAttack
 from advtool.attacks.candidates import Found
 from advtool.evaluation.examples import Examples
+from advtool.evaluation.proof import Proof
 from advtool.evaluation.recognition import answers_for_shard
 from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none, shards_of
 from advtool.evaluation.verification import Verdict, verify
@@ -147,6 +148,40 @@ class Worker:
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
         )
         return record, Examples(broken + shard.first, y[broken], x[broken], candidates[broken])
+
+    def prove(self, proof: Proof, shard: Shard, asked: Tensor, report: StepReport) -> ShardRecord:
+        """Prove what can be proved of some images of a shard.
+
+        Args:
+            proof: made for the worker's target.
+            shard: the n images and their labels.
+            asked: which images of the shard to ask for, bool (n,).
+            report: is told of the progress.
+        """
+        device = self.target.device
+        x, y, rows = shard.x.to(device), shard.y.to(device), asked.to(device).nonzero().squeeze(1)
+        started = self._start_counting()
+        outcome = torch.full_like(y, Outcome.not_asked)
+        lower = torch.full((len(x),), math.nan, dtype=torch.float64, device=device)
+        method = None
+        if len(rows):
+            with self._streams(proof.label, shard.first):
+                certificate = proof.prove(x[rows], y[rows], report)
+            outcome[rows] = torch.where(certificate.certified, Outcome.proved, Outcome.unproved)
+            lower[rows], method = certificate.lower, certificate.method
+        return ShardRecord(
+            stage=proof.label,
+            shard=shard.number,
+            images_a_pass=self.target.batch_size,
+            outcome=outcome.tolist(),
+            prediction=y.tolist(),
+            margin=finite_or_none(lower),
+            step=[None] * len(x),
+            queries=[0] * len(x),
+            method=method,
+            seconds=_since(started),
+            model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
+        )
 
     def _search_and_verify(
         self, attack: TensorAttack, stage: str, first: int, rows: Tensor, x: Tensor, y: Tensor, report: StepReport

@@ -13,6 +13,7 @@ STYLES = {
     "clean": "green",
     "minimum": "bold",
     "worst case": "bold red",
+    "certified": "bold green",
     "holds": "green",
     "partly": "yellow",
     "undecided": "cyan",

@@ -8,7 +8,7 @@ from advtool.results import Check, notation
 
 def table(check: Check) -> Table:
     """Facts alone."""
-    return Table(facts=tuple(facts(check)))
+    return Table(facts=(*facts(check), ("certify", _certification(check))))
 
 
 def facts(check: Check) -> Iterator[tuple[str, str]]:
@@ -33,6 +33,13 @@ def facts(check: Check) -> Iterator[tuple[str, str]]:
         f"({notation.percent_interval(clean.interval)}); guessing {notation.percent(check.chance)}",
     )
     yield "plan", f"{check.images_a_pass} images a pass, at most about {notation.duration(check.seconds)}"
+
+
+def _certification(check: Check) -> str:
+    """Whether the evaluation would prove images robust, and why not."""
+    found = check.certification
+    cost = "" if found.passes is None else f", the bounds of an image cost about {found.passes:.0f} forward passes"
+    return f"yes{cost}" if found.runs else f"no: {found.reason}"
 
 
 def _randomness(check: Check) -> str:

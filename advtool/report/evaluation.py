@@ -7,7 +7,7 @@ from typing import Any
 from advtool.report import titles
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
-from advtool.results import Comparison, Evaluation, Finding, SeedsSummary, notation
+from advtool.results import Certified, Comparison, Evaluation, Finding, SeedsSummary, WorstCase, notation
 from advtool.results.record import Record
 
 COLUMNS = (
@@ -24,17 +24,18 @@ COLUMNS = (
 
 def table(evaluation: Evaluation) -> Table:
     """An attack that saw survivors only has no accuracy: ``left`` says how many it left."""
-    lowest = evaluation.effective_robustness
+    lowest, images = evaluation.effective_robustness, evaluation.clean.total
+    lines = rows(evaluation, lowest.attack if lowest else None, images=images)
     return Table(
         title=titles.heading(evaluation),
         columns=COLUMNS,
-        rows=tuple(map(_seen, rows(evaluation, lowest.attack if lowest else None, images=evaluation.clean.total))),
+        rows=(*map(_seen, lines), *_undecided(evaluation.undecided, images)),
         notes=tuple(_notes(evaluation)),
     )
 
 
 def rows(found: Evaluation | Comparison | SeedsSummary, lowest: str | None, **more: Any) -> Iterator[Row]:
-    """The rows of a table over attacks: clean, each attack, the minimum, the worst case.
+    """The rows of a table over attacks: clean, each attack, the minimum, the worst case, what is certified.
 
     Args:
         found: the fields of its records are the values of the rows.
@@ -47,16 +48,24 @@ def rows(found: Evaluation | Comparison | SeedsSummary, lowest: str | None, **mo
         *(("attack", attack.name, attack) for attack in found.attacks),
         ("minimum", minimum, found.effective_robustness),
         ("worst case", "worst case", found.worst_case),
+        ("certified", "certified", found.certified),
     ]
     for kind, name, figures in lines:
         if figures is not None:
-            section = "worst case" if kind == "minimum" else kind
+            section = "worst case" if kind in ("minimum", "certified") else kind
             yield Row({**vars(figures), "kind": kind, "name": name, **more}, kind, section)
 
 
 def warning(finding: Finding) -> str:
     """A warning in one line."""
     return f"{finding.kind} [{finding.code}]: {finding.message}"
+
+
+def _between(certified: Certified, worst_case: WorstCase) -> str:
+    """Where the robust accuracy lies: of these images for sure, of images like them by the two intervals."""
+    these = notation.percent_between(certified.accuracy, worst_case.accuracy)
+    alike = notation.percent_between(certified.interval[0], worst_case.interval[1])
+    return f"robust accuracy of these images lies between {these}; of images like them between {alike}"
 
 
 def _seen(row: Row) -> Row:
@@ -67,7 +76,16 @@ def _seen(row: Row) -> Row:
     return replace(row, values={**row.values, "images": seen, "left": left, "shown": f"{left} left"})
 
 
+def _undecided(undecided: int | None, images: int) -> Iterator[Row]:
+    """The row of the images that are neither broken nor certified, in a run that certifies."""
+    if undecided is not None:
+        values = {"kind": "undecided", "name": "undecided", "shown": f"{undecided} left", "left": undecided}
+        yield Row({**values, "images": images}, "undecided", "worst case")
+
+
 def _notes(evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.certified is not None:
+        yield _between(evaluation.certified, evaluation.worst_case)
     for attack in evaluation.attacks:
         if attack.accuracy_on_examples is not None:
             accuracy = notation.percent(attack.accuracy_on_examples)

@@ -6,16 +6,17 @@ from advtool.report import titles
 from advtool.report.evaluation import warning
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
-from advtool.results import EotCurve, EotSweep, EpsSweep, PairedChange, Sweep, SweepPoint, notation
+from advtool.results import CERTIFIED, EotCurve, EotSweep, EpsSweep, PairedChange, Sweep, SweepPoint, notation
 
 WORST_CASE = "worst case"
 AXES = {"eps": "eps", "eot": "EOT samples"}
 
 
 def curves(sweep: Sweep) -> dict[str, list[SweepPoint]]:
-    """A curve for each attack, and the worst case where it differs from a single attack's."""
+    """A curve for each attack, the worst case where it differs from a single attack's, and what is certified."""
     attacks = {curve.name: curve.points for curve in sweep.curves}
-    return attacks if len(attacks) == 1 else attacks | {WORST_CASE: sweep.worst_case}
+    worst_case = {} if len(attacks) == 1 else {WORST_CASE: sweep.worst_case}
+    return attacks | worst_case | ({} if sweep.certified is None else {CERTIFIED: sweep.certified})
 
 
 def table(sweep: Sweep) -> Table:

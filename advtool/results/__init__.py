@@ -1,9 +1,10 @@
 """Results as typed data. Every report shows one of them."""
 
-from advtool.results.check import Check
+from advtool.results.check import Certification, Check
 from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
 from advtool.results.evaluation import (
     AttackResult,
+    Certified,
     CleanAccuracy,
     DatasetInfo,
     EffectiveRobustness,
@@ -12,7 +13,7 @@ from advtool.results.evaluation import (
     ModelCalls,
     WorstCase,
 )
-from advtool.results.outcomes import CLEAN, Outcome, Outcomes
+from advtool.results.outcomes import CERTIFIED, CLEAN, Outcome, Outcomes
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -33,9 +34,12 @@ from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, S
 from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, PairedChange, Sweep, SweepPoint
 
 __all__ = [
+    "CERTIFIED",
     "CLEAN",
     "AttackResult",
     "AttackSpread",
+    "Certification",
+    "Certified",
     "Check",
     "CleanAccuracy",
     "Column",

@@ -5,8 +5,18 @@ from typing import Any, Literal
 from pydantic import Field
 
 from advtool.results.evaluation import CleanAccuracy, DatasetInfo
-from advtool.results.record import Document
+from advtool.results.record import Document, Record
 from advtool.threat import ThreatModel
+
+
+class Certification(Record):
+    """Whether the evaluation would prove images robust, and why not."""
+
+    runs: bool
+    passes: float | None
+    """about what the bounds of an image cost, in forward passes; None if nobody asked, or if there are no bounds"""
+    reason: str | None
+    """why it would not; None if it would"""
 
 
 class Check(Document):
@@ -46,4 +56,5 @@ class Check(Document):
     """the 95 % interval of the clean accuracy lies above ``chance``"""
     cause: str | None
     """how to mend a likely mistake if the model is no better than guessing; None if no mistake was found"""
+    certification: Certification
     environment: dict[str, Any]

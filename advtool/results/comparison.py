@@ -1,6 +1,6 @@
 """Two runs compared image by image: the document ``advtool.compare/1``. Accuracies are fractions."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -56,6 +56,8 @@ class ComparedRun(Record):
 class Comparison(Document):
     """Two runs, image by image. ``to_dict`` is the JSON document of ``advtool compare``."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
+
     schema_name: Literal["advtool.compare/1"] = Field(default="advtool.compare/1", alias="schema")
     a: ComparedRun
     b: ComparedRun
@@ -67,5 +69,7 @@ class Comparison(Document):
     worst_case: PairedAccuracy
     """images that survive every attack of both runs; if one run has other attacks too, every attack that saw all images
     in both"""
+    certified: PairedAccuracy | None = None
+    """images that are proved robust; None if one of the runs proved nothing"""
     notes: list[str]
     """what else differs between the runs, besides the model"""

@@ -4,7 +4,7 @@ Accuracies are fractions in [0, 1], and their intervals are 95 % Wilson interval
 images, also the misclassified ones.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -77,6 +77,18 @@ class WorstCase(Record):
     interval: Interval
 
 
+class Certified(Record):
+    """How many images are proved robust: no adversarial example exists in the ball, whatever the attack."""
+
+    robust: int
+    total: int
+    accuracy: float
+    interval: Interval
+    method: str
+    """the bounds that proved it, e.g. ``CROWN``"""
+    seconds: float
+
+
 FindingKind = Literal["masking", "strength", "setup"]
 """The gravest first: the gradient misleads; an attack was weaker than another one; range, mode or randomness."""
 
@@ -94,6 +106,8 @@ class Finding(Record):
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided"})
+
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
@@ -107,6 +121,10 @@ class Evaluation(Document):
     attacks: list[AttackResult]
     effective_robustness: EffectiveRobustness | None
     worst_case: WorstCase
+    certified: Certified | None = None
+    """None if the run did not certify"""
+    undecided: int | None = None
+    """how many images are neither broken nor certified; None if the run did not certify"""
     warnings: list[Finding]
     environment: dict[str, Any]
 

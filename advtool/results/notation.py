@@ -17,6 +17,11 @@ def percent_interval(interval: Interval) -> str:
     return f"{100 * low:.1f} - {100 * high:.1f}"
 
 
+def percent_between(low: float, high: float) -> str:
+    """Two shares in per cent, ``28.4 and 38.1 %``."""
+    return f"{100 * low:.1f} and {100 * high:.1f} %"
+
+
 def points(difference: float, *, signed: bool = False) -> str:
     """A difference of two shares in percentage points, ``3.2``; ``signed`` writes ``+3.2``."""
     written = f"{100 * difference:{'+' if signed else ''}.1f}"

@@ -1,24 +1,32 @@
 """The outcome of every image in every stage of a run: one array, stage x image."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+import torch
 from torch import Tensor
 
 CLEAN = "clean"
 """The first stage of every run: the images themselves, without an attack."""
+CERTIFIED = "certified"
+"""The stage that proves images robust, in a run that certifies."""
 
 
 class Outcome(IntEnum):
     """The outcome of one image in one stage."""
 
     not_asked = 0
-    """the stage did not see the image: it was misclassified, or had fallen before"""
+    """the stage did not see the image: it was misclassified, had fallen before, or was proved robust"""
     robust = 1
     """classified right (stage ``clean``), or the attack found no adversarial example"""
     fallen = 2
     """misclassified (stage ``clean``), or a verified adversarial example was found"""
+    proved = 3
+    """stage ``certified`` alone: no adversarial example exists in the ball"""
+    unproved = 4
+    """stage ``certified`` alone: the bounds leave it open"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +42,8 @@ class Outcomes:
     prediction: Tensor
     """int64 (S, N): the class of the image (``clean``) or of the candidate; -1 where its scores are not finite"""
     margin: Tensor
-    """float32 (S, N): the score of the true class minus the best other score; NaN where it is unknown"""
+    """float64 (S, N): the score of the true class minus the best other score; NaN where it is unknown. Of the stage
+    ``certified`` a lower bound over the whole ball"""
     step: Tensor
     """int64 (S, N): the step of the search that found the candidate; -1 where there was no search"""
     queries: Tensor
@@ -77,6 +86,20 @@ class Outcomes:
     def standing_before(self, stage: str) -> Tensor:
         """Which images are classified right and survive every earlier attack at the eps of the run, bool (N,)."""
         return self._standing(self.stages[: self.stages.index(stage)])
+
+    @property
+    def certified(self) -> Tensor:
+        """Which images are proved robust at the eps of the run, bool (N,); none if the run does not certify."""
+        if CERTIFIED not in self.stages:
+            return torch.zeros(len(self), dtype=torch.bool)
+        return self.of(CERTIFIED) == Outcome.proved
+
+    @property
+    def lower(self) -> Tensor:
+        """What is proved of each image's margin over the whole ball: a lower bound, float64 (N,); NaN where unknown."""
+        if CERTIFIED not in self.stages:
+            return torch.full((len(self),), math.nan, dtype=torch.float64)
+        return self.margin[self.stages.index(CERTIFIED)]
 
     @property
     def worst_case(self) -> Tensor:

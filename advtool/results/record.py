@@ -1,6 +1,6 @@
 """The base classes of results: typed data that cannot be changed, and plain JSON on request."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
@@ -12,6 +12,13 @@ class Record(BaseModel):
     """Frozen data with known fields only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """names of fields that the document leaves out if they are None"""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value is not None or key not in self.optional}
 
 
 class SparseRecord(Record):

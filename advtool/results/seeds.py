@@ -1,6 +1,6 @@
 """One evaluation with several seeds: the document ``advtool.eval-seeds/1``."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,10 +27,14 @@ class AttackSpread(Spread):
 class SeedsSummary(Record):
     """How much each accuracy varies with the seed. Attacks that saw survivors only are left out."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
+
     clean: Spread
     attacks: list[AttackSpread]
     effective_robustness: Spread | None
     worst_case: Spread
+    certified: Spread | None = None
+    """None if one of the evaluations proved nothing"""
 
 
 class SeedsEvaluation(Document):

@@ -1,6 +1,6 @@
 """Accuracy over eps or over EOT samples: the document ``advtool.sweep/1``."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class SweepPoint(SparseRecord):
     accuracy_on_examples: float | None = None
     seconds: float | None = None
     model_calls: ModelCalls | None = None
+    method: str | None = None
+    """of certified points: the bounds that were used"""
     parameters: dict[str, Any] | None = None
 
 
@@ -57,6 +59,8 @@ class EotCurve(Record):
 
 
 class _Sweep(Document):
+    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
+
     schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
     over: Literal["eps", "eot"]
     checkpoint: dict[str, Any] | None
@@ -69,6 +73,8 @@ class _Sweep(Document):
     clean: CleanAccuracy
     worst_case: list[SweepPoint]
     """how many images survive every attack at each value, image by image"""
+    certified: list[SweepPoint] | None = None
+    """how many images are proved robust at each value where the run certifies; None if none does"""
     warnings: list[Finding]
     """the warnings of all evaluations, each with its ``value`` of the sweep"""
     environment: dict[str, Any]

@@ -11,7 +11,16 @@ from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.recognition import MODEL
 from advtool.evaluation.run import differences
 from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
-from advtool.results import CLEAN, ComparedRun, Comparison, Outcomes, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.results import (
+    CERTIFIED,
+    CLEAN,
+    ComparedRun,
+    Comparison,
+    Outcomes,
+    PairedAccuracy,
+    PairedAttack,
+    PairedMinimum,
+)
 from advtool.target.identity import Identity
 
 UNNOTED_SETTINGS = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
@@ -54,6 +63,7 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
         attacks=[PairedAttack(name=name, **_paired(of_a.survives(name), of_b.survives(name))) for name in full],
         effective_robustness=_minimum(of_a, of_b, full) if full else None,
         worst_case=PairedAccuracy(**_paired(of_a.worst_case, of_b.worst_case)),
+        certified=_certified(a, b, images),
         notes=list(_notes(a, b, images, shared, counted)),
     )
 
@@ -100,6 +110,17 @@ def _minimum(a: Outcomes, b: Outcomes, attacks: list[str]) -> PairedMinimum:
     return PairedMinimum(attack_a=of_a, attack_b=of_b, **_paired(a.survives(of_a), b.survives(of_b)))
 
 
+def _certified(a: FinishedRun, b: FinishedRun, images: int) -> PairedAccuracy | None:
+    """The images that are proved robust in both runs; None if one of them proved nothing."""
+    if not _both_certify(a, b):
+        return None
+    return PairedAccuracy(**_paired(*(run.result.outcomes.certified[:images] for run in (a, b))))
+
+
+def _both_certify(a: FinishedRun, b: FinishedRun) -> bool:
+    return all(CERTIFIED in run.result.outcomes.stages for run in (a, b))
+
+
 def _compared(run: FinishedRun) -> ComparedRun:
     shown = ComparedRun.model_fields.keys() - {"run"}
     return ComparedRun(run=str(run.folder), **run.result.model_dump(include=shown))
@@ -120,11 +141,12 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
             f"left out, since they saw survivors only, and A and B had different survivors: {', '.join(uncounted)}; "
             f"the worst case is that of {', '.join(counted)}"
         )
-    for key, (of_a, of_b) in differences(_noted(a, shared), _noted(b, shared)).items():
+    noted = [*shared, CERTIFIED] if _both_certify(a, b) else shared
+    for key, (of_a, of_b) in differences(_noted(a, noted), _noted(b, noted)).items():
         yield f"{key}: A {of_a}, B {of_b}"
 
 
-def _noted(run: FinishedRun, shared: list[str]) -> dict[str, Any]:
+def _noted(run: FinishedRun, stages: list[str]) -> dict[str, Any]:
     configuration = run.manifest.configuration
-    parameters = {name: configuration["attacks"][name] for name in shared}
+    parameters = {name: configuration["attacks"][name] for name in stages}
     return {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS} | parameters

@@ -97,8 +97,9 @@ def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
             f"run '{finished.folder}' kept no adversarial examples: 'advtool eval --save-adversarial' keeps them"
         )
     return {
-        attack.name: [examples.read(path) for path in sorted(folder.glob(f"{position}-*"))]
-        for position, attack in enumerate(finished.result.attacks, start=1)
+        name: [examples.read(path) for path in sorted(folder.glob(f"{position}-*"))]
+        for position, name in enumerate(finished.result.outcomes.stages)
+        if name in finished.attacks
     }
 
 

@@ -77,12 +77,14 @@ def summarise(evaluations: Sequence[Evaluation]) -> SeedsSummary:
         ValueError: there are fewer than two evaluations, or they have different attacks.
     """
     minima = [each.effective_robustness.accuracy for each in evaluations if each.effective_robustness is not None]
+    certified = [each.certified.accuracy for each in evaluations if each.certified is not None]
     attacks = zip(*(each.attacks for each in evaluations), strict=True)
     return SeedsSummary(
         clean=Spread(**_spread([each.clean.accuracy for each in evaluations])),
         attacks=[spread for same in attacks for spread in _attack_spread(same)],
         effective_robustness=Spread(**_spread(minima)) if minima else None,
         worst_case=Spread(**_spread([each.worst_case.accuracy for each in evaluations])),
+        certified=Spread(**_spread(certified)) if len(certified) == len(evaluations) else None,
     )
 
 

@@ -85,6 +85,7 @@ def sweep_eps(
     return EpsSweep(
         **_common(first),
         worst_case=at_zero + _worst_case(points),
+        certified=_certified(points, at_zero),
         warnings=_warnings(points),
         eot=first.eot,
         curves=[_eps_curve(name, points, at_zero) for name in _names(first)],
@@ -146,6 +147,7 @@ def sweep_eot(
     return EotSweep(
         **_common(first),
         worst_case=_worst_case(points),
+        certified=_certified(points, []),
         warnings=_warnings(points),
         eps=first.threat_model.eps,
         curves=[_eot_curve(name, points) for name in _names(first)],
@@ -269,6 +271,13 @@ def _point_at_zero(clean: CleanAccuracy) -> SweepPoint:
 
 def _worst_case(points: Sequence[_Point]) -> list[SweepPoint]:
     return [SweepPoint(value=point.value, **point.evaluation.worst_case.model_dump()) for point in points]
+
+
+def _certified(points: Sequence[_Point], at_zero: list[SweepPoint]) -> list[SweepPoint] | None:
+    """The points whose runs certify; at eps 0 what is right is certified, since nothing can be changed."""
+    found = [(point.value, point.evaluation.certified) for point in points]
+    certified = [SweepPoint(value=value, **each.model_dump()) for value, each in found if each is not None]
+    return at_zero + certified if certified else None
 
 
 def _warnings(points: Sequence[_Point]) -> list[Finding]:

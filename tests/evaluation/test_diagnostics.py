@@ -50,6 +50,7 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "most_of_a_class": n // 10,
         "worst_case": left,
         "in_cascade": True,
+        "not_certifiable": None,
         "facts": PLAIN,
         "inspection": HONEST,
         "eot": 1,

@@ -24,6 +24,7 @@ from advtool.report import FORMATS, plots, sweep_plot
 from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, notation
 from advtool.studies import curves, sweep
 from tests.conftest import Command
+from tests.support.certifiers import install, intervals
 from tests.support.linear import closed_form_slack, problem
 from tests.support.models import NoisyInput, mlp
 from tests.support.runs import labelled, without_times
@@ -239,6 +240,29 @@ def test_views_show_the_documents_figures(tmp_path: Path) -> None:
     assert ElementTree.parse(tmp_path / "curve.svg").getroot().tag.endswith("svg")
     for words in ("fgsm", "pgd", "worst case", "robust accuracy"):
         assert f"<!-- {words} -->" in (tmp_path / "curve.svg").read_text()
+
+
+def test_a_sweep_tells_what_is_certified_and_shades_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, intervals(mlp()))
+    assert "certified" not in small_eps_sweep().to_dict()
+    result = small_eps_sweep(certify=True, attacks=["pgd"])
+    assert result.certified is not None
+    alone = advtool.evaluate(mlp(), *labelled(mlp(), 150), eps=0.05, attacks="pgd", pgd_steps=5, certify=True)
+    assert alone.certified is not None
+    assert [point.value for point in result.certified] == [0, 0.05, 0.1]
+    assert result.certified[0].robust == result.clean.correct
+    assert (result.certified[1].robust, result.certified[1].method) == (alone.certified.robust, "by hand")
+    for certified, worst in zip(result.certified, result.worst_case, strict=True):
+        assert certified.accuracy <= worst.accuracy
+    assert EpsSweep.model_validate(json.loads(FORMATS["json"](result))).to_dict() == result.to_dict()
+    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](result))))
+    shown = [float(line["accuracy"]) for line in lines if line["attack"] == "certified"]
+    assert shown == [point.accuracy for point in result.certified]
+    axes = sweep_plot.figure(result).axes[0]
+    shade = next(area for area in axes.collections if area.get_label() == "undecided")
+    corners = {(round(float(x), 6), round(float(y), 6)) for x, y in shade.get_paths()[0].vertices}
+    for point in (*result.certified, *result.worst_case):
+        assert (round(point.value, 6), round(point.accuracy, 6)) in corners
 
 
 def test_an_eot_sweep_says_what_is_enough(tmp_path: Path) -> None:

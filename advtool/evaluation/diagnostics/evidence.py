@@ -47,6 +47,7 @@ Code = Literal[
     "train-mode",
     "narrow-images",
     "low-clean-accuracy",
+    "not-certifiable",
     "worst-case-below-pgd",
 ]
 """Every finding has one of these; docs/audit.md explains each."""
@@ -73,6 +74,8 @@ class Evidence:
     """survives every attack of the run"""
     in_cascade: bool
     """some attacks of the run saw survivors only"""
+    not_certifiable: str | None
+    """why nothing could be proved although somebody insisted on it"""
     facts: Facts
     inspection: Inspection
     eot: int

@@ -22,6 +22,8 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
     low, high = evidence.pixel_range
     clean = sum(evidence.clean) / len(evidence.clean)
     chance = 1 / evidence.classes
+    if evidence.not_certifiable is not None:
+        yield finding("not-certifiable", "setup", f"not certified: {evidence.not_certifiable}")
     yield from _where_true(
         {
             "ends-ignored": (

@@ -1,0 +1,146 @@
+"""Linear bounds of a network, propagated backwards: CROWN (Zhang et al. 2018, section 3; Xu et al. 2020, section 3).
+
+A function A . z of a node's output is bounded below by a linear function of the images: each affine layer is put in
+exactly, each nonlinear layer by the line below it where its coefficient is positive and the line above it where it is
+negative. Over the ball the linear function is least at a corner. The boxes of the nodes, which the lines need, are
+found in the same way.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from advtool.certification.rounding import PIXELS, allowance
+from advtool.certification.rows import Rows
+from advtool.compute.layers import Affine, Box, LayerGraph, Nonlinear, Relaxation
+
+NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+"""By device, the coefficients of the largest node in one pass. On a CPU they stay in its cache."""
+
+
+class LinearBounds:
+    """The boxes of all nodes of a network, over a box of images each.
+
+    Args:
+        graph: the network.
+        images: the box of each image (N, C, H, W), float32.
+    """
+
+    def __init__(self, graph: LayerGraph, images: Box) -> None:
+        self.graph = graph
+        self.boxes = [images.widened(PIXELS)]
+        self.errors: list[Tensor | None] = [None]
+        """how far the model and these bounds may round in each node, (N, ...)"""
+        self.relaxations: dict[int, Relaxation] = {}
+        for place in range(1, len(graph.nodes)):
+            self._enter(place)
+
+    @property
+    def largest(self) -> Tensor:
+        """The largest absolute value of any node of each image (N,)."""
+        return torch.stack([box.magnitude.flatten(1).amax(1) for box in self.boxes]).amax(0)
+
+    def lower(self, place: int, rows: Rows, *, sign_only: bool = False) -> Tensor:
+        """Lower bounds (P,) of A . z in float64, whatever the images in their boxes and the rounding of the model.
+
+        Args:
+            place: of the node with output z.
+            rows: A.
+            sign_only: stop at the first bound above 0, on the way back.
+        """
+        bounds = torch.full((len(rows.values),), -torch.inf, dtype=torch.float64, device=rows.values.device)
+        left, total, pending = torch.arange(len(bounds), device=bounds.device), torch.zeros_like(bounds), {place: rows}
+        for at in range(place, 0, -1):
+            if (here := pending.pop(at, None)) is None:
+                continue
+            if sign_only and not pending and at in self.relaxations:
+                bounds[left] = total + here.least(self.boxes[at])
+                undecided = (bounds[left] <= 0).nonzero().squeeze(1)
+                left, total, here = left[undecided], total[undecided], here.at(undecided)
+            constant, parts = self._back(at, here)
+            total = total + constant
+            for source, part in zip(self.graph.nodes[at].inputs, parts, strict=True):
+                pending[source] = pending[source] + part if source in pending else part
+        least = total + pending[0].least(self.boxes[0]) if 0 in pending else total
+        return least if len(left) == len(bounds) else bounds.index_put((left,), torch.maximum(bounds[left], least))
+
+    def _back(self, at: int, rows: Rows) -> tuple[Tensor, list[Rows]]:
+        """One layer back: constants (P,), and rows of the layer's inputs."""
+        node, error = self.graph.nodes[at], self.errors[at]
+        constant = torch.zeros((), device=rows.values.device)
+        if error is not None:
+            constant = -abs(rows).dot(error)
+        if isinstance(node.layer, Affine):
+            if (bias := node.layer.bias()) is not None:
+                constant = constant + rows.dot(bias.expand(1, *node.shape))
+            return constant, rows.through(node.layer, [self.graph.nodes[source].shape for source in node.inputs])
+        relaxation = self.relaxations[at]
+        rows = rows if relaxation.windowed else rows.dense()
+        values, offset = relaxation.back(rows.values, rows.take)
+        (source,) = node.inputs
+        return constant + offset, [replace(rows, values=values, shape=self.graph.nodes[source].shape)]
+
+    def _enter(self, place: int) -> None:
+        node = self.graph.nodes[place]
+        assert node.layer is not None
+        inputs = [self.boxes[source] for source in node.inputs]
+        error = allowance(node.layer, inputs)
+        self.errors.append(error)
+        box, room = node.layer.interval(*inputs), allowance(node.layer, inputs, interval=True)
+        self.boxes.append(box if room is None else box.widened(room))
+        if isinstance(node.layer, Nonlinear):
+            self.relaxations[place] = node.layer.relax(inputs[0])
+        users = [user for user in self.graph.users(place) if isinstance(user, Nonlinear)]
+        if users and not self._is_exact(place):
+            self._tighten(place, torch.stack([user.ambiguous(self.boxes[place]) for user in users]).any(0))
+
+    def _is_exact(self, place: int) -> bool:
+        """Whether interval arithmetic is exact: at most one affine layer that mixes, on a box."""
+        mixing = 0
+        while place:
+            node = self.graph.nodes[place]
+            if not isinstance(node.layer, Affine) or len(node.inputs) > 1:
+                return False
+            mixing += not node.layer.keeps_boxes
+            (place,) = node.inputs
+        return mixing <= 1
+
+    def _tighten(self, place: int, unsure: Tensor) -> None:
+        """Bound the entries (N, ...) of a node backwards too, and keep the better ends.
+
+        The end that is nearer to 0 comes first: once it has the sign of the other end, the other one is not needed.
+        """
+        low, high = self.boxes[place]
+        low, high = low.flatten(1).clone(), high.flatten(1).clone()
+        for nearer in (True, False):
+            images, entries = (unsure.flatten(1) & ((low < 0) & (high > 0) | (low == high) | nearer)).nonzero(
+                as_tuple=True
+            )
+            if not len(images):
+                break
+            below = (low + high)[images, entries] > 0
+            for sign in (1, -1):
+                asked = below if (sign > 0) == nearer else ~below
+                some, theirs = images[asked], entries[asked]
+                for part, places in zip(
+                    some.split(self._rows_at_once(place)), theirs.split(self._rows_at_once(place)), strict=True
+                ):
+                    rows = Rows.units(places, part, self.graph.nodes[place].shape, low)
+                    if sign > 0:
+                        bound = _down(self.lower(place, rows, sign_only=True))
+                        low[part, places] = torch.maximum(low[part, places], bound)
+                    else:
+                        bound = -_down(self.lower(place, -rows, sign_only=True))
+                        high[part, places] = torch.minimum(high[part, places], bound)
+        self.boxes[place] = Box(low.view_as(unsure), high.view_as(unsure))
+
+    def _rows_at_once(self, place: int) -> int:
+        largest = max(torch.Size(node.shape).numel() for node in self.graph.nodes[:place])
+        return max(1, NUMBERS_AT_ONCE[self.boxes[0].low.device.type] // largest)
+
+
+def _down(bounds: Tensor) -> Tensor:
+    """Float32 at most ``bounds`` (float64)."""
+    rounded = bounds.float()
+    return torch.where(rounded > bounds, rounded.nextafter(torch.full_like(rounded, -torch.inf)), rounded)

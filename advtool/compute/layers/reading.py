@@ -1,0 +1,121 @@
+"""Reads the layers of a model by ``torch.export``, which runs it on tensors without data.
+
+So what depends on the values of the images in Python cannot be read: a model with a hidden branch is refused, never
+misread.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from advtool.compute.layers.graph import LayerGraph, Node
+from advtool.compute.layers.lowering import LOWERINGS, Operation, Place, UnknownLayer
+
+TRACED_IMAGES = 2
+"""Torch treats a batch of one in a special way. With two, what mixes images shows in the shapes."""
+
+
+def read(model: nn.Module, image: Tensor) -> LayerGraph:
+    """The layers of a model in eval mode. Its weights are not copied.
+
+    Args:
+        model: float32 (N, C, H, W) -> logits (N, classes).
+        image: one image (1, C, H, W) on the model's device.
+
+    Raises:
+        UnknownLayer: a layer is unknown, or what the model computes is no fixed graph; the message names it.
+    """
+    program = _exported(model, image.repeat(TRACED_IMAGES, 1, 1, 1))
+    nodes, values = [Node(None, (), tuple(image.shape[1:]), "")], _inputs(program, model)
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            values[node.name] = _lowered(nodes, node, values)
+        elif node.op == "output":
+            return _reachable(nodes, _logits(node, values))
+    raise AssertionError("a graph has an output")
+
+
+def _exported(model: nn.Module, x: Tensor) -> Any:
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(model, (x,), strict=False)
+    except Exception as error:  # whatever torch.export finds in a user's model
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise UnknownLayer(f"torch.export cannot read the model: {first}") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's remarks about the model off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _inputs(program: Any, model: nn.Module) -> dict[str, Any]:
+    """The model's own tensors by the names of the graph's inputs, and the images."""
+    signature = program.graph_signature
+    own = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+    known = program.constants | program.state_dict | own
+    names = signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
+    return {name: known[origin] for name, origin in names.items()} | {name: Place(0) for name in signature.user_inputs}
+
+
+def _lowered(nodes: list[Node], node: fx.Node, values: dict[str, Any]) -> Any:
+    """The place of the node's layer; its value if it does not depend on the images."""
+    target: Any = node.target
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda each: values[each.name])
+    if not any(isinstance(each, Place) for each in pytree.tree_leaves((args, kwargs))):
+        return target(*args, **kwargs)
+    output, where = node.meta.get("val"), _where(node)
+    name = str(target).removesuffix(".default")
+    lowering = LOWERINGS.get(name.split(".")[1] if name.startswith("aten.") else name)
+    if lowering is None:
+        raise UnknownLayer(f"{where} ({name}) cannot be bounded")
+    if not isinstance(output, Tensor) or output.dtype is not torch.float32:
+        raise UnknownLayer(f"{where} ({name}) does not compute in float32")
+    if output.ndim < 2 or output.shape[0] != TRACED_IMAGES:
+        raise UnknownLayer(f"{where} ({name}) mixes the images of a batch")
+    given = dict(zip((each.name for each in target._schema.arguments), args, strict=False)) | kwargs
+    defaults = {each.name: each.default_value for each in target._schema.arguments if each.name not in given}
+    operation = Operation(nodes, tuple(output.shape[1:]), where, name)
+    return lowering(
+        operation, **{("x" if key in ("self", "input") else key): v for key, v in (defaults | given).items()}
+    )
+
+
+def _where(node: fx.Node) -> str:
+    """The innermost module that the node belongs to, as a message names it."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    path = stack[-1][0] if stack else ""
+    return f"layer '{path}'" if path else "the model's forward"
+
+
+def _logits(output: fx.Node, values: dict[str, Any]) -> int:
+    outputs = pytree.tree_leaves(output.args)
+    place = values[outputs[0].name] if len(outputs) == 1 else None
+    if not isinstance(place, Place):
+        raise UnknownLayer("the model's output does not depend on the images")
+    return place.index
+
+
+def _reachable(nodes: list[Node], last: int) -> LayerGraph:
+    """The nodes that the logits depend on, in their order."""
+    needed = {0, last}
+    for place in range(last, 0, -1):
+        if place in needed:
+            needed.update(nodes[place].inputs)
+    kept = {place: number for number, place in enumerate(sorted(needed))}
+    moved = (nodes[place] for place in kept)
+    return LayerGraph(tuple(Node(n.layer, tuple(kept[place] for place in n.inputs), n.shape, n.name) for n in moved))
