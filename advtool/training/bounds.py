@@ -45,7 +45,7 @@ def bound_loss(
         x: float32 (N, C, H, W) in [0, 1].
         y: labels, int64 (N,).
         phase: gives kappa and eps.
-        threat_model: gives the clip range.
+        threat_model: gives the norm and the clip range.
 
     Returns:
         A scalar with a graph to the parameters.
@@ -68,12 +68,12 @@ def worst_case_logits(layers: LayerGraph, x: Tensor, y: Tensor, threat_model: Th
         layers: of a model, see :func:`layers_of`.
         x: float32 (N, C, H, W) in the clip range.
         y: labels, int64 (N,).
-        threat_model: in linf.
+        threat_model: gives the box that holds the ball.
 
     Returns:
         float32 (N, classes) with a graph to the parameters.
     """
-    box = Box(*((x + change).clamp(*threat_model.clip) for change in (-threat_model.eps, threat_model.eps)))
+    box = Box(*threat_model.box(x))
     *before, last = layers.nodes
     label = y[:, None]
     if not isinstance(last.layer, Linear):
