@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import advtool
 from advtool import checkpoints, models, training
 from advtool.checkpoints import Architecture
-from advtool.data import Split, load, to_float, train_validation
+from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
 from advtool.training import RECIPES, loop, recipe_for
@@ -204,6 +205,17 @@ def test_the_command_trains_a_model_that_is_proved_robust_where_a_plain_one_is_n
     card = advtool_command("show", path).stdout
     assert "% by interval bounds" in card
     assert "┃ certified ┃" in card
+
+
+def test_an_evaluation_proves_what_the_training_proved(digits: Split) -> None:
+    """Linear bounds over the images alone miss 9 of these 58 images."""
+    model = training.train(digits, "ibp", arch="gowal", epochs=20, eps=0.1, limit=600).model
+    test = first_images(load("digits", "test"), 200)
+    x, y = to_float(test.images), test.labels
+    surely = worst(model, x, y, ThreatModel(eps=0.1)).scatter(1, y[:, None], -1.0).amax(1) < -0.02
+    found = advtool.certify(model, x, y, eps=0.1, seconds=0.0).certified
+    assert surely.sum() > 30
+    assert found[surely].all()
 
 
 def test_certified_never_exceeds_what_attacks_leave_and_chooses_the_epoch(digits: Split) -> None:
