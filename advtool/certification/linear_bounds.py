@@ -39,21 +39,24 @@ class LinearBounds:
         """The largest absolute value of any node of each image (N,)."""
         return torch.stack([box.magnitude.flatten(1).amax(1) for box in self.boxes]).amax(0)
 
-    def lower(self, place: int, rows: Rows, *, sign_only: bool = False) -> Tensor:
+    def lower(self, place: int, rows: Rows, *, sign_only: bool = False, at_boxes: bool = False) -> Tensor:
         """Lower bounds (P,) of A . z in float64, whatever the images in their boxes and the rounding of the model.
 
         Args:
             place: of the node with output z.
             rows: A.
             sign_only: stop at the first bound above 0, on the way back.
+            at_boxes: take the best of the bounds over the boxes on the way back and over the images. In a network that
+                trained by interval bounds the last box says more than the images (Gowal et al. 2019).
         """
         bounds = torch.full((len(rows.values),), -torch.inf, dtype=torch.float64, device=rows.values.device)
         left, total, pending = torch.arange(len(bounds), device=bounds.device), torch.zeros_like(bounds), {place: rows}
         for at in range(place, 0, -1):
             if (here := pending.pop(at, None)) is None:
                 continue
+            if (sign_only or at_boxes) and not pending and at in self.relaxations:
+                bounds[left] = torch.maximum(bounds[left], total + here.least(self.boxes[at]))
             if sign_only and not pending and at in self.relaxations:
-                bounds[left] = total + here.least(self.boxes[at])
                 undecided = (bounds[left] <= 0).nonzero().squeeze(1)
                 left, total, here = left[undecided], total[undecided], here.at(undecided)
             constant, parts = self._back(at, here)
@@ -61,7 +64,9 @@ class LinearBounds:
             for source, part in zip(self.graph.nodes[at].inputs, parts, strict=True):
                 pending[source] = pending[source] + part if source in pending else part
         least = total + pending[0].least(self.boxes[0]) if 0 in pending else total
-        return least if len(left) == len(bounds) else bounds.index_put((left,), torch.maximum(bounds[left], least))
+        if not sign_only and not at_boxes:
+            return least
+        return bounds.index_put((left,), torch.maximum(bounds[left], least))
 
     def _back(self, at: int, rows: Rows) -> tuple[Tensor, list[Rows]]:
         """One layer back: constants (P,), and rows of the layer's inputs."""
