@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from advtool.compute.layers.layer import Affine
+from advtool.compute.layers.layer import Affine, Box
 
 LARGEST_MULTIPLIED = 16
 """Windows of at most so many entries go through a convolution as a product of matrices, which is faster there."""
@@ -157,6 +157,8 @@ class Mix(Affine):
     """of the batches (N, ...)"""
     terms: int = 0
     """0: it only moves entries, without rounding"""
+    back: int | None = None
+    """the terms of A W, if they are more than those of W x: the most outputs that read one entry"""
     keeps_boxes: bool = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -171,9 +173,13 @@ class Mix(Affine):
             output = self.function(*points)
         return list(torch.autograd.grad(output, points, rows, create_graph=rows.requires_grad))
 
+    def interval(self, *boxes: Box) -> Box:
+        """Without rounding if the function has none."""
+        return Box(self(*(box.low for box in boxes)), self(*(box.high for box in boxes)))
+
     @property
     def terms_back(self) -> int:  # type: ignore[override]
-        return self.terms
+        return self.terms if self.back is None else self.back
 
 
 @dataclass(frozen=True, eq=False)
