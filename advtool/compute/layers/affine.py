@@ -83,7 +83,9 @@ class Convolution(Affine):
         rest = [there - smallest(here) for here, there, smallest in sizes]
         padding = (0,) * len(rest) if self.transposed else tuple(rest)
         way = (self.stride, self.padding, self.dilation, not self.transposed, padding, self.groups)
-        return [torch.convolution(rows, self.weight, None, *way)]
+        whole = torch.convolution(rows, self.weight, None, *way)
+        # Where dilation lets output_padding reach the stride, the way back is longer than the input.
+        return [whole[(slice(None), slice(None), *(slice(size) for size in shapes[0][1:]))]]
 
     def transpose_window(self, rows: Tensor) -> Tensor:
         """A W of rows that are windows far from any edge, (P, C, h, w)."""

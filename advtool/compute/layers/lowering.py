@@ -245,11 +245,6 @@ def _adaptive_avg_pool(op: Operation, x: Place, output_size: Any) -> Place:
     return op.add(Mix(lambda z: pool(z, output_size), terms, terms + prod(op.shape[1:])), x)
 
 
-@lowers("adaptive_max_pool2d")
-def _adaptive_max_pool(op: Operation, **_: Any) -> Place:
-    raise op.refuse("cannot be bounded; nn.MaxPool2d can")
-
-
 @lowers("mean", "sum")
 def _reduce(op: Operation, x: Place, dim: Any, keepdim: bool, **_: Any) -> Place:
     before = op.shape_of(x)
@@ -311,7 +306,7 @@ def _upsample(op: Operation, x: Place, **how: Any) -> Place:
     way: dict[str, Any] = {"size": after} if None in factors else {"scale_factor": tuple(factors)}
     near = [4 * (there // here) + 6 for here, there in zip(before, after, strict=True)]  # at most so many read a pixel
     if "nearest" in op.name:
-        return op.add(Mix(lambda z: interpolate(z, **way), back=prod(near)), x)
+        return op.add(Mix(lambda z: interpolate(z, **way), 1, prod(near)), x)
     way |= {"mode": "bilinear", "align_corners": bool(how["align_corners"])}
     # The weights are rounded too, by as much as the places of pixels are large.
     return op.add(Mix(lambda z: interpolate(z, **way), 8 + 8 * max(before), prod(near) + 8 * max(before)), x)
@@ -381,7 +376,7 @@ def _dropout(op: Operation, x: Place, train: bool, **_: Any) -> Place:
     return x
 
 
-@lowers("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "to", "_to_copy", "type_as", "float")
+@lowers("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "to", "_to_copy", "type_as")
 def _same(_op: Operation, x: Place, **_: Any) -> Place:
     return x
 
