@@ -1,6 +1,7 @@
 """What ``import advtool`` offers: everything that needs torch or ART."""
 
 from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
+from advtool.certification.certify import certify as certify
 from advtool.errors import InputError as InputError
 from advtool.evaluation.evaluator import check as check
 from advtool.evaluation.evaluator import evaluate as evaluate

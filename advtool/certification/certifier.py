@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor
 
-from advtool.certification.linear_bounds import NUMBERS_AT_ONCE, LinearBounds
+from advtool.certification.branching import refine
+from advtool.certification.linear_bounds import LinearBounds
 from advtool.certification.rounding import LARGEST, UNIT
 from advtool.certification.rows import Rows
 from advtool.compute.layers import Affine, Box, Nonlinear, UnknownLayer, read
@@ -16,12 +18,16 @@ from advtool.threat import ThreatModel
 Report = Callable[[int, int, int], None]
 """Called as ``report(images done, images in all, images certified)`` now and then."""
 
+LINEAR, BRANCHING = "CROWN", "CROWN, alpha-CROWN, beta-CROWN with branching"
+"""The methods without and with time for undecided images."""
 TIE = 16 * UNIT
 """A margin counts as above 0 only if rounding a log softmax cannot make it 0: relative to the largest logit."""
 LARGEST_DISAGREEMENT = 1e-3
 """Share of the largest logit by which the graph and the model may differ on an image; rounding stays far below."""
+NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
+"""By device, the coefficients of a node in one pass. On a CPU they stay near its cache."""
 WINDOW = 256
-"""Typical numbers of a row, for the number of images at once."""
+"""Typical coefficients of a row, for the number of images at once."""
 
 
 class NotCertifiable(Exception):  # noqa: N818
@@ -37,7 +43,7 @@ class Certificate:
     lower: Tensor
     """float64 (N,): a lower bound of the margin over the whole ball; minus infinity if it is unknown"""
     method: str
-    """the strongest bounds that were used: CROWN, alpha-CROWN, or beta-CROWN with branching"""
+    """the bounds that were used"""
 
 
 def no_report(done: int, total: int, certified: int) -> None:
@@ -67,6 +73,7 @@ class Certifier:
         ours, theirs = self.graph(x), target.logits(x)
         if not bool(((ours - theirs).abs() <= LARGEST_DISAGREEMENT * theirs.abs().amax(1, keepdim=True)).all()):
             raise NotCertifiable("the layers that torch.export reads give other logits than the model")
+        self._target, self._images_a_pass = target, target.batch_size
 
     def passes(self, x: Tensor, threat_model: ThreatModel) -> float:
         """About what the bounds of an image cost, in forward passes of one image.
@@ -105,35 +112,45 @@ class Certifier:
         """
         lower = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
         certified = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        del seconds
-        size = self._images_at_once(x.device.type)
-        for rows in torch.arange(len(x), device=x.device).split(size):
-            bounds = LinearBounds(self.graph, Box(*threat_model.box(x[rows])))
-            margins, room = self._margins(bounds, y[rows])
+        for rows in torch.arange(len(x), device=x.device).split(self._images_at_once()):
+            bounds = LinearBounds(self.graph, Box(*threat_model.box(x[rows])), self._numbers())
+            differences = self._differences(y[rows])
+            margins, room = self._margins(bounds, differences), self._room(bounds)
+            if seconds:
+                right = self.graph(x[rows]).argmax(1) == y[rows]
+                for image in (right & room.isfinite() & (margins <= room[:, None]).any(1)).nonzero().flatten().tolist():
+                    known, enough = margins[image], float(room[image])
+                    margins[image] = refine(bounds, image, differences[image], known, enough, seconds)
             lower[rows] = margins.amin(1)
-            certified[rows] = (margins > room).all(1)
+            certified[rows] = (margins > room[:, None]).all(1)
             report(int(rows[-1]) + 1, len(x), int(certified.sum()))
-        return Certificate(certified, lower, "CROWN")
+        return Certificate(certified, lower, BRANCHING if seconds else LINEAR)
 
-    def _margins(self, bounds: LinearBounds, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Lower bounds of the margins to every other class (n, classes - 1), and what they must exceed (n, 1)."""
-        classes = self.graph.nodes[-1].shape[0]
-        images = torch.arange(len(y), device=y.device)
-        differences = torch.nn.functional.one_hot(y, classes)[:, None] - torch.eye(
-            classes, dtype=torch.long, device=y.device
-        )
+    def _differences(self, y: Tensor) -> Tensor:
+        """The logit of the label minus that of each other class, as rows (n, classes - 1, classes)."""
+        (classes,) = self.graph.nodes[-1].shape
+        one_of = torch.eye(classes, device=y.device)
         others = torch.ones(len(y), classes, dtype=torch.bool, device=y.device).scatter_(1, y[:, None], False)
-        rows = Rows(differences[others].float(), images.repeat_interleave(classes - 1), (classes,))
-        margins = bounds.lower(len(self.graph.nodes) - 1, rows).view(len(y), -1)
-        largest = bounds.largest
-        room = TIE * (bounds.boxes[-1].magnitude.amax(1) + torch.tensor(classes).log())
-        margins = torch.where((largest < LARGEST)[:, None], margins, -torch.inf)  # false for NaN too
-        return margins.nan_to_num(nan=-torch.inf), room.double()[:, None]
+        return (one_of[y][:, None] - one_of)[others].view(len(y), classes - 1, classes)
 
-    def _images_at_once(self, device: str) -> int:
-        entries = sum(
-            torch.Size(self.graph.nodes[node.inputs[0]].shape).numel()
-            for node in self.graph.nodes
-            if isinstance(node.layer, Nonlinear)
-        )
-        return max(1, NUMBERS_AT_ONCE[device] // (WINDOW * max(1, entries)))
+    def _margins(self, bounds: LinearBounds, differences: Tensor) -> Tensor:
+        """Lower bounds of the margins to every other class, float64 (n, classes - 1)."""
+        count, others, classes = differences.shape
+        images = torch.arange(count, device=differences.device).repeat_interleave(others)
+        margins = bounds.lower(len(self.graph.nodes) - 1, Rows(differences.flatten(0, 1), images, (classes,)))
+        return margins.view(count, others).nan_to_num(nan=-torch.inf)
+
+    def _room(self, bounds: LinearBounds) -> Tensor:
+        """What a margin must exceed (n,), float64; infinite for an image whose values may overflow in float32."""
+        room = TIE * (bounds.boxes[-1].magnitude.amax(1).double() + log(self.graph.nodes[-1].shape[0]))
+        return torch.where(bounds.largest < LARGEST, room, torch.inf)
+
+    def _numbers(self) -> int:
+        """Coefficients of a node in one pass: fewer once the target's passes had to shrink."""
+        shrunk = max(1, self._images_a_pass // max(1, self._target.batch_size))
+        return max(1, NUMBERS_AT_ONCE[self._target.device.type] // shrunk)
+
+    def _images_at_once(self) -> int:
+        nodes = self.graph.nodes
+        sizes = [torch.Size(nodes[node.inputs[0]].shape).numel() for node in nodes if isinstance(node.layer, Nonlinear)]
+        return max(1, self._numbers() // (WINDOW * max(1, sum(sizes))))

@@ -15,9 +15,6 @@ from advtool.certification.rounding import PIXELS, allowance
 from advtool.certification.rows import Rows
 from advtool.compute.layers import Affine, Box, LayerGraph, Nonlinear, Relaxation
 
-NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
-"""By device, the coefficients of the largest node in one pass. On a CPU they stay in its cache."""
-
 
 class LinearBounds:
     """The boxes of all nodes of a network, over a box of images each.
@@ -25,10 +22,11 @@ class LinearBounds:
     Args:
         graph: the network.
         images: the box of each image (N, C, H, W), float32.
+        numbers: coefficients of the largest node in one pass.
     """
 
-    def __init__(self, graph: LayerGraph, images: Box) -> None:
-        self.graph = graph
+    def __init__(self, graph: LayerGraph, images: Box, numbers: int) -> None:
+        self.graph, self.numbers = graph, numbers
         self.boxes = [images.widened(PIXELS)]
         self.errors: list[Tensor | None] = [None]
         """how far the model and these bounds may round in each node, (N, ...)"""
@@ -128,19 +126,19 @@ class LinearBounds:
                 ):
                     rows = Rows.units(places, part, self.graph.nodes[place].shape, low)
                     if sign > 0:
-                        bound = _down(self.lower(place, rows, sign_only=True))
+                        bound = down(self.lower(place, rows, sign_only=True))
                         low[part, places] = torch.maximum(low[part, places], bound)
                     else:
-                        bound = -_down(self.lower(place, -rows, sign_only=True))
+                        bound = -down(self.lower(place, -rows, sign_only=True))
                         high[part, places] = torch.minimum(high[part, places], bound)
         self.boxes[place] = Box(low.view_as(unsure), high.view_as(unsure))
 
     def _rows_at_once(self, place: int) -> int:
         largest = max(torch.Size(node.shape).numel() for node in self.graph.nodes[:place])
-        return max(1, NUMBERS_AT_ONCE[self.boxes[0].low.device.type] // largest)
+        return max(1, self.numbers // largest)
 
 
-def _down(bounds: Tensor) -> Tensor:
+def down(bounds: Tensor) -> Tensor:
     """Float32 at most ``bounds`` (float64)."""
     rounded = bounds.float()
     return torch.where(rounded > bounds, rounded.nextafter(torch.full_like(rounded, -torch.inf)), rounded)

@@ -29,7 +29,9 @@ class Choice(Relaxation):
         taken = torch.where((rows >= 0) | take(self.wins), rows, 0)
         constant = total((rows - taken) * take(self.highest))
         places = rows.new_zeros(*rows.shape[:2], self.shape[1] * self.shape[2])
-        return places.scatter_add(2, take(self.entry).flatten(2), taken.flatten(2)).view(-1, *self.shape), constant
+        return places.scatter_add(2, take(self.entry).flatten(2).expand(len(rows), -1, -1), taken.flatten(2)).view(
+            -1, *self.shape
+        ), constant
 
 
 @dataclass(frozen=True)

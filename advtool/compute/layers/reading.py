@@ -52,7 +52,7 @@ def _exported(model: nn.Module, x: Tensor) -> Any:
         if isinstance(module, torch.jit.ScriptModule):
             raise UnknownLayer(f"layer '{name}' is TorchScript" if name else "the model is TorchScript")
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), _usual_precision(), torch.no_grad():
             return torch.export.export(model, (x,), strict=False)
     except Exception as error:  # whatever torch.export finds in a user's model
         if "data-dependent" in str(error):
@@ -72,6 +72,21 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def _usual_precision() -> Iterator[None]:
+    """Let torch.export ask cuDNN's older setting of TF32, which fails next to newer ones. Nothing is computed here."""
+    cudnn: Any = torch.backends.cudnn
+    owners = [getattr(cudnn, part) for part in ("conv", "rnn") if hasattr(cudnn, part)]
+    before = [owner.fp32_precision for owner in owners]
+    try:
+        for owner in owners:
+            owner.fp32_precision = "tf32"
+        yield
+    finally:
+        for owner, value in zip(owners, before, strict=True):
+            owner.fp32_precision = value
 
 
 def _inputs(program: Any, model: nn.Module) -> dict[str, Any]:

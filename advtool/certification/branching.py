@@ -1,0 +1,148 @@
+"""Branch and bound on ReLUs (Bunel et al. 2020): cut a ball into parts until each is proved, or the time is up."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from advtool.certification.domains import Domains
+from advtool.certification.linear_bounds import LinearBounds
+from advtool.certification.rows import Rows
+from advtool.compute.layers.activations import Lines
+
+ROOT_STEPS, TIGHTEN_STEPS, BRANCH_STEPS = 20, 10, 10
+"""Gradient steps for the whole ball, for the boxes of its ReLUs, and for a part."""
+CANDIDATES = 4
+"""ReLUs that are tried for each cut (filtered smart branching; De Palma et al. 2021)."""
+PARTS_AT_ONCE = {"cpu": 64, "cuda": 1024}
+MOST_PARTS = 20_000
+"""More open parts are a sign that the image is out of reach; they would fill the memory."""
+
+
+@dataclass
+class Open:
+    """Parts that are not proved yet."""
+
+    domains: Domains
+    targets: Tensor
+    """int64 (D,): the margin that each part belongs to"""
+    lower: Tensor
+    """float64 (D,)"""
+
+    def at(self, rows: Tensor) -> "Open":
+        return Open(self.domains.at(rows), self.targets[rows], self.lower[rows])
+
+
+def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, enough: float, seconds: float) -> Tensor:
+    """Better lower bounds of an image's margins, float64 (M,).
+
+    Args:
+        bounds: of some balls.
+        image: one of them.
+        margins: rows of the logits (M, classes).
+        lower: what is known, float64 (M,).
+        enough: a margin above this is proved.
+        seconds: how long to try.
+    """
+    until = time.monotonic() + seconds
+    lower, last = lower.clone(), len(bounds.graph.nodes) - 1
+    root = Domains(bounds, image)
+    if not root.slopes:
+        return lower
+    undecided = (lower <= enough).nonzero().squeeze(1)
+    for tightened in (False, True):
+        if tightened:
+            for place in list(root.slopes):
+                if time.monotonic() > until - seconds / 2:
+                    break
+                root.tighten(place, TIGHTEN_STEPS)
+        parts = root.at(torch.zeros_like(undecided))
+        rows = Rows(margins[undecided], torch.arange(len(undecided), device=lower.device), margins.shape[1:])
+        best = parts.ascend(last, rows, ROOT_STEPS, enough)
+        lower[undecided] = torch.maximum(lower[undecided], best)
+        left = lower[undecided] <= enough
+        if not bool(left.any()):
+            return lower
+        still = left.nonzero().squeeze(1)
+        undecided, best = undecided[still], best[still]
+        parts = parts.at(still)
+    return _branch(Open(parts, undecided, best), margins, lower, enough, until)
+
+
+def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: float) -> Tensor:
+    """Cut the parts with the lowest bounds first. A margin is proved once no part of it is left."""
+    last, at_once = len(queue.domains.graph.nodes) - 1, PARTS_AT_ONCE[lower.device.type]
+    asked = queue.targets.unique()
+    while len(queue.targets) and time.monotonic() < until and len(queue.targets) < MOST_PARTS:
+        order = queue.lower.argsort()
+        now, later = queue.at(order[:at_once]), queue.at(order[at_once:])
+        children = _cut(now, margins)
+        if children is None:
+            return lower
+        rows = Rows(
+            margins[children.targets], torch.arange(len(children.targets), device=lower.device), margins.shape[1:]
+        )
+        best = torch.maximum(children.domains.ascend(last, rows, BRANCH_STEPS, enough), children.lower)
+        children.lower = best
+        open_ = children.at((best <= enough).nonzero().squeeze(1))
+        queue = Open(
+            later.domains.join(open_.domains),
+            torch.cat((later.targets, open_.targets)),
+            torch.cat((later.lower, open_.lower)),
+        )
+    for target in asked:
+        rest = queue.lower[queue.targets == target]
+        lower[target] = max(float(lower[target]), float(rest.min()) if len(rest) else enough + 1e-9)
+    return lower
+
+
+def _cut(now: Open, margins: Tensor) -> Open | None:
+    """Both halves of each part, cut at the ReLU whose worse half has the best bound; None if nothing is left to cut."""
+    domains, last = now.domains, len(now.domains.graph.nodes) - 1
+    parts = torch.arange(len(now.targets), device=now.lower.device)
+    domains.lower(last, Rows(margins[now.targets], parts, margins.shape[1:]))
+    places, scores = list(domains.slopes), [_score(domains, place) for place in domains.slopes]
+    sizes = torch.tensor([each.shape[1] for each in scores], device=parts.device)
+    ends = sizes.cumsum(0)
+    value, choice = torch.cat(scores, 1).topk(min(CANDIDATES, int(ends[-1])), 1)
+    if not bool((value[:, 0] > 0).all()):
+        return None
+    tried = [
+        _halves(now, parts, choice[:, number].contiguous(), places, ends, sizes) for number in range(choice.shape[1])
+    ]
+    worse = []
+    for number, (first, second) in enumerate(tried):
+        rows = Rows(margins[now.targets], parts, margins.shape[1:])
+        bound = torch.minimum(first.lower(last, rows), second.lower(last, rows))
+        worse.append(bound.where(value[:, number] > 0, -torch.inf))
+    best = choice.gather(1, torch.stack(worse, 1).argmax(1, keepdim=True)).squeeze(1)
+    first, second = _halves(now, parts, best, places, ends, sizes)
+    return Open(first.join(second), now.targets.repeat(2), now.lower.repeat(2))
+
+
+def _halves(
+    now: Open, parts: Tensor, choice: Tensor, places: list[int], ends: Tensor, sizes: Tensor
+) -> tuple[Domains, Domains]:
+    """Each part with the chosen ReLU on, and off. ``choice`` (D,) counts the ReLUs of all places."""
+    halves = now.domains.at(parts), now.domains.at(parts)
+    which = torch.bucketize(choice, ends, right=True)
+    for number, place in enumerate(places):
+        mine = (which == number).nonzero().squeeze(1)
+        if len(mine):
+            entries = choice[mine] - (ends[number] - sizes[number])
+            for half, side in zip(halves, (1, -1), strict=True):
+                half.split(place, mine, entries, side)
+    for half in halves:
+        half.relax()
+    return halves
+
+
+def _score(domains: Domains, place: int) -> Tensor:
+    """How much the bound loses at each ambiguous ReLU, about, (D, entries); 0 at the others."""
+    rows, lines = domains.seen[place], domains.relaxations[place]
+    assert isinstance(lines, Lines)
+    low, high = domains.boxes[domains.source(place)]
+    above = -rows.clamp(max=0) * lines.high_offset
+    below = rows.clamp(min=0) * torch.minimum(-low * lines.low_slope, high * (1 - lines.low_slope))
+    return ((above + below) * domains.ambiguous(place)).flatten(1)
