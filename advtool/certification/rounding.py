@@ -44,7 +44,7 @@ def allowance(layer: Layer, inputs: list[Box], *, interval: bool = False) -> Ten
     (box,), (magnitude,) = inputs, magnitudes
     output = layer.interval(box).magnitude
     scale = magnitude if output.shape == magnitude.shape else output
-    return 2 * UNIT * layer.float32_error(magnitude) + FEW * own * (scale + output) + UNDERFLOW
+    return 2 * UNIT * layer.float32_error(magnitude) + (FEW + layer.terms_back) * own * (scale + output) + UNDERFLOW
 
 
 def _enlarged(units: float) -> float:

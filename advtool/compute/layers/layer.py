@@ -124,6 +124,9 @@ class Relaxation(ABC):
 class Nonlinear(Layer):
     """A layer of one input that is bounded by linear functions."""
 
+    terms_back = 1
+    """the most outputs whose lines read one entry of the input"""
+
     @abstractmethod
     def relax(self, box: Box) -> Relaxation:
         """The linear functions on this box of the input (N, ...)."""
