@@ -26,7 +26,7 @@ LARGEST_DISAGREEMENT = 1e-3
 """Share of the largest logit by which the graph and the model may differ on an image; rounding stays far below."""
 NUMBERS_AT_ONCE = {"cpu": 2**22, "cuda": 2**28}
 """By device, the coefficients of a node in one pass. On a CPU they stay near its cache."""
-WINDOW = 256
+WINDOW = 64
 """Typical coefficients of a row, for the number of images at once."""
 
 
