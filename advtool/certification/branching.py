@@ -18,6 +18,8 @@ CANDIDATES = 4
 PARTS_AT_ONCE = {"cpu": 64, "cuda": 1024}
 PROVED = 1e-9
 """What is known of a margin by cuts beyond the least that proves it."""
+LARGEST_TIGHTENED = 8
+"""How many passes' rows may be optimised together; autograd keeps all their layers in memory."""
 MOST_NUMBERS = 2**28
 """Numbers of all open parts together: more would fill the memory, and the image is out of reach then."""
 
@@ -62,9 +64,11 @@ def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, eno
     for tightened in (False, True):
         if tightened:
             for place in list(root.slopes):
+                count = 2 * int(root.ambiguous(place).sum())
                 if time.monotonic() > until - seconds / 2:
                     break
-                root.tighten(place, TIGHTEN_STEPS)
+                if count <= LARGEST_TIGHTENED * root.rows_at_once(root.source(place)):
+                    root.tighten(place, TIGHTEN_STEPS)
         parts = root.at(torch.zeros_like(undecided))
         rows = Rows(margins[undecided], torch.arange(len(undecided), device=lower.device), margins.shape[1:])
         best = parts.ascend(last, rows, ROOT_STEPS, enough)

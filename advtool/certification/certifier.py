@@ -137,8 +137,9 @@ class Certifier:
         """Lower bounds of the margins to every other class, float64 (n, classes - 1)."""
         count, others, classes = differences.shape
         images = torch.arange(count, device=differences.device).repeat_interleave(others)
-        rows = Rows(differences.flatten(0, 1), images, (classes,))
-        margins = bounds.lower(len(self.graph.nodes) - 1, rows, at_boxes=True)
+        last, rows = len(self.graph.nodes) - 1, Rows(differences.flatten(0, 1), images, (classes,))
+        parts = torch.arange(count * others, device=images.device).split(bounds.rows_at_once(last))
+        margins = torch.cat([bounds.lower(last, rows.at(part), at_boxes=True) for part in parts])
         return margins.view(count, others).nan_to_num(nan=-torch.inf)
 
     def _room(self, bounds: LinearBounds) -> Tensor:

@@ -50,6 +50,7 @@ class Activation(Nonlinear):
 class LeakyReLU(Activation):
     """z = max(x, slope * x) with a slope in [0, 1]; ReLU has slope 0."""
 
+    sign_decides = True
     slope: float | Tensor = 0.0
     """a number, or one for each channel (C, ...)"""
 
