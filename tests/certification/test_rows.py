@@ -38,7 +38,7 @@ def chains(draw: st.DrawFn) -> tuple[list[Affine], list[Shape]]:
     shapes: list[Shape] = [(2, draw(st.integers(5, 9)), draw(st.integers(5, 9)))]
     layers: list[Affine] = []
     for _ in range(draw(st.integers(1, 4))):
-        channels, height, width = shapes[-1]
+        channels, _, width = shapes[-1]
         kind = draw(st.sampled_from(["convolution", "convolution", "scale", "scale of pixels", "shift"]))
         layer: Affine
         if kind == "convolution":

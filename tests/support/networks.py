@@ -1,10 +1,11 @@
 """One small network for each layer that can be bounded, with random weights, and targets made of networks."""
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from advtool.compute.layers import LayerGraph, read
 from advtool.target.target import Target
@@ -88,10 +89,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "batch norm without weights": lambda: nn.BatchNorm2d(2, affine=False),
     "relu": lambda: Network(lambda x: (x - 0.5).relu()),
     "relu in place": lambda: Network(_added_back, nn.Conv2d(2, 2, 3, padding=1), nn.ReLU(inplace=True)),
-    "leaky relu": lambda: Network(lambda x: F.leaky_relu(x - 0.5, 0.3)),
+    "leaky relu": lambda: Network(lambda x: functional.leaky_relu(x - 0.5, 0.3)),
     "prelu": lambda: Network(lambda x, m: m(x - 0.5), nn.PReLU(2)),
-    "relu6": lambda: Network(lambda x: F.relu6(20 * x - 8)),
-    "hardtanh": lambda: Network(lambda x: F.hardtanh(3 * x - 1)),
+    "relu6": lambda: Network(lambda x: functional.relu6(20 * x - 8)),
+    "hardtanh": lambda: Network(lambda x: functional.hardtanh(3 * x - 1)),
     "clamp": lambda: Network(lambda x: x.clamp(0.25, 0.75)),
     "clamp below": lambda: Network(lambda x: x.clamp(min=0.5)),
     "clamp above": lambda: Network(lambda x: x.clamp(max=0.5)),
@@ -117,7 +118,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "slice": lambda: Network(lambda x: x[:, :, 1::2, :-1]),
     "select": lambda: Network(lambda x: x[:, -1]),
     "pad": lambda: nn.ZeroPad2d((1, 2, 0, 3)),
-    "pad cuts": lambda: Network(lambda x: F.pad(x, (-1, 2, 1, -2))),
+    "pad cuts": lambda: Network(lambda x: functional.pad(x, (-1, 2, 1, -2))),
     "nearest": lambda: nn.Upsample(scale_factor=2),
     "nearest to a size": lambda: nn.Upsample(size=(9, 4)),
     "nearest by a factor": lambda: nn.Upsample(scale_factor=1.4),
@@ -145,6 +146,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 """By the name of what is in it, with SHAPE images."""
 
 
-def each(name: str, seed: int = 0) -> nn.Module:
+def each(name: str) -> nn.Module:
     """One of the networks."""
-    return randomise(NETWORKS[name](), seed)
+    return randomise(NETWORKS[name]())
+
+
+@cache
+def graph_of_each(name: str) -> LayerGraph:
+    """Its graph in float64."""
+    return graph_of(each(name))

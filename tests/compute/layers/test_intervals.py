@@ -7,7 +7,7 @@ from art.estimators.certification.interval.pytorch import ConvertedModel
 from torch import Tensor, nn
 
 from advtool.compute.layers import Box, read
-from tests.support.networks import NETWORKS, each, graph_of, images, randomise
+from tests.support.networks import NETWORKS, graph_of, graph_of_each, images, randomise
 
 
 def points(box: Box, count: int) -> Tensor:
@@ -19,15 +19,15 @@ def points(box: Box, count: int) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("radius", [0.0, 0.01, 0.3])
-def test_the_box_holds_the_outputs_of_all_points(name: str, radius: float) -> None:
-    graph, x = graph_of(each(name)), images(1).double()
-    box = Box(x - radius, x + radius)
-    found, outputs = graph.interval(box), graph(points(box, 200))
-    assert (found.low <= outputs + 1e-9).all()
-    assert (found.high >= outputs - 1e-9).all()
-    if radius == 0:
-        torch.testing.assert_close(found.low, found.high)
+def test_the_box_holds_the_outputs_of_all_points(name: str) -> None:
+    graph, x = graph_of_each(name), images(1).double()
+    for radius in (0.0, 0.01, 0.3):
+        box = Box(x - radius, x + radius)
+        found, outputs = graph.interval(box), graph(points(box, 200))
+        assert (found.low <= outputs + 1e-9).all()
+        assert (found.high >= outputs - 1e-9).all()
+        if radius == 0:
+            torch.testing.assert_close(found.low, found.high)
 
 
 def test_art_finds_the_same_intervals(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +64,6 @@ def test_gradients_of_the_ends_reach_the_weights() -> None:
     step, before = 1e-3, (box.high - box.low).sum().item()
     with torch.no_grad():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-            parameter -= step * gradient
+            parameter.sub_(step * gradient)
     after = read(model, x[:1]).interval(Box(x - 0.1, x + 0.1))
     assert (after.high - after.low).sum().item() < before

@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from advtool.compute.layers import read
 from advtool.compute.layers.lowering import LOWERINGS, Lowering
-from tests.support.networks import NETWORKS, Network, each, graph_of, images, randomise
+from tests.support.networks import NETWORKS, Network, each, graph_of, graph_of_each, images, randomise
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_graph_gives_the_models_outputs(name: str) -> None:
-    model, x = each(name), images(5)
-    graph = graph_of(model)
+    model, x, graph = each(name), images(5), graph_of_each(name)
     expected = model(x.clone())
     assert expected.shape[1:] == graph.nodes[-1].shape
     torch.testing.assert_close(graph(x.double()), expected.double(), rtol=1e-5, atol=1e-5)
@@ -26,7 +25,7 @@ def test_the_graph_gives_the_models_outputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_node_has_the_shape_that_it_tells(name: str) -> None:
-    graph = graph_of(each(name))
+    graph = graph_of_each(name)
     values = [images(2).double()]
     for node in graph.nodes[1:]:
         assert node.layer is not None
@@ -65,7 +64,7 @@ def test_what_the_logits_do_not_depend_on_is_left_out() -> None:
 def _chain(x: Tensor) -> Tensor:
     """Operations in place on one tensor, under one name after another."""
     z = x * 4 - 2
-    return F.hardtanh_(z.add_(1).mul_(0.5).sub_(0.25), -0.5, 0.5).neg_().flatten(1)
+    return functional.hardtanh_(z.add_(1).mul_(0.5).sub_(0.25), -0.5, 0.5).neg_().flatten(1)
 
 
 def test_changes_in_place_that_show_nowhere_else() -> None:
@@ -82,10 +81,10 @@ def test_constants_broadcast_as_torch_does(shape: tuple[int, ...]) -> None:
 
 aten = torch.ops.aten
 SPELLINGS: dict[str, Callable[[Tensor], Tensor]] = {
-    "_to_copy": lambda x: aten._to_copy(x),
+    "_to_copy": aten._to_copy,
     "_unsafe_view": lambda x: aten._unsafe_view(x, [x.shape[0], 60]),
-    "alias": lambda x: aten.alias(x),
-    "alpha_dropout": lambda x: F.alpha_dropout(x),
+    "alias": aten.alias,
+    "alpha_dropout": functional.alpha_dropout,
     "clamp_": lambda x: (x + 0).clamp_(0.3, 0.6),
     "clamp_max": lambda x: x.clamp_max(0.5),
     "clamp_min": lambda x: x.clamp_min(0.5),
@@ -97,10 +96,10 @@ SPELLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "detach_": lambda x: (x + 1).detach_(),
     "div_": lambda x: (x + 1).div_(3),
     "divide": lambda x: torch.divide(x, 3),
-    "dropout_": lambda x: F.dropout(x + 1, training=False, inplace=True),
-    "feature_alpha_dropout": lambda x: F.feature_alpha_dropout(x),
-    "leaky_relu_": lambda x: F.leaky_relu_(x - 0.5),
-    "lift_fresh_copy": lambda x: aten.lift_fresh_copy(x),
+    "dropout_": lambda x: functional.dropout(x + 1, training=False, inplace=True),
+    "feature_alpha_dropout": functional.feature_alpha_dropout,
+    "leaky_relu_": lambda x: functional.leaky_relu_(x - 0.5),
+    "lift_fresh_copy": aten.lift_fresh_copy,
     "mm": lambda x: torch.mm(x.flatten(1), torch.linspace(-1, 1, 120).view(60, 2)),
     "multiply": lambda x: torch.multiply(2, x),
     "relu6_": lambda x: aten.relu6_(x * 20 - 8),

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from advtool.compute.layers import UnknownLayer, read
 from tests.support.networks import Network, images, randomise
@@ -76,7 +76,7 @@ def _half(x: Tensor) -> Tensor:
 
 def _autocast(x: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        return F.linear(x, torch.ones(2, 5)).float()
+        return functional.linear(x, torch.ones(2, 5)).float()
 
 
 def _branch(x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def _changed_through_a_view(x: Tensor) -> Tensor:
 def _changed_behind_dropout(x: Tensor) -> Tensor:
     z = x - 0.5
     flat = z.flatten(1)
-    return F.relu_(F.dropout(z, training=False)).flatten(1) + flat
+    return functional.relu_(functional.dropout(z, training=False)).flatten(1) + flat
 
 
 def _filled(x: Tensor) -> Tensor:
@@ -124,17 +124,17 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "division by features": (lambda x: x / (1 + x.sum(1, keepdim=True)), "divides by a function of the images"),
     "inverse": (lambda x: 1 / (1 + x), "(aten.reciprocal) cannot be bounded"),
     "attention": (
-        lambda x: F.scaled_dot_product_attention(*[x.flatten(2)] * 3),
+        lambda x: functional.scaled_dot_product_attention(*[x.flatten(2)] * 3),
         "(aten.scaled_dot_product_attention) cannot be bounded",
     ),
     "product with itself": (lambda x: x @ x.transpose(2, 3), "is no product of images with a fixed matrix"),
-    "weights of the images": (lambda x: F.linear(torch.ones(13, 60), x.flatten(1)), "depend on the images"),
+    "weights of the images": (lambda x: functional.linear(torch.ones(13, 60), x.flatten(1)), "depend on the images"),
     "kernels of the images": (
-        lambda x: F.conv2d(torch.ones(13, 2, 6, 6), x[:, :, :2, :2]),
+        lambda x: functional.conv2d(torch.ones(13, 2, 6, 6), x[:, :, :2, :2]),
         "has weights that depend on the images",
     ),
     "norm of the images": (
-        lambda x: F.batch_norm(torch.ones(13, 5), x.mean((0, 1, 2)), torch.ones(5)),
+        lambda x: functional.batch_norm(torch.ones(13, 5), x.mean((0, 1, 2)), torch.ones(5)),
         MIXES,
     ),
     "mean of the batch": (lambda x: x - x.mean(0), MIXES),
@@ -175,8 +175,8 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "change behind dropout": (_changed_behind_dropout, "changes in place what is used elsewhere"),
     "filled rows": (_filled, "changes in place what is used elsewhere"),
     "added into zeros": (_into_zeros, "changes in place what is used elsewhere"),
-    "no output": (lambda x: None, "does not depend on the images"),  # type: ignore[arg-type,return-value]
-    "constant output": (lambda x: torch.ones(13, 2), "does not depend on the images"),
+    "no output": (lambda _: None, "does not depend on the images"),  # type: ignore[arg-type,return-value]
+    "constant output": (lambda _: torch.ones(13, 2), "does not depend on the images"),
     "two outputs": (lambda x: (x, x.relu()), "the model has 2 outputs"),  # type: ignore[arg-type,return-value]
 }
 
