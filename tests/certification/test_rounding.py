@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from advtool.certification import Certificate, Certifier
 from advtool.certification.rounding import UNIT, allowance
-from advtool.compute.layers import Box, LayerGraph
+from advtool.compute.layers import Affine, Box, LayerGraph
 from advtool.threat import ThreatModel
 from tests.support.networks import NETWORKS, graph_of, graph_of_each, images, randomise, target_of
 from tests.support.random_networks import random_network
@@ -102,6 +102,46 @@ def test_the_allowance_of_a_sum_covers_every_order(terms: int, size: float, seed
     assert (sums(weight, x, bias, 10).double() - exact).abs().max() <= room[0, 0]
 
 
+@pytest.mark.parametrize("interval", [False, True])
+@pytest.mark.parametrize(
+    ("model", "shape", "terms", "back"),
+    [
+        (nn.Linear(50, 7), (1, 1, 50), 51, 7),
+        (nn.Conv2d(3, 8, (3, 2)), (3, 5, 5), 19, 48),
+        (nn.AvgPool2d(3), (2, 6, 6), 10, 10),
+    ],
+)
+def test_the_allowance_follows_from_the_numbers_of_terms(
+    model: nn.Module, shape: tuple[int, ...], terms: int, back: int, interval: bool
+) -> None:
+    """docs/certification.md: (n + m + 40) u (|W| |a| + |b|) for bounds by coefficients, (2 n + 40) u for intervals."""
+    layer = graph_of(randomise(model), shape, torch.float32).nodes[-1].layer
+    assert isinstance(layer, Affine)
+    box, bias = Box(images(2, shape) - 0.7, images(2, shape) - 0.7), layer.bias()
+    size = layer.spread(box.magnitude) + (0 if bias is None else bias.abs())
+    room = allowance(layer, [box], interval=interval)
+    assert room is not None
+    units = (terms + (terms if interval else back) + 40) * UNIT
+    assert (room >= units * size).all()
+    assert (room <= 1.01 * units * size).all()
+
+
+def test_a_sum_that_loses_every_term() -> None:
+    """In this order the sum of 1 and 299 numbers a little below u stays 1: Higham's bound is nearly reached."""
+    weight, total = torch.full((300,), 0.999 * UNIT), torch.zeros(())
+    weight[0] = 1
+    for term in weight:
+        total = total + term
+    assert total == 1
+    model, x = two_classes(weight, -(1 + 200 * UNIT)), torch.ones(1, 1, 1, 300)
+    layer = graph_of(model, (1, 1, 300), torch.float32).nodes[-1].layer
+    assert layer is not None
+    room = allowance(layer, [Box(x.flatten(1), x.flatten(1))])
+    assert room is not None
+    assert float(weight.double().sum()) - 1 <= room[0, 0]
+    assert not certify(model, x, 1e-12).certified.any(), "the margin is 98 u, or -200 u in that order"
+
+
 def rounding(graph: LayerGraph, x: Tensor) -> tuple[Tensor, Tensor]:
     """How far float32 is from float64 in each entry of each node, on the same float32 inputs, and its allowance."""
     values, errors, rooms = [x], [], []
@@ -179,4 +219,19 @@ def test_log_softmax_makes_no_tie_of_what_is_certified(scale: float) -> None:
         assert not found.certified.any() or top[0] > top[1]
     model[1].bias.data[0] *= 1.01  # type: ignore[union-attr,operator]
     found = Certifier(target_of(model, (1, 2, 2), 3), x).certify(x, ZERO, ThreatModel(eps=0.1))
+    assert found.certified.all()
+
+
+def test_log_softmax_makes_ties_of_small_logits() -> None:
+    """Next to log 3, a margin of 1e-9 is less than a rounding."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.LogSoftmax(1)).eval().requires_grad_(False)
+    model[1].weight.data.zero_()  # type: ignore[union-attr,operator]
+    x, ties = torch.full((1, 1, 2, 2), 0.5), 0
+    for margin in (1e-10, 1e-9, 1e-8, 3e-8, 1e-7, 3e-7, 1e-5):
+        model[1].bias.data = torch.tensor([margin, 0.0, 0.0])  # type: ignore[union-attr]
+        found = Certifier(target_of(model, (1, 2, 2), 3), x).certify(x, ZERO, ThreatModel(eps=0.1))
+        top = model(x).topk(2).values[0]
+        ties += bool(top[0] == top[1])
+        assert not found.certified.any() or top[0] > top[1]
+    assert ties
     assert found.certified.all()

@@ -88,7 +88,7 @@ def test_nothing_breaks_a_certified_image_of_a_thousand_networks(block: int) -> 
 
 @pytest.mark.slow
 def test_nothing_breaks_what_branching_certifies() -> None:
-    assert sum(nothing_breaks(seed, seconds=0.2) for seed in range(5000, 5040)) > 40
+    assert sum(nothing_breaks(seed, seconds=0.05) for seed in range(5000, 5030)) > 30
 
 
 def corners(x: Tensor, eps: float) -> Tensor:
