@@ -1,0 +1,166 @@
+"""``advtool.certify``: known answers, and what it refuses."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import advtool
+from advtool.certification.branching import refine
+from advtool.certification.certifier import Certifier
+from advtool.certification.linear_bounds import LinearBounds
+from advtool.compute.layers import Box, read
+from advtool.target.target import Target
+from advtool.threat import ThreatModel
+
+EPS = 0.1
+
+
+def linear(weight: Tensor) -> nn.Module:
+    """Logits (0, w . x)."""
+    layer = nn.Linear(weight.numel(), 2, bias=False)
+    layer.weight.data = torch.stack((torch.zeros_like(weight), weight))
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+def test_a_linear_model_has_the_margin_at_the_worst_corner() -> None:
+    weight, x = torch.tensor([1.0, -2.0, 0.5, 1.0]), torch.full((1, 1, 2, 2), 0.5)
+    found = advtool.certify(linear(weight), x, [1], eps=EPS, seconds=0)
+    worst = 0.5 * weight.sum() - EPS * weight.abs().sum()
+    assert found.lower.item() == pytest.approx(worst.item(), abs=1e-4)
+    assert found.lower.item() <= worst.item()
+    assert found.certified.tolist() == [worst.item() > 0]
+
+
+def test_the_clip_range_cuts_the_ball() -> None:
+    x = torch.tensor([0.02, 1.0, 0.5, 0.5]).view(1, 1, 2, 2)
+    weight = torch.tensor([1.0, 1.0, 1.0, 1.0])
+    found = advtool.certify(linear(weight), x, [1], eps=EPS, seconds=0)
+    assert found.lower.item() == pytest.approx(0.0 + 0.9 + 0.4 + 0.4, abs=1e-4)
+
+
+def test_a_misclassified_image_is_never_certified() -> None:
+    x = torch.full((1, 1, 2, 2), 0.5)
+    found = advtool.certify(linear(torch.ones(4)), x, [0], eps=1e-6)
+    assert not found.certified.any()
+    assert found.lower.item() < 0
+
+
+def test_a_tie_is_no_proof() -> None:
+    found = advtool.certify(linear(torch.zeros(4)), torch.rand(3, 1, 2, 2), [0, 1, 0], eps=EPS)
+    assert found.certified.tolist() == [False] * 3
+
+
+def equal_halves(extra: float) -> nn.Module:
+    """Logits (0, extra + ReLU(d) - ReLU(d)) with d = x_0 - x_1: linear bounds do not see that the two are equal."""
+    first, second = nn.Linear(4, 2), nn.Linear(2, 2)
+    first.weight.data = torch.tensor([[1.0, -1.0, 0.0, 0.0], [1.0, -1.0, 0.0, 0.0]])
+    first.bias.data = torch.zeros(2)
+    second.weight.data = torch.tensor([[0.0, 0.0], [1.0, -1.0]])
+    second.bias.data = torch.tensor([0.0, extra])
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second)
+
+
+def test_branching_proves_what_linear_bounds_do_not() -> None:
+    x = torch.full((1, 1, 2, 2), 0.5)
+    lines, cut = (advtool.certify(equal_halves(0.05), x, [1], eps=0.14, seconds=seconds) for seconds in (0, 5))
+    # On [-u, u] the chord is (d + u) / 2, and a line below of slope a leaves a d - (d + u) / 2 >= -u / 2 at best.
+    assert lines.lower.item() <= 0.05 - 0.28 / 2
+    assert not lines.certified.any()
+    assert cut.certified.all()
+    assert lines.method == "CROWN"
+    assert "branching" in cut.method
+
+
+def test_branching_does_not_prove_what_is_false() -> None:
+    x = torch.full((1, 1, 2, 2), 0.5)
+    found = advtool.certify(equal_halves(-0.001), x, [1], eps=0.14, seconds=1)
+    assert not found.certified.any()
+    assert found.lower.item() <= -0.001
+
+
+def tiny(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), eps=st.floats(0.02, 0.3))
+def test_bounds_by_cuts_lie_below_a_fine_grid_and_above_lines(seed: int, eps: float) -> None:
+    model, x = tiny(seed), torch.rand(1, 1, 1, 2, generator=torch.Generator().manual_seed(seed))
+    y = model(x).argmax(1)
+    low, high = ThreatModel(eps=eps).box(x)
+    axes = [torch.linspace(float(a), float(b), 80) for a, b in zip(low.flatten(), high.flatten(), strict=True)]
+    grid = torch.cartesian_prod(*axes).view(-1, 1, 1, 2)
+    scores = model(grid).detach().double()
+    margins = scores[:, y] - scores
+    others = [j for j in range(3) if j != int(y)]
+    bounds = LinearBounds(read(model.requires_grad_(False), x), Box(low, high), 2**20)
+    rows = torch.eye(3)[y] - torch.eye(3)[others]
+    with torch.no_grad():
+        lines = torch.full((2,), -math.inf, dtype=torch.float64)
+        cut = refine(bounds, 0, rows, lines, enough=0.0, seconds=0.5)
+    truth = margins[:, others].amin(0)
+    assert bool((cut <= truth.clamp(min=1e-6)).all())  # once a margin is proved, no better bound is looked for
+    found = advtool.certify(model, x, y, eps=eps, seconds=0)
+    assert found.lower.item() <= truth.min().item() + 1e-6
+    assert found.lower.item() <= cut.min().item() + 1e-6 or cut.min() > 0
+
+
+def test_the_answer_does_not_depend_on_the_other_images() -> None:
+    model, x = tiny(3), torch.rand(7, 1, 1, 2, generator=torch.Generator().manual_seed(0))
+    y = model(x).argmax(1)
+    together = advtool.certify(model, x, y, eps=0.05, seconds=0)
+    alone = [advtool.certify(model, x[i : i + 1], y[i : i + 1], eps=0.05, seconds=0) for i in range(7)]
+    assert together.certified.tolist() == [bool(each.certified) for each in alone]
+    assert together.lower.numpy() == pytest.approx([each.lower.item() for each in alone], abs=1e-6)
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = tiny(1).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    advtool.certify(model, torch.rand(2, 1, 1, 2), [0, 1], eps=0.1, seconds=0.2)
+    assert model.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :2] + 0.1 * torch.randn(len(x), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"eps": 0.0}, "eps=0.0 is no number in"),
+        ({"eps": 2}, "eps=2 is no number in"),
+        ({"norm": "l1"}, "norm='l1'"),
+        ({"seconds": -1}, "seconds=-1 must be a number of seconds"),
+        ({"model": Noisy()}, "the model has no bounds: the model is random"),
+        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.GELU())}, "layer '2' (aten.gelu) cannot be bounded"),
+    ],
+)
+def test_refusals_are_one_line(arguments: dict[str, object], words: str) -> None:
+    given_ = {"model": linear(torch.ones(4)), "eps": 0.1, **arguments}
+    with pytest.raises(advtool.InputError) as error:
+        advtool.certify(given_.pop("model"), torch.rand(2, 1, 2, 2), [0, 1], **given_)  # type: ignore[arg-type]
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_values_that_may_overflow_in_float32_prove_nothing() -> None:
+    weight = torch.full((4,), 1e36)
+    found = advtool.certify(linear(weight), torch.full((1, 1, 2, 2), 0.9), [1], eps=0.01)
+    assert not found.certified.any()
+
+
+def test_the_cost_grows_with_the_unsure_entries() -> None:
+    model, x = tiny(5), torch.rand(4, 1, 1, 2, generator=torch.Generator().manual_seed(1))
+    certifier = Certifier(Target(model.requires_grad_(False).eval(), input_shape=(1, 1, 2), classes=3), x)
+    costs: Callable[[float], float] = lambda eps: certifier.passes(x, ThreatModel(eps=eps))  # noqa: E731
+    assert costs(1e-5) < costs(0.05) < costs(0.9)
