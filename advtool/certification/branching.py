@@ -60,7 +60,7 @@ def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, eno
     root = Domains(bounds, image)
     if not root.slopes:
         return lower
-    undecided = (lower <= enough).nonzero().squeeze(1)
+    undecided = (~(lower > enough)).nonzero().squeeze(1)
     for tightened in (False, True):
         if tightened:
             for place in list(root.slopes):
@@ -73,7 +73,7 @@ def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, eno
         rows = Rows(margins[undecided], torch.arange(len(undecided), device=lower.device), margins.shape[1:])
         best = parts.ascend(last, rows, ROOT_STEPS, enough)
         lower[undecided] = torch.maximum(lower[undecided], best)
-        left = lower[undecided] <= enough
+        left = ~(lower[undecided] > enough)
         if not bool(left.any()):
             return lower
         still = left.nonzero().squeeze(1)
@@ -97,7 +97,7 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
             margins[children.targets], torch.arange(len(children.targets), device=lower.device), margins.shape[1:]
         )
         children.lower = torch.maximum(children.domains.ascend(last, rows, BRANCH_STEPS, enough), children.lower)
-        queue = later.join(children.at((children.lower <= enough).nonzero().squeeze(1)))
+        queue = later.join(children.at((~(children.lower > enough)).nonzero().squeeze(1)))
     for target in asked:
         rest = queue.lower[queue.targets == target]
         lower[target] = torch.maximum(lower[target], rest.min() if len(rest) else lower.new_tensor(enough + PROVED))

@@ -7,6 +7,7 @@ from math import log
 import torch
 from torch import Tensor
 
+from advtool import seeding
 from advtool.certification.branching import refine
 from advtool.certification.linear_bounds import LinearBounds
 from advtool.certification.rounding import LARGEST, UNIT
@@ -68,15 +69,22 @@ class Certifier:
             self.graph = read(target.model, x[:1]).to(torch.float32)
         except UnknownLayer as error:
             raise NotCertifiable(str(error)) from None
+        if target.classes < 2:
+            raise NotCertifiable("the model has one class alone, so nothing can go wrong")
         if self.graph.nodes[-1].shape != (target.classes,):
             raise NotCertifiable(f"the model's output of one image has shape {self.graph.nodes[-1].shape}")
-        ours, theirs = self.graph(x), target.logits(x)
+        stream = seeding.generator(x.device, 0, "certify")
+        for batch in (x, x[:1], torch.rand(x.shape, generator=stream, device=x.device)):
+            self._check_agreement(batch, target.logits(batch))
+        self._target, self._images_a_pass = target, target.batch_size
+
+    def _check_agreement(self, x: Tensor, theirs: Tensor) -> None:
+        ours = self.graph(x)
         largest = torch.maximum(ours.abs(), theirs.abs()).amax(1, keepdim=True)
         # A log softmax at the end, which the graph leaves out, takes the same number from every class.
         rest = (ours - theirs) - (ours - theirs).mean(1, keepdim=True)
         if not bool((rest.abs() <= LARGEST_DISAGREEMENT * largest).all()):
             raise NotCertifiable("the layers that torch.export reads give other logits than the model")
-        self._target, self._images_a_pass = target, target.batch_size
 
     def passes(self, x: Tensor, threat_model: ThreatModel) -> float:
         """About what the bounds of an image cost, in forward passes of one image.
@@ -143,7 +151,7 @@ class Certifier:
         last, rows = len(self.graph.nodes) - 1, Rows(differences.flatten(0, 1), images, (classes,))
         parts = torch.arange(count * others, device=images.device).split(bounds.rows_at_once(last))
         margins = torch.cat([bounds.lower(last, rows.at(part), at_boxes=True) for part in parts])
-        return margins.view(count, others).nan_to_num(nan=-torch.inf)
+        return margins.view(count, others)
 
     def _room(self, bounds: LinearBounds) -> Tensor:
         """What a margin must exceed (n,), float64; infinite for an image whose values may overflow in float32."""

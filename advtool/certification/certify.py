@@ -62,6 +62,9 @@ def certify(
     with handled(model, place) as ours:
         few = x[:FEW_IMAGES].to(place)
         target, _ = open_target(ours, few)
+        if int(y.max()) >= target.classes:
+            most = target.classes - 1
+            raise InputError(f"labels go up to {int(y.max())}, but the model has {most + 1} classes (0 to {most})")
         try:
             certifier = Certifier(target, few)
         except NotCertifiable as error:

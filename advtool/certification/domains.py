@@ -137,7 +137,7 @@ class Domains(LinearBounds):
                 self.relax()
                 bounds = self.lower(place, rows)
                 best = torch.maximum(best, bounds.detach())
-                left = best <= enough
+                left = ~(best > enough)
                 if step == steps or not bounds.requires_grad or not bool(left.any()):
                     break
                 optimiser.zero_grad()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from advtool.certification.rounding import PIXELS, allowance
+from advtool.certification.rounding import LOST, PIXELS, allowance
 from advtool.certification.rows import Rows
 from advtool.compute.layers import Affine, Box, LayerGraph, Nonlinear, Relaxation
 
@@ -64,9 +64,9 @@ class LinearBounds:
             for source, part in zip(self.graph.nodes[at].inputs, parts, strict=True):
                 pending[source] = pending[source] + part if source in pending else part
         least = total + pending[0].least(self.boxes[0]) if 0 in pending else total
-        if not sign_only and not at_boxes:
-            return least
-        return bounds.index_put((left,), torch.maximum(bounds[left], least))
+        if sign_only or at_boxes:
+            least = bounds.index_put((left,), torch.maximum(bounds[left], least))
+        return (least - LOST).nan_to_num(nan=-torch.inf)
 
     def _back(self, at: int, rows: Rows) -> tuple[Tensor, list[Rows]]:
         """One layer back: constants (P,), and rows of the layer's inputs."""
@@ -141,7 +141,7 @@ class LinearBounds:
 
     def rows_at_once(self, place: int) -> int:
         """How many rows of a node's output go back together."""
-        largest = max(torch.Size(node.shape).numel() for node in self.graph.nodes[:place])
+        largest = max(torch.Size(node.shape).numel() for node in self.graph.nodes[: place + 1])
         return max(1, self.numbers // largest)
 
 

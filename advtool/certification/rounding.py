@@ -21,8 +21,10 @@ UNDERFLOW = 2.0**-100
 """Room for results below float32's smallest normal number."""
 PIXELS = 64 * UNIT
 """Room around the ball: for the ends of its box, and for what counts as inside (see ``advtool.threat``)."""
-LARGEST = 2.0**100
-"""A model whose values stay below this does not overflow in float32."""
+LARGEST = 2.0**30
+"""A model whose values may exceed this has no bounds: its values, or coefficients, may leave the range of float32."""
+LOST = 2.0**-60
+"""Room for coefficients that underflow: each of up to 2**33 products is off by 2**-126 at most, times ``LARGEST``."""
 
 
 def allowance(layer: Layer, inputs: list[Box], *, interval: bool = False) -> Tensor | None:

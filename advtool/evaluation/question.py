@@ -74,7 +74,8 @@ class Question:
         )
         if settings.certify_seconds and not question.asks_for_proofs:
             raise InputError(
-                f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify or leave this out"
+                f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify, not --no-certify, or "
+                "leave this out"
             )
         return question
 

@@ -164,3 +164,67 @@ def test_the_cost_grows_with_the_unsure_entries() -> None:
     certifier = Certifier(Target(model.requires_grad_(False).eval(), input_shape=(1, 1, 2), classes=3), x)
     costs: Callable[[float], float] = lambda eps: certifier.passes(x, ThreatModel(eps=eps))  # noqa: E731
     assert costs(1e-5) < costs(0.05) < costs(0.9)
+
+
+def chain(scale: float) -> nn.Module:
+    """Logits (0.5, 10 ReLU(x - 0.5)), with factors on the way whose products underflow in float32."""
+    layers = [nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 2)]
+    for layer, weight in zip(layers, (scale, 1 / scale, 1e-22), strict=False):
+        layer.weight.data = torch.tensor([[weight]])
+        layer.bias.data = torch.zeros(1)
+    layers[2].bias.data = torch.tensor([-0.5e-22])
+    layers[3].weight.data, layers[3].bias.data = torch.tensor([[0.0], [10 / 1e-22]]), torch.tensor([0.5, 0.0])
+    return nn.Sequential(nn.Flatten(), *layers[:3], nn.ReLU(), layers[3])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e22, 1e24, 1e29])
+def test_coefficients_that_underflow_prove_nothing_false(scale: float) -> None:
+    model, x = chain(scale), torch.full((1, 1, 1, 1), 0.4)
+    assert model(x + 0.199).argmax() == 1  # an adversarial example
+    for seconds in (0, 0.3):
+        assert not advtool.certify(model, x, [0], eps=0.2, seconds=seconds).certified.any()
+
+
+class Mean(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(1, 2)
+        self.last.weight.data, self.last.bias.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([-0.5, 0.5])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(x.mean((2, 3)))
+        return logits
+
+
+def test_sums_of_millions_of_terms_prove_nothing() -> None:
+    x = torch.full((1, 1, 2048, 2048), 0.6)
+    assert not advtool.certify(Mean(), x, [0], eps=0.11, seconds=0).certified.any()
+
+
+def test_a_label_beyond_the_classes_is_refused() -> None:
+    with pytest.raises(advtool.InputError, match=r"labels go up to 5, but the model has 2 classes"):
+        advtool.certify(linear(torch.ones(4)), torch.rand(1, 1, 2, 2), [5], eps=0.1)
+
+
+class Out(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, 1.0, out=torch.zeros(x.shape)).flatten(1)[:, :2]
+
+
+class ByBatch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = x.flatten(1)[:, :2]
+        return -logits if len(x) == 1 else logits
+
+
+@pytest.mark.parametrize("model", [Out(), ByBatch()])
+def test_what_cannot_be_read_has_no_bounds(model: nn.Module) -> None:
+    with pytest.raises(advtool.InputError):
+        advtool.certify(model, torch.rand(3, 1, 2, 2), [0, 1, 0], eps=0.1)
+
+
+def test_a_relu_on_the_images_themselves() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
+    x = torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    y = model(x).argmax(1)
+    assert advtool.certify(model, x, y, eps=1e-4, seconds=1).certified.all()

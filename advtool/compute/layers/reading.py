@@ -1,7 +1,7 @@
 """Reads the layers of a model by ``torch.export``, which runs it on tensors without data.
 
-So what depends on the values of the images in Python cannot be read: a model with a hidden branch is refused, never
-misread.
+So what depends on the values of the images in Python cannot be read, and a model with such a branch is refused. A model
+that is written to behave otherwise while torch.export runs it can deceive this.
 """
 
 import io
@@ -120,9 +120,11 @@ def _lowered(nodes: list[Node], node: fx.Node, values: dict[str, Any]) -> Any:
         raise UnknownLayer(f"{where} ({name}) has weights that depend on the images")
     defaults = {each.name: each.default_value for each in target._schema.arguments if each.name not in given}
     operation = Operation(nodes, tuple(output.shape[1:]), where, name)
-    return lowering(
-        operation, **{("x" if key in ("self", "input") else key): v for key, v in (defaults | given).items()}
-    )
+    named = {("x" if key in ("self", "input") else key): each for key, each in (defaults | given).items()}
+    try:
+        return lowering(operation, **named)
+    except TypeError:  # an argument that the lowering does not take, such as ``out``
+        raise UnknownLayer(f"{where} ({name}) is used in a way that cannot be bounded") from None
 
 
 def _named(target: Any, args: tuple[Any, ...]) -> dict[str, Any]:
