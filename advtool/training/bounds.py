@@ -10,7 +10,7 @@ from advtool.compute.layers import Box, LayerGraph, UnknownLayer, read
 from advtool.compute.layers.affine import Linear
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
-from advtool.training.recipes import Recipe
+from advtool.training.recipes import RECIPES, Recipe
 from advtool.training.schedule import Phase
 
 
@@ -28,7 +28,10 @@ def layers_of(model: nn.Module, recipe: Recipe, image: Tensor) -> LayerGraph:
     try:
         return read(model.train(), image)
     except UnknownLayer as error:
-        raise InputError(f"--arch {recipe.arch} does not go with the recipe '{recipe.name}': {error}") from None
+        raise InputError(
+            f"--arch {recipe.arch} does not go with the recipe '{recipe.name}' (its own is "
+            f"{RECIPES[recipe.name].arch}): {error}"
+        ) from None
 
 
 def bound_loss(
