@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import advtool
 from advtool.certification.branching import refine
 from advtool.certification.certifier import Certifier
-from advtool.certification.linear_bounds import LinearBounds
+from advtool.certification.linear_bounds import LinearBounds, down
 from advtool.compute.layers import Box, read
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
@@ -81,6 +81,14 @@ def test_branching_does_not_prove_what_is_false() -> None:
     found = advtool.certify(equal_halves(-0.001), x, [1], eps=0.14, seconds=1)
     assert not found.certified.any()
     assert found.lower.item() <= -0.001
+
+
+@given(value=st.floats(-(2.0**40), 2.0**40))
+def test_rounding_to_float32_goes_down(value: float) -> None:
+    rounded = down(torch.tensor([value], dtype=torch.float64))
+    assert rounded.dtype is torch.float32
+    assert rounded.double().item() <= value
+    assert rounded.double().item() >= value - 2.0**-22 * abs(value) - 1e-40
 
 
 def tiny(seed: int) -> nn.Module:
