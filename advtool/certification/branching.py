@@ -38,6 +38,11 @@ class Open:
         """Some of the parts."""
         return Open(self.domains.at(rows), self.targets[rows], self.lower[rows])
 
+    def rows(self, margins: Tensor) -> Rows:
+        """The margin of each part, of rows of the logits (M, classes)."""
+        parts = torch.arange(len(self.targets), device=self.targets.device)
+        return Rows(margins[self.targets], parts, margins.shape[1:])
+
     def join(self, other: "Open") -> "Open":
         """These parts and the others."""
         targets, lower = torch.cat((self.targets, other.targets)), torch.cat((self.lower, other.lower))
@@ -93,10 +98,8 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
         children = _cut(now, margins)
         if children is None:
             return lower
-        rows = Rows(
-            margins[children.targets], torch.arange(len(children.targets), device=lower.device), margins.shape[1:]
-        )
-        children.lower = torch.maximum(children.domains.ascend(last, rows, BRANCH_STEPS, enough), children.lower)
+        best = children.domains.ascend(last, children.rows(margins), BRANCH_STEPS, enough)
+        children.lower = torch.maximum(best, children.lower)
         queue = later.join(children.at((~(children.lower > enough)).nonzero().squeeze(1)))
     for target in asked:
         rest = queue.lower[queue.targets == target]
@@ -106,33 +109,28 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
 
 def _cut(now: Open, margins: Tensor) -> Open | None:
     """Both halves of each part, cut at the ReLU whose worse half has the best bound; None if nothing is left to cut."""
-    domains, last = now.domains, len(now.domains.graph.nodes) - 1
-    parts = torch.arange(len(now.targets), device=now.lower.device)
-    domains.lower(last, Rows(margins[now.targets], parts, margins.shape[1:]))
+    domains, last, rows = now.domains, len(now.domains.graph.nodes) - 1, now.rows(margins)
+    domains.lower(last, rows)
     places, scores = list(domains.slopes), [_score(domains, place) for place in domains.slopes]
-    sizes = torch.tensor([each.shape[1] for each in scores], device=parts.device)
+    sizes = torch.tensor([each.shape[1] for each in scores], device=now.lower.device)
     ends = sizes.cumsum(0)
     value, choice = torch.cat(scores, 1).topk(min(CANDIDATES, int(ends[-1])), 1)
     if not bool((value[:, 0] > 0).all()):
         return None
-    tried = [
-        _halves(now, parts, choice[:, number].contiguous(), places, ends, sizes) for number in range(choice.shape[1])
-    ]
+    tried = [_halves(now, choice[:, number].contiguous(), places, ends, sizes) for number in range(choice.shape[1])]
     worse = []
     for number, (first, second) in enumerate(tried):
-        rows = Rows(margins[now.targets], parts, margins.shape[1:])
         bound = torch.minimum(first.lower(last, rows), second.lower(last, rows))
         worse.append(bound.where(value[:, number] > 0, -torch.inf))
     best = choice.gather(1, torch.stack(worse, 1).argmax(1, keepdim=True)).squeeze(1)
-    first, second = _halves(now, parts, best, places, ends, sizes)
+    first, second = _halves(now, best, places, ends, sizes)
     return Open(first.join(second), now.targets.repeat(2), now.lower.repeat(2))
 
 
-def _halves(
-    now: Open, parts: Tensor, choice: Tensor, places: list[int], ends: Tensor, sizes: Tensor
-) -> tuple[Domains, Domains]:
+def _halves(now: Open, choice: Tensor, places: list[int], ends: Tensor, sizes: Tensor) -> tuple[Domains, Domains]:
     """Each part with the chosen ReLU on, and off. ``choice`` (D,) counts the ReLUs of all places."""
-    halves = now.domains.at(parts), now.domains.at(parts)
+    every = torch.arange(len(choice), device=choice.device)
+    halves = now.domains.at(every), now.domains.at(every)
     which = torch.bucketize(choice, ends, right=True)
     for number, place in enumerate(places):
         mine = (which == number).nonzero().squeeze(1)

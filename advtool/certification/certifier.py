@@ -95,11 +95,9 @@ class Certifier:
             x: a few images, float32 (n, C, H, W) on the device.
             threat_model: what the attacker may do.
         """
-        boxes, work, total = [Box(*threat_model.box(x))], [0.0], 0.0
+        boxes, work, total = self.graph.intervals(Box(*threat_model.box(x))), [0.0], 0.0
         for node in self.graph.nodes[1:]:
             layer = node.layer
-            assert layer is not None
-            boxes.append(layer.interval(*(boxes[source] for source in node.inputs)))
             products = layer.terms if isinstance(layer, Affine) else 1
             before = sum(work[source] for source in node.inputs)
             work.append(before + products * torch.Size(node.shape).numel())

@@ -13,6 +13,7 @@ from advtool.errors import InputError
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import handled, home_of
 from advtool.target.making import open_target
+from advtool.target.scores import refuse_missing_classes
 from advtool.threat import ThreatModel
 
 FEW_IMAGES = 8
@@ -62,9 +63,7 @@ def certify(
     with handled(model, place) as ours:
         few = x[:FEW_IMAGES].to(place)
         target, _ = open_target(ours, few)
-        if int(y.max()) >= target.classes:
-            most = target.classes - 1
-            raise InputError(f"labels go up to {int(y.max())}, but the model has {most + 1} classes (0 to {most})")
+        refuse_missing_classes(y, target.classes)
         try:
             certifier = Certifier(target, few)
         except NotCertifiable as error:

@@ -88,10 +88,14 @@ class Domains(LinearBounds):
         """The place of a ReLU's input."""
         return self.graph.nodes[place].inputs[0]
 
+    def _relu(self, place: int) -> LeakyReLU:
+        layer = self.graph.nodes[place].layer
+        assert isinstance(layer, LeakyReLU)
+        return layer
+
     def ambiguous(self, place: int) -> Tensor:
         """Which inputs of the ReLU at ``place`` may have both signs, bool (D, ...)."""
-        low, high = self.boxes[self.source(place)]
-        return (low < 0) & (high > 0)
+        return self._relu(place).ambiguous(self.boxes[self.source(place)])
 
     def split(self, place: int, parts: Tensor, entries: Tensor, side: int) -> None:
         """Cut some parts: an entry of the ReLU's input, counted flat, has the sign ``side`` there. Then call ``relax``.
@@ -111,9 +115,7 @@ class Domains(LinearBounds):
     def relax(self) -> None:
         """Make the lines anew, of the boxes, slopes and multipliers as they are now."""
         for place, slope in self.slopes.items():
-            layer = self.graph.nodes[place].layer
-            assert isinstance(layer, LeakyReLU)
-            lines = layer.relax_with(self.boxes[self.source(place)], slope)
+            lines = self._relu(place).relax_with(self.boxes[self.source(place)], slope)
             if bool(self.sides[place].any()):
                 lines = SplitLines(**vars(lines), multiplier=self.multipliers[place] * self.sides[place])
             self.relaxations[place] = lines
@@ -161,14 +163,12 @@ class Domains(LinearBounds):
         if not len(entries):
             return
         own = self.at(torch.zeros(2, dtype=torch.long, device=entries.device))
-        shape, like = self.graph.nodes[source].shape, self.boxes[source].low
-        first = Rows.units(entries, torch.zeros_like(entries), shape, like)
-        second = -Rows.units(entries, torch.ones_like(entries), shape, like)
-        values, parts = (torch.cat(both) for both in ((first.values, second.values), (first.images, second.images)))
-        windows = first.windows and first.windows._replace(cells=first.windows.cells.repeat(2))
-        ends = own.ascend(source, Rows(values, parts, shape, windows), steps, torch.inf)
+        count, like = len(entries), self.boxes[source].low
+        parts = torch.arange(2, device=entries.device).repeat_interleave(count)
+        rows = Rows.units(entries.repeat(2), parts, self.graph.nodes[source].shape, like)
+        rows.values[count:] *= -1
+        ends = own.ascend(source, rows, steps, torch.inf)
         low, high = (end.flatten(1).clone() for end in self.boxes[source])
-        count = len(entries)
         low[:, entries] = torch.maximum(low[:, entries], down(ends[:count]))
         high[:, entries] = torch.minimum(high[:, entries], -down(ends[count:]))
         self.boxes[source] = Box(low.view_as(like), high.view_as(like))
@@ -176,9 +176,7 @@ class Domains(LinearBounds):
 
     def _keep_allowed(self) -> None:
         for place, slope in self.slopes.items():
-            layer = self.graph.nodes[place].layer
-            assert isinstance(layer, LeakyReLU)
-            least = torch.as_tensor(layer.slope, device=slope.device).expand_as(slope)
+            least = torch.as_tensor(self._relu(place).slope, device=slope.device).expand_as(slope)
             slope.data.clamp_(max=1).copy_(torch.maximum(slope.data, least))
             self.multipliers[place].data.clamp_(min=0)
 

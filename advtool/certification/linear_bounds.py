@@ -56,9 +56,9 @@ class LinearBounds:
                 continue
             if (sign_only or at_boxes) and not pending and at in self.relaxations:
                 bounds[left] = torch.maximum(bounds[left], total + here.least(self.boxes[at]))
-            if sign_only and not pending and at in self.relaxations:
-                undecided = (bounds[left] <= 0).nonzero().squeeze(1)
-                left, total, here = left[undecided], total[undecided], here.at(undecided)
+                if sign_only:
+                    undecided = (bounds[left] <= 0).nonzero().squeeze(1)
+                    left, total, here = left[undecided], total[undecided], here.at(undecided)
             constant, parts = self._back(at, here)
             total = total + constant
             for source, part in zip(self.graph.nodes[at].inputs, parts, strict=True):

@@ -1,5 +1,9 @@
 """The precision and the memory layout that are fastest for a model on a device, where rounding does no harm."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -32,6 +36,24 @@ def layout(model: nn.Module) -> torch.memory_format:
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context for a pass through the model and its loss. The backward pass and the optimiser stay outside."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextmanager
+def products_in(value: str, owners: Sequence[Any]) -> Iterator[None]:
+    """Set torch's ``fp32_precision`` within the context.
+
+    Args:
+        value: ``ieee`` or ``tf32``.
+        owners: of the setting. A general one overwrites its parts, so it comes before them.
+    """
+    before = [owner.fp32_precision for owner in owners]
+    try:
+        for owner in owners:
+            owner.fp32_precision = value
+        yield
+    finally:
+        for owner, old in zip(owners, before, strict=True):
+            owner.fp32_precision = old
 
 
 def is_wide(model: nn.Module) -> bool:

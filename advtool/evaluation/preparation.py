@@ -18,6 +18,7 @@ from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
 from advtool.evaluation.stages import AttackStage, Stage, moot, plan, with_proof
 from advtool.evaluation.worker import Worker
+from advtool.target.scores import refuse_missing_classes
 
 PLANNING_IMAGES = 8
 """The first images of a run: each attack of a cascade is asked whether it is moot there, and bounds what they cost."""
@@ -131,7 +132,7 @@ def prepared(
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:
         ours = stack.enter_context(_opened(model, question, device, begun, votes=question.settings.votes))
-        _refuse_missing_classes(question, ours.target.classes)
+        refuse_missing_classes(question.y, ours.target.classes)
         theirs = None
         if surrogate is not None:
             theirs = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
@@ -160,15 +161,6 @@ def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) ->
     if not question.asks_for_proofs:
         return None
     return proof.decide(sum(stage.passes for stage in attacks), insisted=question.settings.certify is True)
-
-
-def _refuse_missing_classes(question: Question, classes: int) -> None:
-    highest = int(question.y.max())
-    if highest >= classes:
-        raise InputError(
-            f"labels go up to {highest}, but the model has {classes} classes (0 to {classes - 1}): do the labels begin "
-            "at 1, was the model made for another data set, or does --classes name outputs that the model lacks?"
-        )
 
 
 def _opened(

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from advtool.compute.precision import products_in
+
 _defaults_of_user: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
 
 
@@ -97,7 +99,7 @@ def _full_precision() -> Iterator[None]:
     backends: Any = torch.backends
     with ExitStack() as stack:
         if hasattr(backends.cuda.matmul, "fp32_precision"):
-            stack.enter_context(_full_precision_everywhere(backends))
+            stack.enter_context(products_in("ieee", _owners_of_precision(backends)))
         else:
             before = torch.get_float32_matmul_precision()
             stack.callback(torch.set_float32_matmul_precision, before)
@@ -106,19 +108,11 @@ def _full_precision() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _full_precision_everywhere(backends: Any) -> Iterator[None]:
+def _owners_of_precision(backends: Any) -> list[Any]:
+    """All that has a setting ``fp32_precision``, the general ones first."""
     general = [backends, backends.cudnn, backends.mkldnn]
     parts = [getattr(owner, part, None) for owner in general[1:] for part in ("matmul", "conv", "rnn")]
-    owners = [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
-    before = [owner.fp32_precision for owner in owners]
-    try:
-        for owner in owners:
-            owner.fp32_precision = "ieee"
-        yield
-    finally:
-        for owner, value in zip(owners, before, strict=True):  # a general setting overwrites its parts: it comes first
-            owner.fp32_precision = value
+    return [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from advtool.errors import InputError
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes logits (N, classes) and labels (N,), or other rows (N, ...) that a loss needs; gives a loss per image (N,)."""
 
@@ -31,6 +33,20 @@ def predictions(scores: Tensor) -> Tensor:
     """
     highest, classes = scores.max(1)  # NaN if any score of the image is NaN
     return torch.where(highest.isfinite(), classes, -1)
+
+
+def refuse_missing_classes(labels: Tensor, classes: int) -> None:
+    """Refuse labels, int64 (N,), that a model with so many classes never gives.
+
+    Raises:
+        InputError: there is one; the message names likely reasons.
+    """
+    highest = int(labels.max())
+    if highest >= classes:
+        raise InputError(
+            f"labels go up to {highest}, but the model has {classes} classes (0 to {classes - 1}): do the labels begin "
+            "at 1, was the model made for another data set, or does --classes name outputs that the model lacks?"
+        )
 
 
 def margin(scores: Tensor, labels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -135,6 +136,14 @@ def test_the_model_is_left_as_it_was() -> None:
     assert model.training
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
+def test_precision_settings_of_the_process_are_put_back() -> None:
+    backends: Any = torch.backends
+    owners = [backends, backends.cudnn, backends.mkldnn, backends.cudnn.conv, backends.mkldnn.conv]
+    before = [owner.fp32_precision for owner in owners]
+    advtool.certify(linear(torch.ones(4)), torch.rand(1, 1, 2, 2), [1], eps=0.01, seconds=0)
+    assert [owner.fp32_precision for owner in owners] == before
 
 
 class Noisy(nn.Module):

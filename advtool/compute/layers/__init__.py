@@ -2,7 +2,7 @@
 
 from advtool.compute.layers.graph import LayerGraph, Node
 from advtool.compute.layers.layer import Affine, Box, Layer, Nonlinear, Relaxation
-from advtool.compute.layers.lowering import UnknownLayer
+from advtool.compute.layers.operation import UnknownLayer
 from advtool.compute.layers.reading import read
 
 __all__ = ["Affine", "Box", "Layer", "LayerGraph", "Node", "Nonlinear", "Relaxation", "UnknownLayer", "read"]

@@ -38,11 +38,15 @@ class LayerGraph:
 
     def interval(self, box: Box) -> Box:
         """A box (N, classes) of the logits of all images in a box, in exact arithmetic (Gowal et al. 2019, 3.1)."""
+        return self.intervals(box)[-1]
+
+    def intervals(self, box: Box) -> list[Box]:
+        """A box for each node, in the same way."""
         boxes = [box]
         for node in self.nodes[1:]:
             assert node.layer is not None
             boxes.append(node.layer.interval(*(boxes[place] for place in node.inputs)))
-        return boxes[-1]
+        return boxes
 
     def to(self, dtype: torch.dtype) -> "LayerGraph":
         """The graph with its tensors in another dtype."""

@@ -36,10 +36,6 @@ class Box(NamedTuple):
         """The boxes of some images, or of one image several times."""
         return Box(self.low[rows], self.high[rows])
 
-    def __and__(self, other: "Box") -> "Box":
-        """The intersection."""
-        return Box(torch.maximum(self.low, other.low), torch.minimum(self.high, other.high))
-
 
 def total(numbers: Tensor) -> Tensor:
     """The sum (P,) of each row of (P, ...) in float64. At most ``SUMMED_TERMS`` numbers are added in float32 first."""

@@ -17,7 +17,9 @@ from torch.utils import _pytree as pytree
 
 from advtool.compute.layers.affine import LogSoftmax
 from advtool.compute.layers.graph import LayerGraph, Node
-from advtool.compute.layers.lowering import LOWERINGS, Operation, Place, UnknownLayer
+from advtool.compute.layers.lowering import LOWERINGS
+from advtool.compute.layers.operation import Operation, Place, UnknownLayer
+from advtool.compute.precision import products_in
 
 TRACED_IMAGES = 13
 """What mixes or chooses images shows in the shapes of a batch of a size that nothing else has by chance."""
@@ -76,17 +78,23 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _usual_precision() -> Iterator[None]:
-    """Let torch.export ask cuDNN's older setting of TF32, which fails next to newer ones. Nothing is computed here."""
-    cudnn: Any = torch.backends.cudnn
-    owners = [getattr(cudnn, part) for part in ("conv", "rnn") if hasattr(cudnn, part)]
-    before = [owner.fp32_precision for owner in owners]
-    try:
-        for owner in owners:
-            owner.fp32_precision = "tf32"
-        yield
-    finally:
-        for owner, value in zip(owners, before, strict=True):
-            owner.fp32_precision = value
+    """Let torch.export ask cuDNN's older setting of TF32, which fails next to newer ones. Nothing is computed here.
+
+    Torch.export leaves what cuDNN and oneDNN inherit from the general setting as their own: that is undone.
+    """
+    backends: Any = torch.backends
+    heirs = [each for each in (backends.cudnn, backends.mkldnn) if _precision(each) == _precision(backends)]
+    parts = [getattr(backends.cudnn, part) for part in ("conv", "rnn") if hasattr(backends.cudnn, part)]
+    with products_in("tf32", parts):
+        try:
+            yield
+        finally:
+            for each in heirs:
+                each.set_flags()
+
+
+def _precision(owner: Any) -> str | None:
+    return getattr(owner, "fp32_precision", None)
 
 
 def _inputs(program: Any, model: nn.Module) -> dict[str, Any]:
