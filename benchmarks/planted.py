@@ -107,7 +107,11 @@ def found(subject: Subject, attack: str, seeds: int) -> str:
     cell = f"{statistics.mean(shares):.0f} ({min(shares):.0f})"
     if result.planted.total < PLANTED_IMAGES:
         cell += f" of {result.planted.total}"
-    return f"{cell}, {statistics.mean(parts):.0f} % of {time.perf_counter() - started:.0f} s" if "audit" in attack else cell
+    return (
+        f"{cell}, {statistics.mean(parts):.0f} % of {time.perf_counter() - started:.0f} s"
+        if "audit" in attack
+        else cell
+    )
 
 
 def main() -> None:
