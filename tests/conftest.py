@@ -103,3 +103,12 @@ def data_dir() -> Path:
     if missing := [entry.name for entry in available(folder) if entry.cached is None]:
         pytest.skip(f"the folder of ADVTOOL_DATA, '{folder}', lacks {', '.join(missing)}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def nets_dir() -> Path:
+    """The folder of strangers' nets: ``ADVTOOL_NETS``, or ``shared/nets`` beside the repository."""
+    folder = Path(os.environ.get("ADVTOOL_NETS") or Path(__file__).parents[2] / "shared" / "nets")
+    if not (folder / "instances.json").is_file():
+        pytest.skip("neither ADVTOOL_NETS nor ../shared/nets holds strangers' nets")
+    return folder

@@ -16,13 +16,17 @@ ROOT_STEPS, TIGHTEN_STEPS, BRANCH_STEPS = 20, 10, 10
 CANDIDATES = 4
 """ReLUs that are tried for each cut (filtered smart branching; De Palma et al. 2021)."""
 PARTS_AT_ONCE = {"cpu": 64, "cuda": 1024}
-MOST_PARTS = 20_000
-"""More open parts are a sign that the image is out of reach; they would fill the memory."""
+PROVED = 1e-9
+"""What is known of a margin by cuts beyond the least that proves it."""
+LARGEST_TIGHTENED = 8
+"""How many passes' rows may be optimised together; autograd keeps all their layers in memory."""
+MOST_NUMBERS = 2**28
+"""Numbers of all open parts together: more would fill the memory, and the image is out of reach then."""
 
 
 @dataclass
 class Open:
-    """Parts that are not proved yet."""
+    """Parts that are not proved yet, each of one margin."""
 
     domains: Domains
     targets: Tensor
@@ -31,7 +35,13 @@ class Open:
     """float64 (D,)"""
 
     def at(self, rows: Tensor) -> "Open":
+        """Some of the parts."""
         return Open(self.domains.at(rows), self.targets[rows], self.lower[rows])
+
+    def join(self, other: "Open") -> "Open":
+        """These parts and the others."""
+        targets, lower = torch.cat((self.targets, other.targets)), torch.cat((self.lower, other.lower))
+        return Open(self.domains.join(other.domains), targets, lower)
 
 
 def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, enough: float, seconds: float) -> Tensor:
@@ -54,9 +64,11 @@ def refine(bounds: LinearBounds, image: int, margins: Tensor, lower: Tensor, eno
     for tightened in (False, True):
         if tightened:
             for place in list(root.slopes):
+                count = 2 * int(root.ambiguous(place).sum())
                 if time.monotonic() > until - seconds / 2:
                     break
-                root.tighten(place, TIGHTEN_STEPS)
+                if count <= LARGEST_TIGHTENED * root.rows_at_once(root.source(place)):
+                    root.tighten(place, TIGHTEN_STEPS)
         parts = root.at(torch.zeros_like(undecided))
         rows = Rows(margins[undecided], torch.arange(len(undecided), device=lower.device), margins.shape[1:])
         best = parts.ascend(last, rows, ROOT_STEPS, enough)
@@ -74,7 +86,8 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
     """Cut the parts with the lowest bounds first. A margin is proved once no part of it is left."""
     last, at_once = len(queue.domains.graph.nodes) - 1, PARTS_AT_ONCE[lower.device.type]
     asked = queue.targets.unique()
-    while len(queue.targets) and time.monotonic() < until and len(queue.targets) < MOST_PARTS:
+    most = MOST_NUMBERS // sum(5 * slope[0].numel() for slope in queue.domains.slopes.values())
+    while 0 < len(queue.targets) < most and time.monotonic() < until:
         order = queue.lower.argsort()
         now, later = queue.at(order[:at_once]), queue.at(order[at_once:])
         children = _cut(now, margins)
@@ -83,17 +96,11 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
         rows = Rows(
             margins[children.targets], torch.arange(len(children.targets), device=lower.device), margins.shape[1:]
         )
-        best = torch.maximum(children.domains.ascend(last, rows, BRANCH_STEPS, enough), children.lower)
-        children.lower = best
-        open_ = children.at((best <= enough).nonzero().squeeze(1))
-        queue = Open(
-            later.domains.join(open_.domains),
-            torch.cat((later.targets, open_.targets)),
-            torch.cat((later.lower, open_.lower)),
-        )
+        children.lower = torch.maximum(children.domains.ascend(last, rows, BRANCH_STEPS, enough), children.lower)
+        queue = later.join(children.at((children.lower <= enough).nonzero().squeeze(1)))
     for target in asked:
         rest = queue.lower[queue.targets == target]
-        lower[target] = max(float(lower[target]), float(rest.min()) if len(rest) else enough + 1e-9)
+        lower[target] = torch.maximum(lower[target], rest.min() if len(rest) else lower.new_tensor(enough + PROVED))
     return lower
 
 

@@ -39,21 +39,24 @@ class LinearBounds:
         """The largest absolute value of any node of each image (N,)."""
         return torch.stack([box.magnitude.flatten(1).amax(1) for box in self.boxes]).amax(0)
 
-    def lower(self, place: int, rows: Rows, *, sign_only: bool = False) -> Tensor:
+    def lower(self, place: int, rows: Rows, *, sign_only: bool = False, at_boxes: bool = False) -> Tensor:
         """Lower bounds (P,) of A . z in float64, whatever the images in their boxes and the rounding of the model.
 
         Args:
             place: of the node with output z.
             rows: A.
             sign_only: stop at the first bound above 0, on the way back.
+            at_boxes: take the best of the bounds over the boxes on the way back and over the images. In a network that
+                trained by interval bounds the last box says more than the images (Gowal et al. 2019).
         """
         bounds = torch.full((len(rows.values),), -torch.inf, dtype=torch.float64, device=rows.values.device)
         left, total, pending = torch.arange(len(bounds), device=bounds.device), torch.zeros_like(bounds), {place: rows}
         for at in range(place, 0, -1):
             if (here := pending.pop(at, None)) is None:
                 continue
+            if (sign_only or at_boxes) and not pending and at in self.relaxations:
+                bounds[left] = torch.maximum(bounds[left], total + here.least(self.boxes[at]))
             if sign_only and not pending and at in self.relaxations:
-                bounds[left] = total + here.least(self.boxes[at])
                 undecided = (bounds[left] <= 0).nonzero().squeeze(1)
                 left, total, here = left[undecided], total[undecided], here.at(undecided)
             constant, parts = self._back(at, here)
@@ -61,7 +64,9 @@ class LinearBounds:
             for source, part in zip(self.graph.nodes[at].inputs, parts, strict=True):
                 pending[source] = pending[source] + part if source in pending else part
         least = total + pending[0].least(self.boxes[0]) if 0 in pending else total
-        return least if len(left) == len(bounds) else bounds.index_put((left,), torch.maximum(bounds[left], least))
+        if not sign_only and not at_boxes:
+            return least
+        return bounds.index_put((left,), torch.maximum(bounds[left], least))
 
     def _back(self, at: int, rows: Rows) -> tuple[Tensor, list[Rows]]:
         """One layer back: constants (P,), and rows of the layer's inputs."""
@@ -91,7 +96,8 @@ class LinearBounds:
             self.relaxations[place] = node.layer.relax(inputs[0])
         users = [user for user in self.graph.users(place) if isinstance(user, Nonlinear)]
         if users and not self._is_exact(place):
-            self._tighten(place, torch.stack([user.ambiguous(self.boxes[place]) for user in users]).any(0))
+            unsure = torch.stack([user.ambiguous(self.boxes[place]) for user in users]).any(0)
+            self._tighten(place, unsure.flatten(1), sign_only=all(user.sign_decides for user in users))
 
     def _is_exact(self, place: int) -> bool:
         """Whether interval arithmetic is exact: at most one affine layer that mixes, on a box."""
@@ -104,36 +110,37 @@ class LinearBounds:
             (place,) = node.inputs
         return mixing <= 1
 
-    def _tighten(self, place: int, unsure: Tensor) -> None:
-        """Bound the entries (N, ...) of a node backwards too, and keep the better ends.
+    def _tighten(self, place: int, unsure: Tensor, *, sign_only: bool) -> None:
+        """Bound some entries of a node backwards too, and keep the better ends.
 
-        The end that is nearer to 0 comes first: once it has the sign of the other end, the other one is not needed.
+        Args:
+            place: of the node.
+            unsure: bool (N, entries).
+            sign_only: the end that is nearer to 0 comes first, and once it has the sign of the other end, that other
+                end is not needed.
         """
-        low, high = self.boxes[place]
-        low, high = low.flatten(1).clone(), high.flatten(1).clone()
-        for nearer in (True, False):
-            images, entries = (unsure.flatten(1) & ((low < 0) & (high > 0) | (low == high) | nearer)).nonzero(
-                as_tuple=True
-            )
-            if not len(images):
-                break
-            below = (low + high)[images, entries] > 0
-            for sign in (1, -1):
-                asked = below if (sign > 0) == nearer else ~below
-                some, theirs = images[asked], entries[asked]
-                for part, places in zip(
-                    some.split(self._rows_at_once(place)), theirs.split(self._rows_at_once(place)), strict=True
-                ):
-                    rows = Rows.units(places, part, self.graph.nodes[place].shape, low)
-                    if sign > 0:
-                        bound = down(self.lower(place, rows, sign_only=True))
-                        low[part, places] = torch.maximum(low[part, places], bound)
-                    else:
-                        bound = -down(self.lower(place, -rows, sign_only=True))
-                        high[part, places] = torch.minimum(high[part, places], bound)
-        self.boxes[place] = Box(low.view_as(unsure), high.view_as(unsure))
+        low, high = (end.flatten(1) for end in self.boxes[place])
+        ends = {1: low.clone(), -1: -high}  # of z and of -z, both from below
+        first = unsure & (low + high > 0)
+        self._raise(place, ends[1], first, 1, sign_only)
+        self._raise(place, ends[-1], unsure & ~first, -1, sign_only)
+        rest = unsure & (ends[1] < 0) & (ends[-1] < 0) if sign_only else unsure
+        self._raise(place, ends[1], rest & ~first, 1, sign_only)
+        self._raise(place, ends[-1], rest & first, -1, sign_only)
+        shape = self.boxes[place].low.shape
+        self.boxes[place] = Box(ends[1].view(shape), -ends[-1].view(shape))
 
-    def _rows_at_once(self, place: int) -> int:
+    def _raise(self, place: int, ends: Tensor, chosen: Tensor, sign: int, sign_only: bool) -> None:
+        """Raise the lower ends (N, entries) of ``sign`` times a node's output, where ``chosen``."""
+        images, entries = chosen.nonzero(as_tuple=True)
+        at_once = self.rows_at_once(place)
+        for some, theirs in zip(images.split(at_once), entries.split(at_once), strict=True):
+            rows = Rows.units(theirs, some, self.graph.nodes[place].shape, ends)
+            bounds = self.lower(place, rows if sign > 0 else -rows, sign_only=sign_only)
+            ends[some, theirs] = torch.maximum(ends[some, theirs], down(bounds))
+
+    def rows_at_once(self, place: int) -> int:
+        """How many rows of a node's output go back together."""
         largest = max(torch.Size(node.shape).numel() for node in self.graph.nodes[:place])
         return max(1, self.numbers // largest)
 

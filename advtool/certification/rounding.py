@@ -7,7 +7,8 @@ form: that of A W is at most m u |A||W||a|, and that of interval arithmetic 2 n 
 each node covers both. Sums over a whole node are taken in float64. docs/certification.md has the proof.
 """
 
-import torch
+from math import inf
+
 from torch import Tensor
 
 from advtool.compute.layers import Affine, Box, Layer, Nonlinear
@@ -29,29 +30,25 @@ def allowance(layer: Layer, inputs: list[Box], *, interval: bool = False) -> Ten
 
     Args:
         layer: of the node.
-        inputs: the boxes of its inputs, in the dtype in which the bound is computed.
+        inputs: the boxes of its inputs, float32.
         interval: the bound is by interval arithmetic, not by coefficients of the output.
     """
-    magnitudes, own = [box.magnitude for box in inputs], torch.finfo(inputs[0].low.dtype).eps / 2
+    magnitudes = [box.magnitude for box in inputs]
     if isinstance(layer, Affine):
         if layer.terms == 0:
             return None
         size, bias = layer.spread(*magnitudes), layer.bias()
         summed = layer.terms if interval else layer.terms_back
-        units = layer.terms * UNIT + (summed + FEW) * own
-        return _enlarged(units) * (size if bias is None else size + bias.abs()) + UNDERFLOW
+        return _units(layer.terms + summed + FEW) * (size if bias is None else size + bias.abs()) + UNDERFLOW
     assert isinstance(layer, Nonlinear)
     (box,), (magnitude,) = inputs, magnitudes
     output = layer.interval(box).magnitude
     scale = magnitude if output.shape == magnitude.shape else output
-    return 2 * UNIT * layer.float32_error(magnitude) + FEW * own * (scale + output) + UNDERFLOW
+    own = _units(layer.terms_back + FEW) * (scale + output)
+    return 2 * UNIT * layer.float32_error(magnitude) + own + UNDERFLOW
 
 
-def _enlarged(units: float) -> float:
-    """With room for the terms of higher order, and for rounding what it is multiplied with."""
-    return units / (1 - 4 * units)
-
-
-def is_small(values: Tensor) -> Tensor:
-    """Whether no value comes near overflow, bool."""
-    return values.isfinite() & (values < LARGEST)
+def _units(count: int) -> float:
+    """So many units, with room for terms of higher order and for rounding what they are multiplied with."""
+    relative = count * UNIT
+    return relative / (1 - 4 * relative) if relative < 1 / 8 else inf

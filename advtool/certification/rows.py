@@ -84,7 +84,7 @@ class Rows:
         return replace(self, values=self.values[rows], images=self.images[rows], windows=windows)
 
     def __add__(self, other: "Rows") -> "Rows":
-        if self.windows is None or other.windows is None:
+        if self.windows is None or other.windows is None or self.windows.stride != other.windows.stride:
             whole, more = self.dense(), other.dense()
             return replace(whole, values=whole.values + more.values)
         ours, theirs = self._grown(other), other._grown(self)
@@ -149,7 +149,6 @@ class Rows:
         """The windows, made as large as both together."""
         assert self.windows is not None
         assert other.windows is not None
-        assert self.windows.stride == other.windows.stride
         pads, first = [], []
         for axis in (0, 1):
             start, theirs = self.windows.first[axis], other.windows.first[axis]

@@ -42,7 +42,8 @@ def lr_range(
     A new model trains for some hundred batches while the learning rate rises, and the loss falls.
     At the lower bound a tenth of the loss's descent is done, at the upper bound nine tenths.
     Give them to [bold]advtool train[/] as --base-learning-rate and --learning-rate. The recipes clean,
-    adv, both and apb have a constant learning rate: they take the upper bound alone.
+    adv, both, apb and ibp have no cyclic learning rate: they take the upper bound alone. The test
+    of ibp is on clean images, as its training begins.
     """
     from advtool import training
     from advtool.report import lr_range as report

@@ -46,7 +46,8 @@ def train(
 
     The best epoch has the highest accuracy under PGD on validation images, a part of the
     training images. If only clean images train ([bold]clean[/], [bold]apb[/]), it has the highest
-    clean accuracy. [bold]--keep[/] chooses another rule. The test images are not used.
+    clean accuracy; if bounds train ([bold]ibp[/]), the highest certified accuracy. [bold]--keep[/]
+    chooses another rule. The test images are not used.
     After Ctrl-C the best epoch so far stays beside the output, as NAME.partial.safetensors.
     """
     from advtool import training

@@ -74,6 +74,8 @@ class TrainingProgress(Observer):
     def epoch(self, figures: Figures, *, kept: bool) -> None:
         clean, one_step, pgd = percent(figures.clean), percent(figures.one_step), percent(figures.pgd)
         accuracies = f", clean {clean}, one-step {one_step}, PGD {pgd}"
+        if figures.certified is not None:
+            accuracies += f", certified {percent(figures.certified)}"
         if figures.fixed is not None:
             accuracies += f", fixed {percent(figures.fixed)}"
         self._bar.update(

@@ -6,7 +6,7 @@ from torch import nn
 
 from advtool.checkpoints import Architecture
 from advtool.errors import InputError, near_match
-from advtool.models import cnn, lenet, resnet11
+from advtool.models import cnn, gowal, lenet, resnet11
 from advtool.models.noise import with_pnil
 
 
@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 ARCHITECTURES: dict[str, Entry] = {
     "lenet": Entry(lenet.LeNet, lenet.SMALLEST_SIDE),
     "cnn": Entry(cnn.CNN, cnn.SMALLEST_SIDE),
+    "gowal": Entry(gowal.Gowal, gowal.SMALLEST_SIDE),
     "resnet11": Entry(resnet11.ResNet11, resnet11.SMALLEST_SIDE),
 }
 

@@ -1,6 +1,7 @@
 """A table for people at a terminal; a pipe gets the same without colour."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import rich.table
 from rich.cells import cell_len
@@ -23,6 +24,8 @@ STYLES = {
 """The colour of a row, by its kind."""
 NARROWEST_WORDS = 8
 """Letters that a column of words has at least, where the columns of figures leave it the rest of a line."""
+LONGEST_WHOLE = 9
+"""Letters of a column's longest word up to which it is not broken, as in a column of verdicts."""
 
 
 def render(table: Table) -> str:
@@ -53,15 +56,17 @@ def _facts(facts: Sequence[tuple[str, str]]) -> RenderableType:
 
 def _grid(table: Table, columns: Sequence[Column]) -> RenderableType:
     lines = [[column.written(row) for column in columns] for row in table.rows]
+    texts = [(each, [each.heading, *(cells[place] for cells in lines)]) for place, each in enumerate(columns)]
     whole = _figures_fit(columns, lines, table.width)
     if table.boxed:
         grid = rich.table.Table(min_width=min(table.width, WIDTH))
     else:
         grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        words = column.unit.words
-        justify: JustifyMethod = "left" if words else "right"
-        grid.add_column(Text(column.heading), justify=justify, no_wrap=whole and not words, overflow="fold")
+    narrow = not whole and sum(3 + _narrowest(*each) for each in texts) < table.width
+    for column, written in texts:
+        justify: JustifyMethod = "left" if column.unit.words else "right"
+        options = _narrow(column, written) if narrow else {"no_wrap": whole and not column.unit.words}
+        grid.add_column(Text(column.heading), justify=justify, overflow="fold", **options)
     followers = [*table.rows[1:], *table.rows[-1:]]
     for row, cells, following in zip(table.rows, lines, followers, strict=True):
         style = STYLES.get(row.kind, "")
@@ -76,6 +81,25 @@ def _figures_fit(columns: Sequence[Column], lines: Sequence[Sequence[str]], widt
         widest = max(cell_len(text) for text in [column.heading, *(cells[place] for cells in lines)])
         taken += 3 + (min(widest, NARROWEST_WORDS) if column.unit.words else widest)
     return taken <= width
+
+
+def _narrow(column: Column, texts: Sequence[str]) -> dict[str, Any]:
+    """How a column gives way where lines are short: a figure is broken before its bracket, a short word nowhere."""
+    narrowest, widest = _narrowest(column, texts), max(map(cell_len, texts))
+    return {"no_wrap": narrowest == widest} | ({} if column.unit.words else {"max_width": narrowest})
+
+
+def _narrowest(column: Column, texts: Sequence[str]) -> int:
+    """Letters that a column needs at least, if no figure is broken but before its bracket."""
+    longest = max(texts, key=cell_len)
+    if column.unit.words:
+        most = LONGEST_WHOLE if " " not in longest else NARROWEST_WORDS
+        return cell_len(longest) if cell_len(longest) <= most else NARROWEST_WORDS
+    pieces = [
+        *column.heading.split(),
+        *(piece for text in texts[1:] for piece in text.replace(" (", "\n(").split("\n")),
+    ]
+    return max(map(cell_len, pieces), default=0)
 
 
 def _remarks(table: Table) -> Iterator[str]:

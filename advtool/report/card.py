@@ -16,6 +16,7 @@ COLUMNS = (
     Column("one-step", "one_step", SHARE),
     Column("PGD", "pgd", SHARE),
     Column("PGD loss", "adversarial_loss", decimals(3)),
+    Column("certified", "certified", SHARE),
     Column("fixed", "fixed", SHARE),
     Column("seconds", "seconds", decimals(1)),
     Column("", "kept", WORDS),
@@ -41,6 +42,8 @@ def table(card: Card) -> Table:
     epochs = [{**epoch} for epoch in metrics.get("history", [])]
     for epoch in epochs:
         epoch["kept"] = "kept" if epoch["epoch"] == metrics["epoch"] else None
+        if "certified" in epoch:
+            epoch.pop("adversarial_loss", None)  # 80 columns hold one of the two
     return Table(
         title=card.name,
         facts=tuple(_facts(card.header)),
@@ -81,6 +84,8 @@ def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
     asked = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
     one_step, pgd = percent(metrics["one_step_accuracy"]), percent(metrics["pgd_accuracy"])
     yield "white box", f"one-step {one_step}, PGD {pgd} ({asked})"
+    if "certified_accuracy" in metrics:
+        yield "certified", f"{percent(metrics['certified_accuracy'])} by interval bounds, whatever the attack"
     if "fixed_examples_accuracy" in metrics:
         yield "fixed examples", f"{percent(metrics['fixed_examples_accuracy'])}, made against another model"
     if "noise_centre" in metrics:

@@ -19,6 +19,8 @@ UNITS = {
 }
 DEVIATIONS = {"per cent": Unit(notation.points), "times": decimals(2)}
 """What follows after ±, where it is not three digits behind the point."""
+MISSING = SHARE.blank
+"""Where a value of ours was asked for and there is none; what nobody asked for is blank."""
 VERDICT = Unit(words=True, strong=True)
 FIGURE = Unit(
     parts=("paper", "ours", "deviation", "low", "high"),
@@ -38,7 +40,7 @@ def table(result: Reproduced) -> Table:
         verdict=result.verdict,
         reasons=tuple(_reasons(result)),
         rule=result.rule,
-        notes=(*result.notes, *_how_made(result.provenance)),
+        notes=(*result.notes, *_missing(result), *_how_made(result.provenance)),
         width=WIDTH,
     )
 
@@ -68,6 +70,8 @@ def _row(result: Reproduced, row: MeasuredRow) -> Row:
 
 def _pair(column: Measured, found: Figure) -> str:
     """``98.4 % (98.9 %)``: ours, and the paper's in brackets."""
+    if found.missing:
+        return MISSING
     paper = _written(column, found.paper)
     return _written(column, found.ours, star=found.significant) + (f" ({paper})" if paper else "")
 
@@ -77,7 +81,11 @@ def _paper(column: Measured, found: Figure) -> str:
 
 
 def _ours(column: Measured, found: Figure) -> str:
-    return _written(column, found.ours, found.deviation, found.interval, star=found.significant)
+    return (
+        MISSING
+        if found.missing
+        else _written(column, found.ours, found.deviation, found.interval, star=found.significant)
+    )
 
 
 def _written(
@@ -104,6 +112,12 @@ def _reasons(result: Reproduced) -> Iterator[str]:
     for row in result.rows:
         if row.verdict and row.why:
             yield f"{', '.join(filter(None, row.labels))}: {row.verdict}: {row.why}"
+
+
+def _missing(result: Reproduced) -> Iterator[str]:
+    """What a dash stands for, by the column."""
+    found = ((name, figure.missing) for row in result.rows for name, figure in row.figures.items() if figure.missing)
+    yield from (f"A dash under {name}: {reason}" for name, reason in dict.fromkeys(found))
 
 
 def _how_made(made: Provenance) -> Iterator[str]:

@@ -16,10 +16,10 @@ from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Asked, Step, Timing
+from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Step, Timing
 from advtool.reproduce.table import Gain, Line, Table
 from advtool.reproduce.verdict import together
-from advtool.results import Column, Provenance, Reproduced, Row
+from advtool.results import CERTIFIED, Column, Provenance, Reproduced, Row
 
 
 def reproduce(
@@ -64,7 +64,7 @@ def reproduce(
         rows=rows,
         verdict=together(row.verdict for row in rows),
         panels=[*panels(table, rows, columns), *(each for line in lines for each in table.pictures(measured, line))],
-        notes=[*table.notes, *_reuse(measured)],
+        notes=[*table.notes, *of_proofs(columns), *_reuse(measured)],
         provenance=Provenance(
             command=command,
             scale=scale,
@@ -101,6 +101,15 @@ def all_cuts(table: Table, scale: Scale, chosen: Sequence[str]) -> list[str]:
         *([f"no {', '.join(missing)}"] if missing else []),
         *([f"{', '.join(others)}, which the paper does not have"] if others else []),
     ]
+
+
+def of_proofs(columns: Sequence[Column]) -> Iterator[str]:
+    """What the column ``certified`` says."""
+    if any(column.name == CERTIFIED for column in columns):
+        yield (
+            "Certified: images that bounds prove to have no adversarial example, so robust accuracy lies between it "
+            f"and what the attacks leave. Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
+        )
 
 
 def _row(line: Line, measured: Measured) -> Row:

@@ -17,7 +17,7 @@ from typing import Any
 from advtool.data.folds import REPEATS, Fold
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model, Question
-from advtool.reproduce.table import Cell, Line, Table, robustness, share
+from advtool.reproduce.table import Cell, Line, Table, certified, robustness, share
 from advtool.reproduce.verdict import robust
 
 table = partial(
@@ -91,7 +91,7 @@ def models(
 
 def questions(budget: Budget, eps: float, *, pnil: bool) -> tuple[Question, Question]:
     """PGD and the audit; a model with PNIL is asked by averages over its noise."""
-    draws = {"eot": budget.eot, "votes": VOTES} if pnil else {}
+    draws: dict[str, Any] = {"eot": budget.eot, "votes": VOTES} if pnil else {}
     return budget.shown(eps, "pgd", **draws), budget.audit(eps, **draws)
 
 
@@ -123,7 +123,7 @@ def one_step_line(scale: Scale, dataset: str, block: str, recipe: str, **changes
     }
     for column, (mean, deviation) in zip(cells, stated, strict=False):
         cells[column] = replace(cells[column], paper=mean / 100, paper_deviation=deviation / 100)
-    cells["worst case"] = share(audit, "worst case")
+    cells |= {"worst case": share(audit, "worst case"), **certified(audit)}
     cells["audited Min"] = Cell(of=((audit, "pgd"), (audit, "spsa")), hidden=True)
     trained = models(budget, dataset, recipe, eps, **changes)
     return Line(labels=(block, dataset, f"{eps:.3g}", name), cells=cells, models=trained)
@@ -145,7 +145,7 @@ def madry_line(scale: Scale, dataset: str, name: str, recipe: str, **changes: An
     stated = MADRY_STATED[name] if dataset == "cifar10" else None
     cells: dict[str, Cell] = {"clean": share(shown, "clean"), PGD: share(shown, "pgd", stated)}
     if budget.audited:
-        cells |= {"SPSA": share(audit, "spsa"), "worst case": share(audit, "worst case")}
+        cells |= {"SPSA": share(audit, "spsa"), "worst case": share(audit, "worst case"), **certified(audit)}
         cells["audited"] = share(audit, "pgd", hidden=True)
     trained = models(budget, dataset, recipe, eps, seeds=10 if scale is Scale.paper else 1, **changes)
     return Line(labels=(dataset, name), cells=cells, models=trained)

@@ -11,8 +11,8 @@ from typing import Any
 
 from advtool.reproduce import pnil
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Budget, Question
-from advtool.reproduce.table import Gain, Line, share
+from advtool.reproduce.steps import Budget, Question, asks_for_proofs
+from advtool.reproduce.table import Gain, Line, certified, share
 from advtool.reproduce.verdict import Judgement, above, combined
 from advtool.results import Row
 from advtool.studies.curves import MAX_FALL
@@ -49,7 +49,10 @@ def curve(budget: Budget, dataset: str, recipe: str, points: Mapping[str, Questi
     """A line for each question, by its label."""
     title = pnil.title(recipe, **changes)
     models = pnil.models(budget, dataset, recipe, pnil.FITTED_EPS[dataset], **changes)
-    return [Line(labels=(dataset, title, x), cells={PGD: share(q, "pgd")}, models=models) for x, q in points.items()]
+    return [
+        Line(labels=(dataset, title, x), cells={PGD: share(question, "pgd"), **certified(question)}, models=models)
+        for x, question in points.items()
+    ]
 
 
 def against_draws(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -69,7 +72,7 @@ def against_eps(scale: Scale, dataset: str) -> Iterator[Line]:
     radii = [
         round(min(1.0, part * trained_for), 6) for part in (EPS_SHARES[1::5] if scale is Scale.smoke else EPS_SHARES)
     ]
-    points = {f"{eps:g}": budget.shown(eps, "pgd") for eps in radii}
+    points = {f"{eps:g}": budget.shown(eps, "pgd", certify=asks_for_proofs(eps)) for eps in radii}
     rfgsm, nfgsm = (curve(budget, dataset, recipe, points) for recipe in RECIPES)
     pairs = list(zip(nfgsm, rfgsm, strict=True))
     small = [pair for pair, eps in zip(pairs, radii, strict=True) if eps < trained_for]

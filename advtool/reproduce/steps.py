@@ -53,6 +53,15 @@ class Question(NamedTuple):
     settings: Settings
 
 
+CERTIFIED_EPS = 0.1
+"""The largest eps at which a table asks for proofs. Of the papers' networks linear bounds prove nothing at 0.3."""
+
+
+def asks_for_proofs(eps: float) -> bool:
+    """Whether eps is so small that bounds can say something, so that the images are certified beside the attacks."""
+    return eps <= CERTIFIED_EPS
+
+
 class Asked(NamedTuple):
     """A question to a model."""
 
@@ -107,13 +116,14 @@ class Budget:
         pairs = tuple(sorted(settings.items()))
         return Model(dataset=dataset, recipe=recipe, eps=eps, settings=pairs, **sizes, **others)
 
-    def shown(self, eps: float, *attacks: str, **settings: Any) -> Question:
-        """What the paper shows."""
-        return Question(self.images, Settings(eps=eps, attacks=attacks, **settings))
+    def shown(self, eps: float, *attacks: str, certify: bool = False, **settings: Any) -> Question:
+        """What the paper shows, without proofs unless the table has a place for them."""
+        return Question(self.images, Settings(eps=eps, attacks=attacks, certify=certify, **settings))
 
     def audit(self, eps: float, **settings: Any) -> Question:
-        """What a sceptic asks: SPSA and the suite audit, on the same images."""
+        """What a sceptic asks: SPSA and the suite audit, on the same images, and proofs where eps is small."""
         settings |= dict(zip(("spsa_steps", "spsa_samples"), self.spsa, strict=True))
+        settings["certify"] = asks_for_proofs(eps)
         return Question(self.audited, Settings(eps=eps, attacks=("audit", "spsa"), **settings))
 
 

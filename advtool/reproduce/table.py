@@ -13,7 +13,7 @@ from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import TABLES, Scale
 from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
-from advtool.results import Estimate, Figure, Panel, Row, Unit
+from advtool.results import CERTIFIED, Estimate, Figure, Panel, Row, Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Cell:
     A share pairs questions with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
     attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
     right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
+    ``certified`` are the images that no attack can break.
     """
 
     of: tuple[tuple[Question, str], ...] = ()
@@ -47,16 +48,30 @@ class Cell:
         """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""
         if self.read:
             return self.read(measured, models[0])
+        if reason := self._missing(measured, models):
+            return Figure(missing=reason)
         outcomes = self.outcomes(measured, models)
         values = [gains.share(each) for each in outcomes]
         if len(values) > 1:
             return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
         return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
 
+    def _missing(self, measured: Measured, models: Sequence[Model]) -> str | None:
+        """Why nothing can be proved of the models, in the words of their evaluation."""
+        asked = [question for question, stage in self.of if stage == CERTIFIED]
+        answers = [measured.answers[Asked(model, question)] for question in asked for model in models]
+        warnings = [warning for answer in answers if answer.certified is None for warning in answer.warnings]
+        return next((warning.message for warning in warnings if warning.code == "not-certifiable"), None)
+
 
 def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Cell:
     """The images that survive one stage."""
     return Cell(of=((question, stage),), paper=paper, hidden=hidden)
+
+
+def certified(question: Question) -> dict[str, Cell]:
+    """The column of the images that no attack can break, by its name; none where the question asks for no proofs."""
+    return {CERTIFIED: share(question, CERTIFIED)} if question.settings.certify else {}
 
 
 def metric(name: str, paper: float | None = None) -> Cell:
@@ -233,4 +248,6 @@ def _surviving(measured: Measured, asked: Asked, stage: str) -> Tensor:
     attack, _, on_examples = stage.partition(" on ")
     if on_examples:
         return outcomes.on_examples[attack]
+    if stage == CERTIFIED:
+        return outcomes.certified
     return outcomes.worst_case if stage == "worst case" else outcomes.survives(stage)

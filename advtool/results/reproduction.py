@@ -3,7 +3,7 @@
 What a paper only draws, or what was not measured, is None, and stays blank in every view.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -24,6 +24,8 @@ class Column(Record):
 class Figure(Record):
     """The paper's value beside ours; accuracies are fractions."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"missing"})
+
     paper: float | None = None
     paper_deviation: float | None = None
     paper_significant: bool | None = None
@@ -36,6 +38,8 @@ class Figure(Record):
     repeats: int | None = None
     significant: bool | None = None
     """by the paper's test, if the row is one that it speaks of"""
+    missing: str | None = None
+    """why there is no value of ours although it was asked for"""
 
 
 class Estimate(Record):

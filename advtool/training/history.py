@@ -24,6 +24,7 @@ class Measured:
         one_step: accuracy on one-step examples against this model (white box), of the kind that the recipe trains on.
         pgd: accuracy on PGD examples against this model, on a fixed part of the images.
         adversarial_loss: mean cross entropy on the PGD examples.
+        certified: accuracy that interval bounds prove for every image of the ball; None if no bounds train.
         fixed: accuracy on examples that were made once from another model; None if the training has none.
         noise_centre: mean standard deviation of a PNIL's noise in the centre of the images, a fraction of the pixel
             range; None without a PNIL.
@@ -34,6 +35,7 @@ class Measured:
     one_step: float
     pgd: float
     adversarial_loss: float
+    certified: float | None = None
     fixed: float | None = None
     noise_centre: float | None = None
     noise_border: float | None = None
@@ -74,13 +76,19 @@ class Collapse:
 def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
     """The epoch to keep: the best by ``keep``. Ties go by one-step accuracy, clean accuracy, then the later epoch.
 
-    Adversarial accuracies up to ``floor`` (:func:`floor_of`) count as equal, because a model with a constant answer
-    reaches them too. Otherwise, if PGD breaks every epoch, the first and untrained one would win.
+    Adversarial and certified accuracies up to ``floor`` (:func:`floor_of`) count as equal, because a model with a
+    constant answer reaches them too. Otherwise, if PGD breaks every epoch, the first and untrained one would win.
     """
 
     def rank(f: Figures) -> tuple[float, ...]:
-        pgd, one_step = max(f.pgd, floor), max(f.one_step, floor)
-        first = {"pgd": pgd, "loss": -f.adversarial_loss, "one-step": one_step, "clean": f.clean}
+        pgd, one_step, certified = (max(share, floor) for share in (f.pgd, f.one_step, f.certified or 0.0))
+        first = {
+            "pgd": pgd,
+            "loss": -f.adversarial_loss,
+            "one-step": one_step,
+            "clean": f.clean,
+            "certified": certified,
+        }
         return first[keep], one_step, f.clean, f.epoch
 
     return max(history, key=rank)
@@ -88,7 +96,7 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
 
 def decided_by_floor(kept: Figures, keep: Keep, floor: float) -> bool:
     """Whether no epoch is above ``floor`` by the accuracy ``keep``, so that another accuracy chose ``kept``."""
-    accuracy = {"pgd": kept.pgd, "one-step": kept.one_step}.get(keep)
+    accuracy = {"pgd": kept.pgd, "one-step": kept.one_step, "certified": kept.certified}.get(keep)
     return accuracy is not None and accuracy <= floor
 
 

@@ -95,6 +95,7 @@ class Keeper:
             "history": [figures.to_dict() for figures in self._history],
         }
         if_any = {
+            "certified_accuracy": kept.certified,
             "fixed_examples_accuracy": kept.fixed,
             "noise_centre": kept.noise_centre,
             "noise_border": kept.noise_border,

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advtool import seeding
+from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
+from advtool.training.bounds import bound_loss
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
 from advtool.training.history import Figures
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
-from advtool.training.schedule import Updates, schedule_of
+from advtool.training.schedule import Updates, phase_of, schedule_of
 from advtool.training.validation import measure
 
 
@@ -41,6 +43,7 @@ def epochs(
     threat_model: ThreatModel,
     seed: int,
     fixed: FixedExamples | None = None,
+    layers: LayerGraph | None = None,
     observer: Observer,
 ) -> Iterator[Figures]:
     """Train ``model`` in place, and yield the figures of every epoch.
@@ -57,6 +60,7 @@ def epochs(
         threat_model: of the examples.
         seed: of all random streams.
         fixed: examples of both splits, on the same device; None: examples are made from the current weights.
+        layers: of the model, for a recipe by bounds.
         observer: hears of every batch.
 
     Raises:
@@ -65,7 +69,7 @@ def epochs(
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
     steps = recipe.epochs * batches_per_epoch(len(training), recipe.batch_size)
-    updates = Updates(model, recipe, schedule_of(recipe, steps))
+    updates = Updates(model, recipe, schedule_of(recipe, steps), steps)
     for epoch in range(1, recipe.epochs + 1):
         start = time.perf_counter()
         with seeding.global_streams(device, seed, "epoch", epoch):
@@ -76,13 +80,20 @@ def epochs(
                 updates,
                 threat_model=threat_model,
                 generator=seeding.generator(device, seed, "train", epoch),
+                layers=layers,
             )
             loss = _mean(losses, observer)
         _check_finite(loss, epoch, recipe.learning_rate)
         with seeding.global_streams(device, seed, "validate"):
             generator = seeding.generator(device, seed, "validate")
             measured = measure(
-                model, recipe, validation, threat_model=threat_model, generator=generator, fixed=on_validation
+                model,
+                recipe,
+                validation,
+                threat_model=threat_model,
+                generator=generator,
+                fixed=on_validation,
+                layers=layers,
             )
         yield Figures(epoch=epoch, loss=loss, seconds=time.perf_counter() - start, **asdict(measured))
 
@@ -95,12 +106,20 @@ def train_on(
     *,
     threat_model: ThreatModel,
     generator: torch.Generator,
+    layers: LayerGraph | None = None,
 ) -> Iterator[tuple[Tensor, int]]:
-    """Train on each batch; yield its loss, a detached scalar, and its number of images."""
+    """Train on each batch; yield its loss, a detached scalar, and its number of images.
+
+    With ``layers`` the loss is that of the bounds, without them :func:`training_loss`.
+    """
     model.train()
     for batch in batches:
         with autocast(recipe.precision, batch.x.device):
-            loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
+            if layers is None:
+                loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
+            else:
+                phase = phase_of(recipe, threat_model.eps, updates.done)
+                loss = bound_loss(model, layers, batch.x, batch.y, phase, threat_model)
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 

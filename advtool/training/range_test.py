@@ -14,7 +14,7 @@ from advtool.arguments import LARGEST_COUNT, shown
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import with_settings
-from advtool.training.loop import Batch, batches, train_on
+from advtool.training.loop import Batch, batches, batches_per_epoch, train_on
 from advtool.training.schedule import Updates, exponential
 from advtool.training.session import Prepared, prepare
 from advtool.training.settings import Schedule, Settings
@@ -134,7 +134,8 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
     """The learning rates and the losses, up to the step at which the loss diverges."""
     device = prepared.training.images.device
     rate = exponential(low=lowest, high=highest, steps=steps)
-    updates = Updates(prepared.model, prepared.recipe, rate)
+    whole = prepared.recipe.epochs * batches_per_epoch(len(prepared.training), prepared.recipe.batch_size)
+    updates = Updates(prepared.model, prepared.recipe, rate, whole)
     with seeding.global_streams(device, seed, "lr-range"):
         training = train_on(
             islice(_endless(prepared, seed), steps),
@@ -143,6 +144,7 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
             updates,
             threat_model=prepared.threat_model,
             generator=seeding.generator(device, seed, "lr-range"),
+            layers=prepared.layers,
         )
         losses = list(_until_diverged(loss.item() for loss, _ in training))
     return [rate(step) for step in range(len(losses))], losses

@@ -5,15 +5,15 @@ A new recipe is one entry in ``RECIPES``. Code outside of this package calls :fu
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from advtool.arguments import shown
 from advtool.errors import InputError, near_match
 from advtool.settings import checked, option_name, settings_of
-from advtool.training.settings import Keep, Scenario, Settings
+from advtool.training.settings import BY_BOUNDS, Keep, Scenario, Settings
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 
@@ -22,17 +22,29 @@ CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 class Recipe(Settings):
     """How a model is trained: Adam on ``w L(F(x), y) + (1 - w) L(F(x'), y)``.
 
-    L is the mean cross entropy of a batch, w the ``CLEAN_WEIGHT`` of the scenario, and x' the adversarial examples.
+    L is the mean cross entropy of a batch, w the ``CLEAN_WEIGHT`` of the scenario, and x' the adversarial examples. A
+    recipe by bounds has worst-case logits instead of F(x'), and a w that falls (:mod:`advtool.training.bounds`).
 
     Attributes:
         name: by which it is asked for.
         summary: what it is, in some words.
         takes: its special settings. If a setting is special to some recipes, the others refuse it.
+        for_dataset: settings that a data set needs with this recipe, on top of ``FOR_DATASET``.
     """
 
     name: str
     summary: str
     takes: frozenset[str] = frozenset()
+    for_dataset: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def by_bounds(self) -> bool:
+        """Whether bounds of all examples train, and none of them."""
+        return self.examples == BY_BOUNDS
+
+    def radius(self, eps: float) -> float:
+        """``train_eps``; if it is None, 4/3 of the threat model's ``eps``: Gowal et al. train with 0.4 for 0.3."""
+        return min(1.0, eps * 4 / 3) if self.train_eps is None else self.train_eps
 
     @property
     def clean_weight(self) -> float:
@@ -41,8 +53,9 @@ class Recipe(Settings):
 
     @property
     def kept_by(self) -> Keep:
-        """``keep``; if it is None, clean accuracy where only clean images train, and PGD accuracy elsewhere."""
-        return self.keep or ("clean" if self.scenario == "clean" else "pgd")
+        """``keep``; if it is None, the accuracy of what trains: certified by bounds, on clean images alone, or PGD."""
+        own: Keep = "certified" if self.by_bounds else "clean" if self.scenario == "clean" else "pgd"
+        return self.keep or own
 
     @property
     def example_settings(self) -> dict[str, Any]:
@@ -52,7 +65,7 @@ class Recipe(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that matter for this recipe, for a checkpoint's header, as JSON's types."""
-        moot = {"summary", "takes", "arch"} | (special_settings() - self.takes - {"scenario"})
+        moot = {"summary", "takes", "for_dataset", "arch"} | (special_settings() - self.takes - {"scenario"})
         moot |= {name for name in settings_of(Settings) if not self.fits(name)}
         given = {"name": self.name, "scenario": self.scenario, **asdict(self), "keep": self.kept_by}
         plain = {name: value for name, value in given.items() if name not in moot and value is not None}
@@ -110,6 +123,19 @@ RECIPES = {
         _second_paper(
             name="pgd", examples="pgd", takes=NOISE | {"step_size", "pgd_steps"}, summary="ten projected steps"
         ),
+        Recipe(
+            name="ibp",
+            scenario="both",
+            examples=BY_BOUNDS,
+            takes=frozenset({"train_eps", "kappa", "warm_up", "ramp"}),
+            arch="gowal",
+            for_dataset={"cifar10": {"arch": "gowal"}},
+            epochs=50,
+            batch_size=100,
+            learning_rate=2e-3,
+            schedule="falling",
+            summary="clean images and interval bounds of all examples: robustness that can be proved",
+        ),
     )
 }
 """The recipes by name."""
@@ -155,7 +181,8 @@ def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
 
         models.check_name(asked["arch"])
     _check_taken(RECIPES[name], asked)
-    recipe = replace(RECIPES[name], **{**FOR_DATASET.get(dataset, {}), **asked})
+    of_dataset = {**FOR_DATASET.get(dataset, {}), **RECIPES[name].for_dataset.get(dataset, {})}
+    recipe = replace(RECIPES[name], **{**of_dataset, **asked})
     _check_needs(recipe, asked)
     return recipe
 
@@ -185,6 +212,9 @@ def default_words(setting: str) -> str | None:
     for value, _ in by_recipe[1:]:
         words.append(f"{_value(value)} for {', '.join(name for name, own in values.items() if own == value)}")
     words += [f"{_value(own[setting])} for {name}" for name, own in FOR_DATASET.items() if setting in own]
+    for recipe in takers(setting):
+        for name, own in recipe.for_dataset.items():
+            words += [f"{_value(own[setting])} for {recipe.name} on {name}"] if setting in own else []
     return "; ".join(words)
 
 
@@ -211,5 +241,8 @@ def _check_needs(recipe: Recipe, asked: Iterable[str]) -> None:
             f"{option_name(setting)} does not go with {need.setting} {getattr(recipe, need.setting)} "
             f"(recipe '{recipe.name}'), only with {wanted}"
         )
+    if recipe.keep == "certified" and not recipe.by_bounds:
+        names = ", ".join(one.name for one in RECIPES.values() if one.by_bounds)
+        raise InputError(f"--keep certified does not go with the recipe '{recipe.name}', only with {names}")
     if recipe.name == "apb" and recipe.bias == "plain":
         raise InputError(f"--bias plain does not go with the recipe 'apb': that is the recipe '{recipe.scenario}'")

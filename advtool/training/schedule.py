@@ -1,6 +1,7 @@
-"""Adam, and how its learning rate changes from step to step."""
+"""Adam, and how its learning rate and the loss change from step to step."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +18,18 @@ RISING_SHARE = 0.4
 """The share of the steps in which a cyclic learning rate rises."""
 
 
+class Phase(NamedTuple):
+    """The loss of one step of a training by interval bounds: the radius of its boxes, and the weight of clean images.
+
+    Attributes:
+        eps: a fraction of the pixel range; 0 in the warm-up.
+        kappa: in [0, 1]; 1 in the warm-up.
+    """
+
+    eps: float
+    kappa: float
+
+
 class Updates:
     """One training step after another: Adam, its learning rate, and the step of the perturbation biases.
 
@@ -27,16 +40,23 @@ class Updates:
         model: is trained in place.
         recipe: gives the step of the perturbation biases.
         schedule: gives the learning rate of every step.
+        steps: of the whole training.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, schedule: Schedule) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, schedule: Schedule, steps: int) -> None:
         self._model = model
+        self._steps = steps
         self._recipe = recipe
         own_step = {id(parameter) for parameter in perturbation_parameters(model)}
         ordinary = [parameter for parameter in model.parameters() if id(parameter) not in own_step]
         # LambdaLR multiplies the schedule by this learning rate.
         self._optimizer = Adam(ordinary, lr=1.0, betas=(0.9, 0.999), fused=True)
         self._schedule = LambdaLR(self._optimizer, schedule)
+
+    @property
+    def done(self) -> float:
+        """The share of the training's steps that are done, in [0, 1]."""
+        return min(1.0, self._schedule.last_epoch / self._steps)
 
     def step(self, loss: Tensor) -> None:
         """Change the parameters once. The ``loss`` is a scalar with a graph to them."""
@@ -52,6 +72,8 @@ def schedule_of(recipe: Recipe, steps: int) -> Schedule:
     """The recipe's schedule for a training of that many steps."""
     if recipe.schedule == "cyclic":
         return triangular(low=recipe.base_learning_rate, high=recipe.learning_rate, steps=steps)
+    if recipe.schedule == "falling":
+        return falling(high=recipe.learning_rate, after=recipe.warm_up + recipe.ramp, steps=steps)
     return lambda _: recipe.learning_rate
 
 
@@ -66,7 +88,30 @@ def triangular(*, low: float, high: float, steps: int) -> Schedule:
     return lambda step: float(np.interp(step + 1, (0, top, end), (low, high, low)))
 
 
+def falling(*, high: float, after: float, steps: int) -> Schedule:
+    """``high`` until the share ``after`` of the ``steps`` is done, then linearly to 0, which is one step past the end.
+
+    A lower rate while the bounds still grow would leave the last of them untrained.
+    """
+    return lambda step: high * float(np.interp(step, (after * steps, steps), (1.0, 0.0)))
+
+
 def exponential(*, low: float, high: float, steps: int) -> Schedule:
     """From ``low`` at the first of ``steps`` to ``high`` at the last; every step multiplies by the same factor."""
     factor = (high / low) ** (1 / (steps - 1))
     return lambda step: low * factor**step
+
+
+def phase_of(recipe: Recipe, eps: float, done: float) -> Phase:
+    """The phase when the share ``done`` of the steps is done (Gowal et al. 2019).
+
+    After the warm-up the radius rises linearly from 0 to the recipe's ``train_eps``, and kappa falls linearly from 1
+    to the recipe's. From the end of the ramp on both stay.
+
+    Args:
+        recipe: says how.
+        eps: of the threat model.
+        done: in [0, 1].
+    """
+    share = min(1.0, max(0.0, (done - recipe.warm_up) / recipe.ramp))
+    return Phase(eps=share * recipe.radius(eps), kappa=1 - share * (1 - recipe.kappa))

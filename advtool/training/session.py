@@ -16,12 +16,14 @@ from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
 from advtool.compute import precision
 from advtool.compute.convolution import quick_convolutions
+from advtool.compute.layers import LayerGraph
 from advtool.compute.memory import freed_memory_kept
-from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, train_validation
+from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
 from advtool.settings import with_settings
 from advtool.threat import ThreatModel
+from advtool.training.bounds import initialise, layers_of
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
@@ -50,8 +52,9 @@ def train(
     """Train a classifier with a recipe, and keep its best epoch.
 
     Equal arguments give equal weights, bit for bit, on a CPU with the same thread count, torch build and precision.
-    The best epoch has the highest clean accuracy if only clean images train, and the highest PGD accuracy otherwise;
-    ``keep`` chooses another figure (:func:`advtool.training.history.best`).
+    The best epoch has the highest clean accuracy if only clean images train, the highest certified accuracy if bounds
+    train, and the highest PGD accuracy otherwise; ``keep`` chooses another figure
+    (:func:`advtool.training.history.best`).
 
     Args:
         data: training images, or a name or path that :func:`advtool.data.load` takes. A fixed part of them becomes
@@ -100,6 +103,7 @@ def train(
             threat_model=prepared.threat_model,
             seed=prepared.header.seed,
             fixed=prepared.fixed,
+            layers=prepared.layers,
             observer=observer,
         ):
             keeper.offer(prepared.model, figures)
@@ -116,7 +120,10 @@ def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Pa
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a training starts from: a new model, images and fixed examples on one device, and the header."""
+    """What a training starts from: a new model, images and fixed examples on one device, and the header.
+
+    The layers of the model are there if its bounds train.
+    """
 
     recipe: Recipe
     header: Header
@@ -124,6 +131,7 @@ class Prepared:
     training: Split
     validation: Split
     fixed: FixedExamples | None
+    layers: LayerGraph | None
 
     @property
     def threat_model(self) -> ThreatModel:
@@ -157,6 +165,8 @@ def prepare(
     architecture = _architecture(chosen, split)
     model = _initialise(architecture, chosen, seed).to(device)
     chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
+    if chosen.by_bounds:
+        chosen = replace(chosen, train_eps=chosen.radius(threat_model.eps))
     fixed = None
     if chosen.fixed_examples is not None:
         fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
@@ -179,7 +189,16 @@ def prepare(
         },
     )
     model = model.to(memory_format=precision.layout(model))
-    return Prepared(recipe=chosen, header=header, model=model, training=training, validation=validation, fixed=fixed)
+    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
+    return Prepared(
+        recipe=chosen,
+        header=header,
+        model=model,
+        training=training,
+        validation=validation,
+        fixed=fixed,
+        layers=layers,
+    )
 
 
 def _name(data: Split | str | Path) -> str:
@@ -228,6 +247,8 @@ def _checked_validation(given: Split, training: Split) -> Split:
 def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
     with seeding.global_streams(torch.device("cpu"), seed, "init"):
         model = models.build(architecture)
+        if recipe.by_bounds:
+            initialise(model)
         if recipe.bias == "plain":
             return model
         layers = recipe.bias_layers or None

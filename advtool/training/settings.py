@@ -16,12 +16,15 @@ from advtool.settings import About, Need, checked, option_name, settings_of
 Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
-Keep = Literal["pgd", "loss", "one-step", "clean"]
-Schedule = Literal["constant", "cyclic"]
+Keep = Literal["pgd", "loss", "one-step", "clean", "certified"]
+Schedule = Literal["constant", "cyclic", "falling"]
 
 TRAINING = "Training"
 BIAS = "Perturbation bias"
 EXAMPLES = "Examples and noise"
+BOUNDS = "Interval bounds"
+
+BY_BOUNDS = "interval bounds"
 
 WITH_EXAMPLES = Need("scenario", ("adv", "both"))
 WITH_PERTURBATION_BIAS = Need("bias", ("naive", "multimodal"))
@@ -32,15 +35,17 @@ class Settings:
     """How a model is trained. Fields without an ``About`` belong to the recipe and cannot be asked for.
 
     Attributes:
-        examples: a name in ``advtool.training.EXAMPLES``: how the recipe makes its adversarial examples.
-        schedule: of the learning rate: constant, or a triangle that is highest after 40 % of the steps (Smith 2017).
+        examples: a name in ``advtool.training.EXAMPLES``: how the recipe makes its adversarial examples; or
+            ``BY_BOUNDS``: bounds of all examples in the ball take their place (:mod:`advtool.training.bounds`).
+        schedule: of the learning rate: constant; a triangle that is highest after 40 % of the steps (Smith 2017); or
+            constant until eps has grown, then falling linearly to 0.
 
     Raises:
         InputError: a value has another type or is out of range; the message names the option.
     """
 
     examples: str = "fgsm"
-    arch: Annotated[str, About("Architecture: lenet, cnn or resnet11.")]
+    arch: Annotated[str, About("Architecture: lenet, cnn, gowal or resnet11.")]
     epochs: Annotated[int, About("Passes over the training images.")] = 10
     batch_size: Annotated[int, About("Images in a training step.")]
     learning_rate: Annotated[
@@ -53,11 +58,11 @@ class Settings:
         Keep | None,
         About(
             "Which epoch is the best, on the validation images: the one with the highest accuracy under PGD (10 steps, "
-            "500 images), the lowest loss there, the highest accuracy on one-step examples, or the highest clean "
-            "accuracy. If no epoch does better on adversarial examples than a constant answer, the one-step accuracy "
-            "decides, then the clean accuracy.",
+            "500 images), the lowest loss there, the highest accuracy on one-step examples, the highest clean "
+            "accuracy, or for ibp the highest accuracy that its bounds prove. If no epoch does better on adversarial "
+            "examples than a constant answer, the one-step accuracy decides, then the clean accuracy.",
             panel=TRAINING,
-            default="pgd; clean if only clean images train",
+            default="pgd; clean if only clean images train; certified for ibp",
         ),
     ] = None
     stop_on_collapse: Annotated[
@@ -141,6 +146,25 @@ class Settings:
     ] = None
     pgd_steps: Annotated[int, About("For pgd: steps of an example.", metavar="N", panel=EXAMPLES)] = 10
     clip_examples: Annotated[bool, About("For nfgsm: clip its examples to [0, 1].", panel=EXAMPLES)] = False
+    train_eps: Annotated[
+        float | None,
+        About(
+            "Radius to which the bounds grow, a fraction of the pixel range.",
+            metavar="E",
+            panel=BOUNDS,
+            default="4/3 of --eps",
+            read=arguments.fraction,
+        ),
+    ] = None
+    kappa: Annotated[
+        float, About("Weight of the clean images at the end; it falls from 1 while the radius grows.", panel=BOUNDS)
+    ] = 0.5
+    warm_up: Annotated[
+        float, About("Share of the training steps, at its beginning, on clean images only.", panel=BOUNDS)
+    ] = 0.03
+    ramp: Annotated[
+        float, About("Share of the training steps, after the warm-up, in which the radius grows.", panel=BOUNDS)
+    ] = 0.5
 
     def __post_init__(self) -> None:
         checked(type(self), {name: getattr(self, name) for name in settings_of(type(self))})
@@ -153,6 +177,15 @@ class Settings:
             raise InputError(f"--apb-eps {self.apb_eps}: it must be at most {LARGEST_NUMBER:g}")
         if self.step_size is not None and not 0 < self.step_size <= 1:
             raise InputError(f"--step-size {self.step_size}: it must lie in (0, 1], a fraction of the pixel range")
+        if self.train_eps is not None and not 0 < self.train_eps <= 1:
+            raise InputError(f"--train-eps {self.train_eps}: it must lie in (0, 1], a fraction of the pixel range")
+        if not 0 <= self.kappa < 1:
+            raise InputError(f"--kappa {self.kappa}: it must lie in [0, 1); with 1 no bounds would train")
+        if not (self.warm_up >= 0 and self.ramp > 0 and self.warm_up + self.ramp <= 1):
+            raise InputError(
+                f"--warm-up {self.warm_up} --ramp {self.ramp}: shares of the training steps, from 0 and above 0, "
+                "at most 1 together"
+            )
         if not 0 <= self.base_learning_rate < self.learning_rate:
             raise InputError(
                 f"--base-learning-rate {self.base_learning_rate}: it must lie in [0, {self.learning_rate}), "

@@ -18,7 +18,7 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     """One epoch of a training without its validation; every call trains on."""
     training, recipe = prepared.training, prepared.recipe
     steps = loop.batches_per_epoch(len(training), recipe.batch_size)
-    updates = Updates(prepared.model, recipe, schedule_of(recipe, 1000 * steps))
+    updates = Updates(prepared.model, recipe, schedule_of(recipe, 1000 * steps), 1000 * steps)
     generator = seeding.generator(training.images.device, seed, "timing")
     fixed = None if prepared.fixed is None else prepared.fixed.training
     numbers = cycle(range(1, 1000))
@@ -27,7 +27,13 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
         losses = loop.train_on(
-            batches, prepared.model, recipe, updates, threat_model=prepared.threat_model, generator=generator
+            batches,
+            prepared.model,
+            recipe,
+            updates,
+            threat_model=prepared.threat_model,
+            generator=generator,
+            layers=prepared.layers,
         )
         for loss, _ in losses:
             last = loss

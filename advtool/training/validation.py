@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
 from advtool.threat import ThreatModel
+from advtool.training.bounds import worst_case_logits
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.recipes import Recipe
@@ -37,12 +39,14 @@ def measure(
     threat_model: ThreatModel,
     generator: torch.Generator,
     fixed: Tensor | None = None,
+    layers: LayerGraph | None = None,
 ) -> Measured:
     """Measure a model in eval mode, and leave it there.
 
     Examples are searched in the recipe's precision; their accuracy is measured in float32. One-step examples are of
-    the kind that the recipe trains on (FGSM for PGD training). PGD takes 10 steps of 2.5 eps/10, on 500 fixed images.
-    With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction under PGD.
+    the kind that the recipe trains on (FGSM for PGD training and for bounds). PGD takes 10 steps of 2.5 eps/10, on 500
+    fixed images. With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction
+    under PGD.
 
     Args:
         model: on the device of the split.
@@ -51,6 +55,7 @@ def measure(
         threat_model: of the examples.
         generator: of the examples' noise; equal states make the figures of two epochs comparable.
         fixed: examples of all images of the split from another model, float32 (N, C, H, W) in [0, 1].
+        layers: of the model, for a recipe by bounds.
     """
     model.eval()
     draws = draws_of(recipe)
@@ -73,6 +78,7 @@ def measure(
         one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
         pgd=pgd,
         adversarial_loss=adversarial_loss,
+        certified=None if layers is None else _certified(layers, split, threat_model),
         fixed=None if fixed is None else accuracy_and_loss(model, _cut(fixed, split.labels))[0],
         noise_centre=noise and noise.centre,
         noise_border=noise and noise.border,
@@ -102,7 +108,17 @@ def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1
 
 def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The kind of one-step examples and its settings. A model overfits to the examples that it trains on."""
-    return ("fgsm", {}) if recipe.examples == "pgd" else (recipe.examples, recipe.example_settings)
+    if recipe.by_bounds or recipe.examples == "pgd":
+        return "fgsm", {}
+    return recipe.examples, recipe.example_settings
+
+
+@torch.no_grad()
+def _certified(layers: LayerGraph, split: Split, threat_model: ThreatModel) -> float:
+    """The share of the images whose label is highest in the worst-case logits, without a tie."""
+    z_hats = ((worst_case_logits(layers, x, y, threat_model), y[:, None]) for x, y in _batches(split))
+    proved = [(z_hat.scatter(1, label, -torch.inf) < 0).all(1).sum() for z_hat, label in z_hats]
+    return torch.stack(proved).sum().item() / len(split)
 
 
 def _noise(model: nn.Module, split: Split) -> NoiseLevels | None:

@@ -158,8 +158,10 @@ def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(tmp_path: Pat
     for told in (
         "Perturbation bias: clean, adv, both, apb",
         "Examples and noise: fgsm, r+fgsm, rfgsm, nfgsm, pgd",
-        "[default: (cnn; lenet for clean, adv, both, apb; resnet11 for cifar10)]",
-        "[default: (10; 60 for digits; 30 for cifar10)]",
+        "Interval bounds: ibp",
+        "[default: (cnn; lenet for clean, adv, both, apb; gowal for ibp; "
+        "resnet11 for cifar10; gowal for ibp on cifar10)]",
+        "[default: (10; 50 for ibp; 60 for digits; 30 for cifar10)]",
         "[default: (plain; naive for apb)]",
         "[default: (0.03)]",
     ):

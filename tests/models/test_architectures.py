@@ -47,6 +47,7 @@ RESNET_NORMS = 2 * (64 + 3 * 64 + 3 * 128 + 3 * 256)
     [
         ("lenet", MNIST, 61_706),
         ("cnn", MNIST, 272 + 8224 + 15_690),
+        ("gowal", MNIST, 272 + 8224 + 3201 * 100 + 1010),
         ("resnet11", CIFAR, RESNET_CONVOLUTIONS + RESNET_NORMS + 2570),
     ],
 )
@@ -59,6 +60,7 @@ def test_parameter_counts(name: str, shape: tuple[int, int, int], count: int) ->
     [
         ("lenet", [(6, 28, 28), (16, 10, 10), (120,), (84,), (10,)]),
         ("cnn", [(16, 14, 14), (32, 7, 7), (10,)]),
+        ("gowal", [(16, 13, 13), (32, 10, 10), (100,), (10,)]),
     ],
 )
 def test_shapes_of_the_weighted_layers(name: str, shapes: list[tuple[int, ...]]) -> None:

@@ -88,7 +88,8 @@ def test_a_new_recipe_shows_in_the_defaults_of_the_help() -> None:
     assert default_words("batch_size") == "100; 128 for clean, adv, both, apb"
     register(Recipe(**GENTLE))
     assert default_words("batch_size") == "100; 128 for clean, adv, both, apb; 16 for gentle"
-    assert default_words("arch") == "cnn; lenet for clean, adv, both, apb; resnet11 for cifar10"
+    own = "gowal for ibp; resnet11 for cifar10; gowal for ibp on cifar10"
+    assert default_words("arch") == f"cnn; lenet for clean, adv, both, apb; {own}"
 
 
 def test_every_optional_setting_is_one() -> None:

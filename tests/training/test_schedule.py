@@ -56,7 +56,7 @@ def test_the_second_papers_recipes_are_cyclic_the_first_papers_constant() -> Non
 def test_adam_moves_by_the_rate_of_the_step() -> None:
     """Adam's steps have the size of its learning rate while the gradient stays the same (Kingma & Ba 2015)."""
     layer = nn.Linear(1, 1, bias=False)
-    updates = Updates(layer, training.recipe_for("mnist", "nfgsm"), triangular(low=0, high=0.1, steps=9))
+    updates = Updates(layer, training.recipe_for("mnist", "nfgsm"), triangular(low=0, high=0.1, steps=9), 9)
     moves = []
     for _ in range(9):
         before = layer.weight.item()
@@ -79,7 +79,7 @@ def test_adam_never_moves_a_perturbation_and_its_step_is_eps(bias: str, directio
     torch.manual_seed(0)
     model = with_perturbation_bias(mlp(), bias=bias)
     recipe = training.recipe_for("mnist", "apb", bias=bias, apb_eps=0.07, apb_direction=direction)
-    updates = Updates(model, recipe, schedule_of(recipe, 10))
+    updates = Updates(model, recipe, schedule_of(recipe, 10), 10)
     for step in range(3):
         before = [p.detach().clone() for p in perturbation_parameters(model)]
         weight = model[1].weight.detach().clone()

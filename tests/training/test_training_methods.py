@@ -134,7 +134,12 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         )
         for name in models.ARCHITECTURES
     }
-    assert chosen == {"lenet": "float32", "cnn": "float32", "resnet11": "bfloat16" if units else "float32"}
+    assert chosen == {
+        "lenet": "float32",
+        "cnn": "float32",
+        "gowal": "float32",
+        "resnet11": "bfloat16" if units else "float32",
+    }
 
 
 # Bad input

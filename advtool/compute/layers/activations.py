@@ -50,6 +50,7 @@ class Activation(Nonlinear):
 class LeakyReLU(Activation):
     """z = max(x, slope * x) with a slope in [0, 1]; ReLU has slope 0."""
 
+    sign_decides = True
     slope: float | Tensor = 0.0
     """a number, or one for each channel (C, ...)"""
 
@@ -70,7 +71,7 @@ class LeakyReLU(Activation):
     def relax_with(self, box: Box, below: Tensor) -> Lines:
         """The lines with the slope ``below`` in [slope, 1] under the ambiguous entries (Xu et al. 2021)."""
         low, high = box
-        stable = torch.where(low >= 0, 1.0, self.slope).to(low)
+        stable = torch.where(low >= 0, torch.ones_like(low), self.slope)
         unsure = self.ambiguous(box)
         width = torch.where(unsure, high - low, 1.0)
         chord = torch.where(unsure, (high - self.slope * low) / width, stable)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from advtool.compute.layers.layer import Affine
+from advtool.compute.layers.layer import Affine, Box
 
 LARGEST_MULTIPLIED = 16
 """Windows of at most so many entries go through a convolution as a product of matrices, which is faster there."""
@@ -83,7 +83,9 @@ class Convolution(Affine):
         rest = [there - smallest(here) for here, there, smallest in sizes]
         padding = (0,) * len(rest) if self.transposed else tuple(rest)
         way = (self.stride, self.padding, self.dilation, not self.transposed, padding, self.groups)
-        return [torch.convolution(rows, self.weight, None, *way)]
+        whole = torch.convolution(rows, self.weight, None, *way)
+        # Where dilation lets output_padding reach the stride, the way back is longer than the input.
+        return [whole[(slice(None), slice(None), *(slice(size) for size in shapes[0][1:]))]]
 
     def transpose_window(self, rows: Tensor) -> Tensor:
         """A W of rows that are windows far from any edge, (P, C, h, w)."""
@@ -157,6 +159,8 @@ class Mix(Affine):
     """of the batches (N, ...)"""
     terms: int = 0
     """0: it only moves entries, without rounding"""
+    back: int | None = None
+    """the terms of A W, if they are more than those of W x: the most outputs that read one entry"""
     keeps_boxes: bool = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -171,9 +175,13 @@ class Mix(Affine):
             output = self.function(*points)
         return list(torch.autograd.grad(output, points, rows, create_graph=rows.requires_grad))
 
+    def interval(self, *boxes: Box) -> Box:
+        """Without rounding if the function has none."""
+        return Box(self(*(box.low for box in boxes)), self(*(box.high for box in boxes)))
+
     @property
     def terms_back(self) -> int:  # type: ignore[override]
-        return self.terms
+        return self.terms if self.back is None else self.back
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,6 +124,12 @@ class Relaxation(ABC):
 class Nonlinear(Layer):
     """A layer of one input that is bounded by linear functions."""
 
+    sign_decides = False
+    """An entry whose sign is known is bounded exactly, whatever the ends of its box."""
+
+    terms_back = 1
+    """the most outputs whose lines read one entry of the input"""
+
     @abstractmethod
     def relax(self, box: Box) -> Relaxation:
         """The linear functions on this box of the input (N, ...)."""

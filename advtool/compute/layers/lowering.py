@@ -5,7 +5,7 @@ A function gets the operation's arguments under the names of torch's schema, ``s
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import torch
@@ -42,6 +42,8 @@ class Operation:
 
     def add(self, layer: Layer, *inputs: Place, shape: Sequence[int] | None = None) -> Place:
         """A new node; ``shape`` is that of its output if it is not the operation's."""
+        if not all(isinstance(place, Place) for place in inputs):
+            raise self.refuse("takes the images where only constants can stand")
         places = tuple(place.index for place in inputs)
         self.nodes.append(Node(layer, places, self.shape if shape is None else tuple(shape), self.where))
         return Place(len(self.nodes) - 1)
@@ -64,7 +66,7 @@ class Operation:
             tensor = tensor[0]
         if self.shape != self.shape_of(x):
             raise self.refuse("has a constant that is larger than its input")
-        return tensor
+        return tensor.view(*[1] * (len(self.shape) - tensor.ndim), *tensor.shape) if tensor.ndim else tensor
 
     def inner(self, dims: Sequence[int] | int | None, rank: int) -> list[int]:
         """Dimensions of a batch as numbers >= 1; the batch's own is refused."""
@@ -94,8 +96,6 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
 
 @lowers("linear")
 def _linear(op: Operation, x: Place, weight: Tensor, bias: Tensor | None) -> Place:
-    if not isinstance(weight, Tensor) or isinstance(bias, Place):
-        raise op.refuse("multiplies two functions of the images")
     return op.add(Linear(weight, bias), x)
 
 
@@ -108,8 +108,8 @@ def _matmul(op: Operation, x: Place, **other: Any) -> Place:
 
 
 @lowers("addmm")
-def _addmm(op: Operation, x: Any, mat1: Place, mat2: Tensor, beta: float, alpha: float) -> Place:
-    if isinstance(x, Place) or not isinstance(mat1, Place) or not isinstance(mat2, Tensor) or (beta, alpha) != (1, 1):
+def _addmm(op: Operation, x: Any, mat1: Any, mat2: Tensor, beta: float, alpha: float) -> Place:
+    if isinstance(x, Place) or (beta, alpha) != (1, 1):
         raise op.refuse("is no product of images with a fixed matrix")
     return op.add(Linear(mat2.T, x), mat1)
 
@@ -191,6 +191,7 @@ def _clamp(op: Operation, x: Place, **ends: Any) -> Place:
     high = ends.get("max_val", ends.get("max", 6.0 if "relu6" in op.name else None))
     if not all(isinstance(end, float | int | None) for end in (low, high)):
         raise op.refuse("clamps to a tensor")
+    low, high = None if low == -inf else low, None if high == inf else high
     if low is not None:
         above = op.add(LeakyReLU(), _scaled(op, x, 1.0, -low))
         x = _scaled(op, above, 1.0, low)
@@ -231,6 +232,8 @@ def _max_pool(
 def _avg_pool(op: Operation, x: Place, kernel_size: Any, **how: Any) -> Place:
     kernel = _each(kernel_size, 2)
     how["stride"] = how["stride"] or kernel
+    if (how["divisor_override"] or 1) < 0:
+        raise op.refuse("divides by a number below 0")
     return op.add(Mix(lambda z: avg_pool2d(z, kernel, **how), prod(kernel) + 1), x)
 
 
@@ -238,12 +241,8 @@ def _avg_pool(op: Operation, x: Place, kernel_size: Any, **how: Any) -> Place:
 def _adaptive_avg_pool(op: Operation, x: Place, output_size: Any) -> Place:
     before = op.shape_of(x)
     pool = adaptive_avg_pool2d if "2d" in op.name else adaptive_avg_pool1d
-    return op.add(Mix(lambda z: pool(z, output_size), prod(before[1:]) + 1), x)
-
-
-@lowers("adaptive_max_pool2d")
-def _adaptive_max_pool(op: Operation, **_: Any) -> Place:
-    raise op.refuse("cannot be bounded; nn.MaxPool2d can")
+    terms = prod(before[1:]) + 1
+    return op.add(Mix(lambda z: pool(z, output_size), terms, terms + prod(op.shape[1:])), x)
 
 
 @lowers("mean", "sum")
@@ -301,11 +300,16 @@ def _pad(op: Operation, x: Place, value: float | None = None, mode: str = "const
 
 @lowers("upsample_nearest2d", "upsample_bilinear2d")
 def _upsample(op: Operation, x: Place, **how: Any) -> Place:
-    size = op.shape[1:]
+    before, after = op.shape_of(x)[1:], op.shape[1:]
+    factors = how.get("scale_factors") or [how.get("scales_h"), how.get("scales_w")]
+    # Torch takes the places of pixels from the factors if there are any, and from the sizes otherwise.
+    way: dict[str, Any] = {"size": after} if None in factors else {"scale_factor": tuple(factors)}
+    near = [4 * (there // here) + 6 for here, there in zip(before, after, strict=True)]  # at most so many read a pixel
     if "nearest" in op.name:
-        return op.add(Mix(lambda z: interpolate(z, size)), x)
-    corners = bool(how["align_corners"])
-    return op.add(Mix(lambda z: interpolate(z, size, mode="bilinear", align_corners=corners), 8), x)
+        return op.add(Mix(lambda z: interpolate(z, **way), 1, prod(near)), x)
+    way |= {"mode": "bilinear", "align_corners": bool(how["align_corners"])}
+    # The weights are rounded too, by as much as the places of pixels are large.
+    return op.add(Mix(lambda z: interpolate(z, **way), 8 + 8 * max(before), prod(near) + 8 * max(before)), x)
 
 
 @lowers("cat", "concat")
@@ -340,7 +344,9 @@ def _sum(op: Operation, a: Any, b: Any, alpha: float) -> Place:
     if len(op.shape_of(a)) != len(op.shape_of(b)):
         raise op.refuse("adds features of different dimensions")
     scaled = b if alpha == 1 else op.add(Scale(torch.tensor(float(alpha)), None, 1), b, shape=op.shape_of(b))
-    return op.add(Sum() if op.shape_of(a) == op.shape_of(b) else Mix(lambda x, y: x + y, 1), a, scaled)
+    smaller = min(prod(op.shape_of(a)), prod(op.shape_of(b)))
+    equal = op.shape_of(a) == op.shape_of(b)
+    return op.add(Sum() if equal else Mix(lambda x, y: x + y, 1, prod(op.shape) // max(1, smaller)), a, scaled)
 
 
 @lowers("mul", "mul_", "multiply")
@@ -370,7 +376,7 @@ def _dropout(op: Operation, x: Place, train: bool, **_: Any) -> Place:
     return x
 
 
-@lowers("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "to", "_to_copy", "type_as", "float")
+@lowers("clone", "contiguous", "detach", "detach_", "alias", "lift_fresh_copy", "to", "_to_copy", "type_as")
 def _same(_op: Operation, x: Place, **_: Any) -> Place:
     return x
 

@@ -1,6 +1,7 @@
 """Max pooling, and its linear bounds."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -42,6 +43,10 @@ class MaxPool(Nonlinear):
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     ceil: bool
+
+    @property
+    def terms_back(self) -> int:  # type: ignore[override]
+        return prod(self.kernel)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         return max_pool2d(inputs[0], self.kernel, self.stride, self.padding, self.dilation, self.ceil)
