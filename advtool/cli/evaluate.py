@@ -44,6 +44,8 @@ Does the model only hide its gradients?  [cyan]advtool eval --attack audit[/cyan
 
 Which images can no attack break?  [cyan]advtool eval --certify[/cyan]
 
+Would the attack find what surely exists?  [cyan]advtool eval --attack pgd --planted[/cyan]
+
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
 
 Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]

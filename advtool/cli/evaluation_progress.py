@@ -12,7 +12,7 @@ from rich.table import Column
 from advtool.cli.progress import STDERR, say
 from advtool.evaluation.observer import Observer
 from advtool.report.check import facts
-from advtool.results import CERTIFIED, Check
+from advtool.results import CERTIFIED, PLANTED, Check
 from advtool.results.notation import duration
 from advtool.target.opening.user_code import prints_to_stderr
 
@@ -106,4 +106,4 @@ class EvaluationProgress(Observer):
 
 def _counted(stage: str) -> str:
     """What the stage counts its images as."""
-    return "proved robust" if stage == CERTIFIED else "standing"
+    return {CERTIFIED: "proved robust", PLANTED: "found"}.get(stage, "standing")

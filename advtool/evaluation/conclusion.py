@@ -14,7 +14,7 @@ from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
 from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of, in_cascade
-from advtool.results import CERTIFIED, CLEAN, Outcomes
+from advtool.results import CERTIFIED, CLEAN, PLANTED, Outcomes, Planted
 from advtool.target.inspection import Inspection
 
 
@@ -33,13 +33,15 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
         for stage in ready.attacks
         if stage.probed_eps is None
     ]
+    planted = _planted(ready, ledger)
     return {
         "clean": summary.clean_accuracy(outcomes.clean),
         "attacks": results,
         "effective_robustness": summary.effective_robustness(results),
         "worst_case": summary.worst_case(outcomes.worst_case),
         **_certified(ledger),
-        "warnings": findings(_evidence(ready, shards, outcomes, inspection)),
+        "planted": planted,
+        "warnings": findings(_evidence(ready, shards, ledger, inspection, planted)),
     }
 
 
@@ -54,7 +56,19 @@ def _certified(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _evidence(ready: Prepared, shards: Sequence[Shard], outcomes: Outcomes, inspection: Inspection) -> Evidence:
+def _planted(ready: Prepared, ledger: Ledger) -> Planted | None:
+    """How many planted examples the attacks found; None if none was planted."""
+    if ready.planting is None:
+        return None
+    return summary.planted(
+        ledger.outcomes.of(PLANTED), ledger.found_by, ready.question.asked_attacks, ledger.costs[PLANTED]
+    )
+
+
+def _evidence(
+    ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspection: Inspection, planted: Planted | None
+) -> Evidence:
+    outcomes = ledger.outcomes
     cascade = in_cascade(ready.question.specs)
     seen = slice(0, DIAGNOSED_IMAGES if cascade else len(outcomes))
     diagnosed = any(bool(diagnosed_of(outcomes, shard.rows).any()) for shard in shards)
@@ -78,6 +92,8 @@ def _evidence(ready: Prepared, shards: Sequence[Shard], outcomes: Outcomes, insp
         worst_case=outcomes.worst_case[seen].tolist(),
         in_cascade=cascade,
         not_certifiable=_not_certifiable(ready),
+        planted=planted,
+        unplantable=ledger.unplantable if ready.question.settings.planted else (),
         facts=facts,
         inspection=inspection,
         eot=target.eot,

@@ -11,6 +11,8 @@ from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
+from advtool.evaluation.planting.planting import Planting
+from advtool.evaluation.planting.trial import attack_planted
 from advtool.evaluation.proof import Proof
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
@@ -30,7 +32,7 @@ class Engine:
     Args:
         run: keeps the finished shards, in a folder or in memory.
         worker: computes one stage on one shard.
-        stages: the attacks, proofs and probes in their order, without the clean stage.
+        stages: the attacks, proofs, probes and planted examples in their order, without the clean stage.
         observer: is told of the progress.
         indices: the index of each image in its data set, for messages.
     """
@@ -70,6 +72,8 @@ class Engine:
         def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
             if isinstance(stage, Proof):
                 return self.worker.prove(stage, shard, asked, report), None
+            if isinstance(stage, Planting):
+                return attack_planted(stage, self.worker, shard, asked, report), None
             return self.worker.attack(stage.attack, stage.label, shard, asked, report)
 
         standing = partial(standing_of, stage, outcomes)

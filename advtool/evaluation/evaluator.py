@@ -107,6 +107,8 @@ def evaluate(
             if refuse_chance:
                 refuse_guessing(check)
         ledger = Engine(run, worker, ready.stages, observer, question.indices).compute()
+        for reason in ledger.unplantable:
+            observer.note(f"not planted: {reason}")
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
         answer = conclude(ready, worker.shards, ledger, inspection)

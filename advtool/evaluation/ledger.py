@@ -52,6 +52,10 @@ class Ledger:
         self.costs = {label: Cost() for label in labels}
         self.methods: list[str] = []
         """the bounds that proved images robust, each once"""
+        self.found_by: dict[str, int] = {}
+        """how many planted examples each attack found, by its label"""
+        self.unplantable: list[str] = []
+        """for how many images nothing could be planted, and why"""
 
     def enter(self, position: int, first: int, record: ShardRecord) -> None:
         """Take in a finished shard.
@@ -73,6 +77,10 @@ class Ledger:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
+        for label, count in (record.found_by or {}).items():
+            self.found_by[label] = self.found_by.get(label, 0) + count
+        if record.unplantable is not None:
+            self.unplantable.append(record.unplantable)
         cost = self.costs[record.stage]
         cost.seconds += record.seconds
         cost.forward += record.model_calls.forward

@@ -8,7 +8,8 @@ from advtool.results import Check
 class Observer:
     """Is told about a run's progress, and does nothing. A subclass shows it, as bars on the command line.
 
-    In the stage ``certified``, ``standing`` counts the images that are proved robust.
+    In the stage ``certified``, ``standing`` counts the images that are proved robust, in ``planted`` those whose
+    planted example is found.
     """
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from advtool.evaluation.shard import finite_or_none
-from advtool.results import CERTIFIED, CLEAN, Outcome, Outcomes
+from advtool.results import CERTIFIED, CLEAN, PLANTED, Outcome, Outcomes
 
 
 def lines(
@@ -14,8 +14,8 @@ def lines(
 ) -> Iterator[dict[str, Any]]:
     """One dictionary for each image, in the order of the run.
 
-    It leaves out the attacks and proofs that did not see the image. Probes stand apart from attacks, because their eps
-    is not the run's: their adversarial examples say nothing about the answer.
+    It leaves out the attacks, proofs and planted examples that did not see the image. Probes stand apart from attacks,
+    because their eps is not the run's: their adversarial examples say nothing about the answer.
 
     Args:
         outcomes: of the N images.
@@ -23,10 +23,12 @@ def lines(
         indices: N numbers, the index of each image in its data set.
         classes: the name of each class, by label; None if the classes have no names.
     """
-    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages if stage != CERTIFIED}
-    attacks = [stage for stage in outcomes.stages if stage not in {CLEAN, CERTIFIED} | outcomes.probes]
+    others = {CERTIFIED, PLANTED}
+    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages if stage not in others}
+    attacks = [stage for stage in columns if stage not in {CLEAN} | outcomes.probes]
     probes = [stage for stage in outcomes.stages if stage in outcomes.probes]
     proofs = _proofs(outcomes) if CERTIFIED in outcomes.stages else None
+    planted = outcomes.of(PLANTED).tolist() if PLANTED in outcomes.stages else [Outcome.not_asked] * len(outcomes)
     for place, (index, label) in enumerate(zip(indices, labels.tolist(), strict=True)):
         clean = columns[CLEAN][place]
         yield {
@@ -36,6 +38,7 @@ def lines(
             **({} if classes is None else {"class": classes[label]}),
             "clean": {"prediction": clean["prediction"], "margin": clean["margin"]},
             **({} if proofs is None else proofs[place]),
+            **({} if planted[place] == Outcome.not_asked else {PLANTED: {"found": planted[place] == Outcome.found}}),
             "attacks": _asked(columns, attacks, place),
             "probes": _asked(columns, probes, place),
         }

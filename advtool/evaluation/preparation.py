@@ -11,12 +11,14 @@ from torch import nn
 
 from advtool.errors import InputError
 from advtool.evaluation import provenance
+from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
+from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Decision, Proof
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import AttackStage, Stage, moot, plan, with_proof
+from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_order, moot, plan
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
 
@@ -46,6 +48,11 @@ class Prepared:
     def attacks(self) -> list[AttackStage]:
         """The stages that attack, probes included."""
         return [stage for stage in self.stages if isinstance(stage, AttackStage)]
+
+    @property
+    def planting(self) -> Planting | None:
+        """The stage that attacks copies of the model; None if the run has none."""
+        return next((stage for stage in self.stages if isinstance(stage, Planting)), None)
 
     def run(self, *, save_adversarial: bool = False) -> Run:
         """The folder of the run, with the shards that are finished.
@@ -97,6 +104,7 @@ class Prepared:
             "attacks": {stage.label: stage.parameters for stage in self.stages},
             "stages": [str(stage) for stage in self.stages],
             "certify": question.settings.certify,
+            "planted": question.settings.planted,
             "seed": question.settings.seed,
             "eot": target.eot,
             "votes": target.votes,
@@ -150,7 +158,7 @@ def prepared(
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None
-        stages = with_proof(attacks, proof if proves else None)
+        stages = in_order(attacks, proof if proves else None, _planting(question, attacks, ours.target.eot))
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
@@ -161,6 +169,17 @@ def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) ->
     if not question.asks_for_proofs:
         return None
     return proof.decide(sum(stage.passes for stage in attacks), insisted=question.settings.certify is True)
+
+
+def _planting(question: Question, attacks: Sequence[AttackStage], eot: int) -> Planting | None:
+    """The stage that attacks copies of the model with all ``attacks`` that can; None if nobody asks for it."""
+    if not question.asks_for_planted:
+        return None
+    passes = {stage.label: stage.passes for stage in attacks}
+    specs = [spec for spec in question.specs if spec.label in passes and not spec.needs_surrogate]
+    to_plant = eot * (BOUNDARY_POINTS + GRADIENT_STEPS * PASSES_OF_A_GRADIENT)
+    to_attack = sum(passes[spec.label] for spec in specs)
+    return Planting(question.threat_model, specs, question.attack_defaults, to_plant + to_attack)
 
 
 def _opened(

@@ -77,6 +77,8 @@ class Question:
                 f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify, not --no-certify, or "
                 "leave this out"
             )
+        if settings.planted and all(spec.needs_surrogate for spec in specs):
+            raise InputError("--planted: every attack of this run follows another model; add one, e.g. --attack pgd")
         return question
 
     @property
@@ -84,6 +86,18 @@ class Question:
         """Whether the run is to prove images robust if it can: a cascade is, unless it is told not to."""
         certify = self.settings.certify
         return in_cascade(self.specs) if certify is None else certify
+
+    @property
+    def asks_for_planted(self) -> bool:
+        """Whether the run is to plant adversarial examples: a cascade is, unless it is told not to."""
+        planted = self.settings.planted
+        return in_cascade(self.specs) if planted is None else planted
+
+    @property
+    def asked_attacks(self) -> str:
+        """The attacks and suites as they were asked for, joined by commas."""
+        asked: str | Sequence[str] = self.settings.attacks
+        return asked if isinstance(asked, str) else ", ".join(asked)
 
     @cached_property
     def images_id(self) -> str:

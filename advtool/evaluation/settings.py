@@ -80,6 +80,15 @@ class Settings:
         ),
     ] = 0.0
 
+    planted: Annotated[
+        bool | None,
+        About(
+            "Plant adversarial examples into changed copies of the model, for up to 50 images, and tell how many of "
+            "them the attacks find.",
+            default="in audit",
+        ),
+    ] = None
+
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(Settings, given, _label).items():

@@ -62,6 +62,10 @@ class ShardRecord(BaseModel):
     """one-step attacks only: the example, made of every image, is classified right"""
     method: str | None = None
     """the stage ``certified`` only: the strongest bounds that it used; None if no image was left to prove"""
+    found_by: dict[str, int] | None = None
+    """the stage ``planted`` only: how many planted examples each attack found, by its label, in turn"""
+    unplantable: str | None = None
+    """the stage ``planted`` only: for how many images nothing could be planted, and why; None: for none"""
     answers: list[list[float]] | None = None
     """clean stage only: the logits of a few images under fixed streams, which identify the model later"""
 

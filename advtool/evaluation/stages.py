@@ -1,4 +1,4 @@
-"""The stages of a run: which attack works on which images, and where images are proved robust."""
+"""The stages of a run: which attack works on which images, where images are proved robust, and where one plants."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build
 from advtool.attacks.suites import Scope
+from advtool.evaluation.planting.planting import PLANTED_IMAGES, Planting
 from advtool.evaluation.proof import Proof
 from advtool.results import Outcome, Outcomes
 from advtool.target.target import Target
@@ -62,13 +63,15 @@ class AttackStage:
         return self.scope is Scope.every and self.passes <= QUICK_PASSES
 
 
-Stage = AttackStage | Proof
+Stage = AttackStage | Proof | Planting
 
 
 def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
     """Which images at ``rows`` the stage works on, bool (n,). ``outcomes`` must hold every earlier stage there."""
     if isinstance(stage, Proof):
         return _to_prove(outcomes, rows)
+    if isinstance(stage, Planting):
+        return torch.arange(rows.start, rows.start + len(outcomes.clean[rows])) < PLANTED_IMAGES
     asked = _in_scope(stage, outcomes, rows)
     # A one-step attack makes its example of every image, so its answer costs nothing: it checks the proofs.
     return asked & ~outcomes.certified[rows] if stage.spares_certified and not stage.attack.one_step else asked
@@ -97,10 +100,12 @@ def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
     """Which images stand in the stage, as its progress counts them, bool (N,).
 
     In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand. Of proofs the
-    images are counted that are proved.
+    images are counted that are proved, of planted examples those that are found.
     """
     if isinstance(stage, Proof):
         return outcomes.certified
+    if isinstance(stage, Planting):
+        return outcomes.of(stage.label) == Outcome.found
     if stage.probed_eps is not None:
         return outcomes.of(stage.label) == Outcome.robust
     before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
@@ -171,12 +176,13 @@ def plan(
     return stages
 
 
-def with_proof(attacks: Sequence[AttackStage], proof: Proof | None) -> list[Stage]:
-    """The stages of a run. Its proofs, if it has any, stand before the first attack that is not quick."""
+def in_order(attacks: Sequence[AttackStage], proof: Proof | None, planting: Planting | None) -> list[Stage]:
+    """The stages of a run. Proofs stand before the first attack that is not quick, planted examples after all."""
+    last = [] if planting is None else [planting]
     if proof is None:
-        return [*attacks]
+        return [*attacks, *last]
     quick = next((place for place, stage in enumerate(attacks) if not stage.is_quick), len(attacks))
-    return [*attacks[:quick], proof, *attacks[quick:]]
+    return [*attacks[:quick], proof, *attacks[quick:], *last]
 
 
 def moot(stages: Sequence[AttackStage], few: tuple[Tensor, Tensor]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from advtool.results import (
     EffectiveRobustness,
     Outcome,
     Outcomes,
+    Planted,
     WorstCase,
 )
 
@@ -84,6 +85,21 @@ def certified(proved: Tensor, methods: Sequence[str], cost: Cost) -> Certified:
         method=" and ".join(methods) or "none",
         seconds=round(cost.seconds, 3),
     )
+
+
+def planted(outcomes: Tensor, found_by: dict[str, int], attack: str, cost: Cost) -> Planted | None:
+    """How many planted examples were found; None if none could be planted.
+
+    Args:
+        outcomes: of the stage, uint8 (N,).
+        found_by: how many each attack found, by its label.
+        attack: the attacks as they were asked for.
+        cost: of the stage.
+    """
+    found, missed = (int((outcomes == outcome).sum()) for outcome in (Outcome.found, Outcome.missed))
+    if not found + missed:
+        return None
+    return Planted(found=found, total=found + missed, attack=attack, found_by=found_by, seconds=round(cost.seconds, 3))
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
+from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.worker import Preview
@@ -101,7 +102,9 @@ def _seconds(ready: Prepared, an_image: float) -> float:
     certification = _certification(ready)
     if certification.runs:
         seconds += an_image * (certification.passes or 0.0) + ready.question.settings.certify_seconds
-    return seconds * len(ready.question.x)
+    images = len(ready.question.x)
+    planted = 0.0 if ready.planting is None else ready.planting.passes * min(images, PLANTED_IMAGES)
+    return seconds * images + an_image * planted
 
 
 def _certification(ready: Prepared) -> Certification:

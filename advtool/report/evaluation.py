@@ -7,7 +7,17 @@ from typing import Any
 from advtool.report import titles
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
-from advtool.results import Certified, Comparison, Evaluation, Finding, SeedsSummary, WorstCase, notation
+from advtool.results import (
+    PLANTED,
+    Certified,
+    Comparison,
+    Evaluation,
+    Finding,
+    Planted,
+    SeedsSummary,
+    WorstCase,
+    notation,
+)
 from advtool.results.record import Record
 
 COLUMNS = (
@@ -29,7 +39,7 @@ def table(evaluation: Evaluation) -> Table:
     return Table(
         title=titles.heading(evaluation),
         columns=COLUMNS,
-        rows=(*map(_seen, lines), *_undecided(evaluation.undecided, images)),
+        rows=(*map(_seen, lines), *_undecided(evaluation.undecided, images), *_planted(evaluation.planted)),
         notes=tuple(_notes(evaluation)),
     )
 
@@ -83,9 +93,19 @@ def _undecided(undecided: int | None, images: int) -> Iterator[Row]:
         yield Row({**values, "images": images}, "undecided", "worst case")
 
 
+def _planted(planted: Planted | None) -> Iterator[Row]:
+    """The row of the planted examples, in a run that plants; programs get the share that was found."""
+    if planted is not None:
+        share = planted.found / planted.total
+        values = {"kind": PLANTED, "name": PLANTED, "shown": f"{planted.found} found", "accuracy": share}
+        yield Row({**values, "images": planted.total, "seconds": planted.seconds}, PLANTED, PLANTED)
+
+
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.certified is not None:
         yield _between(evaluation.certified, evaluation.worst_case)
+    if (planted := evaluation.planted) is not None:
+        yield f"of {planted.total} planted examples the attack found {planted.found}"
     for attack in evaluation.attacks:
         if attack.accuracy_on_examples is not None:
             accuracy = notation.percent(attack.accuracy_on_examples)

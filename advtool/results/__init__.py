@@ -11,9 +11,10 @@ from advtool.results.evaluation import (
     Evaluation,
     Finding,
     ModelCalls,
+    Planted,
     WorstCase,
 )
-from advtool.results.outcomes import CERTIFIED, CLEAN, Outcome, Outcomes
+from advtool.results.outcomes import CERTIFIED, CLEAN, PLANTED, Outcome, Outcomes
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -36,6 +37,7 @@ from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, Paired
 __all__ = [
     "CERTIFIED",
     "CLEAN",
+    "PLANTED",
     "AttackResult",
     "AttackSpread",
     "Certification",
@@ -64,6 +66,7 @@ __all__ = [
     "PairedChange",
     "PairedMinimum",
     "Panel",
+    "Planted",
     "Point",
     "Provenance",
     "Reproduced",

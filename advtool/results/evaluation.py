@@ -89,6 +89,18 @@ class Certified(Record):
     seconds: float
 
 
+class Planted(Record):
+    """How many adversarial examples, planted on purpose into copies of the model, the attacks found."""
+
+    found: int
+    total: int
+    attack: str
+    """as it was asked for, e.g. ``audit``; several joined by commas"""
+    found_by: dict[str, int]
+    """how many each attack found, in turn; a later one saw what the earlier ones left"""
+    seconds: float
+
+
 FindingKind = Literal["masking", "strength", "setup"]
 """The gravest first: the gradient misleads; an attack was weaker than another one; range, mode or randomness."""
 
@@ -106,7 +118,7 @@ class Finding(Record):
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided"})
+    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided", "planted"})
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
@@ -125,6 +137,8 @@ class Evaluation(Document):
     """None if the run did not certify"""
     undecided: int | None = None
     """how many images are neither broken nor certified; None if the run did not certify"""
+    planted: Planted | None = None
+    """None if nothing was planted"""
     warnings: list[Finding]
     environment: dict[str, Any]
 

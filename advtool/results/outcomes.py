@@ -12,6 +12,8 @@ CLEAN = "clean"
 """The first stage of every run: the images themselves, without an attack."""
 CERTIFIED = "certified"
 """The stage that proves images robust, in a run that certifies."""
+PLANTED = "planted"
+"""The stage that attacks changed copies of the model, in a run that plants."""
 
 
 class Outcome(IntEnum):
@@ -27,6 +29,10 @@ class Outcome(IntEnum):
     """stage ``certified`` alone: no adversarial example exists in the ball"""
     unproved = 4
     """stage ``certified`` alone: the bounds leave it open"""
+    found = 5
+    """stage ``planted`` alone: an attack found an adversarial example in the copy of the model"""
+    missed = 6
+    """stage ``planted`` alone: no attack did, though one surely exists there"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +106,13 @@ class Outcomes:
         if CERTIFIED not in self.stages:
             return torch.full((len(self),), math.nan, dtype=torch.float64)
         return self.margin[self.stages.index(CERTIFIED)]
+
+    @property
+    def planted(self) -> Tensor:
+        """For which images an adversarial example was planted in a copy of the model, bool (N,); none without it."""
+        if PLANTED not in self.stages:
+            return torch.zeros(len(self), dtype=torch.bool)
+        return self.asked(PLANTED)
 
     @property
     def worst_case(self) -> Tensor:

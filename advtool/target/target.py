@@ -100,6 +100,30 @@ class Target:
         self._begin = begin
         self.calls = CallCounter()
 
+    def behind(self, wrap: Callable[[nn.Module], nn.Module], *, classes: int) -> "Target":
+        """A target of its own: what ``wrap`` makes of this model, and of its search form. Both count their calls here.
+
+        Args:
+            wrap: takes a model and gives one that calls it, for the same images.
+            classes: number of classes of what it gives.
+        """
+        made = Target(
+            wrap(self.model),
+            find_form=lambda: wrap(self.search_form),
+            input_shape=self.input_shape,
+            classes=classes,
+            eot=self.eot,
+            votes=self.votes,
+            batch_size=self.batch_size,
+            randomness=self.randomness,
+            autograd=self.autograd,
+            device=self.device,
+            clip=self.clip,
+            begin=self._begin,
+        )
+        made.calls = self.calls
+        return made
+
     @contextmanager
     def streams(self, seed: int, *place: str | int) -> Iterator[None]:
         """Within this context the model's answers depend on ``seed`` and ``place`` alone, not on earlier calls.

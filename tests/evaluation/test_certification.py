@@ -126,7 +126,7 @@ def test_an_audit_attacks_certified_images_with_nothing_after_the_quick_attacks(
             )
         else:
             assert (queries[certified] == 0).all()
-            assert stage in ("clean", "certified") or not outcomes.asked(stage)[certified].any()
+            assert stage in ("clean", "certified", "planted") or not outcomes.asked(stage)[certified].any()
     later = result.attacks[3:]
     for before, after in pairwise(later):
         assert after.survivors_in == before.survivors_out, "certified images count as robust in every stage"
@@ -354,7 +354,7 @@ def test_the_document_and_the_table_tell_both_ends(monkeypatch: pytest.MonkeyPat
     document = json.loads(FORMATS["json"](result))
     assert Evaluation.model_validate(document).to_dict() == document
     keys = list(document)
-    assert keys[keys.index("worst_case") + 1 : keys.index("warnings")] == ["certified", "undecided"]
+    assert keys[keys.index("worst_case") + 1 : keys.index("warnings")] == ["certified", "undecided", "planted"]
     certified, worst = document["certified"], document["worst_case"]
     assert list(certified) == ["robust", "total", "accuracy", "interval", "method", "seconds"]
     assert 0 < document["undecided"] == worst["robust"] - certified["robust"]
@@ -369,11 +369,11 @@ def test_the_document_and_the_table_tell_both_ends(monkeypatch: pytest.MonkeyPat
         f"{far_high} %"
     ) in " ".join(text.split())
     names = [line.split("|")[1].strip() for line in FORMATS["markdown"](result).splitlines() if line.startswith("| ")]
-    assert names[-3:] == ["worst case", "certified", "undecided"]
+    assert names[-4:] == ["worst case", "certified", "undecided", "planted"]
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](result))))
-    assert [row["kind"] for row in rows[-3:]] == ["worst case", "certified", "undecided"]
-    assert float(rows[-2]["accuracy"]) == certified["accuracy"]
-    assert (rows[-1]["accuracy"], int(rows[-1]["left"])) == ("", document["undecided"])
+    assert [row["kind"] for row in rows[-4:]] == ["worst case", "certified", "undecided", "planted"]
+    assert float(rows[-3]["accuracy"]) == certified["accuracy"]
+    assert (rows[-2]["accuracy"], int(rows[-2]["left"])) == ("", document["undecided"])
 
 
 def test_a_preflight_tells_whether_proofs_would_be_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,8 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "worst_case": left,
         "in_cascade": True,
         "not_certifiable": None,
+        "planted": None,
+        "unplantable": (),
         "facts": PLAIN,
         "inspection": HONEST,
         "eot": 1,

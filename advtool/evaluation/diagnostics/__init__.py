@@ -9,7 +9,7 @@ is a ``strength`` note.
 from collections.abc import Callable, Iterator
 from typing import get_args
 
-from advtool.evaluation.diagnostics.accuracies import far_below, label_leaking, noise, over_eps
+from advtool.evaluation.diagnostics.accuracies import far_below, label_leaking, noise, over_eps, planted_missed
 from advtool.evaluation.diagnostics.contests import contests
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.diagnostics.setup import lost_gradient, setup
@@ -21,6 +21,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     far_below,
     over_eps,
     label_leaking,
+    planted_missed,
     noise,
     lost_gradient,
     setup,

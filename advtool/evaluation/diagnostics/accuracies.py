@@ -19,12 +19,28 @@ from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import paired_difference, wilson_interval
 from advtool.results import Finding, notation
 
+PLANTED_MIN_FOUND = 0.95
+"""The smallest share of planted examples that an attack must find."""
 GREY_EPS = 0.5
 """The smallest eps at which every image can become the same grey."""
 SEARCH_MIN_DROP = 0.10
 """The smallest drop from PGD to the worst case that earns the code ``search-far-below-pgd``."""
 WORST_CASE_MIN_DROP = 0.01
 """The smallest drop from PGD to the worst case that earns the note ``worst-case-below-pgd``."""
+
+
+def planted_missed(evidence: Evidence) -> Iterator[Finding]:
+    """Tell planted adversarial examples that the attacks missed: then they may miss the model's own too."""
+    planted = evidence.planted
+    if planted is not None and planted.found < PLANTED_MIN_FOUND * planted.total:
+        yield finding(
+            "planted-missed",
+            "masking",
+            f"of {planted.total} planted examples the attack found {planted.found} ({planted.attack}): on copies of "
+            "this model it misses adversarial examples that surely exist, so the accuracies say little",
+            found=planted.found,
+            planted=planted.total,
+        )
 
 
 def label_leaking(evidence: Evidence) -> Iterator[Finding]:

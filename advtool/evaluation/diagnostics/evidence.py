@@ -8,7 +8,7 @@ from advtool.attacks.base import TensorAttack
 from advtool.evaluation.diagnostics.families import Family
 from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
-from advtool.results import Finding, notation
+from advtool.results import Finding, Planted, notation
 from advtool.results.evaluation import FindingKind
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -32,6 +32,7 @@ Code = Literal[
     "survives-half-the-range",
     "accuracy-rises-with-eps",
     "label-leaking",
+    "planted-missed",
     "noise-breaks-it",
     "random-model",
     "too-few-draws",
@@ -48,6 +49,7 @@ Code = Literal[
     "narrow-images",
     "low-clean-accuracy",
     "not-certifiable",
+    "not-plantable",
     "worst-case-below-pgd",
 ]
 """Every finding has one of these; docs/audit.md explains each."""
@@ -76,6 +78,10 @@ class Evidence:
     """some attacks of the run saw survivors only"""
     not_certifiable: str | None
     """why nothing could be proved although somebody insisted on it"""
+    planted: Planted | None
+    """how many planted examples were found; None if none was planted"""
+    unplantable: Sequence[str]
+    """for which images nothing could be planted, and why, although somebody insisted on it"""
     facts: Facts
     inspection: Inspection
     eot: int

@@ -24,6 +24,8 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
     chance = 1 / evidence.classes
     if evidence.not_certifiable is not None:
         yield finding("not-certifiable", "setup", f"not certified: {evidence.not_certifiable}")
+    for reason in evidence.unplantable:
+        yield finding("not-plantable", "setup", f"not planted: {reason}")
     yield from _where_true(
         {
             "ends-ignored": (
