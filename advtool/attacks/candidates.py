@@ -20,6 +20,8 @@ class Found(NamedTuple):
     """the step at which the search met the candidate, int64 (N,); 0 is the start"""
     queries: Tensor
     """passes through the model for this image, int64 (N,), EOT draws included"""
+    given_up: Tensor
+    """the search stopped early because it thought the image out of reach, bool (N,)"""
 
 
 class Candidates:
@@ -45,6 +47,7 @@ class Candidates:
         self.queries = torch.zeros_like(self.step)
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.confirmed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        self.given_up = torch.zeros_like(self.confirmed)
         self.rows = torch.arange(len(x), device=x.device)
         self._y, self._target = y, target
         self._last: tuple[Tensor, Tensor, int] | None = None
@@ -104,6 +107,11 @@ class Candidates:
         self.rows = self.rows[places]
         return places
 
+    def give_up(self, hopeless: Tensor) -> Tensor:
+        """Go on without the ``hopeless`` (M,) of ``rows``, which stand unsearched from then on; the kept (K,)."""
+        self.given_up[self.rows[hopeless]] = True
+        return self.keep(~hopeless)
+
     def rounds(self, count: int, queries: int) -> Iterator[tuple[int, "Candidates", Tensor]]:
         """``count`` searches of each standing image. As many run side by side as fill a pass through the model.
 
@@ -139,7 +147,7 @@ class Candidates:
             doubtful = ((self.score < 0) & ~self.confirmed).nonzero().squeeze(1)
             self._confirm(doubtful)
             self._go_to_last(doubtful[~self.confirmed[doubtful]])
-        return Found(self.x, self.step, self.queries)
+        return Found(self.x, self.step, self.queries, self.given_up & ~self.confirmed)
 
     @property
     def _slice(self) -> slice | Tensor:

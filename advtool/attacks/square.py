@@ -40,7 +40,8 @@ class Square(TensorAttack):
     hardly any square is kept, and several fill a pass through the model better"""
     patience = Parameter(or_none(positive_number))
     """An image is given up if its margin would stay above 0 even if each further doubling of the queries lowered it
-    ``patience`` times as much as the last doubling did. None gives up no image. Not for a random model."""
+    ``patience`` times as much as the last doubling did. It counts as robust, and the result says how
+    many such images there are. None gives up no image. Not for a random model."""
 
     @property
     def most_queries(self) -> int:
@@ -68,7 +69,7 @@ class Square(TensorAttack):
                 report(query, self.queries, len(x))
             if self.patience is not None and query >= forecast and not self.target.randomised:
                 if query >= 2 * first:
-                    kept = found.keep(self._within_reach(found, before, query))
+                    kept = found.give_up(~self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]
                 forecast, before = 2 * query, found.score.clone()
 

@@ -29,7 +29,7 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
     """
     outcomes = ledger.outcomes
     results = [
-        summary.attack_result(stage, outcomes, ledger.costs[stage.label])
+        summary.attack_result(stage, outcomes, ledger.costs[stage.label], given_up=ledger.given_up[stage.label])
         for stage in ready.attacks
         if stage.probed_eps is None
     ]

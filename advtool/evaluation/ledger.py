@@ -50,6 +50,8 @@ class Ledger:
             probes=frozenset(probes),
         )
         self.costs = {label: Cost() for label in labels}
+        self.given_up = dict.fromkeys(labels, 0)
+        """how many images each stage gave up early, by its label; they stand"""
         self.methods: list[str] = []
         """the bounds that proved images robust, each once"""
         self.found_by: dict[str, int] = {}
@@ -77,6 +79,7 @@ class Ledger:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
+        self.given_up[record.stage] += record.given_up
         for label, count in (record.found_by or {}).items():
             self.found_by[label] = self.found_by.get(label, 0) + count
         if record.unplantable is not None:

@@ -26,7 +26,7 @@ def clean_accuracy(right: Tensor) -> CleanAccuracy:
     return CleanAccuracy(correct=int(right.sum()), **_proportion(right))
 
 
-def attack_result(stage: AttackStage, outcomes: Outcomes, cost: Cost) -> AttackResult:
+def attack_result(stage: AttackStage, outcomes: Outcomes, cost: Cost, *, given_up: int) -> AttackResult:
     """The robust accuracy under an attack that saw every image; the survivors of a later attack in a cascade."""
     if stage.scope is Scope.every:
         robust = outcomes.survives(stage.label)
@@ -47,6 +47,7 @@ def attack_result(stage: AttackStage, outcomes: Outcomes, cost: Cost) -> AttackR
         seconds=round(cost.seconds, 3),
         model_calls=cost.model_calls,
         accuracy_on_examples=None if examples is None else int(examples.sum()) / len(examples),
+        given_up=given_up or None,
     )
 
 

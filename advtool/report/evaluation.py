@@ -111,4 +111,6 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
             accuracy = notation.percent(attack.accuracy_on_examples)
             how = "every image attacked, the final examples classified"
             yield f"{attack.name}: accuracy on examples {accuracy} ({how})"
+        if attack.given_up is not None:
+            yield f"{attack.name}: gave up {attack.given_up} images early, far out of its reach; they count as robust"
     yield from map(warning, evaluation.warnings)

@@ -58,6 +58,8 @@ class AttackResult(SparseRecord):
     model_calls: ModelCalls
     accuracy_on_examples: float | None = None
     """one-step attacks only: the accuracy on the final examples of all images"""
+    given_up: int | None = None
+    """how many of the images that it left the attack gave up early, as out of reach; None if it gave up none"""
 
 
 class EffectiveRobustness(Record):

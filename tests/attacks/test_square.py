@@ -11,8 +11,9 @@ from advtool.attacks.base import no_report
 from advtool.attacks.registry import build
 from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square, _windows
-from advtool.attacks.suites import SHORT_SQUARE
+from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
+from advtool.results import AttackResult
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.linear import EPS, problem
@@ -61,24 +62,34 @@ class Checkerboard(nn.Module):
         return x + (0.1 * of_reach - score) * self.pattern
 
 
-def left(attack: str, of_reach: float) -> tuple[int, int]:
-    """How many of 40 images an attack leaves, and its passes."""
+def left(attack: str, of_reach: float) -> AttackResult:
+    """What an attack leaves of 40 images."""
     model = Checkerboard()
     x, y = model.images(40, of_reach), torch.zeros(40, dtype=torch.long)
-    result = advtool.evaluate(model, x, y, eps=0.1, attacks=attack)
-    return result.worst_case.robust, result.attacks[0].model_calls.forward
+    return advtool.evaluate(model, x, y, eps=0.1, attacks=attack).attacks[0]
+
+
+PATIENT, TIRELESS = "square(patience=5)", "square"
 
 
 @pytest.mark.parametrize("of_reach", [0.13, 0.17, 0.19])
 def test_the_audits_patience_gives_up_no_image_that_falls_late(of_reach: float) -> None:
     """Progress on the checkerboard is slow until the squares are small, and then fast."""
-    assert left(SHORT_SQUARE, of_reach)[0] <= left("square", of_reach)[0] + 1
+    assert f"({PATIENT.removeprefix('square(').removesuffix(')')}," in LONG_SQUARE
+    assert left(PATIENT, of_reach).robust <= left(TIRELESS, of_reach).robust + 1
 
 
-def test_the_audits_patience_saves_passes_on_what_is_out_of_reach() -> None:
-    (stand, few), (all_stand, many) = left(SHORT_SQUARE, 0.5), left("square", 0.5)
-    assert stand == all_stand == 40
-    assert few < many / 2
+def test_the_audits_patience_saves_passes_on_what_is_out_of_reach_and_says_so() -> None:
+    patient, tireless = left(PATIENT, 0.5), left(TIRELESS, 0.5)
+    assert patient.robust == tireless.robust == 40
+    assert patient.model_calls.forward < tireless.model_calls.forward / 2
+    assert (patient.given_up, tireless.given_up) == (40, None)
+
+
+def test_no_square_that_the_diagnostics_compare_gives_images_up() -> None:
+    compared = [name for name, scope in SUITES["audit"].items() if scope is not Scope.survivors]
+    assert "square" in compared
+    assert not [name for name in compared if "patience" in name]
 
 
 @pytest.mark.parametrize(

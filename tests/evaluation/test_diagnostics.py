@@ -218,6 +218,23 @@ def test_a_code_names_what_made_the_difference(left: dict[str, int], codes: set[
     assert {finding.code for finding in found if finding.kind == "masking"} == codes
 
 
+@pytest.mark.parametrize(("saturated", "vanishing", "kind"), [
+    (0.0, 0.0, "strength"), (0.05, 0.05, "strength"), (0.07, 0.0, "masking"), (0.0, 0.07, "masking"),
+])  # fmt: skip
+@pytest.mark.parametrize("rival", ["pgd-margin", "pgd-temperature"])
+def test_a_better_loss_is_no_mask_where_no_gradient_is_lost(
+    rival: str, saturated: float, vanishing: float, kind: str
+) -> None:
+    """Raghunathan et al.'s certified net loses 5 points more to the margin, with no softmax output near 1."""
+    inspection = HONEST.model_copy(update={"saturated": saturated, "vanishing": vanishing})
+    robust = {"pgd": first(800), rival: first(650)}
+    (found,) = findings(
+        evidence(robust=robust, names={name: name for name in robust}, in_cascade=False, inspection=inspection)
+    )
+    assert (found.code.split("-")[0], found.kind) == (rival.split("-")[1], kind)
+    assert ("not because a gradient is lost" in found.message) == (kind == "strength")
+
+
 def test_without_pgd_there_is_nothing_to_beat() -> None:
     alone = evidence(robust={"square": first(10)}, names={"square": "square"}, on_examples={}, in_cascade=False)
     assert findings(alone) == []

@@ -1,6 +1,6 @@
 """Contests between attacks: what it means if an attack beats one that should be stronger."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from advtool.attacks.base import Guide
@@ -28,6 +28,14 @@ class Contest:
     """text for people; ``{baseline}`` stands for the label of the baseline"""
     baselines: Family = families.plain_pgd
     """attacks that differ from the rivals only in what the code names"""
+    trace: Callable[[Inspection], float] | None = None
+    """The share of images that show the cause. The drop is masking only if the share reaches it. Where no image shows
+    the cause, the rival only has the better loss. None if nothing is looked for."""
+
+
+def _flattened(inspection: Inspection) -> float:
+    """The share of images on which the softmax, and with it the gradient of cross entropy, is rounded away."""
+    return max(inspection.saturated, inspection.vanishing)
 
 
 CONTESTS = (
@@ -42,11 +50,13 @@ CONTESTS = (
         "margin-beats-cross-entropy",
         pgd_on(negative_margin),
         "PGD on the margin breaks more images than PGD on cross entropy, so the gradient of cross entropy is lost",
+        trace=_flattened,
     ),
     Contest(
         "temperature-beats-cross-entropy",
         pgd_on(tempered_cross_entropy),
         "PGD breaks more images if a temperature divides the logits, so the scale of the logits hides the gradient",
+        trace=_flattened,
     ),
     Contest(
         "smoothing-beats-plain-gradient",
@@ -98,11 +108,12 @@ def _judge(
 ) -> Iterator[Finding]:
     drop = paired_difference(baseline[1], rival[1])
     figures = f"{percent_right(baseline[1])} under {baseline[0]}, {percent_right(rival[1])} under {rival[0]}"
-    if is_masking(drop):
-        evidence = (
-            f"{notation.percent(inspection.saturated)} of softmax outputs are exactly 1, "
-            f"{notation.percent(inspection.vanishing)} of input gradients are zero"
-        )
+    evidence = (
+        f"{notation.percent(inspection.saturated)} of softmax outputs are exactly 1, "
+        f"{notation.percent(inspection.vanishing)} of input gradients are zero"
+    )
+    traced = contest.trace is None or contest.trace(inspection) >= drop.interval[0]
+    if is_masking(drop) and traced:
         yield drop_finding(
             contest.code,
             "masking",
@@ -114,7 +125,9 @@ def _judge(
     elif drop.interval[0] > 0:
         least = notation.points(drop.interval[0])
         but = "by less than a trick would show"
-        if drop.difference >= MASKING_MIN_DROP:
+        if not traced:
+            but = f"but not because a gradient is lost ({evidence})"
+        elif drop.difference >= MASKING_MIN_DROP:
             but = f"but {drop.n} images do not prove a trick, the drop may be as small as {least} points"
         message = f"{rival[0]} is stronger here than {baseline[0]}, {but}: {figures}"
         yield drop_finding(contest.code, "strength", message, drop)
