@@ -38,7 +38,7 @@ def table(checklist: Checklist) -> Table:
 
 
 def _row(item: ChecklistItem, commands: list[str]) -> Row:
-    warned = "".join(f" [{code}]" for code in item.findings)
+    warned = f"; warning: {', '.join(item.findings)}" if item.findings else ""
     place = "" if item.command is None else f" ({commands.index(item.command) + 1})"
     values = {
         "source": item.source,
@@ -59,7 +59,7 @@ def _row(item: ChecklistItem, commands: list[str]) -> Row:
 def _counted(checklist: Checklist) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in checklist.counts.items())
     warned = sum(bool(item.findings) for item in checklist.items)
-    return f"{len(checklist.items)} items: {counts}; {warned} with a warning of the run, named in brackets"
+    return f"{len(checklist.items)} items: {counts}; {warned} with a warning of the run"
 
 
 def _sources(checklist: Checklist) -> Iterator[str]:

@@ -21,24 +21,26 @@ class Commands:
         self._result = result
         self._in_python = result.model.get("spec") is None
 
-    def evaluate(self, *attacks: str, surrogate: bool = False, images: int | None = None, certify: bool = False) -> str:
+    def evaluate(
+        self, *attacks: str, surrogate: bool = False, images: int | None = None, insist: Sequence[str] = ()
+    ) -> str:
         """The evaluation of the same model and images by these attacks.
 
         Args:
             attacks: attacks or suites, without spaces.
             surrogate: ask for a surrogate, whose name the user puts in.
             images: at most so many; None takes the run's.
-            certify: insist on proofs.
+            insist: names of settings to turn on, as ``certify``, which a suite else turns on where it sees fit.
         """
         count = min(self._result.dataset.images, images or self._result.dataset.images)
         if self._in_python:
             words = [f"eps={_eps(self._result.threat_model.eps)}", f"attacks={list(attacks)!r}"]
             words += [f"limit={count}"] if count < self._result.dataset.images else []
-            words += ["certify=True"] if certify else []
+            words += [f"{setting}=True" for setting in insist]
             words += [f"surrogate={SURROGATE}"] if surrogate else []
             return f"advtool.evaluate({', '.join(['model, images, labels', *words, *self._draws_in_python()])})"
         words = [*self._subject(count), "--eps", _eps(self._result.threat_model.eps), *_repeated("--attack", attacks)]
-        words += ["--certify"] if certify else []
+        words += [f"--{setting}" for setting in insist]
         words += ["--surrogate", SURROGATE] if surrogate else []
         return shlex.join(["advtool", "eval", *words, *self._draws()])
 

@@ -4,7 +4,7 @@ from advtool.attacks.base import Guide
 from advtool.evaluation.checklist.item import Answer, done, not_applicable, not_done
 from advtool.evaluation.checklist.reading import Reading, all_did, class_of, counted
 from advtool.evaluation.diagnostics.accuracies import GREY_EPS
-from advtool.evaluation.diagnostics.families import guided_by
+from advtool.evaluation.diagnostics.families import guided_by, plain_pgd
 from advtool.evaluation.diagnostics.setup import MASKING_MIN_BLIND
 from advtool.results import EpsPoint, notation
 
@@ -67,10 +67,14 @@ def rises_with_eps(run: Reading) -> Answer:
 
 def unbounded(run: Reading) -> Answer:
     """PGD where every image can become the same grey."""
-    grey = next((point for point in _by_eps(run) if point.eps >= GREY_EPS), None)
+    known = {point.eps: point.accuracy for point in _by_eps(run)}
+    for attack in run.attacks(plain_pgd):
+        if attack.accuracy is not None:
+            known[run.result.threat_model.eps] = attack.accuracy
+    grey = min((eps for eps in known if eps >= GREY_EPS), default=None)
     raised = run.raised("survives-half-the-range")
     if grey is not None:
-        left, eps = notation.percent(grey.accuracy), notation.eps(grey.eps)
+        left, eps = notation.percent(known[grey]), notation.eps(grey)
         return done(f"PGD leaves {left} at eps {eps}, where images of one class alone can survive", raised)
     return Answer("not done", f"no attack at eps {GREY_EPS:g} or more", raised, run.commands.sweep_eps())
 
@@ -89,9 +93,10 @@ def planted(run: Reading) -> Answer:
             f"of {planted.total} examples planted into copies of this model the attacks found {planted.found}",
             run.raised("planted-missed"),
         )
-    if run.is_cascade:
-        return not_applicable("nothing was planted: --no-planted, or the logits do not move in the ball")
-    return not_done("nothing was planted", run.commands.evaluate("audit"))
+    refused = run.finding("not-plantable")
+    if refused is not None:
+        return not_applicable(refused.message)
+    return not_done("nothing was planted", run.commands.evaluate("audit", insist=("planted",)))
 
 
 def provable(run: Reading) -> Answer:
@@ -105,7 +110,7 @@ def provable(run: Reading) -> Answer:
         return not_applicable(refused.message)
     if run.is_random:
         return not_applicable("a bound for one draw says nothing of a random model's votes")
-    return not_done("no bounds were asked for", run.commands.evaluate("audit", certify=True))
+    return not_done("no bounds were asked for", run.commands.evaluate("audit", insist=("certify",)))
 
 
 def gradients(run: Reading) -> Answer:
