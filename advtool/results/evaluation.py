@@ -169,9 +169,9 @@ class Evaluation(Document):
     """how many images are neither broken nor certified; None if the run did not certify"""
     planted: Planted | None = None
     """None if nothing was planted"""
+    warnings: list[Finding]
     diagnostics: Diagnostics | None = None
     """None if the run is no cascade"""
-    warnings: list[Finding]
     environment: dict[str, Any]
 
     _outcomes: Outcomes | None = PrivateAttr(None)
