@@ -3,6 +3,7 @@
 from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
 from advtool.certification.certify import certify as certify
 from advtool.errors import InputError as InputError
+from advtool.evaluation.checklist.checklist import checklist as checklist
 from advtool.evaluation.evaluator import check as check
 from advtool.evaluation.evaluator import evaluate as evaluate
 from advtool.models import load_checkpoint as load_checkpoint

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from advtool.cli import check, compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
+from advtool.cli import check, checklist, compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
 from advtool.cli.group import Group
 from advtool.errors import InputError
 
@@ -25,6 +25,7 @@ app.command("train", epilog=train.EPILOG)(train.train)
 app.command("lr-range")(lr_range.lr_range)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("check", epilog=check.EPILOG)(check.check)
+app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)

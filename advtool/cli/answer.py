@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,21 +12,25 @@ from advtool.errors import InputError
 from advtool.report import FORMATS, Document, as_text, to_table
 
 
-def parse_format(name: str) -> str:
-    """The name, if a format has it.
+def format_option(*more: str) -> Any:
+    """The option ``--format``.
 
-    Raises:
-        InputError: there is no format of that name.
+    Args:
+        more: names beside those of ``FORMATS``, which the command itself knows what to do with.
     """
-    if name not in FORMATS:
-        raise InputError(f"--format '{name}' is unknown: use {', '.join(FORMATS)}")
-    return name
+
+    def parse(name: str) -> str:
+        known = (*FORMATS, *more)
+        if name not in known:
+            raise InputError(f"--format '{name}' is unknown: use {', '.join(known)}")
+        return name
+
+    return typer.Option(
+        "--format", parser=parse, metavar=f"[{'|'.join((*FORMATS, *more))}]", help="Format of the answer."
+    )
 
 
-FormatName = Annotated[
-    str,
-    typer.Option("--format", parser=parse_format, metavar=f"[{'|'.join(FORMATS)}]", help="Format of the answer."),
-]
+FormatName = Annotated[str, format_option()]
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="File for the answer.", show_default="stdout"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.cli.answer import FormatName, Output, answer
+from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from advtool.results import Evaluation
 
+CHECKLIST = "checklist"
+"""The format that shows the checklists' items, and not the accuracies."""
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -47,6 +49,8 @@ Which images can no attack break?  [cyan]advtool eval --certify[/cyan]
 Would the attack find what surely exists?  [cyan]advtool eval --attack pgd --planted[/cyan]
 
 An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[/cyan]
+
+What a reviewer will ask, and what of it this run did:  [cyan]advtool eval --attack audit --format checklist[/cyan]
 
 Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
 
@@ -84,7 +88,7 @@ def evaluate(
         typer.Option("--save-adversarial", help="Keep the verified examples in the run's folder, for 'advtool score'."),
     ] = False,
     device: Device = DeviceName.auto,
-    format: FormatName = "table",
+    format: Annotated[str, format_option(CHECKLIST)] = "table",
     output: Output = None,
     run_dir: RunDir = None,
     fail_under: Annotated[
@@ -102,9 +106,12 @@ def evaluate(
     subject.models.check()
     if surrogate_weights is not None and surrogate is None:
         raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
+    if format == CHECKLIST and seeds > 1:
+        raise InputError(f"--format checklist answers from one run: leave out --seeds {seeds}")
     from advtool import files
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
+    from advtool.evaluation.checklist.checklist import checklist
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.results import SeedsEvaluation
     from advtool.studies.seeds import evaluate_seeds
@@ -137,7 +144,10 @@ def evaluate(
     evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
     images_a_pass = evaluations[-1].environment["images_a_pass"]
     say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {images_a_pass} images a pass")
-    answer(result, format, output)
+    if format == CHECKLIST:
+        answer(checklist(evaluations[0]), "table", output)
+    else:
+        answer(result, format, output)
     if fail_under is not None:
         _fail_under(fail_under, evaluations)
 

@@ -135,6 +135,8 @@ class Subject:
     title: str
     """the model's name for people, as the user wrote it; it says so if the newest checkpoint was taken"""
     force: bool
+    as_written: dict[str, str | None]
+    """how the user named the data set: fields of a ``DatasetInfo``"""
 
     @property
     def eps(self) -> float:
@@ -158,6 +160,7 @@ class Subject:
                 split="test",
                 images=len(self.split),
                 classes=None if names == numbers else list(names),
+                **self.as_written,
             ),
             "checkpoint": self.checkpoint,
             "origin": self.opened.description,
@@ -254,7 +257,15 @@ class SubjectOptions:
         if header is not None:
             models.check_images(header.architecture, split.shape)
         card = None if header is None else checkpoints.describe(Path(opened.description["spec"]), header)
-        return Subject(opened, split, indices.tolist(), card, title, self.force)
+        return Subject(opened, split, indices.tolist(), card, title, self.force, self._as_written(split.name))
+
+    def _as_written(self, name: str) -> dict[str, str | None]:
+        """What a result keeps of the words that name the data set, beside its ``name``."""
+        return {
+            "path": None if self.dataset in (None, name) else self.dataset,
+            "classes_file": None if self.classes is None else str(self.classes),
+            "input_size": self.input_size,
+        }
 
     def _images(self, opened: Opened) -> tuple[Split, torch.Tensor]:
         from advtool import data

@@ -34,6 +34,8 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
         if stage.probed_eps is None
     ]
     planted = _planted(ready, ledger)
+    evidence = _evidence(ready, shards, ledger, inspection, planted)
+    diagnosed = summary.diagnostics(evidence.clean, evidence.by_eps, inspection) if evidence.in_cascade else None
     return {
         "clean": summary.clean_accuracy(outcomes.clean),
         "attacks": results,
@@ -41,7 +43,8 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
         "worst_case": summary.worst_case(outcomes.worst_case),
         **_certified(ledger),
         "planted": planted,
-        "warnings": findings(_evidence(ready, shards, ledger, inspection, planted)),
+        "diagnostics": diagnosed,
+        "warnings": findings(evidence),
     }
 
 

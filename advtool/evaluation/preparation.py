@@ -24,6 +24,8 @@ from advtool.target.scores import refuse_missing_classes
 
 PLANNING_IMAGES = 8
 """The first images of a run: each attack of a cascade is asked whether it is moot there, and bounds what they cost."""
+AS_WRITTEN = {"path", "classes_file", "input_size"}
+"""Fields of a data set that tell how the user named it. The images themselves are the question, not their place."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Prepared:
             "code": provenance.code(),
             "surrogate": self.surrogate is not None,
             "images": question.images_id,
-            "dataset": question.dataset.model_dump(),
+            "dataset": question.dataset.model_dump(exclude=AS_WRITTEN),
             **question.threat_model.model_dump(),
             "attacks": {stage.label: stage.parameters for stage in self.stages},
             "stages": [str(stage) for stage in self.stages],

@@ -1,6 +1,6 @@
 """The accuracies of a run, counted from its outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,12 +13,15 @@ from advtool.results import (
     AttackResult,
     Certified,
     CleanAccuracy,
+    Diagnostics,
     EffectiveRobustness,
+    EpsPoint,
     Outcome,
     Outcomes,
     Planted,
     WorstCase,
 )
+from advtool.target.inspection import Inspection
 
 
 def clean_accuracy(right: Tensor) -> CleanAccuracy:
@@ -101,6 +104,23 @@ def planted(outcomes: Tensor, found_by: dict[str, int], attack: str, cost: Cost)
     if not found + missed:
         return None
     return Planted(found=found, total=found + missed, attack=attack, found_by=found_by, seconds=round(cost.seconds, 3))
+
+
+def diagnostics(clean: Sequence[bool], by_eps: Mapping[float, Sequence[bool]], inspection: Inspection) -> Diagnostics:
+    """What a cascade asked of its N diagnosed images.
+
+    Args:
+        clean: which are classified right without an attack, (N,).
+        by_eps: by eps, which survive PGD, (N,); the run's own eps alone says nothing that the attacks do not.
+        inspection: what the gradient of the model is worth.
+    """
+    images = len(clean)
+    points = [
+        EpsPoint(eps=eps, robust=sum(robust), accuracy=sum(robust) / images) for eps, robust in sorted(by_eps.items())
+    ]
+    return Diagnostics(
+        images=images, by_eps=points if len(points) > 1 else [], **inspection.model_dump(exclude={"ends_ignored"})
+    )
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

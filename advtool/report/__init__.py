@@ -14,6 +14,7 @@ from advtool.report.table import Table
 TABLES = {
     "Card": "card",
     "Check": "check",
+    "Checklist": "checklist",
     "Comparison": "comparison",
     "DataSets": "data_sets",
     "EotSweep": "sweep",

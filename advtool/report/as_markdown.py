@@ -23,6 +23,7 @@ def _blocks(table: Table) -> Iterator[str]:
         yield _list(table.reasons)
     if table.rule:
         yield f"Rule: {table.rule}"
+    yield "\n".join(f"{number}. `{command}`" for number, command in enumerate(table.commands, 1))
     yield _list(table.notes)
 
 

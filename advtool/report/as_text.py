@@ -1,5 +1,6 @@
 """A table for people at a terminal; a pipe gets the same without colour."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,12 +21,22 @@ STYLES = {
     "undecided": "cyan",
     "does not": "red",
     "gradient masking": "bold red",
+    "warned": "bold red",
+    "not done": "yellow",
+    "left to you": "cyan",
+    "not applicable": "dim",
 }
 """The colour of a row, by its kind."""
 NARROWEST_WORDS = 8
 """Letters that a column of words has at least, where the columns of figures leave it the rest of a line."""
 LONGEST_WHOLE = 9
 """Letters of a column's longest word up to which it is not broken, as in a column of verdicts."""
+
+CONTINUED = " \\"
+"""At the end of a line of a command that goes on in the next."""
+WORD = r"""(?:[^\s'"]|'[^']*'|"[^"]*")+"""
+COMMAND_PART = re.compile(rf"--[\w-]+ (?!--){WORD}|{WORD}")
+"""A word of a command with what stands in its quotes, or an option with its value."""
 
 
 def render(table: Table) -> str:
@@ -108,4 +119,17 @@ def _remarks(table: Table) -> Iterator[str]:
     yield from table.reasons
     if table.rule:
         yield f"Rule: {table.rule}"
+    for number, command in enumerate(table.commands, 1):
+        yield _to_copy(f"({number}) ", command, table.width)
     yield from table.notes
+
+
+def _to_copy(before: str, command: str, width: int) -> str:
+    """The command in lines that a shell, or Python, reads as one. An option stays with its value, and quotes whole."""
+    lines, indent = [before], " " * len(before)
+    for word in COMMAND_PART.findall(command):
+        if len(lines[-1]) > len(indent) and len(lines[-1]) + len(word) + 1 + len(CONTINUED) > width:
+            lines[-1] += CONTINUED
+            lines.append(indent)
+        lines[-1] += word if len(lines[-1]) == len(indent) else f" {word}"
+    return "\n".join(lines)

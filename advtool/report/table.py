@@ -107,6 +107,7 @@ class Table:
         verdict: on what the table claims, over all rows.
         reasons: of the verdicts.
         rule: how the verdicts follow from the figures.
+        commands: what a reader may run next; answers refer to them by number, from 1.
         boxed: a terminal draws lines between the columns.
         width: columns of a terminal that it takes.
     """
@@ -120,6 +121,7 @@ class Table:
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     rule: str = ""
+    commands: tuple[str, ...] = ()
     boxed: bool = True
     width: int = WIDTH
 

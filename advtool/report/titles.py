@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from advtool.results import ComparedRun, Evaluation, Sweep, notation
+from advtool.results import Checklist, ComparedRun, Evaluation, Sweep, notation
 
 
-def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
+def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()) -> str:
     """What was evaluated, on what, against what; ``seeds`` are given where there are several."""
     seed = _several(seeds) if seeds else f"seed {run.seed}"
     eps = notation.eps(run.threat_model.eps)
     return f"{subject(run)}, {run.threat_model.norm} eps {eps}, {seed}{averaging(run.eot, run.votes)}"
 
 
-def subject(run: Evaluation | ComparedRun | Sweep) -> str:
+def subject(run: Evaluation | ComparedRun | Checklist | Sweep) -> str:
     """Which model, on which images."""
     card, data = run.checkpoint or {}, run.dataset
     is_ours = {"architecture", "recipe"} <= card.keys()

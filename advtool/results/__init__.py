@@ -1,13 +1,16 @@
 """Results as typed data. Every report shows one of them."""
 
 from advtool.results.check import Certification, Check
+from advtool.results.checklist import Checklist, ChecklistItem, Status
 from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
 from advtool.results.evaluation import (
     AttackResult,
     Certified,
     CleanAccuracy,
     DatasetInfo,
+    Diagnostics,
     EffectiveRobustness,
+    EpsPoint,
     Evaluation,
     Finding,
     ModelCalls,
@@ -43,15 +46,19 @@ __all__ = [
     "Certification",
     "Certified",
     "Check",
+    "Checklist",
+    "ChecklistItem",
     "CleanAccuracy",
     "Column",
     "ComparedRun",
     "Comparison",
     "DatasetInfo",
+    "Diagnostics",
     "EffectiveRobustness",
     "EotCurve",
     "EotSweep",
     "EpsCurve",
+    "EpsPoint",
     "EpsSweep",
     "Estimate",
     "Evaluation",
@@ -78,6 +85,7 @@ __all__ = [
     "SeedsSummary",
     "Series",
     "Spread",
+    "Status",
     "Sweep",
     "SweepPoint",
     "Unit",

@@ -21,6 +21,12 @@ class DatasetInfo(SparseRecord):
     images: int
     classes: list[str] | None = None
     """the names of the classes, by label; None if the classes are only numbers"""
+    path: str | None = None
+    """of a data set that was given by its path: as the user wrote it"""
+    classes_file: str | None = None
+    """the file that maps class names to outputs, as the user wrote it"""
+    input_size: str | None = None
+    """the size that the user asked for, as it was written"""
 
 
 class CleanAccuracy(Record):
@@ -103,6 +109,30 @@ class Planted(Record):
     seconds: float
 
 
+class EpsPoint(Record):
+    """What PGD leaves of the diagnosed images at one eps."""
+
+    eps: float
+    robust: int
+    accuracy: float
+
+
+class Diagnostics(Record):
+    """What a cascade asked of its diagnosed images. Shares are fractions in [0, 1]."""
+
+    images: int
+    by_eps: list[EpsPoint]
+    """at the run's eps and at the probed ones, from small to large; empty where PGD left too little to diagnose"""
+    saturated: float
+    """share of images whose largest softmax output is exactly 1 in float32"""
+    vanishing: float
+    """share of images whose gradient of the cross entropy is zero in every pixel"""
+    blind: float
+    """share of images whose gradient of the margin is zero or NaN in every pixel"""
+    undefined: float
+    """share of entries that are NaN in the gradients of the margin"""
+
+
 FindingKind = Literal["masking", "strength", "setup"]
 """The gravest first: the gradient misleads; an attack was weaker than another one; range, mode or randomness."""
 
@@ -120,7 +150,7 @@ class Finding(Record):
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided", "planted"})
+    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided", "planted", "diagnostics"})
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
@@ -142,6 +172,8 @@ class Evaluation(Document):
     planted: Planted | None = None
     """None if nothing was planted"""
     warnings: list[Finding]
+    diagnostics: Diagnostics | None = None
+    """None if the run is no cascade"""
     environment: dict[str, Any]
 
     _outcomes: Outcomes | None = PrivateAttr(None)

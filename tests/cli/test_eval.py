@@ -138,6 +138,12 @@ def test_changed_data_under_the_same_name_is_another_question(evaluate: Command)
         np.savez(path, x_train=images, x_test=images, y_train=np.arange(10), y_test=np.arange(10))
         answers.append(evaluate("eval", "--dataset", path, "--attack", "fgsm", "--format", "json"))
     assert all("going on" not in answer.stderr and "complete" not in answer.stderr for answer in answers)
+    assert json.loads(answers[0].stdout)["dataset"] == {
+        "name": "mine",
+        "split": "test",
+        "images": 10,
+        "path": str(path),
+    }
 
 
 def test_fail_under_ends_with_1_and_still_answers(evaluate: Command) -> None:
@@ -265,6 +271,7 @@ def test_an_unwritable_folder_is_told_before_anything_is_computed(evaluate: Comm
         (),
         ("train",),
         ("eval",),
+        ("checklist",),
         ("compare",),
         ("score",),
         ("show",),

@@ -240,6 +240,7 @@ def test_the_real_suite_conforms_to_the_contract(monkeypatch: pytest.MonkeyPatch
     document = json.loads(json.dumps(result, allow_nan=False))
     planted = document.pop("planted")
     assert (planted["attack"], planted["total"]) == ("audit", 12)
+    assert document.pop("diagnostics")["images"] == 12
     check_document(document)
     assert {attack["name"] for attack in result["attacks"]} == {
         spec.label for spec in parse(["audit"], surrogate=True) if spec.name != "pgd-straight"

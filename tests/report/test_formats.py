@@ -31,8 +31,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -
     folder, images, noisy = tmp_path_factory.mktemp("runs"), two_models_images(30), NoisyInput(mlp(), 0.3)
     settings: dict[str, Any] = {"eps": 0.05, "attacks": ["fgsm", "pgd"], "pgd_steps": 2}
     draws: dict[str, Any] = {**settings, "votes": 2, "eot": 2}
+    evaluation = advtool.evaluate(mlp(), *images, run_dir=folder / "a", save_adversarial=True, **settings)
     found: list[Document] = [
-        advtool.evaluate(mlp(), *images, run_dir=folder / "a", save_adversarial=True, **settings),
+        evaluation,
+        advtool.checklist(evaluation),
         advtool.compare(folder / "a", folder / "a"),
         advtool.score(folder / "a", mlp(seed=1)),
         advtool.check(mlp(), *images, eps=0.05),
@@ -154,6 +156,7 @@ def test_a_format_is_a_function_and_an_entry(
     [
         ["eval"],
         ["check"],
+        ["checklist", "a"],
         ["compare", "a", "b"],
         ["sweep", "eps"],
         ["sweep", "eot"],
@@ -166,5 +169,5 @@ def test_a_format_is_a_function_and_an_entry(
     ids=" ".join,
 )
 def test_an_unknown_format_is_refused_with_the_known(command: list[str]) -> None:
-    with pytest.raises(InputError, match=r"--format 'xml' is unknown: use table, json, csv, markdown$"):
+    with pytest.raises(InputError, match=r"--format 'xml' is unknown: use table, json, csv, markdown(, checklist)?$"):
         app([*command, "--format", "xml"], standalone_mode=False)

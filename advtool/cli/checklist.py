@@ -1,0 +1,38 @@
+"""``advtool checklist``: what a finished run answers of the field's checklists."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advtool.cli.answer import FormatName, Output, answer
+
+EPILOG = """
+[bold]Examples[/bold]
+
+[cyan]advtool eval --attack audit --run-dir runs/mine[/cyan]
+[cyan]advtool checklist runs/mine[/cyan]
+
+What is left to do:
+[cyan]advtool checklist runs/mine --format json | jq -r '.items\\[].command // empty' | sort -u[/cyan]
+"""
+
+
+def checklist(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    format: FormatName = "table",
+    output: Output = None,
+) -> None:
+    """Answer the field's checklists from a finished run. Nothing is computed again.
+
+    Each item of Carlini et al., of Pintor et al.'s indicators and of
+    RobustBench's restrictions is done, with its figure; not done, with the
+    command that would; not applicable; or left to you.
+    """
+    from advtool import files
+    from advtool.evaluation.checklist.checklist import checklist as answered
+    from advtool.evaluation.finished import read_finished
+
+    if output is not None:
+        files.check_writable(output)
+    answer(answered(read_finished(run).result), format, output)
