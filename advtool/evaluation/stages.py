@@ -22,7 +22,7 @@ MASKING_MIN_DROP = 0.05
 DIAGNOSED_IMAGES = 200
 """How many of the first images a cascade's diagnostics attack in full."""
 CHECKED_FALLEN = 20
-"""How many of a shard's fallen images the bounds are asked for, as a check: proving one of them is an error."""
+"""How many of a shard's fallen images the bounds are asked for at most, as a check: proving one of them is an error."""
 BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 PASSES_OF_A_GRADIENT = 3
@@ -78,11 +78,12 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
 
 
 def _to_prove(outcomes: Outcomes, rows: slice) -> Tensor:
-    """The images that stand, and a few that fell, bool (n,)."""
+    """The images that stand, and a few that fell, at most as many, bool (n,)."""
     standing, clean = outcomes.standing_before(Proof.label)[rows], outcomes.clean[rows]
     first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
     fallen = clean & ~standing & first
-    return standing | (fallen & (fallen.cumsum(0) <= CHECKED_FALLEN))
+    checked = min(CHECKED_FALLEN, int(standing.sum()))
+    return standing | (fallen & (fallen.cumsum(0) <= checked))
 
 
 def _in_scope(stage: AttackStage, outcomes: Outcomes, rows: slice) -> Tensor:

@@ -17,8 +17,10 @@ from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.contradiction import ContradictionError
+from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.stages import CHECKED_FALLEN, DIAGNOSED_IMAGES
+from advtool.evaluation.proof import Proof
+from advtool.evaluation.stages import CHECKED_FALLEN, DIAGNOSED_IMAGES, asked_of
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.report import FORMATS, to_table
 from advtool.results import Evaluation, Outcome
@@ -161,6 +163,18 @@ def test_bounds_are_asked_for_what_stands_and_for_a_few_that_fell(monkeypatch: p
     assert asked[standing].all()
     assert (asked & ~standing).nonzero().flatten().equal(fell[:CHECKED_FALLEN])
     assert certifier.asked == [int(asked.sum())]
+
+
+@pytest.mark.parametrize(("standing", "checked"), [(0, 0), (3, 3), (40, CHECKED_FALLEN)])
+def test_no_more_fallen_images_are_checked_than_stand(standing: int, checked: int) -> None:
+    """Where everything has fallen, nothing is left to prove, and the bounds of a large net would take their time."""
+    ledger = Ledger(["pgd", "certified"], 100)
+    ledger.outcomes.outcome[0] = Outcome.robust
+    ledger.outcomes.outcome[1] = torch.where(torch.arange(100) < standing, Outcome.robust, Outcome.fallen)
+    proof = object.__new__(Proof)
+    asked = asked_of(proof, ledger.outcomes, slice(0, 100))
+    assert int(asked[:standing].sum()) == standing
+    assert int(asked[standing:].sum()) == checked
 
 
 def test_a_later_one_step_attack_still_makes_every_example(monkeypatch: pytest.MonkeyPatch) -> None:
