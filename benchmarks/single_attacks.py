@@ -1,6 +1,6 @@
 """What does each attack find by itself, and what does it cost?
 
-    ADVTOOL_DATA=folder python benchmarks/single_attacks.py CHECKPOINT... [--nets FOLDER] [--attack NAME]...
+    ADVTOOL_DATA=folder python benchmarks/single_attacks.py CHECKPOINT... [--nets FOLDER] [--only NET]... [--attack NAME]...
 
 The attacks work on the test images that the attack ``--after`` and linear bounds leave open. For each: how many of them
 are left, the mean over the seeds, and passes through the model an image. NETS is a folder with ``nets.py``, a factory
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from planted import Subject, checkpoints, nets
+from planted import NETS, Subject, checkpoints, nets
 from torch import Tensor
 
 import advtool
@@ -70,10 +70,12 @@ def options(about: str) -> argparse.ArgumentParser:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--nets", type=Path)
+    parser.add_argument("--only", action="append", help="of the nets")
     given = parser.parse_args()
     attacks = given.attack or ATTACKS
     print(head(attacks), flush=True)
-    subjects = [*checkpoints(given.checkpoints, None, tricks=False), *(nets(given.nets) if given.nets else ())]
+    strangers = [net for net in nets(given.nets) if net.name in (given.only or NETS)] if given.nets else []
+    subjects = [*checkpoints(given.checkpoints, None, tricks=False), *strangers]
     rows = []
     for subject in subjects:
         split = first_images(load(subject.dataset, "test"), given.images)
