@@ -1,6 +1,6 @@
 """What does each attack find by itself, and what does it cost?
 
-    ADVTOOL_DATA=folder python benchmarks/single_attacks.py CHECKPOINT... [--nets FOLDER] [--only NET]... [--attack NAME]...
+    ADVTOOL_DATA=folder python benchmarks/single_attacks.py CHECKPOINT... [--nets FOLDER] [--attack NAME]...
 
 The attacks work on the test images that the attack ``--after`` and linear bounds leave open. For each: how many of them
 are left, the mean over the seeds, and passes through the model an image. NETS is a folder with ``nets.py``, a factory

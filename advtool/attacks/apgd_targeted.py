@@ -13,8 +13,8 @@ from advtool.attacks.parameters import Parameter, or_none, positive_integer
 class TargetedAPGD(TensorAttack):
     """:class:`APGD` on the targeted ratio, for the classes whose borders are nearest to the clean image.
 
-    Its cost does not grow with the number of classes: with the defaults at most 1,000 passes an image for 1000 of
-    them, 900 for ten; with three finalists 580, or 480.
+    Its cost hardly grows with the number of classes: about 1000 passes an image for 1000 of them, 900 for ten; with
+    three finalists 580 and 480.
     """
 
     name = "apgd-targeted"
