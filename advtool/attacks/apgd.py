@@ -8,7 +8,7 @@ from torch import Tensor
 
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
-from advtool.attacks.losses import difference_of_logits_ratio
+from advtool.attacks.losses import difference_of_logits_ratio, negative_probability_margin
 from advtool.attacks.parameters import Parameter, one_of, positive_integer
 from advtool.target.scores import Loss, per_image_cross_entropy
 from advtool.threat import ThreatModel
@@ -18,7 +18,11 @@ MOMENTUM = 0.75
 MIN_SHARE_OF_RISES = 0.75
 """A checkpoint halves the step size if the loss rose in a smaller share of the steps since the last one."""
 
-LOSSES: dict[str, Loss] = {"ce": per_image_cross_entropy, "dlr": difference_of_logits_ratio}
+LOSSES: dict[str, Loss] = {
+    "ce": per_image_cross_entropy,
+    "dlr": difference_of_logits_ratio,
+    "pma": negative_probability_margin,
+}
 
 
 class APGD(TensorAttack):
@@ -28,7 +32,7 @@ class APGD(TensorAttack):
     guide = Guide.gradient
 
     loss = Parameter(one_of(LOSSES), "ce")
-    """``ce``, cross entropy, or ``dlr``, the difference of logits ratio"""
+    """``ce``, cross entropy; ``dlr``, the difference of logits ratio; ``pma``, the margin of probabilities"""
     steps = Parameter(positive_integer, 100)
     """gradient steps a start"""
     restarts = Parameter(positive_integer, 1)

@@ -14,6 +14,11 @@ def tempered_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return per_image_cross_entropy(logits / temperature[:, None], labels)
 
 
+def negative_probability_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """``-(p_y - max_{i != y} p_i)``, (N,), in [-1, 1], p the softmax: the loss of PMA (Xie et al. 2024, 2411.15210)."""
+    return -margin(logits.softmax(1), labels)
+
+
 def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
     """``-(z_y - max_{i != y} z_i) / (z_1 - z_3)``, (N,), z_1 >= z_2 >= ... (Croce and Hein 2020, equation 6).
 
@@ -26,13 +31,18 @@ def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
     return -lead / (top[:, 0] - top[:, 2] + 1e-12)
 
 
+def targeted_gap(logits: Tensor, goal: Tensor) -> Tensor:
+    """``z_y - z_t``, (N,): by how much the labels y lead the targets t; ``goal`` is int64 (N, 2), y and t."""
+    true, target = logits.gather(1, goal).unbind(1)
+    return true - target
+
+
 def targeted_difference_of_logits_ratio(logits: Tensor, goal: Tensor) -> Tensor:
     """``-(z_y - z_t) / (z_1 - (z_3 + z_4) / 2)``, (N,) (Croce and Hein 2020, equation 7).
 
     ``goal`` is int64 (N, 2): the labels y and the targets t. With fewer than four classes there is no denominator.
     """
-    true, target = logits.gather(1, goal).unbind(1)
-    lead = true - target
+    lead = targeted_gap(logits, goal)
     if logits.shape[1] < 4:
         return -lead
     top = logits.topk(4, dim=1).values

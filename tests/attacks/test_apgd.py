@@ -13,7 +13,11 @@ import advtool
 from advtool.attacks.apgd import APGD, checkpoints
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.base import no_report
-from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
+from advtool.attacks.losses import (
+    difference_of_logits_ratio,
+    negative_probability_margin,
+    targeted_difference_of_logits_ratio,
+)
 from advtool.attacks.registry import build
 from advtool.attacks.spelling import parse
 from advtool.errors import InputError
@@ -38,6 +42,12 @@ def dlr(z: np.ndarray, y: int) -> float:
     return float(-(z[y] - np.delete(z, y).max()) / (descending[0] - descending[2]))
 
 
+def probability_margin(z: np.ndarray, y: int) -> float:
+    """The margin of PMA, of one image."""
+    p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+    return float(p[y] - np.delete(p, y).max())
+
+
 def targeted_dlr(z: np.ndarray, y: int, t: int) -> float:
     """Equation 7, of one image."""
     descending = np.sort(z)[::-1]
@@ -49,6 +59,13 @@ def test_dlr_is_equation_6(classes: int) -> None:
     z, y = logits(classes)
     expected = [dlr(row, label) for row, label in zip(z.double().numpy(), y.tolist(), strict=True)]
     np.testing.assert_allclose(difference_of_logits_ratio(z, y).numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_pma_is_the_margin_of_probabilities(classes: int) -> None:
+    z, y = logits(classes)
+    expected = [-probability_margin(row, label) for row, label in zip(z.double().numpy(), y.tolist(), strict=True)]
+    np.testing.assert_allclose(negative_probability_margin(z, y).numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [4, 5, 10])
@@ -215,7 +232,7 @@ def test_targets_are_the_likeliest_other_classes() -> None:
     target = Target(model, input_shape=(1, 1, 1), classes=4)
     x, y = torch.full((1, 1, 1, 1), 0.5), torch.tensor([0])
     for targets, broken in ((1, False), (2, True), (3, True)):
-        attack = TargetedAPGD(target, ThreatModel(eps=0.2), steps=10, targets=targets)
+        attack = TargetedAPGD(target, ThreatModel(eps=0.2), steps=10, targets=targets, malt=None)
         stopped = attack.search(x, y, torch.Generator().manual_seed(0), no_report)
         assert bool(target.scores(stopped.x).argmax(1) != y) is broken, targets
 
@@ -226,6 +243,7 @@ def test_there_are_no_more_targets_than_other_classes() -> None:
     assert attack.parameters() == {
         "steps": 100,
         "targets": 2,
+        "malt": 100,
         "finalists": None,
         "eot": 1,
     }
@@ -249,10 +267,11 @@ def test_the_audits_finalists_lose_no_image_of_ten_classes(seed: int) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("apgd(loss='clr')", "loss='clr' must be one of ce, dlr .did you mean 'dlr'"),
+        ("apgd(loss='clr')", "loss='clr' must be one of ce, dlr, pma .did you mean 'dlr'"),
         ("apgd(steps=0)", "steps=0 must be an integer of at least 1"),
         ("apgd(restarts=0)", "restarts=0"),
         ("apgd-targeted(targets=0)", "targets=0"),
+        ("apgd-targeted(malt=0)", "malt=0 must be an integer of at least 1"),
         ("apgd-targeted(eot=0)", "eot=0"),
     ],
 )

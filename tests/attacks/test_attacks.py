@@ -152,7 +152,8 @@ STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
     "pgd-straight(steps=4)": lambda k: k,
     "pgd-smooth(samples=2, steps=4)": lambda k: k // 2,  # the noised copies, then the point itself
     "apgd(restarts=2, steps=6)": lambda k: k // 7 * 6 + k % 7,
-    "apgd-targeted(steps=4, targets=2)": lambda k: (k - 1) // 5 * 4 + (k - 1) % 5,  # the first pass finds the targets
+    # the first pass finds the targets
+    "apgd-targeted(malt=None, steps=4, targets=2)": lambda k: (k - 1) // 5 * 4 + (k - 1) % 5,
     "square(queries=9)": lambda k: k,
     "spsa(samples=2, steps=3)": lambda k: k // 2 + 1,  # both sample points, then the step
     "noise(samples=4)": lambda k: k,
