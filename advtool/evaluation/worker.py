@@ -133,6 +133,7 @@ class Worker:
             fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
             steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
+        distances = attack.threat_model.distance(candidates, x).where(wanted & fallen, math.nan)
         broken = (wanted & fallen).nonzero().squeeze(1)
         record = ShardRecord(
             stage=stage,
@@ -143,6 +144,7 @@ class Worker:
             margin=finite_or_none(margins),
             step=[None if step < 0 else step for step in steps.tolist()],
             queries=queries.tolist(),
+            distance=finite_or_none(distances),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),

@@ -32,7 +32,19 @@ from advtool.results.reproduction import (
 )
 from advtool.results.score import RescoredAttack, Score
 from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
-from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, PairedChange, Sweep, SweepPoint
+from advtool.results.sweep import (
+    EotCurve,
+    EotSweep,
+    EpsCurve,
+    EpsQuantile,
+    EpsSweep,
+    ImageEps,
+    NearestBy,
+    PairedChange,
+    PerImageSweep,
+    Sweep,
+    SweepPoint,
+)
 
 __all__ = [
     "CERTIFIED",
@@ -52,13 +64,16 @@ __all__ = [
     "EotCurve",
     "EotSweep",
     "EpsCurve",
+    "EpsQuantile",
     "EpsSweep",
     "Estimate",
     "Evaluation",
     "Figure",
     "Finding",
+    "ImageEps",
     "Interval",
     "ModelCalls",
+    "NearestBy",
     "Outcome",
     "Outcomes",
     "PairedAccuracy",
@@ -66,6 +81,7 @@ __all__ = [
     "PairedChange",
     "PairedMinimum",
     "Panel",
+    "PerImageSweep",
     "Planted",
     "Point",
     "Provenance",
