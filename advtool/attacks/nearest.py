@@ -27,7 +27,7 @@ LAST_STEP = 0.01
 """The steps of a round begin at the radius of the ball and end at this share of it."""
 MOMENTUM = 0.75
 """Weight of the new step, as in APGD; the rest goes to the last step."""
-SQUEEZES = 5
+SQUEEZES = 3
 """How often the example of a round is projected into a smaller ball, by bisection, without a gradient."""
 CLEAR = 1e-5
 """An example counts in the search if the true class is behind by this share of the largest logit: another batch may
@@ -46,9 +46,9 @@ class Nearest(TensorAttack):
     name = "nearest"
     guide = Guide.gradient
 
-    rounds = Parameter(positive_integer, 9)
+    rounds = Parameter(positive_integer, 18)
     """searches of each image after the approach"""
-    steps = Parameter(positive_integer, 100)
+    steps = Parameter(positive_integer, 50)
     """gradient steps of a round"""
 
     @property

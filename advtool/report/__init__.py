@@ -19,6 +19,7 @@ TABLES = {
     "EotSweep": "sweep",
     "EpsSweep": "sweep",
     "Evaluation": "evaluation",
+    "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",
     "Score": "score",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from advtool.results import ComparedRun, Evaluation, Sweep, notation
+from advtool.results import ComparedRun, Evaluation, PerImageSweep, Sweep, notation
 
 
 def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
@@ -12,7 +12,7 @@ def heading(run: Evaluation | ComparedRun, seeds: Sequence[int] = ()) -> str:
     return f"{subject(run)}, {run.threat_model.norm} eps {eps}, {seed}{averaging(run.eot, run.votes)}"
 
 
-def subject(run: Evaluation | ComparedRun | Sweep) -> str:
+def subject(run: Evaluation | ComparedRun | Sweep | PerImageSweep) -> str:
     """Which model, on which images."""
     card, data = run.checkpoint or {}, run.dataset
     is_ours = {"architecture", "recipe"} <= card.keys()
