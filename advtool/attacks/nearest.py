@@ -33,6 +33,12 @@ CLEAR = 1e-5
 """An example counts in the search if the true class is behind by this share of the largest logit: another batch may
 round otherwise."""
 
+CLEAR_OF_NOISE = 0.25
+"""Of a random model: if the true class's mean probability is behind by so much. The votes reject luckier points."""
+
+OUTWARDS, OUTWARD = 4, 1.2
+"""A rejected point of a random model is led away from its image so often, each time to so many times its distance."""
+
 
 class Nearest(TensorAttack):
     """Bisects the radius of each image's own ball, from the nearest example so far, projected into the smaller ball.
@@ -79,7 +85,8 @@ class Nearest(TensorAttack):
                 radius = balls.to_boundary(scores, gradient)
             change = _cosine(FIRST_CHANGE, LAST_CHANGE, step, APPROACH)
             smaller = torch.minimum(radius, balls.met_at) * (1 - change)
-            radius = torch.where(fooled, smaller, torch.minimum(radius * (1 + change), balls.met_at))
+            larger = torch.minimum(radius * (1 + change), torch.minimum(balls.met_at, balls.reach))
+            radius = torch.where(fooled, smaller, larger)
             size = radius * _cosine(1.0, LAST_CHANGE, step, APPROACH)
             x_adv = balls.project(self.threat_model.step(x_adv, gradient, size), radius)
         balls.close(torch.zeros_like(balls.reach))
@@ -126,19 +133,21 @@ class _Balls:
         self.reach = torch.full_like(y, threat_model.eps, dtype=torch.float32)
         """the smallest radius that holds a confirmed example; the threat model's while there is none"""
         self.failed = torch.zeros_like(self.reach)
-        """the largest radius, below ``reach``, that a round searched in vain"""
+        """the largest radius, at most ``reach``, that a round searched in vain"""
         self.met = x.clone()
         """the nearest example since the last look by the model itself (N, C, H, W)"""
-        self.met_at = self.reach.clone()
-        """its distance, or ``reach`` if that is smaller"""
+        self.met_at = torch.full_like(self.reach, math.inf)
+        """its distance, or that of the best; infinite if there is none"""
 
     def between(self) -> Tensor:
         """The radius for the next round (N,)."""
-        return torch.maximum((self.failed + self.reach) / 2, self.reach * (1 - MOST_SHRINKING))
+        middle = torch.maximum((self.failed + self.reach) / 2, self.reach * (1 - MOST_SHRINKING))
+        return torch.where(self.broken, middle, self.reach)
 
     def random_points(self, radius: Tensor, generator: torch.Generator) -> Tensor:
-        """A point of each image's ball: one of the largest ball, projected."""
-        return self.project(self.threat_model.random_point(self.x, generator), radius)
+        """A point of each image's ball of ``radius`` (N,): one of the threat model's ball, drawn nearer."""
+        way = self.threat_model.random_point(self.x, generator) - self.x
+        return self.x + (radius / self.threat_model.eps).view(-1, 1, 1, 1) * way
 
     def project(self, x_adv: Tensor, radius: Tensor) -> Tensor:
         """The nearest points in the images' balls of ``radius`` (N,)."""
@@ -159,7 +168,10 @@ class _Balls:
 
     def meet(self, x_adv: Tensor, scores: Tensor) -> Tensor:
         """The search is at ``x_adv``: which images are fooled there, bool (N,)."""
-        fooled = margin(scores, self.y) < -CLEAR * scores.abs().amax(1)
+        if self.target.randomised:
+            fooled = margin(scores.softmax(1), self.y) < -CLEAR_OF_NOISE
+        else:
+            fooled = margin(scores, self.y) < -CLEAR * scores.abs().amax(1)
         distance = self.threat_model.distance(x_adv, self.x).float()
         nearer = fooled & (distance < self.met_at)
         self.met_at = torch.where(nearer, distance, self.met_at)
@@ -168,13 +180,19 @@ class _Balls:
 
     def close(self, radius: Tensor) -> None:
         """A round in balls of ``radius`` (N,) is over: its examples are squeezed, and the model itself judges them."""
-        self._squeeze()
-        nearer = (self.met_at < self.reach) & self._confirmed(self.met_at < self.reach)
+        if not self.target.randomised:  # a single draw tells little
+            self._squeeze()
+        bound = torch.where(self.broken, self.reach, math.inf)
+        nearer = self._confirmed(self.met_at < bound)
+        for _ in range(OUTWARDS if self.target.randomised else 0):
+            rejected = (self.met_at < bound) & ~nearer
+            self._move_outwards(rejected)
+            nearer |= self._confirmed(rejected & (self.met_at < bound))
         self.best = torch.where(nearer.view(-1, 1, 1, 1), self.met, self.best)
         self.reach = torch.where(nearer, self.met_at, self.reach)
         self.broken |= nearer
         self.failed = torch.where(nearer, self.failed, torch.maximum(self.failed, radius)).minimum(self.reach)
-        self.met, self.met_at = self.best.clone(), self.reach.clone()
+        self.met, self.met_at = self.best.clone(), torch.where(self.broken, self.reach, math.inf)
 
     def _squeeze(self) -> None:
         """Project each example into smaller balls, as far as it stays one, by bisection."""
@@ -185,6 +203,12 @@ class _Balls:
             self.found.spend(1)
             fooled = self.meet(points, self.target.search_logits(points))
             low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
+
+    def _move_outwards(self, rows: Tensor) -> None:
+        """Lead the points of ``rows`` (N,) farther from their images: luck at the boundary has chosen them."""
+        farther = self.project(self.x + OUTWARD * (self.met - self.x), self.reach)
+        self.met = torch.where(rows.view(-1, 1, 1, 1), farther, self.met)
+        self.met_at = torch.where(rows, self.threat_model.distance(self.met, self.x).float(), self.met_at)
 
     def _confirmed(self, asked: Tensor) -> Tensor:
         """Which of the examples that ``asked`` (N,) names the model itself misclassifies, bool (N,)."""

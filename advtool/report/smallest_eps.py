@@ -31,8 +31,9 @@ def table(sweep: PerImageSweep) -> Table:
 
 
 def radius(eps: float) -> str:
-    """A measured distance, to four digits."""
-    return notation.eps(float(f"{eps:.4g}"))
+    """A distance, to four digits unless it is a whole number of 255ths."""
+    written = notation.eps(eps)
+    return written if "/" in written else notation.eps(float(f"{eps:.4g}"))
 
 
 def _rows(sweep: PerImageSweep) -> Iterator[Row]:

