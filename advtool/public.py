@@ -18,6 +18,7 @@ from advtool.results import Evaluation as Evaluation
 from advtool.studies.comparison import compare as compare
 from advtool.studies.score import score as score
 from advtool.studies.seeds import evaluate_seeds as evaluate_seeds
+from advtool.studies.smallest_eps import smallest_eps as smallest_eps
 from advtool.studies.sweep import sweep_eot as sweep_eot
 from advtool.studies.sweep import sweep_eps as sweep_eps
 from advtool.target.opening.opener import open_model as open_model

@@ -28,8 +28,8 @@ class Norm(ABC):
     """A larger ball means nothing: it holds every image already."""
 
     @abstractmethod
-    def project(self, x_adv: Tensor, x: Tensor, eps: float) -> Tensor:
-        """The point of the ball around ``x`` that is nearest to ``x_adv``."""
+    def project(self, x_adv: Tensor, x: Tensor, eps: float | Tensor) -> Tensor:
+        """The point of the ball around ``x`` that is nearest to ``x_adv``. ``eps`` is a number, or (N, 1, 1, 1)."""
 
     @abstractmethod
     def step(self, x_adv: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Linf(Norm):
     name = "linf"
     largest_eps = 1.0
 
-    def project(self, x_adv: Tensor, x: Tensor, eps: float) -> Tensor:
+    def project(self, x_adv: Tensor, x: Tensor, eps: float | Tensor) -> Tensor:
         return x_adv.clamp(x - eps, x + eps)
 
     def step(self, x_adv: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
@@ -107,9 +107,17 @@ class ThreatModel(BaseModel):
         """The same with another radius."""
         return self.model_copy(update={"eps": eps})
 
-    def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """The point nearest to ``x_adv`` in the ball around ``x``, moved into the clip range."""
-        return self._norm.project(x_adv, x, self.eps).clamp_(*self.clip)
+    def project(self, x_adv: Tensor, x: Tensor, eps: Tensor | None = None) -> Tensor:
+        """The point nearest to ``x_adv`` in the ball around ``x``, moved into the clip range.
+
+        ``eps`` (N,) gives each image a ball of its own; None gives all of them the threat model's.
+        """
+        radius = self.eps if eps is None else eps.view(-1, 1, 1, 1)
+        return self._norm.project(x_adv, x, radius).clamp_(*self.clip)
+
+    def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        """How far each point is from its image: the smallest eps whose ball holds it, float64 (N,)."""
+        return self._norm.distance(x_adv, x)
 
     def step(self, x_adv: Tensor, gradient: Tensor, size: float | Tensor) -> Tensor:
         """``x_adv`` after the steepest step of length ``size`` along ``gradient``. Not projected."""

@@ -9,6 +9,7 @@ from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.fgsm import FGSM
+from advtool.attacks.nearest import Nearest
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
 from advtool.attacks.pgd_losses import MarginPGD, TemperedPGD
@@ -32,6 +33,7 @@ ATTACKS: dict[str, type[TensorAttack]] = {
         StraightThroughPGD,
         APGD,
         TargetedAPGD,
+        Nearest,
         Square,
         SPSA,
         Noise,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,12 +17,14 @@ from advtool.cli.subject_options import SUBJECT_OPTIONS, RunDir, SubjectOptions,
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
-    from advtool.results import Sweep
+    from advtool.results import PerImageSweep, Sweep
 
 EPS_EPILOG = """
 [bold]Examples[/bold]
 
 From clean to twice the checkpoint's eps, under fgsm and pgd:  [cyan]advtool sweep eps[/cyan]
+
+The smallest eps that breaks each image:  [cyan]advtool sweep eps --per-image[/cyan]
 
 With a plot:  [cyan]advtool sweep eps --eps "0,2/255,4/255,8/255,16/255" --plot curve.svg[/cyan]
 
@@ -86,6 +89,14 @@ def sweep_eps(
             show_default="nine radii from 0 to twice the checkpoint's eps",
         ),
     ] = None,
+    per_image: Annotated[
+        bool,
+        typer.Option(
+            "--per-image",
+            help="Find the smallest eps that breaks each image: median, quantiles, curve and a list. The default "
+            "attack is then 'nearest', and nothing is searched beyond the largest --eps.",
+        ),
+    ] = False,
     settings: dict[str, Any],
     device: Device = DeviceName.auto,
     format: FormatName = "table",
@@ -103,16 +114,24 @@ def sweep_eps(
     subject.models.check()
     _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.studies import sweep
+    from advtool.studies.smallest_eps import smallest_eps
+    from advtool.studies.sweep import eps_grid
+    from advtool.studies.sweep import sweep_eps as curves
 
     place = resolve_device(device)
     ours = subject.open()
-    folder = run_dir or ours.run_folder(settings, place, "-sweep-eps")
-    with EvaluationProgress(f"sweeping over eps, {ours.title}", folder, ours.opened.notes) as progress:
-        result = sweep.sweep_eps(
+    if per_image:
+        greeting, name = "searching the smallest eps of each image", "-smallest-eps"
+        study: partial[Any] = partial(smallest_eps, eps=radii)
+        asked = {**settings, "eps": radii and max(radii)}
+    else:
+        greeting, name = "sweeping over eps", "-sweep-eps"
+        study, asked = partial(curves, eps=radii or eps_grid(ours.eps)), settings
+    folder = run_dir or ours.run_folder(asked, place, name)
+    with EvaluationProgress(f"{greeting}, {ours.title}", folder, ours.opened.notes) as progress:
+        result = study(
             **ours.arguments(),
             **settings,
-            eps=radii or sweep.eps_grid(ours.eps),
             device=place,
             run_dir=folder,
             refuse_chance=ours.refuse_chance,
@@ -178,9 +197,13 @@ def _check_files(output: Path | None, plot: Path | None) -> None:
         plots.check(plot)
 
 
-def _show(result: Sweep, format: str, output: Path | None, plot: Path | None) -> None:
-    from advtool.report import plots, sweep_plot
+def _show(result: Sweep | PerImageSweep, format: str, output: Path | None, plot: Path | None) -> None:
+    from advtool.report import plots, smallest_eps_plot, sweep_plot
+    from advtool.results import PerImageSweep
 
     if plot is not None:
-        plots.save(sweep_plot.figure(result), plot)
+        if isinstance(result, PerImageSweep):
+            plots.save(smallest_eps_plot.figure(result), plot)
+        else:
+            plots.save(sweep_plot.figure(result), plot)
     answer(result, format, output)

@@ -46,6 +46,7 @@ class Ledger:
             margin=torch.full(shape, math.nan, dtype=torch.float64),
             step=torch.full(shape, -1),
             queries=torch.zeros(shape, dtype=torch.long),
+            distance=torch.full(shape, math.nan, dtype=torch.float64),
             on_examples={label: torch.zeros(images, dtype=torch.bool) for label in labels if label in one_step},
             probes=frozenset(probes),
         )
@@ -75,6 +76,9 @@ class Ledger:
         outcomes.margin[position, rows] = torch.tensor(margins, dtype=torch.float64)
         outcomes.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
         outcomes.queries[position, rows] = torch.tensor(record.queries)
+        if record.distance is not None:
+            distances = [math.nan if distance is None else distance for distance in record.distance]
+            outcomes.distance[position, rows] = torch.tensor(distances, dtype=torch.float64)
         if record.example_correct is not None:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         if record.method is not None and record.method not in self.methods:

@@ -68,9 +68,17 @@ def _columns(outcomes: Outcomes, stage: str) -> list[dict[str, Any]]:
         outcomes.step[row].tolist(),
         outcomes.queries[row].tolist(),
         finite_or_none(outcomes.margin[row]),
+        finite_or_none(outcomes.distance[row]),
         strict=True,
     )
     return [
-        {"robust": robust[Outcome(what)], "prediction": prediction, "step": step, "queries": queries, "margin": margin}
-        for what, prediction, step, queries, margin in values
+        {
+            "robust": robust[Outcome(what)],
+            "prediction": prediction,
+            "step": step,
+            "queries": queries,
+            "margin": margin,
+            "distance": distance,
+        }
+        for what, prediction, step, queries, margin, distance in values
     ]

@@ -58,6 +58,8 @@ class ShardRecord(BaseModel):
     """the step of the search that found the candidate; None if the attack did not see the image"""
     queries: list[int]
     """passes of the image through the model in the search"""
+    distance: list[float | None] | None = None
+    """attacks only: how far the verified adversarial example is from its image; None where there is none"""
     example_correct: list[bool] | None = None
     """one-step attacks only: the example, made of every image, is classified right"""
     given_up: int = 0

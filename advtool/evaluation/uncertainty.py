@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import copysign, inf, sqrt
 from statistics import fmean, variance
 
-from scipy.stats import binomtest, t
+from scipy.stats import binom, binomtest, t
 from torch import Tensor
 
 from advtool.results import Interval
@@ -45,6 +45,20 @@ def wilson_interval(successes: int, total: int) -> Interval:
     """
     interval = binomtest(successes, total).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def quantile_ranks(share: float, total: int) -> tuple[int, int]:
+    """The ranks (from 1) of two order statistics between which a quantile lies with 95 % confidence.
+
+    It holds for every distribution (Conover 1999, Practical Nonparametric Statistics, section 3.2): how many of
+    ``total`` values lie below the quantile is binomial. Rank 0 is below every value and rank ``total`` + 1 above all,
+    where there are too few values for that end.
+
+    Args:
+        share: of the values that lie below the quantile, in (0, 1).
+        total: the number of values.
+    """
+    return int(binom.ppf(0.025, total, share)), int(binom.ppf(0.975, total, share)) + 1
 
 
 def paired_difference(a: Sequence[bool] | Tensor, b: Sequence[bool] | Tensor) -> PairedDifference:

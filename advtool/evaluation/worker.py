@@ -135,6 +135,7 @@ class Worker:
             steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
             given_up[rows] = found.given_up
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
+        distances = attack.threat_model.distance(candidates, x).where(wanted & fallen, math.nan)
         broken = (wanted & fallen).nonzero().squeeze(1)
         record = ShardRecord(
             stage=stage,
@@ -145,6 +146,7 @@ class Worker:
             margin=finite_or_none(margins),
             step=[None if step < 0 else step for step in steps.tolist()],
             queries=queries.tolist(),
+            distance=finite_or_none(distances),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             given_up=int((given_up & ~fallen).sum()),
             seconds=_since(started),

@@ -20,6 +20,7 @@ TABLES = {
     "EotSweep": "sweep",
     "EpsSweep": "sweep",
     "Evaluation": "evaluation",
+    "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",
     "Score": "score",

@@ -6,7 +6,17 @@ from advtool.report import titles
 from advtool.report.evaluation import warning
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
-from advtool.results import CERTIFIED, EotCurve, EotSweep, EpsSweep, PairedChange, Sweep, SweepPoint, notation
+from advtool.results import (
+    CERTIFIED,
+    EotCurve,
+    EotSweep,
+    EpsSweep,
+    PairedChange,
+    PerImageSweep,
+    Sweep,
+    SweepPoint,
+    notation,
+)
 
 WORST_CASE = "worst case"
 AXES = {"eps": "eps", "eot": "EOT samples"}
@@ -38,7 +48,7 @@ def table(sweep: Sweep) -> Table:
     )
 
 
-def title(sweep: Sweep) -> str:
+def title(sweep: Sweep | PerImageSweep) -> str:
     """What was evaluated, on what, and what stayed the same at every point."""
     if isinstance(sweep, EotSweep):
         fixed = f" eps {notation.eps(sweep.eps)}, {sweep.votes} votes"

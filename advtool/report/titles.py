@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from advtool.results import Checklist, ComparedRun, Evaluation, Sweep, notation
+from advtool.results import Checklist, ComparedRun, Evaluation, PerImageSweep, Sweep, notation
 
 
 def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()) -> str:
@@ -12,7 +12,7 @@ def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()
     return f"{subject(run)}, {run.threat_model.norm} eps {eps}, {seed}{averaging(run.eot, run.votes)}"
 
 
-def subject(run: Evaluation | ComparedRun | Checklist | Sweep) -> str:
+def subject(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> str:
     """Which model, on which images."""
     card, data = run.checkpoint or {}, run.dataset
     is_ours = {"architecture", "recipe"} <= card.keys()

@@ -35,7 +35,19 @@ from advtool.results.reproduction import (
 )
 from advtool.results.score import RescoredAttack, Score
 from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
-from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, PairedChange, Sweep, SweepPoint
+from advtool.results.sweep import (
+    EotCurve,
+    EotSweep,
+    EpsCurve,
+    EpsQuantile,
+    EpsSweep,
+    ImageEps,
+    NearestBy,
+    PairedChange,
+    PerImageSweep,
+    Sweep,
+    SweepPoint,
+)
 
 __all__ = [
     "CERTIFIED",
@@ -59,13 +71,16 @@ __all__ = [
     "EotSweep",
     "EpsCurve",
     "EpsPoint",
+    "EpsQuantile",
     "EpsSweep",
     "Estimate",
     "Evaluation",
     "Figure",
     "Finding",
+    "ImageEps",
     "Interval",
     "ModelCalls",
+    "NearestBy",
     "Outcome",
     "Outcomes",
     "PairedAccuracy",
@@ -73,6 +88,7 @@ __all__ = [
     "PairedChange",
     "PairedMinimum",
     "Panel",
+    "PerImageSweep",
     "Planted",
     "Point",
     "Provenance",

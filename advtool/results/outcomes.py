@@ -54,6 +54,9 @@ class Outcomes:
     """int64 (S, N): the step of the search that found the candidate; -1 where there was no search"""
     queries: Tensor
     """int64 (S, N): passes of the image through the model in the search"""
+    distance: Tensor
+    """float64 (S, N): how far the verified adversarial example is from its image, in the norm of the run; NaN where
+    there is none"""
     on_examples: Mapping[str, Tensor] = field(default_factory=dict)
     """bool (N,) by one-step attack: the example made of the image is classified right, also if the image is not"""
     probes: frozenset[str] = frozenset()
@@ -123,6 +126,23 @@ class Outcomes:
         counted = [place for place, stage in enumerate(stages) if stage not in self.probes]
         return self.clean & (self.outcome[counted] != Outcome.fallen).all(0)
 
+    @property
+    def smallest_eps(self) -> Tensor:
+        """How far the nearest verified adversarial example of each image is from it, float64 (N,).
+
+        0 if the image is misclassified as it is; infinite if no attack found an example.
+        """
+        return self._smallest_eps(slice(None))
+
+    def smallest_eps_by(self, stage: str) -> Tensor:
+        """The same by one attack alone, float64 (N,)."""
+        row = self.stages.index(stage)
+        return self._smallest_eps(slice(row, row + 1))
+
+    def _smallest_eps(self, rows: slice) -> Tensor:
+        nearest = self.distance[rows].nan_to_num(nan=math.inf).amin(0)
+        return torch.where(self.clean, nearest, 0.0)
+
     def part(self, stages: Sequence[str], images: int) -> "Outcomes":
         """The outcomes of the first ``images`` images in these ``stages`` alone. ``clean`` must come first."""
         rows = [self.stages.index(stage) for stage in stages]
@@ -133,6 +153,7 @@ class Outcomes:
             margin=self.margin[rows, :images],
             step=self.step[rows, :images],
             queries=self.queries[rows, :images],
+            distance=self.distance[rows, :images],
             on_examples={stage: correct[:images] for stage, correct in self.on_examples.items() if stage in stages},
             probes=self.probes & set(stages),
         )

@@ -1,4 +1,4 @@
-"""Accuracy over eps or over EOT samples: the document ``advtool.sweep/1``."""
+"""Accuracy over eps or over EOT samples, and the smallest eps of each image: the document ``advtool.sweep/1``."""
 
 from typing import Any, ClassVar, Literal
 
@@ -62,7 +62,7 @@ class _Sweep(Document):
     optional: ClassVar[frozenset[str]] = frozenset({"certified"})
 
     schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
-    over: Literal["eps", "eot"]
+    over: Literal["eps", "eot", "image"]
     checkpoint: dict[str, Any] | None
     model: dict[str, Any] = Field(default_factory=dict)
     dataset: DatasetInfo
@@ -94,6 +94,61 @@ class EotSweep(_Sweep):
     over: Literal["eot"] = "eot"
     eps: float
     curves: list[EotCurve]
+
+
+class EpsQuantile(Record):
+    """The smallest eps at which a share of the images is broken. None is beyond every eps that was searched."""
+
+    share: float
+    eps: float | None
+    interval: tuple[float | None, float | None]
+    """95 %, between two order statistics"""
+
+
+class ImageEps(Record):
+    """How near an adversarial example of one image is."""
+
+    index: int
+    """in the data set"""
+    place: int
+    """in the run"""
+    label: int
+    eps: float | None
+    """the distance of the nearest verified example: 0 if the image is misclassified, None if none was found"""
+    attack: str | None
+    """what found it"""
+    prediction: int | None
+    """the class of the example, or of the misclassified image; None if there is none"""
+
+
+class NearestBy(Record):
+    """What one attack contributed."""
+
+    name: str
+    parameters: dict[str, Any]
+    nearest: int
+    """for how many images its example is the nearest of all; of equals the first counts"""
+    median: EpsQuantile
+    """by this attack alone"""
+    seconds: float
+    model_calls: ModelCalls
+
+
+class PerImageSweep(_Sweep):
+    """The smallest eps that breaks each image. ``worst_case`` is the curve that follows from it."""
+
+    over: Literal["image"] = "image"
+    eot: int
+    largest: float
+    """nothing was searched beyond this eps"""
+    misclassified: int
+    broken: int
+    """classified right, and an adversarial example was found"""
+    unbroken: int
+    median: EpsQuantile
+    quantiles: list[EpsQuantile]
+    attacks: list[NearestBy]
+    per_image: list[ImageEps]
 
 
 Sweep = EpsSweep | EotSweep

@@ -74,7 +74,7 @@ def sweep_eps(
     Raises:
         InputError: an argument is wrong; the message says what would be right.
     """
-    radii = sorted({_radius(radius) for radius in inputs.as_list("eps", eps)})
+    radii = sorted({radius_of(radius) for radius in inputs.as_list("eps", eps)})
     attacked = [radius for radius in radii if radius > 0]
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
@@ -83,7 +83,7 @@ def sweep_eps(
     first = points[0].evaluation
     at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
     return EpsSweep(
-        **_common(first),
+        **common(first),
         worst_case=at_zero + _worst_case(points),
         certified=_certified(points, at_zero),
         warnings=_warnings(points),
@@ -145,7 +145,7 @@ def sweep_eot(
     points = _points("eot", counts, ask, run_dir, observer or Observer())
     first = points[0].evaluation
     return EotSweep(
-        **_common(first),
+        **common(first),
         worst_case=_worst_case(points),
         certified=_certified(points, []),
         warnings=_warnings(points),
@@ -154,7 +154,7 @@ def sweep_eot(
     )
 
 
-def _radius(eps: Any) -> float:
+def radius_of(eps: Any) -> float:
     """The eps of a point: 0, which attacks nothing, or an eps of an evaluation."""
     return 0.0 if arguments.number(eps) == 0 else ThreatModel.of(eps).eps
 
@@ -219,7 +219,8 @@ def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: tor
         )
 
 
-def _common(evaluation: Evaluation) -> dict[str, Any]:
+def common(evaluation: Evaluation) -> dict[str, Any]:
+    """The fields of every sweep that an evaluation gives: the model, the images, the seed, the clean accuracy."""
     """The fields that all evaluations of a sweep share. Their clean stages draw the same noise."""
     return {
         "checkpoint": evaluation.checkpoint,

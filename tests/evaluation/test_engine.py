@@ -113,7 +113,7 @@ def test_a_shard_that_pgd_breaks_is_not_diagnosed() -> None:
     outcome[1, :100] = Outcome.fallen
     outcome[1, :4] = Outcome.robust  # four of a hundred
     blank = torch.zeros(2, 300)
-    outcomes = Outcomes(("clean", "pgd"), outcome, blank, blank, blank, blank)
+    outcomes = Outcomes(("clean", "pgd"), outcome, blank, blank, blank, blank, blank)
     assert not diagnosed_of(outcomes, slice(0, 100)).any()
     assert diagnosed_of(outcomes, slice(100, 200)).all()
     assert not diagnosed_of(outcomes, slice(200, 300)).any(), "beyond the first 200 images"

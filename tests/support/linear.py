@@ -39,3 +39,23 @@ def closed_form_slack(model: Linear, x: Tensor, y: Tensor, eps: float = EPS) -> 
     slack = margin - eps * difference.abs().sum(2)
     slack[torch.arange(len(y)), y] = torch.inf
     return slack.amin(1)
+
+
+def closed_form_smallest_eps(model: Linear, x: Tensor, y: Tensor) -> Tensor:
+    """The smallest eps that breaks each image within [0, 1], float64 (N,): 0 if it is misclassified.
+
+    Within eps a pixel moves the margin to class k by ``|w_y - w_k| min(eps, room)``, where the room is the way to the
+    end of the clip range. This rises with eps, so bisection finds where it reaches the margin.
+    """
+    weight, bias, pixels = model.weight.detach().double(), model.bias.detach().double(), x.flatten(1).double()
+    difference = weight[y][:, None] - weight  # (N, classes, D)
+    margin = torch.einsum("nkd,nd->nk", difference, pixels) + bias[y][:, None] - bias
+    margin[torch.arange(len(y)), y] = torch.inf
+    room = torch.where(difference > 0, pixels[:, None], 1 - pixels[:, None])
+    low, high = torch.zeros(len(y), dtype=torch.float64), torch.ones(len(y), dtype=torch.float64)
+    for _ in range(60):
+        eps = (low + high) / 2
+        moved = (difference.abs() * torch.minimum(room, eps[:, None, None])).sum(2)
+        broken = (moved >= margin).any(1)
+        low, high = torch.where(broken, low, eps), torch.where(broken, eps, high)
+    return torch.where((margin < 0).any(1), 0.0, high)
