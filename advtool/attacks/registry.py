@@ -11,6 +11,7 @@ from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_annealed import AnnealedPGD
 from advtool.attacks.pgd_losses import MarginPGD, TemperedPGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
@@ -30,6 +31,7 @@ ATTACKS: dict[str, type[TensorAttack]] = {
         TemperedPGD,
         SmoothPGD,
         StraightThroughPGD,
+        AnnealedPGD,
         APGD,
         TargetedAPGD,
         Square,

@@ -10,11 +10,13 @@ from advtool.results.evaluation import (
     EffectiveRobustness,
     Evaluation,
     Finding,
+    KnownNoise,
     ModelCalls,
     Planted,
+    SingleDraw,
     WorstCase,
 )
-from advtool.results.outcomes import CERTIFIED, CLEAN, PLANTED, Outcome, Outcomes
+from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -37,6 +39,7 @@ from advtool.results.sweep import EotCurve, EotSweep, EpsCurve, EpsSweep, Paired
 __all__ = [
     "CERTIFIED",
     "CLEAN",
+    "KNOWN_NOISE",
     "PLANTED",
     "AttackResult",
     "AttackSpread",
@@ -58,6 +61,7 @@ __all__ = [
     "Figure",
     "Finding",
     "Interval",
+    "KnownNoise",
     "ModelCalls",
     "Outcome",
     "Outcomes",
@@ -77,6 +81,7 @@ __all__ = [
     "SeedsEvaluation",
     "SeedsSummary",
     "Series",
+    "SingleDraw",
     "Spread",
     "Sweep",
     "SweepPoint",
