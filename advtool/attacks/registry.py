@@ -11,7 +11,6 @@ from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
-from advtool.attacks.pgd_annealed import AnnealedPGD
 from advtool.attacks.pgd_losses import MarginPGD, TemperedPGD
 from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.pgd_straight import StraightThroughPGD
@@ -31,7 +30,6 @@ ATTACKS: dict[str, type[TensorAttack]] = {
         TemperedPGD,
         SmoothPGD,
         StraightThroughPGD,
-        AnnealedPGD,
         APGD,
         TargetedAPGD,
         Square,
@@ -41,6 +39,8 @@ ATTACKS: dict[str, type[TensorAttack]] = {
     )
 }
 
+FEWEST_DRAWS = 4
+"""Where a cascade averages over fewer draws than the target's, it averages over so many at least."""
 ART = "art:"
 """Before the name of a class of ART."""
 
@@ -66,6 +66,11 @@ class AttackSpec:
         return self.name in ATTACKS and ATTACKS[self.name].guide is Guide.surrogate
 
 
+def fewer(draws: int, divisor: int) -> int:
+    """That part of the draws, but at least ``FEWEST_DRAWS`` of them: APGD is led astray by the noise of one or two."""
+    return max(min(draws, FEWEST_DRAWS), draws // divisor)
+
+
 def build(
     spec: AttackSpec,
     target: Target,
@@ -82,6 +87,8 @@ def build(
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
+    if spec.scope is not Scope.every and target.randomised:
+        parameters = {"eot": fewer(target.eot, ATTACKS[spec.name].fewer_draws)} | parameters
     if spec.needs_surrogate:
         parameters["surrogate"] = surrogate
     return ATTACKS[spec.name](target, threat_model, **parameters)
