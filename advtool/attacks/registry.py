@@ -87,8 +87,9 @@ def build(
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
-    if spec.scope is not Scope.every and target.randomised:
-        parameters = {"eot": fewer(target.eot, ATTACKS[spec.name].fewer_draws)} | parameters
+    divisor = ATTACKS[spec.name].fewer_draws
+    if divisor > 1 and spec.scope is not Scope.every and target.randomised:
+        parameters = {"eot": fewer(target.eot, divisor)} | parameters
     if spec.needs_surrogate:
         parameters["surrogate"] = surrogate
     return ATTACKS[spec.name](target, threat_model, **parameters)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, build
+from advtool.attacks.registry import AttackSpec, build, fewer
 from advtool.attacks.suites import Scope
 from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.planting.planting import PLANTED_IMAGES, Planting
@@ -28,6 +28,8 @@ BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 PASSES_OF_A_GRADIENT = 3
 """How many forward passes take about as long as one gradient."""
+DRAWS_OF_A_PROBE = 2
+"""A probe of a random model takes half of the draws."""
 QUICK_PASSES = 50 * PASSES_OF_A_GRADIENT
 """What a quick attack costs at most, in forward passes of an image: as much as PGD with its usual 50 steps."""
 
@@ -167,11 +169,12 @@ def plan(
         for spec in specs
     ]
     if in_cascade(specs):
+        draws = fewer(target.eot, DRAWS_OF_A_PROBE) if target.randomised else target.eot
         stages += [
             AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
                 name=PGD.name,
-                attack=PGD(target, threat_model.with_eps(radius), **defaults[PGD.name]),
+                attack=PGD(target, threat_model.with_eps(radius), **{"eot": draws} | defaults[PGD.name]),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
                 spares_certified=radius <= threat_model.eps,
