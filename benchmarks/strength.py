@@ -20,6 +20,7 @@ import torch
 import torchattacks
 from art.attacks.evasion import ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
+from noisy import Noisy
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
@@ -98,19 +99,6 @@ def measured(name: str, compute: Callable[[], float]) -> float:
     accuracy = compute()
     print(f"{name}: {100 * accuracy:.1f} % left ({time.perf_counter() - start:.1f} s)", file=sys.stderr, flush=True)
     return accuracy
-
-
-class Noisy(nn.Module):
-    """A model behind Gaussian noise at its input, clipped to [0, 1]."""
-
-    def __init__(self, model: nn.Module, deviation: float) -> None:
-        super().__init__()
-        self.model, self.deviation = model, deviation
-
-    def forward(self, x: Tensor) -> Tensor:
-        noised = (x + self.deviation * torch.randn_like(x)).clamp(0, 1)
-        logits: Tensor = self.model(noised)
-        return logits
 
 
 def row(path: Path, images: int, seeds: int, *, spsa: bool, noise: float) -> list[str]:

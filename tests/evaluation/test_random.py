@@ -54,7 +54,7 @@ def test_a_single_draw_is_right_as_often_as_its_noise_leaves_the_lead() -> None:
     assert (single.draws, single.total) == (VOTES, len(LEADS))
     assert single.accuracy == pytest.approx(expected, abs=0.02)  # the standard error is below 0.003
     assert single.interval[0] < single.accuracy < single.interval[1]
-    assert abs(single.accuracy - result.worst_case.accuracy) > 0.1, "the votes say something else here"
+    assert abs(single.accuracy - result.worst_case.accuracy) > 0.03, "the votes say something else here"
 
 
 @pytest.mark.parametrize("once_a_call", [False, True])
