@@ -36,7 +36,7 @@ def pairs() -> Tensor:
 
 def audit(monkeypatch: pytest.MonkeyPatch, model: nn.Module, x: Tensor, y: Tensor, **changes: object) -> Evaluation:
     monkeypatch.setitem(SUITES, "audit", {"pgd": Scope.every, "apgd": Scope.survivors})
-    settings = {"eps": EPS, "attacks": "audit", "planted": False, "pgd_steps": 10} | changes
+    settings = {"eps": EPS, "attacks": "audit", "planted": False, "certify": False, "pgd_steps": 10} | changes
     return advtool.evaluate(model, x, y, **settings)  # type: ignore[arg-type]
 
 
