@@ -174,7 +174,7 @@ def plan(
             AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
                 name=PGD.name,
-                attack=PGD(target, threat_model.with_eps(radius), **{"eot": draws} | defaults[PGD.name]),
+                attack=PGD(target, threat_model.with_eps(radius), **{"eot": draws, **defaults[PGD.name]}),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
                 spares_certified=radius <= threat_model.eps,
