@@ -20,6 +20,7 @@ import torch
 import torchattacks
 from art.attacks.evasion import ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
+from noisy import Noisy
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
@@ -100,9 +101,11 @@ def measured(name: str, compute: Callable[[], float]) -> float:
     return accuracy
 
 
-def row(path: Path, images: int, seeds: int, *, spsa: bool) -> list[str]:
+def row(path: Path, images: int, seeds: int, *, spsa: bool, noise: float) -> list[str]:
     header = read_header(path)
     model = load_checkpoint(path).requires_grad_(False)
+    if noise:
+        model = Noisy(model, noise).eval()
     split = first_images(load(header.dataset, "test"), images)
     x, y, eps = to_float(split.images), split.labels, header.threat_model.eps
     result = evaluate(model, x, y, eps=eps, attacks="fgsm")
@@ -133,12 +136,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-spsa", action="store_true", help="SPSA takes by far the most time")
+    parser.add_argument("--noise", type=float, default=0.0, help="deviation of Gaussian noise put before each model")
     given = parser.parse_args()
     print("| checkpoint | clean | PGD-50 | best peer | SPSA | best peer | audit | AutoAttack |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for path in given.checkpoints:
         with freed_memory_kept():  # the same allocator for all
-            cells = row(path, given.images, given.seeds, spsa=not given.no_spsa)
+            cells = row(path, given.images, given.seeds, spsa=not given.no_spsa, noise=given.noise)
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -30,6 +30,7 @@ class APGD(TensorAttack):
 
     name = "apgd"
     guide = Guide.gradient
+    fewer_draws = 5  # its steps shrink, so that the noise of a gradient averages out over the steps
 
     loss = Parameter(one_of(LOSSES), "ce")
     """``ce``, cross entropy; ``dlr``, the difference of logits ratio; ``pma``, the margin of probabilities"""

@@ -19,6 +19,7 @@ class TargetedAPGD(TensorAttack):
 
     name = "apgd-targeted"
     guide = Guide.gradient
+    fewer_draws = APGD.fewer_draws
 
     steps = Parameter(positive_integer, 100)
     """gradient steps for each target"""

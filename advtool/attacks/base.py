@@ -60,6 +60,8 @@ class TensorAttack(EvasionAttack):
     guide: ClassVar[Guide]
     one_step: ClassVar[bool] = False
     """it makes its example with a single step"""
+    fewer_draws: ClassVar[int] = 1
+    """in a cascade on a random model its gradients average over this part of the target's draws, 5 for a fifth"""
     norms: ClassVar[tuple[str, ...]] = ()
     """the norms in which it can search; none named means all"""
     _estimator_requirements = (EOTClassifier,)
@@ -156,12 +158,8 @@ class TensorAttack(EvasionAttack):
 
     def noisy_margins(self, x: Tensor, y: Tensor) -> Tensor:
         """Margins (N,) by the search form, each the mean of ``eot`` draws."""
-        return self.mean_margins(lambda: self.target.search_logits(x), y)
-
-    def mean_margins(self, logits: Callable[[], Tensor], y: Tensor) -> Tensor:
-        """The mean margins (N,) over ``eot`` calls of ``logits``, each one draw (N, classes)."""
-        draws = [margin(logits(), y) for _ in range(self.eot)]
-        return draws[0] if self.eot == 1 else torch.stack(draws).mean(0)
+        draws = self.target.search_draws(x, self.eot)
+        return margin(draws.flatten(0, 1), y.repeat(self.eot)).view(self.eot, -1).mean(0)
 
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""

@@ -46,6 +46,11 @@ class PGD(TensorAttack):
     def most_queries(self) -> int:
         return self.restarts * self.steps * self.queries_a_step
 
+    def is_moot(self, x: Tensor, y: Tensor) -> bool:
+        """On a random model its constant steps jump about with the noise, however often it starts: APGD's shrink."""
+        del x, y
+        return self.target.randomised and self.restarts > 1
+
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, self.queries_a_step):
             self.climb(x[images], y[images], beside, generator, report, first)

@@ -10,6 +10,7 @@ class MarginPGD(PGD):
 
     name = "pgd-margin"
     loss = staticmethod(negative_margin)
+    fewer_draws = 2
 
 
 class TemperedPGD(PGD):
@@ -17,3 +18,4 @@ class TemperedPGD(PGD):
 
     name = "pgd-temperature"
     loss = staticmethod(tempered_cross_entropy)
+    fewer_draws = 2

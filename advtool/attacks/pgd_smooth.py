@@ -18,6 +18,7 @@ class SmoothPGD(PGD):
     name = "pgd-smooth"
     guide = Guide.smoothed_gradient
     loss = staticmethod(tempered_cross_entropy)
+    fewer_draws = 5  # the ten copies of a cascade bring ten times as many
 
     samples = Parameter(positive_integer, 20)
     """copies a step; of a random model each averages over ``eot`` draws"""

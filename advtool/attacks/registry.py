@@ -41,6 +41,8 @@ ATTACKS: dict[str, type[TensorAttack]] = {
     )
 }
 
+FEWEST_DRAWS = 4
+"""Where a cascade averages over fewer draws than the target's, it averages over so many at least."""
 ART = "art:"
 """Before the name of a class of ART."""
 
@@ -66,6 +68,11 @@ class AttackSpec:
         return self.name in ATTACKS and ATTACKS[self.name].guide is Guide.surrogate
 
 
+def fewer(draws: int, divisor: int) -> int:
+    """That part of the draws, but at least ``FEWEST_DRAWS`` of them: APGD is led astray by the noise of one or two."""
+    return max(min(draws, FEWEST_DRAWS), draws // divisor)
+
+
 def build(
     spec: AttackSpec,
     target: Target,
@@ -82,6 +89,9 @@ def build(
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
+    divisor = ATTACKS[spec.name].fewer_draws
+    if divisor > 1 and spec.scope is not Scope.every and target.randomised:
+        parameters = {"eot": fewer(target.eot, divisor)} | parameters
     if spec.needs_surrogate:
         parameters["surrogate"] = surrogate
     return ATTACKS[spec.name](target, threat_model, **parameters)

@@ -8,6 +8,7 @@ from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.errors import InputError
+from advtool.target.scores import margin
 
 LEARNING_RATE = 0.01
 """A fraction of the pixel range a step."""
@@ -94,10 +95,9 @@ class SPSA(TensorAttack):
     def _margins(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
         """Margins (P, N) of the N images moved by delta along each of P directions, averaged over the draws."""
         changes = self.delta * directions
-        margins = self.mean_margins(
-            lambda: self.target.logits_nearby(x, changes).flatten(0, 1), y.repeat(len(directions))
-        )
-        return margins.view(len(directions), len(x))
+        labels = y.repeat(len(directions))
+        draws = [margin(self.target.logits_nearby(x, changes).flatten(0, 1), labels) for _ in range(self.eot)]
+        return (draws[0] if self.eot == 1 else torch.stack(draws).mean(0)).view(len(directions), len(x))
 
 
 class _Adam:

@@ -30,6 +30,7 @@ class Square(TensorAttack):
     name = "square"
     guide = Guide.scores
     norms = ("linf",)
+    fewer_draws = 5
 
     queries = Parameter(positive_integer, 1000)
     """points tried for each image"""

@@ -14,7 +14,7 @@ from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
 from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of, in_cascade
-from advtool.results import CERTIFIED, CLEAN, PLANTED, Outcomes, Planted
+from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcomes, Planted
 from advtool.target.inspection import Inspection
 
 
@@ -42,6 +42,7 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
         "effective_robustness": summary.effective_robustness(results),
         "worst_case": summary.worst_case(outcomes.worst_case),
         **_certified(ledger),
+        **_random(ready, ledger),
         "planted": planted,
         "diagnostics": diagnosed,
         "warnings": findings(evidence),
@@ -56,6 +57,20 @@ def _certified(ledger: Ledger) -> dict[str, Any]:
     return {
         "certified": summary.certified(outcomes.certified, ledger.methods, ledger.costs[CERTIFIED]),
         "undecided": int((outcomes.worst_case & ~outcomes.certified).sum()),
+    }
+
+
+def _random(ready: Prepared, ledger: Ledger) -> dict[str, Any]:
+    """What else is known of a random model; nothing of another one."""
+    target, stage = ready.ours.target, ready.known_noise
+    if not target.randomised:
+        return {}
+    single = summary.single_draw(ledger.outcomes, ledger.draws_right, target.votes)
+    if stage is None:
+        return {"single_draw": single}
+    return {
+        "single_draw": single,
+        "known_noise": summary.known_noise(ledger.fields_held, stage.attack, ledger.costs[KNOWN_NOISE]),
     }
 
 

@@ -9,6 +9,7 @@ from advtool.attacks.base import StepReport, no_report
 from advtool.evaluation import contradiction
 from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.examples import Examples
+from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.planting.planting import Planting
@@ -32,7 +33,7 @@ class Engine:
     Args:
         run: keeps the finished shards, in a folder or in memory.
         worker: computes one stage on one shard.
-        stages: the attacks, proofs, probes and planted examples in their order, without the clean stage.
+        stages: the attacks, proofs, probes, known noise and planted examples in their order, without the clean stage.
         observer: is told of the progress.
         indices: the index of each image in its data set, for messages.
     """
@@ -74,6 +75,8 @@ class Engine:
                 return self.worker.prove(stage, shard, asked, report), None
             if isinstance(stage, Planting):
                 return attack_planted(stage, self.worker, shard, asked, report), None
+            if isinstance(stage, KnownNoise):
+                return stage.compute(self.worker, shard, report), None
             return self.worker.attack(stage.attack, stage.label, shard, asked, report)
 
         standing = partial(standing_of, stage, outcomes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from advtool.evaluation.known_noise import FIELDS
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import CLEAN, ModelCalls, Outcomes
 
@@ -50,6 +51,10 @@ class Ledger:
             on_examples={label: torch.zeros(images, dtype=torch.bool) for label in labels if label in one_step},
             probes=frozenset(probes),
         )
+        self.draws_right = torch.zeros(shape, dtype=torch.long)
+        """of a random model, how many single draws classify the candidate right, int64 (S, N)"""
+        self.fields_held = torch.zeros(images, FIELDS, dtype=torch.bool)
+        """in which fields of known noise each image held"""
         self.costs = {label: Cost() for label in labels}
         self.given_up = dict.fromkeys(labels, 0)
         """how many images each stage gave up early, by its label; they stand"""
@@ -81,6 +86,10 @@ class Ledger:
             outcomes.distance[position, rows] = torch.tensor(distances, dtype=torch.float64)
         if record.example_correct is not None:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
+        if record.draws_right is not None:
+            self.draws_right[position, rows] = torch.tensor(record.draws_right)
+        if record.fields_held is not None:
+            self.fields_held[rows] = torch.tensor(record.fields_held)
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
         self.given_up[record.stage] += record.given_up

@@ -11,6 +11,7 @@ from torch import nn
 
 from advtool.errors import InputError
 from advtool.evaluation import provenance
+from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Decision, Proof
@@ -18,9 +19,10 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_order, moot, plan
+from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_cascade, in_order, moot, plan
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
+from advtool.target.target import Target
 
 PLANNING_IMAGES = 8
 """The first images of a run: each attack of a cascade is asked whether it is moot there, and bounds what they cost."""
@@ -50,6 +52,11 @@ class Prepared:
     def attacks(self) -> list[AttackStage]:
         """The stages that attack, probes included."""
         return [stage for stage in self.stages if isinstance(stage, AttackStage)]
+
+    @property
+    def known_noise(self) -> KnownNoise | None:
+        """The stage that attacks fixed fields of noise; None if the run has none."""
+        return next((stage for stage in self.stages if isinstance(stage, KnownNoise)), None)
 
     @property
     def planting(self) -> Planting | None:
@@ -160,7 +167,8 @@ def prepared(
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None
-        stages = in_order(attacks, proof if proves else None, _planting(question, attacks, ours.target.eot))
+        planting = _planting(question, attacks, ours.target.eot)
+        stages = in_order(attacks, proof if proves else None, _known_noise(question, ours.target), planting)
         ours.handled.state.restore()
         size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
@@ -171,6 +179,13 @@ def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) ->
     if not question.asks_for_proofs:
         return None
     return proof.decide(sum(stage.passes for stage in attacks), insisted=question.settings.certify is True)
+
+
+def _known_noise(question: Question, target: Target) -> KnownNoise | None:
+    """The stage that attacks fixed fields of noise: in a cascade, on a random model."""
+    if not (target.randomised and in_cascade(question.specs)):
+        return None
+    return KnownNoise(question.threat_model, question.settings.pgd_steps)
 
 
 def _planting(question: Question, attacks: Sequence[AttackStage], eot: int) -> Planting | None:

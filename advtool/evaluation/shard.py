@@ -66,6 +66,11 @@ class ShardRecord(BaseModel):
     """how many images stand because the search gave them up early, as out of reach"""
     method: str | None = None
     """the stage ``certified`` only: the strongest bounds that it used; None if no image was left to prove"""
+    draws_right: list[int] | None = None
+    """random models only: how many of as many fresh draws as votes, each on its own, classify the image (clean stage)
+    or the attack's candidate right"""
+    fields_held: list[list[bool]] | None = None
+    """the stage ``known noise`` only: for each image, in which fields of noise it held"""
     found_by: dict[str, int] | None = None
     """the stage ``planted`` only: how many planted examples each attack found, by its label, in turn"""
     unplantable: str | None = None

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, build
+from advtool.attacks.registry import AttackSpec, build, fewer
 from advtool.attacks.suites import Scope
+from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.planting.planting import PLANTED_IMAGES, Planting
 from advtool.evaluation.proof import Proof
 from advtool.results import Outcome, Outcomes
@@ -27,6 +28,8 @@ BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 PASSES_OF_A_GRADIENT = 3
 """How many forward passes take about as long as one gradient."""
+DRAWS_OF_A_PROBE = 2
+"""A probe of a random model takes half of the draws."""
 QUICK_PASSES = 50 * PASSES_OF_A_GRADIENT
 """What a quick attack costs at most, in forward passes of an image: as much as PGD with its usual 50 steps."""
 
@@ -63,7 +66,7 @@ class AttackStage:
         return self.scope is Scope.every and self.passes <= QUICK_PASSES
 
 
-Stage = AttackStage | Proof | Planting
+Stage = AttackStage | Proof | KnownNoise | Planting
 
 
 def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
@@ -72,6 +75,8 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
         return _to_prove(outcomes, rows)
     if isinstance(stage, Planting):
         return torch.arange(rows.start, rows.start + len(outcomes.clean[rows])) < PLANTED_IMAGES
+    if isinstance(stage, KnownNoise):
+        return torch.ones_like(outcomes.clean[rows])
     asked = _in_scope(stage, outcomes, rows)
     # A one-step attack makes its example of every image, so its answer costs nothing: it checks the proofs.
     return asked & ~outcomes.certified[rows] if stage.spares_certified and not stage.attack.one_step else asked
@@ -101,12 +106,14 @@ def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
     """Which images stand in the stage, as its progress counts them, bool (N,).
 
     In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand. Of proofs the
-    images are counted that are proved, of planted examples those that are found.
+    images are counted that are proved, of planted examples those that are found, of known noise those that always hold.
     """
     if isinstance(stage, Proof):
         return outcomes.certified
     if isinstance(stage, Planting):
         return outcomes.of(stage.label) == Outcome.found
+    if isinstance(stage, KnownNoise):
+        return outcomes.of(stage.label) == Outcome.missed
     if stage.probed_eps is not None:
         return outcomes.of(stage.label) == Outcome.robust
     before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
@@ -163,11 +170,12 @@ def plan(
         for spec in specs
     ]
     if in_cascade(specs):
+        draws = fewer(target.eot, DRAWS_OF_A_PROBE) if target.randomised else target.eot
         stages += [
             AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
                 name=PGD.name,
-                attack=PGD(target, threat_model.with_eps(radius), **defaults[PGD.name]),
+                attack=PGD(target, threat_model.with_eps(radius), **{"eot": draws, **defaults[PGD.name]}),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
                 spares_certified=radius <= threat_model.eps,
@@ -177,9 +185,14 @@ def plan(
     return stages
 
 
-def in_order(attacks: Sequence[AttackStage], proof: Proof | None, planting: Planting | None) -> list[Stage]:
-    """The stages of a run. Proofs stand before the first attack that is not quick, planted examples after all."""
-    last = [] if planting is None else [planting]
+def in_order(
+    attacks: Sequence[AttackStage], proof: Proof | None, known_noise: KnownNoise | None, planting: Planting | None
+) -> list[Stage]:
+    """The stages of a run. Proofs stand before the first attack that is not quick.
+
+    Known noise and planted examples stand after all.
+    """
+    last = [stage for stage in (known_noise, planting) if stage is not None]
     if proof is None:
         return [*attacks, *last]
     quick = next((place for place, stage in enumerate(attacks) if not stage.is_quick), len(attacks))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from advtool.attacks.suites import Scope
@@ -10,15 +11,20 @@ from advtool.evaluation.ledger import Cost
 from advtool.evaluation.stages import AttackStage
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import (
+    CERTIFIED,
+    KNOWN_NOISE,
+    PLANTED,
     AttackResult,
     Certified,
     CleanAccuracy,
     Diagnostics,
     EffectiveRobustness,
     EpsPoint,
+    KnownNoise,
     Outcome,
     Outcomes,
     Planted,
+    SingleDraw,
     WorstCase,
 )
 from advtool.target.inspection import Inspection
@@ -91,6 +97,39 @@ def certified(proved: Tensor, methods: Sequence[str], cost: Cost) -> Certified:
     )
 
 
+def single_draw(outcomes: Outcomes, right: Tensor, draws: int) -> SingleDraw:
+    """How often a single draw is right, at each image's point of lowest margin.
+
+    Args:
+        outcomes: of the N images.
+        right: how many of the draws are right at the candidate of each stage, int64 (S, N).
+        draws: how many were asked at each point.
+    """
+    others = {CERTIFIED, KNOWN_NOISE, PLANTED} | outcomes.probes
+    counted = torch.tensor([stage not in others for stage in outcomes.stages])
+    asked = (outcomes.outcome != Outcome.not_asked) & counted[:, None]
+    margin = outcomes.margin.nan_to_num(nan=-torch.inf).where(asked, torch.inf)  # scores that are not finite are wrong
+    share = right.gather(0, margin.argmin(0, keepdim=True)).double().mean().item() / draws
+    return SingleDraw(draws=draws, **_mean_of_shares(share, len(outcomes)))
+
+
+def known_noise(held: Tensor, attack: str, cost: Cost) -> KnownNoise:
+    """The accuracy under an attack that knows the noise.
+
+    Args:
+        held: whether each image held in each field, bool (N, fields).
+        attack: the label of the attack.
+        cost: of the stage.
+    """
+    return KnownNoise(
+        fields=held.shape[1],
+        robust=held.sum(0).tolist(),
+        **_mean_of_shares(held.double().mean().item(), len(held)),
+        attack=attack,
+        seconds=round(cost.seconds, 3),
+    )
+
+
 def planted(outcomes: Tensor, found_by: dict[str, int], attack: str, cost: Cost) -> Planted | None:
     """How many planted examples were found; None if none could be planted.
 
@@ -121,6 +160,11 @@ def diagnostics(clean: Sequence[bool], by_eps: Mapping[float, Sequence[bool]], i
     return Diagnostics(
         images=images, by_eps=points if len(points) > 1 else [], **inspection.model_dump(exclude={"ends_ignored"})
     )
+
+
+def _mean_of_shares(share: float, total: int) -> dict[str, Any]:
+    """A mean over images of shares of draws, with the interval for one draw of each: that of the mean is no wider."""
+    return {"total": total, "accuracy": share, "interval": wilson_interval(round(share * total), total)}
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.preparation import Prepared
+from advtool.evaluation.stages import PASSES_OF_A_GRADIENT
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.worker import Preview
 from advtool.results import Certification, Check, CleanAccuracy, notation
@@ -99,6 +100,8 @@ def _clean(right: Sequence[bool]) -> CleanAccuracy:
 def _seconds(ready: Prepared, an_image: float) -> float:
     """About how long the stages take at most, if a forward pass of an image takes ``an_image`` seconds."""
     seconds = an_image * sum(stage.passes for stage in ready.attacks)
+    if ready.known_noise is not None:
+        seconds += an_image * ready.known_noise.gradients * PASSES_OF_A_GRADIENT
     certification = _certification(ready)
     if certification.runs:
         seconds += an_image * (certification.passes or 0.0) + ready.question.settings.certify_seconds

@@ -78,6 +78,7 @@ class Worker:
             margin=finite_or_none(margin(scores, shard.y.to(scores.device))),
             step=[None] * len(scores),
             queries=[0] * len(scores),
+            draws_right=self._draws_right(CLEAN, shard.first, torch.arange(len(shard.x)), shard.x, shard.y),
             answers=answers_for_shard(self.target, shard.x.to(self.target.device), shard.number),
             seconds=round(known.seconds + rest.seconds, 4),
             model_calls=ModelCalls(forward=known.forward + rest.forward, backward=0),
@@ -149,6 +150,7 @@ class Worker:
             distance=finite_or_none(distances),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             given_up=int((given_up & ~fallen).sum()),
+            draws_right=self._draws_right(stage, shard.first, rows, candidates, y),
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
         )
@@ -224,6 +226,19 @@ class Worker:
             with self._streams(*stream, place):
                 parts.append(self.target.scores(image))
         return torch.cat(parts)
+
+    def _draws_right(self, stage: str, first: int, rows: Tensor, x: Tensor, y: Tensor) -> list[int] | None:
+        """How many single draws classify each of the shard's images right, 0 for images that are not in ``rows`` (k,).
+
+        None of a model without randomness.
+        """
+        if not self.target.randomised:
+            return None
+        device, counts = self.target.device, [0] * len(x)
+        for row in rows.tolist():
+            with self._streams(stage, "single draws", first + row):
+                counts[row] = int(self.target.draws_right(x[row, None].to(device), y[row, None].to(device)))
+        return counts
 
     def _streams(self, *place: str | int) -> AbstractContextManager[None]:
         return self.target.streams(self.seed, *place)

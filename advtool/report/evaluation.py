@@ -8,6 +8,7 @@ from advtool.report import titles
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, DURATION, INTERVAL, SHARE, WORDS
 from advtool.results import (
+    KNOWN_NOISE,
     PLANTED,
     Certified,
     Comparison,
@@ -39,7 +40,12 @@ def table(evaluation: Evaluation) -> Table:
     return Table(
         title=titles.heading(evaluation),
         columns=COLUMNS,
-        rows=(*map(_seen, lines), *_undecided(evaluation.undecided, images), *_planted(evaluation.planted)),
+        rows=(
+            *map(_seen, lines),
+            *_undecided(evaluation.undecided, images),
+            *_random(evaluation, images),
+            *_planted(evaluation.planted),
+        ),
         notes=tuple(_notes(evaluation)),
     )
 
@@ -91,6 +97,14 @@ def _undecided(undecided: int | None, images: int) -> Iterator[Row]:
     if undecided is not None:
         values = {"kind": "undecided", "name": "undecided", "shown": f"{undecided} left", "left": undecided}
         yield Row({**values, "images": images}, "undecided", "worst case")
+
+
+def _random(evaluation: Evaluation, images: int) -> Iterator[Row]:
+    """The rows of a random model: one draw instead of the votes, and noise that the attacker knows."""
+    for name, figures in (("single draw", evaluation.single_draw), (KNOWN_NOISE, evaluation.known_noise)):
+        if figures is not None:
+            values = {**vars(figures), "kind": name, "name": name, "shown": figures.accuracy, "images": images}
+            yield Row(values, name, "worst case")
 
 
 def _planted(planted: Planted | None) -> Iterator[Row]:

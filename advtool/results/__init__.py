@@ -13,11 +13,13 @@ from advtool.results.evaluation import (
     EpsPoint,
     Evaluation,
     Finding,
+    KnownNoise,
     ModelCalls,
     Planted,
+    SingleDraw,
     WorstCase,
 )
-from advtool.results.outcomes import CERTIFIED, CLEAN, PLANTED, Outcome, Outcomes
+from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -52,6 +54,7 @@ from advtool.results.sweep import (
 __all__ = [
     "CERTIFIED",
     "CLEAN",
+    "KNOWN_NOISE",
     "PLANTED",
     "AttackResult",
     "AttackSpread",
@@ -79,6 +82,7 @@ __all__ = [
     "Finding",
     "ImageEps",
     "Interval",
+    "KnownNoise",
     "ModelCalls",
     "NearestBy",
     "Outcome",
@@ -100,6 +104,7 @@ __all__ = [
     "SeedsEvaluation",
     "SeedsSummary",
     "Series",
+    "SingleDraw",
     "Spread",
     "Status",
     "Sweep",

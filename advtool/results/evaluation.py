@@ -133,6 +133,39 @@ class Diagnostics(Record):
     """share of entries that are NaN in the gradients of the margin"""
 
 
+class SingleDraw(Record):
+    """How often a single draw of a random model is right at the worst points that the attacks found.
+
+    An image's point is the one of lowest margin by votes, of the image itself and of the candidates of all attacks at
+    the run's eps. So it is the verified adversarial example if there is one. It is asked for fresh draws, each on its
+    own.
+    """
+
+    draws: int
+    """of each point"""
+    total: int
+    accuracy: float
+    """the share of all draws that are right"""
+    interval: Interval
+    """over images, for a single draw of each"""
+
+
+class KnownNoise(Record):
+    """Robust accuracy if the attacker knows the noise: it is held fixed while the attack searches and is judged."""
+
+    fields: int
+    """how many fields of noise were tried, each with an attack of its own"""
+    robust: list[int]
+    """how many images held in each field"""
+    total: int
+    accuracy: float
+    """the mean over the fields"""
+    interval: Interval
+    """over images, for a single field"""
+    attack: str
+    seconds: float
+
+
 FindingKind = Literal["masking", "strength", "setup"]
 """The gravest first: the gradient misleads; an attack was weaker than another one; range, mode or randomness."""
 
@@ -150,7 +183,9 @@ class Finding(Record):
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"certified", "undecided", "planted", "diagnostics"})
+    optional: ClassVar[frozenset[str]] = frozenset(
+        {"certified", "undecided", "single_draw", "known_noise", "planted", "diagnostics"}
+    )
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None
@@ -169,6 +204,10 @@ class Evaluation(Document):
     """None if the run did not certify"""
     undecided: int | None = None
     """how many images are neither broken nor certified; None if the run did not certify"""
+    single_draw: SingleDraw | None = None
+    """None if the model is not random"""
+    known_noise: KnownNoise | None = None
+    """None if the model is not random, or the run is no cascade"""
     planted: Planted | None = None
     """None if nothing was planted"""
     warnings: list[Finding]

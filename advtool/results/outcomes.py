@@ -15,6 +15,9 @@ CERTIFIED = "certified"
 PLANTED = "planted"
 """The stage that attacks changed copies of the model, in a run that plants."""
 
+KNOWN_NOISE = "known noise"
+"""The stage that attacks a random model whose noise is known."""
+
 
 class Outcome(IntEnum):
     """The outcome of one image in one stage."""
@@ -30,9 +33,11 @@ class Outcome(IntEnum):
     unproved = 4
     """stage ``certified`` alone: the bounds leave it open"""
     found = 5
-    """stage ``planted`` alone: an attack found an adversarial example in the copy of the model"""
+    """stage ``planted``: an attack found an adversarial example in the copy of the model; stage ``known noise``: it is
+    wrong in a field of noise, or an attack found an adversarial example there"""
     missed = 6
-    """stage ``planted`` alone: no attack did, though one surely exists there"""
+    """stage ``planted``: no attack did, though one surely exists there; stage ``known noise``: it holds in every
+    field"""
 
 
 @dataclass(frozen=True, eq=False)

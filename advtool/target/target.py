@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from advtool import seeding
 from advtool.target.blaming import blaming
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
-from advtool.target.votes import MIN_VOTES_TO_JUDGE, will_misclassify
+from advtool.target.votes import MIN_VOTES_TO_JUDGE, count_right, will_misclassify
 from advtool.threat import CLIP
 
 
@@ -100,27 +101,27 @@ class Target:
         self._begin = begin
         self.calls = CallCounter()
 
-    def behind(self, wrap: Callable[[nn.Module], nn.Module], *, classes: int) -> "Target":
+    def behind(self, wrap: Callable[[nn.Module], nn.Module], **changes: Any) -> "Target":
         """A target of its own: what ``wrap`` makes of this model, and of its search form. Both count their calls here.
 
         Args:
             wrap: takes a model and gives one that calls it, for the same images.
-            classes: number of classes of what it gives.
+            changes: arguments of :class:`Target` that are others than this target's, e.g. ``classes``.
         """
-        made = Target(
-            wrap(self.model),
-            find_form=lambda: wrap(self.search_form),
-            input_shape=self.input_shape,
-            classes=classes,
-            eot=self.eot,
-            votes=self.votes,
-            batch_size=self.batch_size,
-            randomness=self.randomness,
-            autograd=self.autograd,
-            device=self.device,
-            clip=self.clip,
-            begin=self._begin,
-        )
+        alike: dict[str, Any] = {
+            "find_form": lambda: wrap(self.search_form),
+            "input_shape": self.input_shape,
+            "classes": self.classes,
+            "eot": self.eot,
+            "votes": self.votes,
+            "batch_size": self.batch_size,
+            "randomness": self.randomness,
+            "autograd": self.autograd,
+            "device": self.device,
+            "clip": self.clip,
+            "begin": self._begin,
+        }
+        made = Target(wrap(self.model), **(alike | changes))
         made.calls = self.calls
         return made
 
@@ -160,6 +161,11 @@ class Target:
         with torch.no_grad():
             return _joined([self._search(part) for part in x.split(self.batch_size)])
 
+    def search_draws(self, x: Tensor, draws: int) -> Tensor:
+        """So many draws of the search form's logits, (draws, N, classes), for images (N, C, H, W)."""
+        with torch.no_grad():
+            return torch.cat([self._draw(part, draws) for part in x.split(self._images_a_pass(draws))], 1)
+
     def logits_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
         """The search form's logits (P, N, classes) of images (N, C, H, W) moved by each of ``changes`` (P, C, H, W)."""
         with torch.no_grad():
@@ -174,6 +180,18 @@ class Target:
             return self.logits(x)
         with torch.no_grad():
             return torch.cat([_log_mean_exp(self._vote(part)) for part in x.split(self._images_a_pass(self.votes))])
+
+    def draws_right(self, x: Tensor, y: Tensor) -> Tensor:
+        """How many of ``votes`` draws, each on its own, classify the images right, int64 (N,).
+
+        Args:
+            x: images (N, C, H, W) on the device.
+            y: their labels, int64 (N,).
+        """
+        size = self._images_a_pass(self.votes)
+        with torch.no_grad():
+            parts = [count_right(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+        return torch.cat(parts)
 
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether new votes will misclassify the images too, bool (N,), judged by ``votes`` draws now.
@@ -244,6 +262,10 @@ class Target:
         else:
             logits = self._search((x + changes[:, None]).flatten(0, 1))
         return logits.view(len(changes), len(x), -1)
+
+    def _draw(self, x: Tensor, draws: int) -> Tensor:
+        answers = [self._search(copies) for copies in self._draws(x, draws)]
+        return _joined(answers).view(draws, len(x), -1)
 
     def _vote(self, x: Tensor) -> Tensor:
         """The log softmax of every draw, (votes, N, classes)."""

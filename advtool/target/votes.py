@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor
 
+from advtool.target.scores import predictions
+
 MIN_VOTES_TO_JUDGE = 20
 """Fewer votes cannot tell a misclassified image from bad luck."""
 LEAD_STANDARD_ERRORS = 3.0
@@ -28,6 +30,16 @@ def will_misclassify(votes: Tensor, y: Tensor) -> Tensor:
     lead = _of_class(probabilities, y) - _of_class(probabilities, strongest_other)
     certain = LEAD_STANDARD_ERRORS * math.sqrt(2 / len(votes)) * lead.std(0)
     return lead.mean(0) + UNSEEN_VOTES / len(votes) < -certain
+
+
+def count_right(votes: Tensor, y: Tensor) -> Tensor:
+    """How many of the votes classify each image right, int64 (N,).
+
+    Args:
+        votes: log softmax outputs (V, N, classes) of V draws.
+        y: labels, int64 (N,).
+    """
+    return (predictions(votes.flatten(0, 1)).view(len(votes), -1) == y).sum(0)
 
 
 def _of_class(probabilities: Tensor, classes: Tensor) -> Tensor:

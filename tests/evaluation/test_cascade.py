@@ -342,15 +342,24 @@ def test_a_surrogate_that_does_not_fit_is_refused_as_such(attacks: list[str], su
 
 @pytest.mark.parametrize("randomised", [False, True])
 def test_a_moot_or_too_dear_attack_is_left_out(monkeypatch: pytest.MonkeyPatch, *, randomised: bool) -> None:
-    """Long Square is too dear for a random model. PGD straight through rounding is moot where nothing rounds."""
-    suite = {"pgd": Scope.every, "pgd-straight": Scope.diagnosed, LONG_SQUARE: Scope.survivors}
+    """For a random model long Square is too dear, and restarts of constant steps gain nothing.
+
+    PGD straight through rounding is moot where nothing rounds.
+    """
+    restarts = "pgd(restarts=3)"
+    suite = {
+        "pgd": Scope.every,
+        "pgd-straight": Scope.diagnosed,
+        restarts: Scope.survivors,
+        LONG_SQUARE: Scope.survivors,
+    }
     monkeypatch.setitem(SUITES, "audit", suite)
     monkeypatch.setattr(Square, "explore", lambda *_: None)
     model = mlp()
     x, y = labelled(model, 12)
     subject = NoisyInput(model, 0.1) if randomised else model
     names = {attack.name for attack in advtool.evaluate(subject, x, y, eps=EPS, attacks="audit", pgd_steps=2).attacks}
-    assert names == ({"pgd"} if randomised else {"pgd", LONG_SQUARE})
+    assert names == ({"pgd"} if randomised else {"pgd", restarts, LONG_SQUARE})
     rounded = nn.Sequential(Rounded(), subject)
     result = advtool.evaluate(rounded, x, y, eps=EPS, attacks="audit", pgd_steps=2)
     assert "pgd-straight" in {attack.name for attack in result.attacks}

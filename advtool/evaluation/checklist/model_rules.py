@@ -153,7 +153,7 @@ def fixed_noise(run: Reading) -> Answer:
     """The accuracy of a random model against an attacker who knows its noise."""
     if not run.is_random:
         return not_applicable("the model is deterministic: identical calls agree")
-    known = getattr(run.result, "known_noise", None)
+    known = run.result.known_noise
     if known is None:
         return not_done("nothing was attacked with its noise fixed", run.commands.evaluate("audit"))
     return done(f"{notation.percent(known.accuracy)} are left with the noise fixed to {known.fields} fields")

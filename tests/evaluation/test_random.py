@@ -1,0 +1,131 @@
+"""What is told of a random model beside its votes: a single draw, and noise that the attacker knows."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import advtool
+from advtool import seeding
+from advtool.attacks.registry import FEWEST_DRAWS, fewer
+from advtool.attacks.suites import SUITES, Scope
+from advtool.evaluation.known_noise import FIELDS
+from advtool.report import FORMATS
+from advtool.results import Evaluation
+from advtool.target.known_noise import with_known_noise
+from advtool.target.target import Randomness, Target
+from tests.support.models import Linear, NoisyInput, mlp
+from tests.support.runs import SHAPE, images, labelled
+
+NOISE, EPS, VOTES = 0.1, 0.1, 400
+LEADS = torch.cat((torch.linspace(-0.3, -0.01, 8), torch.linspace(0.01, 0.6, 32)))
+"""How much brighter the first of two pixels is. An attack takes 2 eps of it."""
+
+
+def brighter(*, once_a_call: bool = False) -> nn.Module:
+    """Tells which of two pixels is brighter, behind noise."""
+    return NoisyInput(
+        Linear(20 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]), torch.zeros(2)), NOISE, once_a_call=once_a_call
+    ).requires_grad_(False)
+
+
+def pairs() -> Tensor:
+    return torch.stack((0.5 + LEADS / 2, 0.5 - LEADS / 2), 1).view(-1, 1, 1, 2)
+
+
+def audit(monkeypatch: pytest.MonkeyPatch, model: nn.Module, x: Tensor, y: Tensor, **changes: object) -> Evaluation:
+    monkeypatch.setitem(SUITES, "audit", {"pgd": Scope.every, "apgd": Scope.survivors})
+    settings = {"eps": EPS, "attacks": "audit", "planted": False, "certify": False, "pgd_steps": 10} | changes
+    return advtool.evaluate(model, x, y, **settings)  # type: ignore[arg-type]
+
+
+def test_a_single_draw_is_right_as_often_as_its_noise_leaves_the_lead() -> None:
+    """At lead L a draw is right with probability Phi(L / (sqrt(2) NOISE)); the attack leaves L - 2 eps of each.
+
+    Images that the votes have wrong without an attack are asked as they are.
+    """
+    y = torch.zeros(len(LEADS), dtype=torch.long)
+    result = advtool.evaluate(brighter(), pairs(), y, eps=EPS, attacks="pgd", pgd_steps=10, votes=VOTES)
+    left = torch.where(LEADS < 0, LEADS, LEADS - 2 * EPS)
+    expected = torch.special.ndtr(left.double() / (math.sqrt(2) * NOISE)).mean().item()
+    single = result.single_draw
+    assert single is not None
+    assert (single.draws, single.total) == (VOTES, len(LEADS))
+    assert single.accuracy == pytest.approx(expected, abs=0.02)  # the standard error is below 0.003
+    assert single.interval[0] < single.accuracy < single.interval[1]
+    assert abs(single.accuracy - result.worst_case.accuracy) > 0.03, "the votes say something else here"
+
+
+@pytest.mark.parametrize("once_a_call", [False, True])
+def test_known_noise_is_beaten_exactly_where_it_leaves_no_lead(
+    monkeypatch: pytest.MonkeyPatch, *, once_a_call: bool
+) -> None:
+    """The noise of each field is drawn here again: an image holds if its lead in it is above 2 eps."""
+    x, y = pairs(), torch.zeros(len(LEADS), dtype=torch.long)
+    result = audit(monkeypatch, brighter(once_a_call=once_a_call), x, y, seed=3)
+    held = []
+    for field in range(FIELDS):
+        with seeding.global_streams(torch.device("cpu"), 3, "known noise", field, 0):
+            first, second = (x + NOISE * torch.randn_like(x[:1] if once_a_call else x)).flatten(1).unbind(1)
+        held.append(int((first - second > 2 * EPS).sum()))
+    known = result.known_noise
+    assert known is not None
+    assert known.robust == held
+    assert known.accuracy == pytest.approx(sum(held) / (FIELDS * len(x)))
+    assert (known.fields, known.total, known.attack) == (FIELDS, len(x), "pgd(steps=10)")
+
+
+def test_known_noise_is_the_same_at_every_call_and_takes_nothing_from_the_global_generator() -> None:
+    model = NoisyInput(mlp(), NOISE).requires_grad_(False)
+    random = Target(model, input_shape=SHAPE, classes=4, eot=20, votes=20, randomness=Randomness.each_image)
+    x, y = images(30), torch.zeros(30, dtype=torch.long)
+    one, other = with_known_noise(random, 0, "a"), with_known_noise(random, 0, "b")
+    before = torch.random.get_rng_state()
+    assert torch.equal(one.scores(x), one.scores(x))
+    assert torch.equal(one.scores(x), one.scores_and_gradient(x, y)[0])
+    assert not torch.equal(one.scores(x), other.scores(x))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not one.randomised
+
+
+def test_only_a_random_model_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = labelled(mlp(), 20)
+    plain = audit(monkeypatch, mlp(), x, y)
+    assert not plain.to_dict().keys() & {"single_draw", "known_noise"}
+    noisy = audit(monkeypatch, NoisyInput(mlp(), NOISE), x, y)
+    assert plain.to_dict().keys() | {"single_draw", "known_noise"} == noisy.to_dict().keys()
+    alone = advtool.evaluate(NoisyInput(mlp(), NOISE), x, y, eps=EPS, attacks="pgd", pgd_steps=3)
+    assert alone.single_draw is not None
+    assert alone.known_noise is None, "it costs time, and nobody asked for an audit"
+    text = FORMATS["table"](noisy)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert [row for row in ("worst case", "single draw", "known noise") if row in text] == [
+        "worst case",
+        "single draw",
+        "known noise",
+    ]
+
+
+def test_a_run_goes_on_with_what_it_knows_of_the_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    x, y = labelled(mlp(), 20)
+    model = NoisyInput(mlp(), NOISE)
+    first = audit(monkeypatch, model, x, y, run_dir=tmp_path)
+    again = audit(monkeypatch, model, x, y, run_dir=tmp_path)
+    assert (again.single_draw, again.known_noise) == (first.single_draw, first.known_noise)
+
+
+@pytest.mark.parametrize(
+    ("draws", "divisor", "expected"), [(20, 5, 4), (100, 5, 20), (20, 1, 20), (3, 5, 3), (1, 2, 1)]
+)
+def test_a_cascade_takes_a_part_of_the_draws(draws: int, divisor: int, expected: int) -> None:
+    assert fewer(draws, divisor) == expected
+
+
+def test_only_a_cascade_takes_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = labelled(mlp(), 12)
+    model = NoisyInput(mlp(), NOISE)
+    cascade = audit(monkeypatch, model, x, y)
+    assert {attack.name: attack.parameters["eot"] for attack in cascade.attacks} == {"pgd": 20, "apgd": FEWEST_DRAWS}
+    alone = advtool.evaluate(model, x, y, eps=EPS, attacks="apgd(steps=3)")
+    assert alone.attacks[0].parameters["eot"] == 20
