@@ -20,6 +20,8 @@ class Found(NamedTuple):
     """the step at which the search met the candidate, int64 (N,); 0 is the start"""
     queries: Tensor
     """passes through the model for this image, int64 (N,), EOT draws included"""
+    late: Tensor | None = None
+    """of a search in rounds that could go on: whether the last round took this image, bool (N,)"""
 
 
 class Candidates:
@@ -46,6 +48,7 @@ class Candidates:
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.confirmed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         self.rows = torch.arange(len(x), device=x.device)
+        self.late: Tensor | None = None
         self._y, self._target = y, target
         self._last: tuple[Tensor, Tensor, int] | None = None
         """the points that the search met last, their images, and the step"""
@@ -139,7 +142,7 @@ class Candidates:
             doubtful = ((self.score < 0) & ~self.confirmed).nonzero().squeeze(1)
             self._confirm(doubtful)
             self._go_to_last(doubtful[~self.confirmed[doubtful]])
-        return Found(self.x, self.step, self.queries)
+        return Found(self.x, self.step, self.queries, self.late)
 
     @property
     def _slice(self) -> slice | Tensor:

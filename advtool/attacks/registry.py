@@ -8,6 +8,7 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import Guide, TensorAttack
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
@@ -32,6 +33,7 @@ ATTACKS: dict[str, type[TensorAttack]] = {
         StraightThroughPGD,
         APGD,
         TargetedAPGD,
+        Doubling,
         Square,
         SPSA,
         Noise,

@@ -50,6 +50,8 @@ class Ledger:
             probes=frozenset(probes),
         )
         self.costs = {label: Cost() for label in labels}
+        self.late = torch.zeros(images, dtype=torch.bool)
+        """the images that the last round of a search took although the search could have gone on, bool (N,)"""
         self.methods: list[str] = []
         """the bounds that proved images robust, each once"""
         self.found_by: dict[str, int] = {}
@@ -75,6 +77,8 @@ class Ledger:
         outcomes.queries[position, rows] = torch.tensor(record.queries)
         if record.example_correct is not None:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
+        if record.late is not None:
+            self.late[rows] |= torch.tensor(record.late)
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
         for label, count in (record.found_by or {}).items():

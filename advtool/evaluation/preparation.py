@@ -18,7 +18,7 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_order, moot, plan
+from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_order, moot, plan, with_budget
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
 
@@ -105,6 +105,7 @@ class Prepared:
             "stages": [str(stage) for stage in self.stages],
             "certify": question.settings.certify,
             "planted": question.settings.planted,
+            "budget": question.settings.budget,
             "seed": question.settings.seed,
             "eot": target.eot,
             "votes": target.votes,
@@ -154,7 +155,9 @@ def prepared(
             )
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
-            attacks = [stage for stage in planned if stage.label not in left_out]
+            attacks = with_budget(
+                [stage for stage in planned if stage.label not in left_out], question.specs, question.settings.budget
+            )
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None

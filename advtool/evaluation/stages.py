@@ -1,13 +1,15 @@
 """The stages of a run: which attack works on which images, where images are proved robust, and where one plants."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from advtool.arguments import LARGEST_COUNT
 from advtool.attacks.base import TensorAttack
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build
 from advtool.attacks.suites import Scope
@@ -174,6 +176,29 @@ def plan(
             for radius in probed(threat_model.eps)
         ]
     return stages
+
+
+def with_budget(stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float) -> tuple[AttackStage, ...]:
+    """The attacks; the search that doubles may go on until all have cost ``budget`` times what they usually cost.
+
+    Args:
+        stages: the attacks of a run.
+        specs: the attacks as they were asked for: one that says how long it may go on keeps to that.
+        budget: at least 1.
+    """
+    kept = {spec.label for spec in specs if "queries" in spec.parameters}
+    spare = (budget - 1) * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
+    return tuple(_extended(stage, spare) if stage.label not in kept else stage for stage in stages)
+
+
+def _extended(stage: AttackStage, spare: float) -> AttackStage:
+    """The stage; a search that doubles may take ``spare`` passes with gradients more than it always takes."""
+    attack = stage.attack
+    if not isinstance(attack, Doubling):
+        return stage
+    queries = attack.first_queries + int(spare / attack.eot)
+    parameters = {**attack.parameters(), "queries": min(queries, LARGEST_COUNT)}
+    return replace(stage, attack=Doubling(attack.target, attack.threat_model, **parameters))
 
 
 def in_order(attacks: Sequence[AttackStage], proof: Proof | None, planting: Planting | None) -> list[Stage]:
