@@ -20,8 +20,8 @@ class Found(NamedTuple):
     """the step at which the search met the candidate, int64 (N,); 0 is the start"""
     queries: Tensor
     """passes through the model for this image, int64 (N,), EOT draws included"""
-    late: Tensor | None = None
-    """of a search in rounds that could go on: whether the last round took this image, bool (N,)"""
+    late: Tensor
+    """whether the last round of a search that could have gone on took this image, bool (N,)"""
 
 
 class Candidates:
@@ -47,8 +47,8 @@ class Candidates:
         self.queries = torch.zeros_like(self.step)
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.confirmed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        self.late = torch.zeros_like(self.confirmed)
         self.rows = torch.arange(len(x), device=x.device)
-        self.late: Tensor | None = None
         self._y, self._target = y, target
         self._last: tuple[Tensor, Tensor, int] | None = None
         """the points that the search met last, their images, and the step"""

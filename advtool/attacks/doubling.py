@@ -9,17 +9,20 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
-from advtool.attacks.parameters import Parameter, positive_integer
+from advtool.attacks.parameters import Parameter, or_none, positive_integer, positive_number
 from advtool.target.scores import Loss, negative_margin, per_image_cross_entropy
 
 FIRST_ROUNDS = 2
 """How many rounds always run: the second doubles the first, and so tells whether doubling helps."""
-USUAL_ROUNDS = 3
-"""For how many rounds of all images the gradients suffice by default: by then every loss was climbed."""
 NEAREST = 2
 """A round works on the nearest of this many times fewer images than the last: where a search came near, more falls."""
-FEW_IMAGES = 16
-"""So few images are cheap: a round works on as many if they stand, and the next one follows if it takes none."""
+FEW_IMAGES = 4
+"""A round works on as many images at least, if so many stand."""
+LITTLE = 64
+"""Units times images that a round may cost and still follow a round that took nothing: seconds for small models. An
+image that falls to one start of a thousand exists, and no margin tells which one it is."""
+USUAL_UNITS = 5
+"""For each image, the units that the later rounds may cost by default."""
 
 
 def _targeted_margin(logits: Tensor, goal: Tensor) -> Tensor:
@@ -57,8 +60,9 @@ class Doubling(TensorAttack):
     """gradient steps a start"""
     targets = Parameter(positive_integer, 9)
     """classes tried, the likeliest first; at most all others"""
-    queries = Parameter(positive_integer, derive=lambda doubling: doubling.usual_queries)
-    """most gradients for an image, the mean over all: no round begins that would need more. The first two always run"""
+    spare = Parameter(or_none(positive_number))
+    """most gradients that the rounds after the first two may cost, for all images together; None: five units for each
+    image. ``--budget`` of an evaluation decides it"""
 
     def _check_params(self) -> None:
         """ART's hook, called after each change: there are no more targets than other classes."""
@@ -70,19 +74,10 @@ class Doubling(TensorAttack):
         return self.targets * self.steps
 
     @property
-    def usual_queries(self) -> int:
-        """The default of ``queries``."""
-        return int(2**USUAL_ROUNDS - 1) * self.queries_a_unit
-
-    @property
-    def first_queries(self) -> int:
-        """The gradients for an image, the mean over many, in the rounds that always run."""
-        return sum(int(2**number) // NEAREST**number for number in range(FIRST_ROUNDS)) * self.queries_a_unit
-
-    @property
     def most_queries(self) -> int:
         """An image that nothing breaks is in a shard where the first rounds took nothing, mostly."""
-        return self.first_queries * self.eot
+        units = sum(2**number // NEAREST**number for number in range(FIRST_ROUNDS))
+        return int(units * self.queries_a_unit * self.eot)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
         """It is too dear for a random model: each gradient costs as many passes as there are EOT draws."""
@@ -93,24 +88,23 @@ class Doubling(TensorAttack):
         found.spend(self.target.votes)
         others = self.target.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
         goals = torch.stack((y[:, None].expand_as(others), others), 2)[:, : self.targets]
-        spent = 0.0
+        most = USUAL_UNITS * self.queries_a_unit * len(x) if self.spare is None else self.spare
         for number in count():
             standing = found.rows
             found.rows = nearest(found, max(FEW_IMAGES, -(-len(standing) // NEAREST**number)))
-            spent += 2**number * len(found.rows) / len(x) * self.queries_a_unit
-            if number >= FIRST_ROUNDS and spent > self.queries:
-                found.rows = standing
-                return
-            few = len(found.rows) <= FEW_IMAGES
+            units = 2**number * len(found.rows)
+            if number >= FIRST_ROUNDS:
+                most -= units * self.queries_a_unit
+                if most < 0 or (units > LITTLE and not found.late.any()):
+                    found.rows = standing
+                    return
             self._round(number, x, goals, found, generator, report)
             found.drop_fallen(at_least=0)
             found.rows = standing[~found.confirmed[standing]]
-            found.late = found.confirmed & torch.isin(torch.arange(len(x), device=x.device), standing)
             if len(found.rows) == 0:
-                found.late = None  # nothing is left that could fall
+                found.late.zero_()  # nothing is left that could fall
                 return
-            if number + 1 >= FIRST_ROUNDS and not (few or found.late.any()):
-                return
+            found.late = found.confirmed & torch.isin(torch.arange(len(x), device=x.device), standing)
 
     def _round(
         self,

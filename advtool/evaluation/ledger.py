@@ -77,8 +77,8 @@ class Ledger:
         outcomes.queries[position, rows] = torch.tensor(record.queries)
         if record.example_correct is not None:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
-        if record.late is not None:
-            self.late[rows] |= torch.tensor(record.late)
+        for place in record.late or ():
+            self.late[first + place] = True
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
         for label, count in (record.found_by or {}).items():

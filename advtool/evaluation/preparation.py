@@ -155,15 +155,14 @@ def prepared(
             )
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
-            attacks = with_budget(
-                [stage for stage in planned if stage.label not in left_out], question.specs, question.settings.budget
-            )
+            attacks = [stage for stage in planned if stage.label not in left_out]
+            size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
+            attacks = with_budget(attacks, question.specs, question.settings.budget, min(size, len(question.x)))
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None
         stages = in_order(attacks, proof if proves else None, _planting(question, attacks, ours.target.eot))
         ours.handled.state.restore()
-        size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
 
 

@@ -60,8 +60,8 @@ class ShardRecord(BaseModel):
     """passes of the image through the model in the search"""
     example_correct: list[bool] | None = None
     """one-step attacks only: the example, made of every image, is classified right"""
-    late: list[bool] | None = None
-    """a search in rounds that could have gone on: the last round took the image"""
+    late: list[int] | None = None
+    """the images, by their place in the shard, that the last round of a search took though it could have gone on"""
     method: str | None = None
     """the stage ``certified`` only: the strongest bounds that it used; None if no image was left to prove"""
     found_by: dict[str, int] | None = None

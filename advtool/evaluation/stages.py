@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advtool.arguments import LARGEST_COUNT
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
@@ -178,26 +177,28 @@ def plan(
     return stages
 
 
-def with_budget(stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float) -> tuple[AttackStage, ...]:
+def with_budget(
+    stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float, images: int
+) -> list[AttackStage]:
     """The attacks; the search that doubles may go on until all have cost ``budget`` times what they usually cost.
 
     Args:
         stages: the attacks of a run.
         specs: the attacks as they were asked for: one that says how long it may go on keeps to that.
         budget: at least 1.
+        images: how many a shard has.
     """
-    kept = {spec.label for spec in specs if "queries" in spec.parameters}
-    spare = (budget - 1) * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
-    return tuple(_extended(stage, spare) if stage.label not in kept else stage for stage in stages)
+    kept = {spec.label for spec in specs if "spare" in spec.parameters}
+    spare = (budget - 1) * images * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
+    return [_extended(stage, spare) if stage.label not in kept else stage for stage in stages]
 
 
 def _extended(stage: AttackStage, spare: float) -> AttackStage:
-    """The stage; a search that doubles may take ``spare`` passes with gradients more than it always takes."""
+    """The stage; a search that doubles may cost ``spare`` gradients more than it always does."""
     attack = stage.attack
     if not isinstance(attack, Doubling):
         return stage
-    queries = attack.first_queries + int(spare / attack.eot)
-    parameters = {**attack.parameters(), "queries": min(queries, LARGEST_COUNT)}
+    parameters = {**attack.parameters(), "spare": max(1.0, spare / attack.eot)}
     return replace(stage, attack=Doubling(attack.target, attack.threat_model, **parameters))
 
 

@@ -128,13 +128,12 @@ class Worker:
         fallen, prediction = torch.zeros_like(wanted), y.clone()
         margins = torch.full((len(x),), math.nan, device=device)
         steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
-        late = None
+        late = torch.zeros_like(wanted)
         if len(rows):
             found, verdict = self._search_and_verify(attack, stage, shard.first, rows, x[rows], y[rows], report)
             fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
             steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
-            if found.late is not None:
-                late = torch.zeros_like(wanted).index_put((rows,), found.late & verdict.adversarial).tolist()
+            late[rows] = found.late & verdict.adversarial
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
         broken = (wanted & fallen).nonzero().squeeze(1)
         record = ShardRecord(
@@ -147,7 +146,7 @@ class Worker:
             step=[None if step < 0 else step for step in steps.tolist()],
             queries=queries.tolist(),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
-            late=late,
+            late=late.nonzero().squeeze(1).tolist() or None,
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
         )
