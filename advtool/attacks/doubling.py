@@ -61,8 +61,8 @@ class Doubling(TensorAttack):
     targets = Parameter(positive_integer, 9)
     """classes tried, the likeliest first; at most all others"""
     spare = Parameter(or_none(positive_number))
-    """most gradients that the rounds after the first two may cost, for all images together; None: five units for each
-    image. ``--budget`` of an evaluation decides it"""
+    """units times images that the rounds after the first two may cost; None: five for each image. ``--budget`` of an
+    evaluation decides it"""
 
     def _check_params(self) -> None:
         """ART's hook, called after each change: there are no more targets than other classes."""
@@ -88,14 +88,14 @@ class Doubling(TensorAttack):
         found.spend(self.target.votes)
         others = self.target.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
         goals = torch.stack((y[:, None].expand_as(others), others), 2)[:, : self.targets]
-        most = USUAL_UNITS * self.queries_a_unit * len(x) if self.spare is None else self.spare
+        spare = USUAL_UNITS * len(x) if self.spare is None else self.spare
         for number in count():
             standing = found.rows
             found.rows = nearest(found, max(FEW_IMAGES, -(-len(standing) // NEAREST**number)))
             units = 2**number * len(found.rows)
             if number >= FIRST_ROUNDS:
-                most -= units * self.queries_a_unit
-                if most < 0 or (units > LITTLE and not found.late.any()):
+                spare -= units
+                if spare < 0 or (units > LITTLE and not found.late.any()):
                     found.rows = standing
                     return
             self._round(number, x, goals, found, generator, report)

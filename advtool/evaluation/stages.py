@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from advtool.arguments import LARGEST_NUMBER, SMALLEST_NUMBER
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
@@ -194,11 +195,12 @@ def with_budget(
 
 
 def _extended(stage: AttackStage, spare: float) -> AttackStage:
-    """The stage; a search that doubles may cost ``spare`` gradients more than it always does."""
+    """The stage; a search that doubles may cost ``spare`` gradients more than its first rounds, all images together."""
     attack = stage.attack
     if not isinstance(attack, Doubling):
         return stage
-    parameters = {**attack.parameters(), "spare": max(1.0, spare / attack.eot)}
+    units = max(SMALLEST_NUMBER, min(spare / (attack.queries_a_unit * attack.eot), LARGEST_NUMBER))
+    parameters = {**attack.parameters(), "spare": units}
     return replace(stage, attack=Doubling(attack.target, attack.threat_model, **parameters))
 
 
