@@ -31,7 +31,7 @@ def test_the_page_explains_every_code() -> None:
 
 
 def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    light = {SHORT_SQUARE: "square(queries=200)", "apgd": "apgd(steps=20)", "doubling": "doubling(steps=10)"}
+    light = {SHORT_SQUARE: "square(queries=200)", "apgd": "apgd(steps=20)", "doubling": "doubling(steps=2)"}
     spared = {SHORT_SPSA, LONG_SQUARE, "apgd(loss='dlr')"}
     suite = {light.get(name, name): scope for name, scope in SUITES["audit"].items() if name not in spared}
     monkeypatch.setitem(SUITES, "audit", suite)
