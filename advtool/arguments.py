@@ -82,6 +82,18 @@ def seconds(label: str, value: Any) -> float:
     return time
 
 
+def factor(label: str, value: Any) -> float:
+    """The value, if it is a factor that makes nothing smaller.
+
+    Raises:
+        InputError: it is no number from 1 to ``LARGEST_COUNT``.
+    """
+    times = number(value)
+    if times is None or not 1 <= times <= LARGEST_COUNT:
+        raise InputError(f"{label} must be a number from 1 to {LARGEST_COUNT}")
+    return float(times)
+
+
 def even_count(label: str, value: Any) -> int:
     """The value, if it is an even integer of at least 2; the arguments are those of :func:`count`.
 

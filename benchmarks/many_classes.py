@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from planted import Subject, checkpoints
+from planted import checkpoints
+from strangers import Subject
 from single_attacks import compare, head, options
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy

@@ -26,7 +26,8 @@ import torch
 from adv_lib.attacks.auto_pgd import minimal_apgd
 from adv_lib.attacks.fast_minimum_norm import fmn
 from adv_lib.attacks.primal_dual_gradient_descent import pdpgd
-from planted import Subject, checkpoints, nets
+from planted import checkpoints
+from strangers import Subject, nets
 from torch import Tensor, nn
 
 import advtool

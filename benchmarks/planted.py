@@ -8,16 +8,14 @@ folder with ``nets.py``, a factory for each net, and ``NAME.safetensors``, its w
 """
 
 import argparse
-import importlib.util
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file
+from strangers import Subject, nets
 from torch import Tensor, nn
 
 import advtool
@@ -26,28 +24,6 @@ from advtool.data import first_images, load, to_float
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 
 ATTACKS = ("noise(samples=200)", "fgsm", "pgd(steps=2)", "pgd", "audit")
-NETS = {
-    "kw_mnist": ("mnist", 0.1),
-    "kw_fashion_mnist": ("fashion-mnist", 0.1),
-    "fast_mnist_fgsm": ("mnist", 0.3),
-    "colt_mnist": ("mnist", 0.1),
-    "sdp_mnist_mlp": ("mnist", 0.1),
-    "pgd_mnist_lenet": ("mnist", 0.3),
-    "resnet2b_cifar": ("cifar10", 2 / 255),
-    "mnistfc_2": ("mnist", 0.05),
-    "mnistfc_4": ("mnist", 0.05),
-    "mnistfc_6": ("mnist", 0.05),
-}
-"""By the name of a net: its data set, and eps."""
-
-
-class Subject(NamedTuple):
-    """A model with its images."""
-
-    name: str
-    model: nn.Module
-    dataset: str
-    eps: float
 
 
 class Trick(nn.Module):
@@ -77,19 +53,6 @@ def checkpoints(paths: list[Path], eps: float | None, *, tricks: bool) -> Iterat
         yield plain
         for name, trick in TRICKS.items() if tricks else ():
             yield plain._replace(name=f"{path.stem}, {name}", model=Trick(model, trick).eval())
-
-
-def nets(folder: Path) -> Iterator[Subject]:
-    """The nets of a folder with their trained weights."""
-    spec = importlib.util.spec_from_file_location("nets", folder / "nets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name, (dataset, eps) in NETS.items():
-        model: nn.Module = getattr(module, name)()
-        model.load_state_dict(load_file(folder / f"{name}.safetensors"))
-        yield Subject(name, model.eval(), dataset, eps)
 
 
 def found(subject: Subject, attack: str, seeds: int) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from planted import NETS, Subject, checkpoints, nets
+from planted import checkpoints
+from strangers import NETS, Subject, nets
 from torch import Tensor
 
 import advtool

@@ -22,6 +22,8 @@ class Found(NamedTuple):
     """passes through the model for this image, int64 (N,), EOT draws included"""
     given_up: Tensor
     """the search stopped early because it thought the image out of reach, bool (N,)"""
+    late: Tensor
+    """whether the last round of a search that could have gone on took this image, bool (N,)"""
 
 
 class Candidates:
@@ -48,6 +50,7 @@ class Candidates:
         self.score = torch.full((len(x),), math.inf, device=x.device)
         self.confirmed = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         self.given_up = torch.zeros_like(self.confirmed)
+        self.late = torch.zeros_like(self.confirmed)
         self.rows = torch.arange(len(x), device=x.device)
         self._y, self._target = y, target
         self._last: tuple[Tensor, Tensor, int] | None = None
@@ -147,7 +150,7 @@ class Candidates:
             doubtful = ((self.score < 0) & ~self.confirmed).nonzero().squeeze(1)
             self._confirm(doubtful)
             self._go_to_last(doubtful[~self.confirmed[doubtful]])
-        return Found(self.x, self.step, self.queries, self.given_up & ~self.confirmed)
+        return Found(self.x, self.step, self.queries, self.given_up & ~self.confirmed, self.late)
 
     @property
     def _slice(self) -> slice | Tensor:

@@ -8,6 +8,7 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import Guide, TensorAttack
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.fgsm import FGSM
 from advtool.attacks.nearest import Nearest
 from advtool.attacks.noise import Noise
@@ -34,6 +35,7 @@ ATTACKS: dict[str, type[TensorAttack]] = {
         APGD,
         TargetedAPGD,
         Nearest,
+        Doubling,
         Square,
         SPSA,
         Noise,

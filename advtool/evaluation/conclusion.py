@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.suites import Scope
 from advtool.evaluation import summary
 from advtool.evaluation.diagnostics import findings
@@ -14,7 +15,7 @@ from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
 from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of, in_cascade
-from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcomes, Planted
+from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes, Planted
 from advtool.target.inspection import Inspection
 
 
@@ -108,6 +109,7 @@ def _evidence(
         by_eps=by_eps,
         most_of_a_class=_most_of_a_class(outcomes, seen),
         worst_case=outcomes.worst_case[seen].tolist(),
+        taken_late=_taken_late(ready, ledger)[seen].tolist(),
         in_cascade=cascade,
         not_certifiable=_not_certifiable(ready),
         planted=planted,
@@ -133,6 +135,14 @@ def _survives(outcomes: Outcomes, stage: str) -> Tensor:
     """
     baseline = outcomes.survives(BASELINE) if BASELINE in outcomes.stages else outcomes.clean
     return torch.where(outcomes.asked(stage), outcomes.survives(stage), baseline)
+
+
+def _taken_late(ready: Prepared, ledger: Ledger) -> Tensor:
+    """Which images only the last round of a search took, although the search could have gone on, bool (N,)."""
+    doubling = {stage.label for stage in ready.attacks if isinstance(stage.attack, Doubling)}
+    others = [stage.label for stage in ready.attacks if stage.probed_eps is None and stage.label not in doubling]
+    taken = [ledger.outcomes.of(label) == Outcome.fallen for label in others]
+    return ledger.late & ~torch.stack(taken).any(0) if taken else ledger.late
 
 
 def _most_of_a_class(outcomes: Outcomes, seen: slice) -> int:

@@ -58,6 +58,8 @@ class Ledger:
         self.costs = {label: Cost() for label in labels}
         self.given_up = dict.fromkeys(labels, 0)
         """how many images each stage gave up early, by its label; they stand"""
+        self.late = torch.zeros(images, dtype=torch.bool)
+        """the images that the last round of a search took although the search could have gone on, bool (N,)"""
         self.methods: list[str] = []
         """the bounds that proved images robust, each once"""
         self.found_by: dict[str, int] = {}
@@ -90,6 +92,8 @@ class Ledger:
             self.draws_right[position, rows] = torch.tensor(record.draws_right)
         if record.fields_held is not None:
             self.fields_held[rows] = torch.tensor(record.fields_held)
+        for place in record.late or ():
+            self.late[first + place] = True
         if record.method is not None and record.method not in self.methods:
             self.methods.append(record.method)
         self.given_up[record.stage] += record.given_up

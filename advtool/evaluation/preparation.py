@@ -19,7 +19,16 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Known, Run, read_manifest
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import PASSES_OF_A_GRADIENT, AttackStage, Stage, in_cascade, in_order, moot, plan
+from advtool.evaluation.stages import (
+    PASSES_OF_A_GRADIENT,
+    AttackStage,
+    Stage,
+    in_cascade,
+    in_order,
+    moot,
+    plan,
+    with_budget,
+)
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
@@ -114,6 +123,7 @@ class Prepared:
             "stages": [str(stage) for stage in self.stages],
             "certify": question.settings.certify,
             "planted": question.settings.planted,
+            "budget": question.settings.budget,
             "seed": question.settings.seed,
             "eot": target.eot,
             "votes": target.votes,
@@ -164,13 +174,14 @@ def prepared(
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
             attacks = [stage for stage in planned if stage.label not in left_out]
+            size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
+            attacks = with_budget(attacks, question.specs, question.settings.budget, min(size, len(question.x)))
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None
         planting = _planting(question, attacks, ours.target.eot)
         stages = in_order(attacks, proof if proves else None, _known_noise(question, ours.target), planting)
         ours.handled.state.restore()
-        size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from advtool.arguments import shown
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec
 from advtool.attacks.spelling import parse
@@ -76,6 +77,11 @@ class Question:
             raise InputError(
                 f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify, not --no-certify, or "
                 "leave this out"
+            )
+        if settings.budget != Settings.budget and not any(spec.name == Doubling.name for spec in specs):
+            raise InputError(
+                f"--budget {settings.budget:g} is for the search that doubles: add --attack audit or --attack "
+                f"{Doubling.name}, or leave this out"
             )
         if settings.planted and all(spec.needs_surrogate for spec in specs):
             raise InputError("--planted: every attack of this run follows another model; add one, e.g. --attack pgd")

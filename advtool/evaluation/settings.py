@@ -89,6 +89,16 @@ class Settings:
         ),
     ] = None
 
+    budget: Annotated[
+        float,
+        About(
+            "The audit's last search doubles until a round takes nothing. How long it may go on: until the attacks "
+            "have cost so many times what they cost without it.",
+            metavar="X",
+            check=arguments.factor,
+        ),
+    ] = 2.0
+
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in checked(Settings, given, _label).items():

@@ -64,6 +64,8 @@ class ShardRecord(BaseModel):
     """one-step attacks only: the example, made of every image, is classified right"""
     given_up: int = 0
     """how many images stand because the search gave them up early, as out of reach"""
+    late: list[int] | None = None
+    """the images, by their place in the shard, that the last round of a search took though it could have gone on"""
     method: str | None = None
     """the stage ``certified`` only: the strongest bounds that it used; None if no image was left to prove"""
     draws_right: list[int] | None = None

@@ -1,13 +1,15 @@
 """The stages of a run: which attack works on which images, where images are proved robust, and where one plants."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from advtool.arguments import LARGEST_NUMBER, SMALLEST_NUMBER
 from advtool.attacks.base import TensorAttack
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build, fewer
 from advtool.attacks.suites import Scope
@@ -183,6 +185,32 @@ def plan(
             for radius in probed(threat_model.eps)
         ]
     return stages
+
+
+def with_budget(
+    stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float, images: int
+) -> list[AttackStage]:
+    """The attacks; the search that doubles may go on until all have cost ``budget`` times what they usually cost.
+
+    Args:
+        stages: the attacks of a run.
+        specs: the attacks as they were asked for: one that says how long it may go on keeps to that.
+        budget: at least 1.
+        images: how many a shard has.
+    """
+    kept = {spec.label for spec in specs if "spare" in spec.parameters}
+    spare = (budget - 1) * images * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
+    return [_extended(stage, spare) if stage.label not in kept else stage for stage in stages]
+
+
+def _extended(stage: AttackStage, spare: float) -> AttackStage:
+    """The stage; a search that doubles may cost ``spare`` gradients more than its first rounds, all images together."""
+    attack = stage.attack
+    if not isinstance(attack, Doubling):
+        return stage
+    units = max(SMALLEST_NUMBER, min(spare / (attack.queries_a_unit * attack.eot), LARGEST_NUMBER))
+    parameters = {**attack.parameters(), "spare": units}
+    return replace(stage, attack=Doubling(attack.target, attack.threat_model, **parameters))
 
 
 def in_order(

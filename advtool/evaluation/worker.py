@@ -130,11 +130,13 @@ class Worker:
         margins = torch.full((len(x),), math.nan, device=device)
         steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
         given_up = torch.zeros_like(wanted)
+        late = torch.zeros_like(wanted)
         if len(rows):
             found, verdict = self._search_and_verify(attack, stage, shard.first, rows, x[rows], y[rows], report)
             fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
             steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
             given_up[rows] = found.given_up
+            late[rows] = found.late & verdict.adversarial
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
         distances = attack.threat_model.distance(candidates, x).where(wanted & fallen, math.nan)
         broken = (wanted & fallen).nonzero().squeeze(1)
@@ -151,6 +153,7 @@ class Worker:
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             given_up=int((given_up & ~fallen).sum()),
             draws_right=self._draws_right(stage, shard.first, rows, candidates, y),
+            late=late.nonzero().squeeze(1).tolist() or None,
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
         )

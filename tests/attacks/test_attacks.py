@@ -50,6 +50,7 @@ TEXTS = (
     "apgd(restarts=2, steps=6)",
     "apgd(loss='dlr', steps=6)",
     "apgd-targeted(steps=6, targets=2)",
+    "doubling(steps=6, targets=2, spare=8)",
     "square(queries=30)",
     "spsa(samples=8, steps=6)",
     "noise(samples=5)",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import advtool
-from advtool.attacks.suites import LONG_SQUARE, SHORT_SPSA, SHORT_TARGETED, SUITES
+from advtool.attacks.suites import LONG_SQUARE, SHORT_SPSA, SUITES
 from advtool.data import Split, first_images, to_float
 from advtool.evaluation.diagnostics.evidence import CODES
 
@@ -31,8 +31,8 @@ def test_the_page_explains_every_code() -> None:
 
 
 def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    light = {"square": "square(queries=200)", "apgd": "apgd(steps=20)", SHORT_TARGETED: "apgd-targeted(steps=10)"}
-    spared = {SHORT_SPSA, LONG_SQUARE, "pgd(restarts=3)", "apgd(loss='dlr')"}
+    light = {"square": "square(queries=200)", "apgd": "apgd(steps=20)", "doubling": "doubling(steps=2)"}
+    spared = {SHORT_SPSA, LONG_SQUARE, "apgd(loss='dlr')"}
     suite = {light.get(name, name): scope for name, scope in SUITES["audit"].items() if name not in spared}
     monkeypatch.setitem(SUITES, "audit", suite)
     for code, example in EXAMPLES:

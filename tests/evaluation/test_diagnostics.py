@@ -49,6 +49,7 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "by_eps": {},
         "most_of_a_class": n // 10,
         "worst_case": left,
+        "taken_late": first(0, n),
         "in_cascade": True,
         "not_certifiable": None,
         "planted": None,
@@ -106,6 +107,17 @@ def test_an_honest_model_gives_no_finding() -> None:
     assert findings(evidence()) == []
 
 
+@pytest.mark.parametrize(("taken", "told"), [(N // 100 - 1, False), (-(-N // 100), True), (N // 4, True)])
+def test_a_last_doubling_that_takes_a_point_has_not_converged(taken: int, *, told: bool) -> None:
+    found = findings(evidence(taken_late=first(taken)))
+    assert [finding.code for finding in found] == ["not-converged"] * told
+    if told:
+        assert found[0].kind == "strength"
+        assert (found[0].model_extra or {})["taken"] == taken
+    nothing_stands = evidence(taken_late=first(taken), worst_case=first(0), robust={}, names={}, on_examples={})
+    assert findings(nothing_stands) == []
+
+
 CONTESTANTS = [
     (contest.code, name) for contest in CONTESTS for name, attack in ATTACKS.items() if contest.rivals(attack)
 ]
@@ -120,8 +132,8 @@ def test_every_family_of_attacks_has_a_contest() -> None:
 @pytest.mark.parametrize(
     ("code", "beaten"),
     [
-        ("gradient-free-beats-gradient", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
-        ("transfer-beats-white-box", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted"}),
+        ("gradient-free-beats-gradient", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling"}),
+        ("transfer-beats-white-box", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling"}),
         ("smoothing-beats-plain-gradient", {"pgd", "pgd-temperature"}),
         ("straight-through-beats-plain-gradient", {"pgd", "pgd-temperature"}),
         ("margin-beats-cross-entropy", {"pgd"}),

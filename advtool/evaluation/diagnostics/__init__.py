@@ -9,7 +9,14 @@ is a ``strength`` note.
 from collections.abc import Callable, Iterator
 from typing import get_args
 
-from advtool.evaluation.diagnostics.accuracies import far_below, label_leaking, noise, over_eps, planted_missed
+from advtool.evaluation.diagnostics.accuracies import (
+    far_below,
+    label_leaking,
+    noise,
+    not_converged,
+    over_eps,
+    planted_missed,
+)
 from advtool.evaluation.diagnostics.contests import contests
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.diagnostics.setup import lost_gradient, setup
@@ -19,6 +26,7 @@ from advtool.results.evaluation import FindingKind
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     contests,
     far_below,
+    not_converged,
     over_eps,
     label_leaking,
     planted_missed,

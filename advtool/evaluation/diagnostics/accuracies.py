@@ -25,6 +25,8 @@ GREY_EPS = 0.5
 """The smallest eps at which every image can become the same grey."""
 SEARCH_MIN_DROP = 0.10
 """The smallest drop from PGD to the worst case that earns the code ``search-far-below-pgd``."""
+CONVERGED_MAX_DROP = 0.01
+"""A doubling of the search that takes this share of the images, or more, earns the note ``not-converged``."""
 WORST_CASE_MIN_DROP = 0.01
 """The smallest drop from PGD to the worst case that earns the note ``worst-case-below-pgd``."""
 
@@ -82,6 +84,20 @@ def far_below(evidence: Evidence) -> Iterator[Finding]:
         elif drop.difference >= WORST_CASE_MIN_DROP:
             message = f"quote the worst case, not the accuracy under PGD: {figures}"
             yield drop_finding("worst-case-below-pgd", "strength", message, drop)
+
+
+def not_converged(evidence: Evidence) -> Iterator[Finding]:
+    """Tell that the last doubling of a search still took a point or more, and that some images still stand."""
+    taken, total = sum(evidence.taken_late), len(evidence.taken_late)
+    if taken >= CONVERGED_MAX_DROP * total and any(evidence.worst_case):
+        yield finding(
+            "not-converged",
+            "strength",
+            f"the search has not converged: its last doubling took {notation.percent(taken / total)} of {total} images "
+            "before it had to end, and more may fall: raise --budget",
+            taken=taken,
+            images=total,
+        )
 
 
 def over_eps(evidence: Evidence) -> Iterator[Finding]:

@@ -51,6 +51,7 @@ Code = Literal[
     "not-certifiable",
     "not-plantable",
     "worst-case-below-pgd",
+    "not-converged",
 ]
 """Every finding has one of these; docs/audit.md explains each."""
 CODES: tuple[str, ...] = get_args(Code)
@@ -74,6 +75,8 @@ class Evidence:
     """how many images are classified right in the class that has most such images"""
     worst_case: PerImage
     """survives every attack of the run"""
+    taken_late: PerImage
+    """only the last round of a search took the image, and the search could have gone on"""
     in_cascade: bool
     """some attacks of the run saw survivors only"""
     not_certifiable: str | None
