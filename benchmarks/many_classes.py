@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 from planted import checkpoints
-from strangers import Subject
 from single_attacks import compare, head, options
+from strangers import Subject
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
