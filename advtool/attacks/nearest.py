@@ -8,10 +8,10 @@ from torch import Tensor
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
-from advtool.attacks.parameters import Parameter, positive_integer
+from advtool.attacks.parameters import Parameter, factor, positive_integer
 from advtool.target.scores import Loss, margin, per_image_cross_entropy, predictions
 from advtool.target.target import Target
-from advtool.threat import ThreatModel
+from advtool.threat import NORMS, ThreatModel
 
 APPROACH = 60
 """Gradient steps that look for a first example."""
@@ -47,6 +47,10 @@ class Nearest(TensorAttack):
     below each that is met. Each round then looks halfway between the largest ball that it searched in vain and the
     smallest that holds an example. Within a round too the ball shrinks below each example. The model itself confirms
     the nearest example of a round, a random model by two sets of votes. The nearest confirmed is the candidate.
+
+    With a ``reach`` above 1 it comes from outside: an example beyond the ball leads along the boundary into it, where
+    searches from the image itself get stuck. So does FAB (Croce and Hein 2020, "Minimally distorted adversarial
+    examples with a fast adaptive boundary attack").
     """
 
     name = "nearest"
@@ -56,13 +60,25 @@ class Nearest(TensorAttack):
     """searches of each image after the approach"""
     steps = Parameter(positive_integer, 50)
     """gradient steps of a round"""
+    reach = Parameter(factor, 1.0)
+    """it searches balls up to so many times the eps of the threat model; what it finds beyond eps does not count"""
+
+    @property
+    def _largest_eps(self) -> float:
+        return NORMS[self.threat_model.norm].largest_eps
 
     @property
     def most_queries(self) -> int:
         return (APPROACH + self.rounds * (self.steps + SQUEEZES)) * self.eot
 
+    def is_moot(self, x: Tensor, y: Tensor) -> bool:
+        """It is too dear for a random model, as the search that doubles is."""
+        del x, y
+        return self.target.randomised
+
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        balls = _Balls(self.target, self.threat_model, self.eot, x, y, found)
+        wide = self.threat_model.with_eps(min(self.reach * self.threat_model.eps, self._largest_eps))
+        balls = _Balls(self.target, wide, self.eot, x, y, found)
         total = APPROACH + self.rounds * self.steps
         self._approach(balls)
         others = self.target.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
@@ -73,7 +89,7 @@ class Nearest(TensorAttack):
             start = balls.best if number % 2 == 0 else balls.random_points(radius, generator)
             self._climb(balls, radius, start, *_aim(number, y, others))
             balls.close(radius)
-        found.take(balls.best, total)
+        found.take(self.threat_model.project(balls.best, x), total)
 
     def _approach(self, balls: "_Balls") -> None:
         """The ball begins where a linear model would reach the boundary."""

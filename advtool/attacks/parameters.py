@@ -77,6 +77,15 @@ def positive_number(attack: str, name: str, value: Any) -> float:
     return number
 
 
+def factor(attack: str, name: str, value: Any) -> float:
+    """The value, if it is a number of at least 1.
+
+    Raises:
+        InputError: it is not.
+    """
+    return arguments.factor(_label(attack, name, value), value)
+
+
 def share(attack: str, name: str, value: Any) -> float:
     """The value, if it is a number in (0, 1].
 
