@@ -51,6 +51,7 @@ TEXTS = (
     "apgd(loss='dlr', steps=6)",
     "apgd-targeted(steps=6, targets=2)",
     "doubling(steps=6, targets=2, spare=8)",
+    "nearest(rounds=3, steps=4, reach=2)",
     "square(queries=30)",
     "spsa(samples=8, steps=6)",
     "noise(samples=5)",

@@ -112,7 +112,7 @@ def test_numpys_numbers_are_as_good_as_pythons(name: str, parameter: str) -> Non
         assert build(name, eps=np.float32(0.25)).threat_model == build(name, eps=0.25).threat_model
         return
     whole = not isinstance(getattr(build(name), parameter), float) and parameter != "patience"
-    plain = 2 if whole else 0.25
+    plain = 2 if whole or parameter == "reach" else 0.25
     numpys = (np.int64, np.uint8) if whole else (np.float64, np.float32, np.float16)
     for type_ in numpys:
         attack = build(name, **{parameter: type_(plain)})
