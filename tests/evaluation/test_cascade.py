@@ -260,7 +260,10 @@ def check_document(document: dict[str, Any]) -> None:
     assert set(document["worst_case"]) == {"robust", "total", "accuracy", "interval"}
     for attack in document["attacks"]:
         figures = {"survivors_in", "survivors_out"} if "survivors_in" in attack else {"robust", "accuracy", "interval"}
-        assert set(attack) - {"accuracy_on_examples"} == {"name", "parameters", "total", "model_calls"} | figures
+        assert (
+            set(attack) - {"accuracy_on_examples", "given_up"}
+            == {"name", "parameters", "total", "model_calls"} | figures
+        )
         assert set(attack["model_calls"]) == {"forward", "backward"}
     for warning in document["warnings"]:
         assert {"code", "kind", "message"} <= set(warning)

@@ -132,8 +132,14 @@ def test_every_family_of_attacks_has_a_contest() -> None:
 @pytest.mark.parametrize(
     ("code", "beaten"),
     [
-        ("gradient-free-beats-gradient", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling"}),
-        ("transfer-beats-white-box", {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling"}),
+        (
+            "gradient-free-beats-gradient",
+            {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling", "nearest"},
+        ),
+        (
+            "transfer-beats-white-box",
+            {"pgd", "pgd-temperature", "pgd-margin", "apgd", "apgd-targeted", "doubling", "nearest"},
+        ),
         ("smoothing-beats-plain-gradient", {"pgd", "pgd-temperature"}),
         ("straight-through-beats-plain-gradient", {"pgd", "pgd-temperature"}),
         ("margin-beats-cross-entropy", {"pgd"}),

@@ -7,6 +7,7 @@ from advtool.attacks.apgd import APGD
 from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import Guide, TensorAttack
+from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ART
 from advtool.evaluation.checklist.item import Answer, done, not_applicable, not_done
@@ -130,7 +131,8 @@ def both_aims(run: Reading) -> Answer:
 def converged(run: Reading) -> Answer:
     """The same attack with twice the effort or more, and what that took."""
     raised = run.raised("not-converged")
-    again = [
+    again = [f"{did(attack)}, in rounds of twice as many starts" for attack in run.attacks(_doubles)]
+    again += [
         f"{did(longer)} (effort times {_effort(longer) / _effort(shorter):g})"
         for shorter, longer in _pairs(run.result.attacks)
     ]
@@ -142,6 +144,10 @@ def converged(run: Reading) -> Answer:
 def hyperparameters(run: Reading) -> Answer:
     """A random start, and more than one."""
     attacks = run.attacks(_starts_at_random)
+    if doubling := run.attacks(_doubles):
+        return done(
+            f"random starts in {counted(len(attacks), 'attack')}; with more and more of them {all_did(doubling)}"
+        )
     most = max(attacks, key=lambda attack: attack.parameters.get("restarts", 1), default=None)
     if most is None or most.parameters.get("restarts", 1) < 2:
         what = "one random start for each attack" if attacks else "no attack starts at a random point"
@@ -177,7 +183,11 @@ def straight_through(run: Reading) -> Answer:
 
 
 def _is_targeted(attack: type[TensorAttack]) -> bool:
-    return issubclass(attack, TargetedAPGD)
+    return issubclass(attack, TargetedAPGD | Doubling)
+
+
+def _doubles(attack: type[TensorAttack]) -> bool:
+    return issubclass(attack, Doubling)
 
 
 def _is_untargeted(attack: type[TensorAttack]) -> bool:
@@ -185,7 +195,7 @@ def _is_untargeted(attack: type[TensorAttack]) -> bool:
 
 
 def _starts_at_random(attack: type[TensorAttack]) -> bool:
-    return issubclass(attack, PGD | APGD | TargetedAPGD)
+    return issubclass(attack, PGD | APGD | TargetedAPGD | Doubling)
 
 
 def _effort(attack: AttackResult) -> float:

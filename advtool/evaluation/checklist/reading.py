@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import TensorAttack
@@ -44,7 +43,7 @@ class Reading:
         diagnostics = self.result.diagnostics
         return diagnostics if diagnostics is not None and diagnostics.by_eps else None
 
-    def raised(self, *codes: Code | Literal["not-converged"]) -> tuple[str, ...]:
+    def raised(self, *codes: Code) -> tuple[str, ...]:
         """Those of the codes that the run warns of."""
         warned = {finding.code for finding in self.result.warnings}
         return tuple(code for code in codes if code in warned)
