@@ -6,8 +6,9 @@ from torch import Tensor
 from advtool.attacks.apgd import APGD
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
-from advtool.attacks.losses import targeted_difference_of_logits_ratio, targeted_gap
+from advtool.attacks.losses import targeted_difference_of_logits_ratio
 from advtool.attacks.parameters import Parameter, or_none, positive_integer
+from advtool.attacks.targets import LIKELIEST, Targets
 
 
 class TargetedAPGD(TensorAttack):
@@ -25,7 +26,7 @@ class TargetedAPGD(TensorAttack):
     """gradient steps for each target"""
     targets = Parameter(positive_integer, 9)
     """classes tried, the nearest first; at most all others"""
-    malt = Parameter(or_none(positive_integer), 100)
+    malt = Parameter(or_none(positive_integer), LIKELIEST)
     """of so many of the likeliest classes, those are tried whose borders are nearest in the linearised model: a
     gradient for each (MALT). None: the likeliest are tried. No difference if all classes are tried"""
     finalists = Parameter(or_none(positive_integer))
@@ -40,45 +41,18 @@ class TargetedAPGD(TensorAttack):
         passes = self.targets * self.steps
         if self.finalists is not None and self.finalists < self.targets:
             passes = self.targets * max(1, self.steps // 5) + self.finalists * self.steps
-        return int((self._measured + passes) * self.eot)
+        return int((self._targets.measured + passes) * self.eot)
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        others = self._nearest(x, y, found)
+        others = self._targets.of(x, y, found)
         if self.finalists is not None and self.finalists < self.targets:
             scores = self._climb(max(1, self.steps // 5), x, y, others, found, generator, report)
             others = others.gather(1, scores.argsort(1))[:, : self.finalists]
         self._climb(self.steps, x, y, others, found, generator, report)
 
     @property
-    def _measured(self) -> int:
-        """How many classes' borders are measured, for which a gradient each is spent."""
-        others = self.target.classes - 1
-        return 0 if self.malt is None or self.targets == others else min(max(self.malt, self.targets), others)
-
-    def _nearest(self, x: Tensor, y: Tensor, found: Candidates) -> Tensor:
-        """The classes that are tried for each image, int64 (N, targets)."""
-        found.spend(self.target.votes + self._measured * self.eot)
-        scores = self.target.scores(x)
-        others = scores.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
-        if self._measured:
-            others = others[:, : self._measured]
-            at_once = max(1, self.target.batch_size // (len(x) * self.eot))
-            distances = [self._distances(x, y, some, scores) for some in others.split(at_once, 1)]
-            others = others.gather(1, torch.cat(distances, 1).argsort(dim=1, stable=True))
-        return others[:, : self.targets]
-
-    def _distances(self, x: Tensor, y: Tensor, others: Tensor, scores: Tensor) -> Tensor:
-        """How far the borders to the classes ``others`` (N, T) are in the model linearised at ``x``, (N, T).
-
-        The gap of the logits by the dual norm of its gradient, in L-infinity the L1 norm (Melamed, Yehudai and Vardi
-        2024, arXiv 2407.02240). Infinite where the gap has no gradient.
-        """
-        goal = torch.stack((y[:, None].expand_as(others), others), 2).flatten(0, 1)
-        copies = others.shape[1]
-        images, gap = x.repeat_interleave(copies, 0), targeted_gap(scores.repeat_interleave(copies, 0), goal)
-        slope = self.target.scores_and_gradient(images, goal, targeted_gap, eot=self.eot)[1]
-        steepest = self.threat_model.step(torch.zeros_like(images), slope, 1.0)
-        return (gap / (slope * steepest).flatten(1).sum(1)).view_as(others)
+    def _targets(self) -> Targets:
+        return Targets(self.target, self.threat_model, self.targets, self.malt, self.eot)
 
     def _climb(
         self,

@@ -8,8 +8,9 @@ from torch import Tensor
 from advtool.attacks.apgd import APGD
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
-from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
+from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio, targeted_gap
 from advtool.attacks.parameters import Parameter, or_none, positive_integer, positive_number
+from advtool.attacks.targets import Targets
 from advtool.target.scores import Loss, negative_margin, per_image_cross_entropy
 
 FIRST_ROUNDS = 2
@@ -26,8 +27,7 @@ USUAL_UNITS = 5
 
 
 def _targeted_margin(logits: Tensor, goal: Tensor) -> Tensor:
-    true, target = logits.gather(1, goal).unbind(1)
-    return target - true
+    return -targeted_gap(logits, goal)
 
 
 def _untargeted(loss: Loss) -> Loss:
@@ -59,7 +59,7 @@ class Doubling(TensorAttack):
     steps = Parameter(positive_integer, 100)
     """gradient steps a start"""
     targets = Parameter(positive_integer, 9)
-    """classes tried, the likeliest first; at most all others"""
+    """classes tried, those whose borders are nearest (MALT); at most all others"""
     spare = Parameter(or_none(positive_number))
     """units times images that the rounds after the first two may cost; None: five for each image. ``--budget`` of an
     evaluation decides it"""
@@ -77,7 +77,11 @@ class Doubling(TensorAttack):
     def most_queries(self) -> int:
         """An image that nothing breaks is in a shard where the first rounds took nothing, mostly."""
         units = sum(2**number // NEAREST**number for number in range(FIRST_ROUNDS))
-        return int(units * self.queries_a_unit * self.eot)
+        return int((self._targets.measured + units * self.queries_a_unit) * self.eot)
+
+    @property
+    def _targets(self) -> Targets:
+        return Targets(self.target, self.threat_model, self.targets, eot=self.eot)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
         """It is too dear for a random model: each gradient costs as many passes as there are EOT draws."""
@@ -85,9 +89,8 @@ class Doubling(TensorAttack):
         return self.target.randomised
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        found.spend(self.target.votes)
-        others = self.target.scores(x).scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)
-        goals = torch.stack((y[:, None].expand_as(others), others), 2)[:, : self.targets]
+        others = self._targets.of(x, y, found)
+        goals = torch.stack((y[:, None].expand_as(others), others), 2)
         spare = USUAL_UNITS * len(x) if self.spare is None else self.spare
         for number in count():
             standing = found.rows

@@ -92,12 +92,12 @@ class Settings:
     budget: Annotated[
         float,
         About(
-            "The audit's last search doubles until a round takes nothing. How long it may go on: until the attacks "
-            "have cost so many times what they cost without it.",
+            "The audit's search doubles until a round takes nothing, as long as all attacks together cost at most so "
+            "many times what they cost with two rounds of it.",
             metavar="X",
             check=arguments.factor,
         ),
-    ] = 2.0
+    ] = 1.5
 
     def __post_init__(self) -> None:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
