@@ -78,10 +78,11 @@ class Question:
                 f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify, not --no-certify, or "
                 "leave this out"
             )
-        if settings.budget != Settings.budget and not any(spec.name == Doubling.name for spec in specs):
+        doubles = any(spec.name == Doubling.name and "spare" not in spec.parameters for spec in specs)
+        if settings.budget != Settings.budget and not doubles:
             raise InputError(
-                f"--budget {settings.budget:g} is for the search that doubles: add --attack audit or --attack "
-                f"{Doubling.name}, or leave this out"
+                f"--budget {settings.budget:g} is for the search that doubles, unless that has a spare of its own: add "
+                f"--attack audit or --attack {Doubling.name}, or leave this out"
             )
         if settings.planted and all(spec.needs_surrogate for spec in specs):
             raise InputError("--planted: every attack of this run follows another model; add one, e.g. --attack pgd")

@@ -190,7 +190,7 @@ def plan(
 def with_budget(
     stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float, images: int
 ) -> list[AttackStage]:
-    """The attacks; the search that doubles goes on while all cost at most ``budget`` times what they cost with two rounds.
+    """The attacks; the search that doubles goes on while all cost at most ``budget`` times as much as with two rounds.
 
     Args:
         stages: the attacks of a run.

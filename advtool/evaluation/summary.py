@@ -124,7 +124,8 @@ def known_noise(held: Tensor, attack: str, cost: Cost) -> KnownNoise:
     return KnownNoise(
         fields=held.shape[1],
         robust=held.sum(0).tolist(),
-        **_mean_of_shares(held.double().mean().item(), len(held)),
+        total=len(held),
+        accuracy=held.double().mean().item(),
         attack=attack,
         seconds=round(cost.seconds, 3),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from advtool.attacks.doubling import Doubling
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
@@ -99,7 +100,9 @@ def _clean(right: Sequence[bool]) -> CleanAccuracy:
 
 def _seconds(ready: Prepared, an_image: float) -> float:
     """About how long the stages take at most, if a forward pass of an image takes ``an_image`` seconds."""
+    doubles = any(isinstance(stage.attack, Doubling) for stage in ready.attacks)
     seconds = an_image * sum(stage.passes for stage in ready.attacks)
+    seconds *= ready.question.settings.budget if doubles else 1
     if ready.known_noise is not None:
         seconds += an_image * ready.known_noise.gradients * PASSES_OF_A_GRADIENT
     certification = _certification(ready)

@@ -43,7 +43,6 @@ def _rows(sweep: PerImageSweep) -> Iterator[Row]:
             {
                 "kind": named,
                 "eps": each.eps,
-                "accuracy": 1 - each.share,
                 "shown": f"eps {_between(each.interval, sweep.largest)}",
                 "eps_interval": each.interval,
                 "images": len(sweep.per_image),

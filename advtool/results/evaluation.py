@@ -160,8 +160,6 @@ class KnownNoise(Record):
     total: int
     accuracy: float
     """the mean over the fields"""
-    interval: Interval
-    """over images, for a single field"""
     attack: str
     seconds: float
 

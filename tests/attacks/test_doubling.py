@@ -164,7 +164,7 @@ def test_the_budget_is_a_multiple_of_what_the_attacks_cost_and_belongs_to_the_qu
     first_rounds, unit = 2 * 3 * 3, 3 * 3  # three targets, three steps
     assert spare(3) == pytest.approx(2 * 20 * (9 + first_rounds) / unit)
     assert spare(1) < 1e-3
-    assert spare(3, attacks=["pgd", "doubling(spare=7, steps=3)"]) == 7, "who says it in brackets decides"
+    assert spare(Settings.budget, attacks=["pgd", "doubling(spare=7, steps=3)"]) == 7, "who says it in brackets decides"
     spare(2, run_dir=tmp_path)
     with pytest.raises(InputError, match=r"budget: there 2\.0, here 3"):
         spare(3, run_dir=tmp_path)
@@ -176,6 +176,7 @@ def test_the_budget_is_a_multiple_of_what_the_attacks_cost_and_belongs_to_the_qu
         ({"budget": 0.5, "attacks": "doubling"}, "budget=0.5 must be a number from 1"),
         ({"budget": float("nan"), "attacks": "doubling"}, "budget=nan must be a number from 1"),
         ({"budget": 3.0, "attacks": "pgd"}, "--budget 3 is for the search that doubles"),
+        ({"budget": 3.0, "attacks": "doubling(spare=1)"}, "unless that has a spare of its own"),
     ],
 )
 def test_a_budget_that_means_nothing_is_refused(given: dict[str, Any], words: str) -> None:
@@ -183,7 +184,6 @@ def test_a_budget_that_means_nothing_is_refused(given: dict[str, Any], words: st
     x, y = labelled(model, 4)
     with pytest.raises(InputError, match=words):
         advtool.evaluate(model, x, y, eps=0.04, **given)
-    assert Settings.budget == 2
 
 
 def test_a_search_that_had_to_end_is_not_converged() -> None:

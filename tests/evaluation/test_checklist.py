@@ -194,7 +194,7 @@ def test_python_gets_calls_that_run(fgsm: Evaluation, monkeypatch: pytest.Monkey
     commands = {item.command for item in advtool.checklist(fgsm).items if item.command}
     for command in commands:
         eval(command, names)
-    assert len(called) == len(commands) == 8
+    assert len(called) == len(commands) == 9
     assert all(named["seed"] == 0 for named in called)
 
 

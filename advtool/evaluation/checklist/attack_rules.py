@@ -10,7 +10,7 @@ from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ART
-from advtool.evaluation.checklist.item import Answer, done, not_applicable, not_done
+from advtool.evaluation.checklist.item import Answer, done, idle, not_applicable, not_done
 from advtool.evaluation.checklist.reading import Reading, all_did, base_name, class_of, counted, did
 from advtool.evaluation.diagnostics.families import guided_by, many_steps, single_step
 from advtool.results import AttackResult, notation
@@ -61,7 +61,7 @@ def gradient_free(run: Reading) -> Answer:
     attacks = run.attacks(guided_by(Guide.scores))
     if not attacks:
         return not_done("no attack without gradients", run.commands.evaluate("audit"))
-    return done(all_did(attacks), run.raised("gradient-free-beats-gradient"))
+    return idle(attacks) or done(all_did(attacks), run.raised("gradient-free-beats-gradient"))
 
 
 def hard_label(run: Reading) -> Answer:
@@ -124,20 +124,23 @@ def both_aims(run: Reading) -> Answer:
     towards, away = run.attacks(_is_targeted), run.attacks(_is_untargeted)
     if not towards or not away:
         missing = "targeted" if not towards else "untargeted"
-        return not_done(f"no {missing} attack", run.commands.evaluate("audit"))
-    return done(f"{counted(len(away), 'untargeted attack')}; {all_did(towards)}")
+        return not_done(f"no {missing} attack", run.commands.evaluate("apgd-targeted"))
+    return idle(towards) or done(f"{counted(len(away), 'untargeted attack')}; {all_did(towards)}")
 
 
 def converged(run: Reading) -> Answer:
     """The same attack with twice the effort or more, and what that took."""
-    raised = run.raised("not-converged")
-    again = [f"{did(attack)}, in rounds of twice as many starts" for attack in run.attacks(_doubles)]
+    raised, doubling = run.raised("not-converged"), run.attacks(_doubles)
+    if nothing := idle(doubling):
+        return nothing
+    again = [f"{did(attack)}, in rounds of twice as many starts" for attack in doubling]
     again += [
         f"{did(longer)} (effort times {_effort(longer) / _effort(shorter):g})"
         for shorter, longer in _pairs(run.result.attacks)
     ]
     if not again:
-        return Answer("not done", "no attack ran again with twice its effort", raised, run.commands.evaluate("audit"))
+        command = run.commands.evaluate(*(("pgd", "pgd(restarts=3)") if run.is_random else ("audit",)))
+        return Answer("not done", "no attack ran again with twice its effort", raised, command)
     return done("; ".join(again), raised)
 
 
@@ -145,13 +148,13 @@ def hyperparameters(run: Reading) -> Answer:
     """A random start, and more than one."""
     attacks = run.attacks(_starts_at_random)
     if doubling := run.attacks(_doubles):
-        return done(
+        return idle(doubling) or done(
             f"random starts in {counted(len(attacks), 'attack')}; with more and more of them {all_did(doubling)}"
         )
     most = max(attacks, key=lambda attack: attack.parameters.get("restarts", 1), default=None)
     if most is None or most.parameters.get("restarts", 1) < 2:
         what = "one random start for each attack" if attacks else "no attack starts at a random point"
-        return not_done(what, run.commands.evaluate("audit"))
+        return not_done(what, run.commands.evaluate("pgd(restarts=3)" if run.is_random else "audit"))
     restarts = most.parameters["restarts"]
     return done(f"random starts in {counted(len(attacks), 'attack')}; with {restarts} of them {did(most)}")
 
@@ -176,7 +179,7 @@ def straight_through(run: Reading) -> Answer:
     attacks = run.attacks(guided_by(Guide.straight_gradient))
     raised = run.raised("straight-through-beats-plain-gradient", "no-gradient", "zero-gradient")
     if attacks:
-        return done(all_did(attacks), raised)
+        return idle(attacks) or done(all_did(attacks), raised)
     if run.is_cascade and not raised:
         return not_applicable("the model neither rounds nor clamps: pgd-straight was left out")
     return Answer("not done", "no attack goes straight through rounding", raised, run.commands.evaluate("pgd-straight"))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from advtool.evaluation.checklist.reading import Reading
-from advtool.results import Status
+from advtool.results import AttackResult, Status
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ def not_done(words: str, command: str) -> Answer:
 def not_applicable(words: str) -> Answer:
     """It says nothing of this model or of this tool; the words say why."""
     return Answer("not applicable", words)
+
+
+def idle(attacks: Sequence[AttackResult]) -> Answer | None:
+    """The answer where attacks ran but no image was left for them; None if one of them worked, or if there are none."""
+    if not attacks or any(attack.model_calls.forward for attack in attacks):
+        return None
+    return not_applicable(f"no image was left for {attacks[0].name}: all had fallen or were proved robust")
 
 
 def left_to_you(words: str) -> Rule:

@@ -1,7 +1,7 @@
 """Rules about the model and about what the figures say: gradients, randomness, proofs, planted examples, budgets."""
 
 from advtool.attacks.base import Guide
-from advtool.evaluation.checklist.item import Answer, done, not_applicable, not_done
+from advtool.evaluation.checklist.item import Answer, done, idle, not_applicable, not_done
 from advtool.evaluation.checklist.reading import Reading, all_did, class_of, counted
 from advtool.evaluation.diagnostics.accuracies import GREY_EPS
 from advtool.evaluation.diagnostics.families import guided_by, plain_pgd
@@ -136,7 +136,7 @@ def smooth_loss(run: Reading) -> Answer:
         calls = "identical calls differ" if run.is_random else "identical calls agree"
         words = f"{calls}; no gradient was averaged over noised images"
         return Answer("not done", words, raised, run.commands.evaluate("audit"))
-    return done(all_did(attacks), raised)
+    return idle(attacks) or done(all_did(attacks), raised)
 
 
 def ensembled(run: Reading) -> Answer:
