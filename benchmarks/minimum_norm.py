@@ -105,7 +105,7 @@ PEERS = {
     "Foolbox FMN": Peer(of_foolbox(foolbox.attacks.LInfFMNAttack(steps=STEPS))),
     "Foolbox DeepFool": Peer(of_foolbox(foolbox.attacks.LinfDeepFoolAttack(steps=50, candidates=10))),
 }
-"""Foolbox's Brendel-Bethge attack needs numba, which has no release for this Python."""
+"""Foolbox's Brendel-Bethge attack, which needs numba, is not measured."""
 
 
 def measure(name: str, subject: Subject, x: Tensor, y: Tensor, seed: int) -> Measured:
