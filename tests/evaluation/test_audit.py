@@ -27,7 +27,7 @@ SHORTER = {
     "pgd-smooth(samples=4)": Scope.diagnosed,
     "square(queries=300)": Scope.diagnosed,
     "apgd(loss='dlr', steps=30)": Scope.survivors,
-    "apgd-targeted(steps=20, targets=3)": Scope.survivors,
+    "apgd(loss='dlr', steps=20)": Scope.survivors,
 }
 """The suite with fewer samples and queries, for the sake of time."""
 

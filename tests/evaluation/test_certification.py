@@ -36,7 +36,7 @@ SHORT: dict[str, Scope] = {
     "noise": Scope.every,
     "pgd-margin": Scope.diagnosed,
     "square(queries=40)": Scope.diagnosed,
-    "apgd-targeted(steps=20)": Scope.survivors,
+    "apgd(loss='dlr', steps=20)": Scope.survivors,
     "pgd(restarts=3)": Scope.survivors,
 }
 """Of the same kinds as the real suite, in the same order."""
