@@ -78,7 +78,9 @@ def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
     assert document["clean"]["correct"] == 40
     assert document["checkpoint"] is None
     assert document["model"]["spec"] == "net.py:loud"
-    assert document["dataset"] == {"name": "pictures", "split": "test", "images": 40, "classes": list(CLASSES)}
+    assert document["dataset"] == {"name": "pictures", "split": "test", "images": 40, "classes": list(CLASSES)} | {
+        "input_size": "24"
+    }
     assert document["threat_model"]["eps"] == 8 / 255
     assert "a word on stdout" in done.stderr
     lines = [line.removeprefix("advtool: ") for line in done.stderr.splitlines()]

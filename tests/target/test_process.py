@@ -289,4 +289,5 @@ def test_the_preflight_costs_at_most_ten_gradients_of_eight_images(
     Counted.passes = 0
     with pytest.raises(AttackBeginsError):
         advtool.evaluate(Counted(build()), x, labels(mlp(SHAPE), x), attacks=attacks, observer=StopsBeforeAttacks())
-    assert 0 < Counted.passes - votes * len(x) - 128 - stored <= 10 * 8 * gradient
+    clean = votes * len(x) * (1 if votes == 1 else 2)  # of a random model its single draws too
+    assert 0 < Counted.passes - clean - 128 - stored <= 10 * 8 * gradient
