@@ -40,6 +40,7 @@ def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pyt
         assert code in names["found"], f"{code}: only {names['found']}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["clean", "nfgsm", "pgd"])
 def test_honest_models_raise_no_masking_code(recipe: str, mnist: Split) -> None:
     """At eps 0.1, where none of these recipes overfits."""
@@ -50,6 +51,7 @@ def test_honest_models_raise_no_masking_code(recipe: str, mnist: Split) -> None:
     assert (result.worst_case.accuracy > 0.7) == (recipe != "clean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("checkpoint", "code", "above"),
     [

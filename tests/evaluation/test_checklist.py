@@ -246,6 +246,7 @@ def test_only_a_result_has_a_checklist() -> None:
         advtool.checklist({"schema": "advtool.eval/1"})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_it(
     advtool_command: Command, digits_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

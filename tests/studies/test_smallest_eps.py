@@ -150,6 +150,7 @@ def test_an_eps_that_cannot_be_searched_is_refused(eps: list[float]) -> None:
         quick(eps=eps)
 
 
+@pytest.mark.slow
 def test_the_command_answers_as_python_does(advtool_command: Command, digits_checkpoint: Path) -> None:
     asked = ("sweep", "eps", "--per-image", "--checkpoint", digits_checkpoint, *DIGITS)
     document = json.loads(advtool_command(*asked, "--format", "json").stdout)
