@@ -20,6 +20,7 @@ class TargetedAPGD(TensorAttack):
 
     name = "apgd-targeted"
     guide = Guide.gradient
+    targeted = True
     fewer_draws = APGD.fewer_draws
 
     steps = Parameter(positive_integer, 100)

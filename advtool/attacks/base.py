@@ -62,6 +62,8 @@ class TensorAttack(EvasionAttack):
     """it makes its example with a single step"""
     fewer_draws: ClassVar[int] = 1
     """in a cascade on a random model its gradients average over this part of the target's draws, 5 for a fifth"""
+    targeted: ClassVar[bool] = False
+    """some of its starts go towards a class, not only away from the label"""
     norms: ClassVar[tuple[str, ...]] = ()
     """the norms in which it can search; none named means all"""
     _estimator_requirements = (EOTClassifier,)

@@ -55,6 +55,7 @@ class Doubling(TensorAttack):
 
     name = "doubling"
     guide = Guide.gradient
+    targeted = True
 
     steps = Parameter(positive_integer, 100)
     """gradient steps a start"""

@@ -66,13 +66,10 @@ def _random(ready: Prepared, ledger: Ledger) -> dict[str, Any]:
     target, stage = ready.ours.target, ready.known_noise
     if not target.randomised:
         return {}
-    single = summary.single_draw(ledger.outcomes, ledger.draws_right, target.votes)
-    if stage is None:
-        return {"single_draw": single}
-    return {
-        "single_draw": single,
-        "known_noise": summary.known_noise(ledger.fields_held, stage.attack, ledger.costs[KNOWN_NOISE]),
-    }
+    found: dict[str, Any] = {"single_draw": summary.single_draw(ledger.outcomes, ledger.draws_right, target.votes)}
+    if stage is not None:
+        found["known_noise"] = summary.known_noise(ledger.fields_held, stage.attack, ledger.costs[KNOWN_NOISE])
+    return found
 
 
 def _planted(ready: Prepared, ledger: Ledger) -> Planted | None:

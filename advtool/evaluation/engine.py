@@ -69,6 +69,7 @@ class Engine:
     def _work(self, position: int, stage: Stage, shard: Shard) -> None:
         outcomes = self.ledger.outcomes
         asked = asked_of(stage, outcomes, shard.rows)
+        is_probe = isinstance(stage, AttackStage) and stage.probed_eps is not None
 
         def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
             if isinstance(stage, Proof):
@@ -77,10 +78,9 @@ class Engine:
                 return attack_planted(stage, self.worker, shard, asked, report), None
             if isinstance(stage, KnownNoise):
                 return stage.compute(self.worker, shard, report), None
-            return self.worker.attack(stage.attack, stage.label, shard, asked, report)
+            return self.worker.attack(stage.attack, stage.label, shard, asked, report, single_draws=not is_probe)
 
         standing = partial(standing_of, stage, outcomes)
-        is_probe = isinstance(stage, AttackStage) and stage.probed_eps is not None
         self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)
 
     def _refuse_contradiction(self, shard: Shard) -> None:

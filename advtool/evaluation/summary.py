@@ -110,7 +110,9 @@ def single_draw(outcomes: Outcomes, right: Tensor, draws: int) -> SingleDraw:
     asked = (outcomes.outcome != Outcome.not_asked) & counted[:, None]
     margin = outcomes.margin.nan_to_num(nan=-torch.inf).where(asked, torch.inf)  # scores that are not finite are wrong
     share = right.gather(0, margin.argmin(0, keepdim=True)).double().mean().item() / draws
-    return SingleDraw(draws=draws, **_mean_of_shares(share, len(outcomes)))
+    total = len(outcomes)
+    # the interval for one draw of each image: that of their mean is no wider
+    return SingleDraw(draws=draws, total=total, accuracy=share, interval=wilson_interval(round(share * total), total))
 
 
 def known_noise(held: Tensor, attack: str, cost: Cost) -> KnownNoise:
@@ -161,11 +163,6 @@ def diagnostics(clean: Sequence[bool], by_eps: Mapping[float, Sequence[bool]], i
     return Diagnostics(
         images=images, by_eps=points if len(points) > 1 else [], **inspection.model_dump(exclude={"ends_ignored"})
     )
-
-
-def _mean_of_shares(share: float, total: int) -> dict[str, Any]:
-    """A mean over images of shares of draws, with the interval for one draw of each: that of the mean is no wider."""
-    return {"total": total, "accuracy": share, "interval": wilson_interval(round(share * total), total)}
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

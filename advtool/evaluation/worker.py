@@ -106,7 +106,14 @@ class Worker:
         return Preview(right[:PREVIEWED_IMAGES], seconds)
 
     def attack(
-        self, attack: TensorAttack, stage: str, shard: Shard, asked: Tensor, report: StepReport
+        self,
+        attack: TensorAttack,
+        stage: str,
+        shard: Shard,
+        asked: Tensor,
+        report: StepReport,
+        *,
+        single_draws: bool = True,
     ) -> tuple[ShardRecord, Examples]:
         """Attack some images of a shard, and verify the candidates with noise that the search never saw.
 
@@ -118,6 +125,7 @@ class Worker:
             shard: the n images and their labels.
             asked: which images of the shard to attack, bool (n,).
             report: is told of the steps.
+            single_draws: of a random model, count how many single draws are right at the candidates.
 
         Returns:
             The record, and the verified adversarial examples.
@@ -152,7 +160,7 @@ class Worker:
             distance=finite_or_none(distances),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             given_up=int((given_up & ~fallen).sum()),
-            draws_right=self._draws_right(stage, shard.first, rows, candidates, y),
+            draws_right=self._draws_right(stage, shard.first, rows, candidates, y) if single_draws else None,
             late=late.nonzero().squeeze(1).tolist() or None,
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),

@@ -18,7 +18,6 @@ from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.ledger import Ledger
-from advtool.evaluation.observer import Observer
 from advtool.evaluation.proof import Proof
 from advtool.evaluation.stages import CHECKED_FALLEN, DIAGNOSED_IMAGES, asked_of
 from advtool.evaluation.uncertainty import wilson_interval
@@ -28,7 +27,7 @@ from tests.support.certifiers import Unable, Unwanted, exact, install, intervals
 from tests.support.linear import EPS as LINEAR_EPS
 from tests.support.linear import problem
 from tests.support.models import Scaled, mlp
-from tests.support.runs import labelled, without_times
+from tests.support.runs import Listener, labelled, without_times
 
 SHORT: dict[str, Scope] = {
     "fgsm": Scope.every,
@@ -48,18 +47,6 @@ EPS = 0.02
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SUITES, "audit", SHORT)
     monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 100)
-
-
-class Listener(Observer):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.standing: dict[str, int] = {}
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def finish(self, stage: str, standing: int) -> None:
-        self.standing[stage] = standing
 
 
 def images(count: int = 250) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.errors import InputError
-from advtool.evaluation.observer import Observer
 from advtool.evaluation.planting.planter import CLOSENESS, plant
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.planting.readout import Readout, groups_apart
@@ -23,22 +22,10 @@ from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
 from tests.support.linear import problem
 from tests.support.models import NoisyInput, Rounded, Scaled, mlp
-from tests.support.runs import SHAPE, labelled, without_times
+from tests.support.runs import SHAPE, Listener, labelled, without_times
 
 EPS = 0.05
 THREAT_MODEL = ThreatModel(eps=EPS)
-
-
-class Listener(Observer):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.standing: dict[str, int] = {}
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-    def finish(self, stage: str, standing: int) -> None:
-        self.standing[stage] = standing
 
 
 def evaluate(model: nn.Module, count: int = 70, **changes: Any) -> Evaluation:

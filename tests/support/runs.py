@@ -5,9 +5,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from advtool.evaluation.observer import Observer
 from tests.support.models import mlp
 
 SHAPE = (1, 4, 4)
+
+
+class Listener(Observer):
+    """Keeps the notes of a run, and how many images stood at the end of each stage."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.standing: dict[str, int] = {}
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def finish(self, stage: str, standing: int) -> None:
+        self.standing[stage] = standing
 
 
 def images(count: int = 150, seed: int = 0) -> Tensor:

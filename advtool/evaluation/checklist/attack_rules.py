@@ -121,7 +121,7 @@ def random_noise(run: Reading) -> Answer:
 
 def both_aims(run: Reading) -> Answer:
     """Towards a class, and away from the true one."""
-    towards, away = run.attacks(_is_targeted), run.attacks(_is_untargeted)
+    towards, away = run.attacks(lambda attack: attack.targeted), run.attacks(_is_untargeted)
     if not towards or not away:
         missing = "targeted" if not towards else "untargeted"
         return not_done(f"no {missing} attack", run.commands.evaluate("apgd-targeted"))
@@ -185,16 +185,12 @@ def straight_through(run: Reading) -> Answer:
     return Answer("not done", "no attack goes straight through rounding", raised, run.commands.evaluate("pgd-straight"))
 
 
-def _is_targeted(attack: type[TensorAttack]) -> bool:
-    return issubclass(attack, TargetedAPGD | Doubling)
-
-
 def _doubles(attack: type[TensorAttack]) -> bool:
     return issubclass(attack, Doubling)
 
 
 def _is_untargeted(attack: type[TensorAttack]) -> bool:
-    return not _is_targeted(attack) and attack.guide not in (Guide.unknown, Guide.nothing)
+    return not attack.targeted and attack.guide not in (Guide.unknown, Guide.nothing)
 
 
 def _starts_at_random(attack: type[TensorAttack]) -> bool:
