@@ -61,7 +61,9 @@ class TensorAttack(EvasionAttack):
     one_step: ClassVar[bool] = False
     """it makes its example with a single step"""
     fewer_draws: ClassVar[int] = 1
-    """in a cascade on a random model its gradients average over this part of the target's draws, 5 for a fifth"""
+    """in a cascade on a random model it averages over this part of the target's draws, 5 for a fifth"""
+    fewest_draws: ClassVar[int] = 4
+    """but over so many at least, if the target has them: the noise of one or two leads APGD astray"""
     targeted: ClassVar[bool] = False
     """some of its starts go towards a class, not only away from the label"""
     norms: ClassVar[tuple[str, ...]] = ()

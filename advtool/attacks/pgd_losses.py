@@ -10,7 +10,7 @@ class MarginPGD(PGD):
 
     name = "pgd-margin"
     loss = staticmethod(negative_margin)
-    fewer_draws = 2
+    fewer_draws = 4
 
 
 class TemperedPGD(PGD):
@@ -18,4 +18,4 @@ class TemperedPGD(PGD):
 
     name = "pgd-temperature"
     loss = staticmethod(tempered_cross_entropy)
-    fewer_draws = 2
+    fewer_draws = 4

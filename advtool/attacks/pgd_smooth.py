@@ -18,7 +18,7 @@ class SmoothPGD(PGD):
     name = "pgd-smooth"
     guide = Guide.smoothed_gradient
     loss = staticmethod(tempered_cross_entropy)
-    fewer_draws = 5  # the ten copies of a cascade bring ten times as many
+    fewer_draws, fewest_draws = 20, 1  # each of the copies brings draws of its own
 
     samples = Parameter(positive_integer, 20)
     """copies a step; of a random model each averages over ``eot`` draws"""

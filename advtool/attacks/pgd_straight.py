@@ -37,7 +37,7 @@ class StraightThroughPGD(PGD):
     name = "pgd-straight"
     guide = Guide.straight_gradient
     loss = staticmethod(tempered_cross_entropy)
-    fewer_draws = 2
+    fewer_draws = 4
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
         """Whether the model calls none of the functions for these images: then this is PGD with a temperature."""

@@ -43,8 +43,6 @@ ATTACKS: dict[str, type[TensorAttack]] = {
     )
 }
 
-FEWEST_DRAWS = 4
-"""Where a cascade averages over fewer draws than the target's, it averages over so many at least."""
 ART = "art:"
 """Before the name of a class of ART."""
 
@@ -70,9 +68,15 @@ class AttackSpec:
         return self.name in ATTACKS and ATTACKS[self.name].guide is Guide.surrogate
 
 
-def fewer(draws: int, divisor: int) -> int:
-    """That part of the draws, but at least ``FEWEST_DRAWS`` of them: APGD is led astray by the noise of one or two."""
-    return max(min(draws, FEWEST_DRAWS), draws // divisor)
+def draws_in_a_cascade(attack: type[TensorAttack], draws: int, *, part: int | None = None) -> int:
+    """Over how many of a random model's ``draws`` an attack averages in a cascade.
+
+    Args:
+        attack: its class.
+        draws: the target's.
+        part: 5 for a fifth; None: what the class says.
+    """
+    return max(min(draws, attack.fewest_draws), draws // (part or attack.fewer_draws))
 
 
 def build(
@@ -91,9 +95,9 @@ def build(
     parameters = {**defaults, **spec.parameters}
     if spec.name.startswith(ART):
         return ArtAttack(target, threat_model, spec.name.removeprefix(ART), parameters)
-    divisor = ATTACKS[spec.name].fewer_draws
-    if divisor > 1 and spec.scope is not Scope.every and target.randomised:
-        parameters = {"eot": fewer(target.eot, divisor)} | parameters
+    attack = ATTACKS[spec.name]
+    if attack.fewer_draws > 1 and spec.scope is not Scope.every and target.randomised:
+        parameters = {"eot": draws_in_a_cascade(attack, target.eot)} | parameters
     if spec.needs_surrogate:
         parameters["surrogate"] = surrogate
-    return ATTACKS[spec.name](target, threat_model, **parameters)
+    return attack(target, threat_model, **parameters)

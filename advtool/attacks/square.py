@@ -30,13 +30,13 @@ class Square(TensorAttack):
     name = "square"
     guide = Guide.scores
     norms = ("linf",)
-    fewer_draws = 5
+    fewer_draws, fewest_draws = 10, 2
 
     queries = Parameter(positive_integer, 1000)
     """points tried for each image"""
     area = Parameter(share, 0.8)
     """share of the image that the first squares cover (p of the paper)"""
-    together = Parameter(positive_integer, 1)
+    together = Parameter(positive_integer, 8)
     """most squares tried at once for an image; the best may be kept. The paper tries one by one, but late in the search
     hardly any square is kept, and several fill a pass through the model better"""
     patience = Parameter(or_none(positive_number))

@@ -78,7 +78,8 @@ class Engine:
                 return attack_planted(stage, self.worker, shard, asked, report), None
             if isinstance(stage, KnownNoise):
                 return stage.compute(self.worker, shard, report), None
-            return self.worker.attack(stage.attack, stage.label, shard, asked, report, single_draws=not is_probe)
+            met = None if is_probe else self.ledger.margins_met[:, shard.rows].amin(0)
+            return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
 
         standing = partial(standing_of, stage, outcomes)
         self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)

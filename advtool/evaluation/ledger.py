@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from advtool.evaluation.known_noise import FIELDS
 from advtool.evaluation.shard import ShardRecord
-from advtool.results import CLEAN, ModelCalls, Outcomes
+from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, ModelCalls, Outcome, Outcomes
 
 
 @dataclass
@@ -52,7 +53,8 @@ class Ledger:
             probes=frozenset(probes),
         )
         self.draws_right = torch.zeros(shape, dtype=torch.long)
-        """of a random model, how many single draws classify the candidate right, int64 (S, N)"""
+        """of a random model, how many single draws classify the candidate right, int64 (S, N); counted where the margin
+        is lower than at all earlier candidates"""
         self.fields_held = torch.zeros(images, FIELDS, dtype=torch.bool)
         """in which fields of known noise each image held"""
         self.costs = {label: Cost() for label in labels}
@@ -66,6 +68,15 @@ class Ledger:
         """how many planted examples each attack found, by its label"""
         self.unplantable: list[str] = []
         """for how many images nothing could be planted, and why"""
+
+    @property
+    def margins_met(self) -> Tensor:
+        """The margin of each stage's candidates, float64 (S, N); infinite where the stage has none that counts."""
+        others = {CERTIFIED, KNOWN_NOISE, PLANTED} | self.outcomes.probes
+        counted = torch.tensor([stage not in others for stage in self.outcomes.stages])
+        asked = (self.outcomes.outcome != Outcome.not_asked) & counted[:, None]
+        # scores that are not finite are wrong
+        return self.outcomes.margin.nan_to_num(nan=-torch.inf).where(asked, torch.inf)
 
     def enter(self, position: int, first: int, record: ShardRecord) -> None:
         """Take in a finished shard.

@@ -204,7 +204,8 @@ def _planting(question: Question, attacks: Sequence[AttackStage], eot: int) -> P
     if not question.asks_for_planted:
         return None
     passes = {stage.label: stage.passes for stage in attacks}
-    specs = [spec for spec in question.specs if spec.label in passes and not spec.needs_surrogate]
+    able = [spec for spec in question.specs if spec.label in passes and not spec.needs_surrogate]
+    specs = sorted(able, key=lambda spec: passes[spec.label])
     to_plant = eot * (BOUNDARY_POINTS + GRADIENT_STEPS * PASSES_OF_A_GRADIENT)
     to_attack = sum(passes[spec.label] for spec in specs)
     return Planting(question.threat_model, specs, question.attack_defaults, to_plant + to_attack)

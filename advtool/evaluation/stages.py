@@ -11,7 +11,7 @@ from advtool.arguments import LARGEST_NUMBER, SMALLEST_NUMBER
 from advtool.attacks.base import TensorAttack
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, build, fewer
+from advtool.attacks.registry import AttackSpec, build, draws_in_a_cascade
 from advtool.attacks.suites import Scope
 from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.planting.planting import PLANTED_IMAGES, Planting
@@ -30,8 +30,8 @@ BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 PASSES_OF_A_GRADIENT = 3
 """How many forward passes take about as long as one gradient."""
-DRAWS_OF_A_PROBE = 2
-"""A probe of a random model takes half of the draws."""
+DRAWS_OF_A_PROBE, STEPS_OF_A_PROBE = 4, 20
+"""A probe of a random model takes a quarter of the draws, and so many steps at most."""
 QUICK_PASSES = 50 * PASSES_OF_A_GRADIENT
 """What a quick attack costs at most, in forward passes of an image: as much as PGD with its usual 50 steps."""
 
@@ -172,12 +172,11 @@ def plan(
         for spec in specs
     ]
     if in_cascade(specs):
-        draws = fewer(target.eot, DRAWS_OF_A_PROBE) if target.randomised else target.eot
         stages += [
             AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
                 name=PGD.name,
-                attack=PGD(target, threat_model.with_eps(radius), **{"eot": draws, **defaults[PGD.name]}),
+                attack=_probe(target, threat_model.with_eps(radius), defaults[PGD.name]),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
                 spares_certified=radius <= threat_model.eps,
@@ -185,6 +184,14 @@ def plan(
             for radius in probed(threat_model.eps)
         ]
     return stages
+
+
+def _probe(target: Target, threat_model: ThreatModel, defaults: Mapping[str, Any]) -> PGD:
+    if not target.randomised:
+        return PGD(target, threat_model, **defaults)
+    draws = draws_in_a_cascade(PGD, target.eot, part=DRAWS_OF_A_PROBE)
+    steps = min(STEPS_OF_A_PROBE, defaults["steps"])
+    return PGD(target, threat_model, **{**defaults, "eot": draws, "steps": steps})
 
 
 def with_budget(

@@ -113,7 +113,7 @@ class Worker:
         asked: Tensor,
         report: StepReport,
         *,
-        single_draws: bool = True,
+        draws_below: Tensor | None = None,
     ) -> tuple[ShardRecord, Examples]:
         """Attack some images of a shard, and verify the candidates with noise that the search never saw.
 
@@ -125,7 +125,8 @@ class Worker:
             shard: the n images and their labels.
             asked: which images of the shard to attack, bool (n,).
             report: is told of the steps.
-            single_draws: of a random model, count how many single draws are right at the candidates.
+            draws_below: of a random model, count how many single draws are right at the candidates whose margin is
+                lower than these, (n,); None counts none.
 
         Returns:
             The record, and the verified adversarial examples.
@@ -148,6 +149,10 @@ class Worker:
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
         distances = attack.threat_model.distance(candidates, x).where(wanted & fallen, math.nan)
         broken = (wanted & fallen).nonzero().squeeze(1)
+        draws_right = None
+        if draws_below is not None:
+            lower = wanted & (margins.nan_to_num(nan=-math.inf) < draws_below.to(device))
+            draws_right = self._draws_right(stage, shard.first, lower.nonzero().squeeze(1), candidates, y)
         record = ShardRecord(
             stage=stage,
             shard=shard.number,
@@ -160,7 +165,7 @@ class Worker:
             distance=finite_or_none(distances),
             example_correct=(prediction == y).tolist() if attack.one_step else None,
             given_up=int((given_up & ~fallen).sum()),
-            draws_right=self._draws_right(stage, shard.first, rows, candidates, y) if single_draws else None,
+            draws_right=draws_right,
             late=late.nonzero().squeeze(1).tolist() or None,
             seconds=_since(started),
             model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),

@@ -120,7 +120,7 @@ def tried(queries: int = 60) -> tuple[Tensor, Tensor]:
 
     target = Target(Recorder(), input_shape=(3, 6, 8), classes=2)
     x = torch.rand(10, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    Square(target, ThreatModel(eps=0.3), queries=queries).search(
+    Square(target, ThreatModel(eps=0.3), queries=queries, together=1).search(
         x, torch.zeros(10, dtype=torch.long), torch.Generator().manual_seed(1), no_report
     )
     return x, torch.stack(points)

@@ -229,7 +229,9 @@ def test_a_random_model_is_audited_with_its_draws() -> None:
     x, y = labelled(model.model, 40)
     result = advtool.evaluate(model, x, y, eps=EPS, attacks="audit", pgd_steps=4, eot=3, votes=5).to_dict()
     assert (result["eot"], result["votes"]) == (3, 5)
-    assert all(attack["parameters"]["eot"] == 3 for attack in result["attacks"])
+    fewer = {"pgd-smooth": 1, "square": 2, "spsa": 1}
+    for attack in result["attacks"]:
+        assert attack["parameters"]["eot"] == fewer.get(attack["name"].split("(")[0], 3), attack["name"]
     assert "random-model" in [warning["code"] for warning in result["warnings"]]
 
 

@@ -115,7 +115,7 @@ def test_pgd_misses_them_in_models_that_hide_their_gradient(trick: Any) -> None:
 def test_several_attacks_find_them_in_an_honest_model() -> None:
     result = evaluate(mlp(), attacks=["pgd", "square"])
     assert result.planted is not None
-    assert result.planted.found >= 49
+    assert result.planted.found >= 48, "95 % of 50"
     assert "planted-missed" not in [each.code for each in result.warnings]
 
 

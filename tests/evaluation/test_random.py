@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 import advtool
 from advtool import seeding
-from advtool.attacks.registry import FEWEST_DRAWS, fewer
+from advtool.attacks.apgd import APGD
+from advtool.attacks.base import TensorAttack
+from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_smooth import SmoothPGD
+from advtool.attacks.registry import draws_in_a_cascade
+from advtool.attacks.square import Square
 from advtool.attacks.suites import SUITES, Scope
 from advtool.evaluation.known_noise import FIELDS
 from advtool.report import FORMATS
@@ -116,16 +121,29 @@ def test_a_run_goes_on_with_what_it_knows_of_the_noise(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("draws", "divisor", "expected"), [(20, 5, 4), (100, 5, 20), (20, 1, 20), (3, 5, 3), (1, 2, 1)]
+    ("attack", "draws", "expected"),
+    [
+        (APGD, 20, 4),
+        (APGD, 100, 20),
+        (APGD, 3, 3),
+        (PGD, 20, 20),
+        (Square, 20, 2),
+        (Square, 1, 1),
+        (SmoothPGD, 20, 1),
+        (SmoothPGD, 100, 5),
+    ],
 )
-def test_a_cascade_takes_a_part_of_the_draws(draws: int, divisor: int, expected: int) -> None:
-    assert fewer(draws, divisor) == expected
+def test_a_cascade_takes_a_part_of_the_draws(attack: type[TensorAttack], draws: int, expected: int) -> None:
+    assert draws_in_a_cascade(attack, draws) == expected
 
 
 def test_only_a_cascade_takes_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = labelled(mlp(), 12)
     model = NoisyInput(mlp(), NOISE)
     cascade = audit(monkeypatch, model, x, y)
-    assert {attack.name: attack.parameters["eot"] for attack in cascade.attacks} == {"pgd": 20, "apgd": FEWEST_DRAWS}
+    assert {attack.name: attack.parameters["eot"] for attack in cascade.attacks} == {
+        "pgd": 20,
+        "apgd": APGD.fewest_draws,
+    }
     alone = advtool.evaluate(model, x, y, eps=EPS, attacks="apgd(steps=3)")
     assert alone.attacks[0].parameters["eot"] == 20

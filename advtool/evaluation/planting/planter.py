@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.pgd_losses import MarginPGD
-from advtool.attacks.registry import fewer
+from advtool.attacks.registry import draws_in_a_cascade
 from advtool.attacks.square import Square
 from advtool.evaluation.planting.readout import CLEAN_CLASS, PLANTED_CLASS, Readout
 from advtool.target.scores import finite, margin, predictions
@@ -91,7 +91,7 @@ def _surface_point(x: Tensor, threat_model: ThreatModel, generator: torch.Genera
 def _searched(aim: Target, x: Tensor, threat_model: ThreatModel, generator: torch.Generator) -> list[Tensor]:
     """The points where the searches lead the readout highest, each (n, C, H, W)."""
     labels = torch.full((len(x),), CLEAN_CLASS, device=x.device)
-    draws = fewer(aim.eot, Square.fewer_draws)  # as in a cascade
+    draws = draws_in_a_cascade(Square, aim.eot)
     searches = (
         Square(aim, threat_model, queries=BOUNDARY_POINTS, eot=draws),
         MarginPGD(aim, threat_model, steps=GRADIENT_STEPS),

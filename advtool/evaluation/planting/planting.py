@@ -23,7 +23,7 @@ class Planting:
 
     threat_model: ThreatModel
     specs: Sequence[AttackSpec]
-    """the attacks of the run that follow the model itself, in their order"""
+    """the attacks of the run that follow the model itself, the cheapest first"""
     defaults: Mapping[str, Mapping[str, Any]]
     """by the name of an attack, the parameters that the run gives it"""
     passes: float

@@ -100,7 +100,7 @@ def _try(planting: Planting, worker: Worker, x: Tensor, y: Tensor, place: int) -
             break
         named = f"{planting.label}, {label} from {place}"
         try:
-            record, _ = copies.attack(attack, named, all_of_them, left, no_report, single_draws=False)
+            record, _ = copies.attack(attack, named, all_of_them, left, no_report)
         except InputError as error:
             raise InputError(f"{error}; --no-planted attacks the model itself alone") from None
         fell = torch.tensor(record.outcome) == Outcome.fallen
