@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from advtool import checkpoints
 from advtool.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -243,7 +244,7 @@ def test_a_later_push_replaces_the_comment_of_this_title_by_a_bot(job: Job) -> N
 def test_the_whole_action_with_a_run_stored_elsewhere(
     tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The stored run is of another checkpoint, and lies in another folder than where it was made."""
+    """The stored run is of other weights, and lies in another folder than where it was made."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
@@ -252,8 +253,10 @@ def test_the_whole_action_with_a_run_stored_elsewhere(
     job.variables = {"PYTHONPATH": str(ROOT)}
     monkeypatch.chdir(there)
     fast = ("--attack", "fgsm", "--images", "40", "--eps", "0.1")
-    stored = ROOT / "checkpoints" / "papers" / "digits-cnn-both-s0.safetensors"
-    monkeypatch.setattr(sys, "argv", ["advtool", "eval", str(stored), *fast, "--run-dir", "made"])
+    header, tensors = checkpoints.read(digits_checkpoint)
+    next(iter(tensors.values())).mul_(-1)
+    checkpoints.write(there / "other.safetensors", header, tensors)
+    monkeypatch.setattr(sys, "argv", ["advtool", "eval", "other.safetensors", *fast, "--run-dir", "made"])
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 0
@@ -271,5 +274,5 @@ def test_the_whole_action_with_a_run_stored_elsewhere(
         assert re.search(r"^\| attack \| accuracy \|.*\n\|---.*\n\| clean \| \d+\.\d % \|", text, re.MULTILINE)
         assert re.search(r"^\| worst case \| \d+\.\d % \| \d+\.\d % \| [+-]?\d+\.\d \|", text, re.MULTILINE)
         assert "- A: lenet trained with both on 40 test images of digits, linf eps 0.1, seed 0 (advtool-run)" in text
-        assert "- B: cnn trained with both on 40 test images of digits, linf eps 0.1, seed 0 (stored)" in text
+        assert "- B: lenet trained with both on 40 test images of digits, linf eps 0.1, seed 0 (stored)" in text
     assert "\n\n<details><summary>This run</summary>\n\n" in comment
