@@ -82,6 +82,18 @@ def seconds(label: str, value: Any) -> float:
     return time
 
 
+def share(label: str, value: Any) -> float:
+    """The value, if it is a share of images.
+
+    Raises:
+        InputError: it is no number from 0 to 1.
+    """
+    part = number(value)
+    if part is None or not 0 <= part <= 1:
+        raise InputError(f"{label} must be a number from 0 to 1")
+    return part
+
+
 def factor(label: str, value: Any) -> float:
     """The value, if it is a factor that makes nothing smaller.
 

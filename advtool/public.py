@@ -6,6 +6,7 @@ from advtool.errors import InputError as InputError
 from advtool.evaluation.checklist.checklist import checklist as checklist
 from advtool.evaluation.evaluator import check as check
 from advtool.evaluation.evaluator import evaluate as evaluate
+from advtool.gates.assertion import assert_robust as assert_robust
 from advtool.models import load_checkpoint as load_checkpoint
 from advtool.models.bias import collapse as collapse
 from advtool.models.bias import perturbation_parameters as perturbation_parameters

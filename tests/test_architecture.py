@@ -21,9 +21,10 @@ GROUND = {
     "threat",
 }
 MAY_IMPORT = {
-    "public": {"studies", "evaluation", "certification", "attacks", "target", "models"},
+    "public": {"gates", "studies", "evaluation", "certification", "attacks", "target", "models"},
     "cli": {
         "cli",
+        "gates",
         "reproduce",
         "studies",
         "report",
@@ -34,6 +35,7 @@ MAY_IMPORT = {
         "target",
         "models",
     },
+    "gates": {"gates", "studies", "report", "evaluation", "certification", "attacks", "target", "models"},
     "reproduce": {
         "reproduce",
         "studies",

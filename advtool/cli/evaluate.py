@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from advtool.cli.answer import Output, answer, format_option
-from advtool.cli.gathering import gathering
+from advtool.cli.gathering import gathering, options_of
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
@@ -21,10 +22,9 @@ from advtool.cli.subject_options import (
     settings_options,
 )
 from advtool.errors import InputError
+from advtool.gates.gates import Gates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
     from advtool.results import Evaluation
@@ -56,12 +56,14 @@ Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
 
 In a pipeline:  [cyan]advtool eval --format json | jq .worst_case.accuracy[/cyan]
 
-In CI, exit code 1 if the model is too weak:  [cyan]advtool eval --fail-under 0.4[/cyan]
+In CI, exit code 1 if the model is too weak, or if it hides its gradients:
+[cyan]advtool eval --attack audit --fail-under 0.4 --fail-on-warning masking[/cyan]
 """
 
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 @gathering("settings", settings_options(), chosen)
+@gathering("gates", options_of(Gates), partial(Gates, as_options=True))
 def evaluate(
     *,
     subject: SubjectOptions,
@@ -91,10 +93,7 @@ def evaluate(
     format: Annotated[str, format_option(CHECKLIST)] = "table",
     output: Output = None,
     run_dir: RunDir = None,
-    fail_under: Annotated[
-        float | None,
-        typer.Option("--fail-under", min=0, max=1, metavar="X", help="Exit with 1 if the worst case is below X."),
-    ] = None,
+    gates: Gates,
 ) -> None:
     """Tell how robust a model really is.
 
@@ -148,16 +147,9 @@ def evaluate(
         answer(checklist(evaluations[0]), "table", output)
     else:
         answer(result, format, output)
-    if fail_under is not None:
-        _fail_under(fail_under, evaluations)
-
-
-def _fail_under(least: float, evaluations: Sequence[Evaluation]) -> None:
-    """Exit with 1 if a worst case is below ``least``."""
-    lowest = min(each.worst_case.accuracy for each in evaluations)
-    if lowest < least:
-        judged = "worst case" if len(evaluations) == 1 else "lowest worst case"
-        say(f"the {judged}, {lowest:.4f}, is below --fail-under {least:g}")
+    if failures := gates.failures(evaluations):
+        for failure in failures:
+            say(failure)
         raise typer.Exit(1)
 
 

@@ -18,7 +18,8 @@ def subject(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -
     is_ours = {"architecture", "recipe"} <= card.keys()
     trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
     name = trained or run.model.get("spec") or card.get("path") or "model"
-    return f"{name} on {data.images} {data.split} images of {data.name}"
+    source = f" of {data.name}" if data.name != data.split else ""  # both are "given" of images from Python
+    return f"{name} on {data.images} {data.split} images{source}"
 
 
 def averaging(eot: int, votes: int) -> str:

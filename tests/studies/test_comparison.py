@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,14 @@ def test_the_other_order_changes_the_sign_of_every_difference(runs: tuple[Path, 
     for one, other in zip([forth.clean, *forth.attacks], [back.clean, *back.attacks], strict=True):
         assert (other.difference, other.p_value) == (-one.difference, one.p_value)
         assert other.interval == pytest.approx((-one.interval[1], -one.interval[0]))
+
+
+def test_a_run_may_move_to_another_folder(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    moved = shutil.move(run(tmp_path / "made" / "a"), tmp_path / "fetched")
+    shutil.rmtree(tmp_path / "made")
+    here, there = (advtool.compare(each, runs[1]).to_dict() for each in (runs[0], moved))
+    assert there["a"].pop("run") != here["a"].pop("run")
+    assert there == here
 
 
 def test_two_runs_of_the_same_model_do_not_differ(runs: tuple[Path, Path], tmp_path: Path) -> None:
