@@ -21,7 +21,7 @@ GROUND = {
     "threat",
 }
 MAY_IMPORT = {
-    "public": {"studies", "evaluation", "certification", "attacks", "target", "models"},
+    "public": {"studies", "evaluation", "certification", "attacks", "target", "models", "perturb"},
     "cli": {
         "cli",
         "reproduce",
@@ -47,12 +47,13 @@ MAY_IMPORT = {
     },
     "studies": {"studies", "evaluation", "certification", "attacks", "target", "models"},
     "report": {"report"},
-    "training": {"training", "models"},
+    "training": {"training", "models", "perturb"},
     "evaluation": {"evaluation", "certification", "attacks", "target"},
     "certification": {"certification", "target"},
     "attacks": {"attacks", "target"},
     "target": {"target", "models"},
     "models": {"models"},
+    "perturb": {"perturb"},
     **{room: set() for room in GROUND},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if not path.stem.startswith("__") or path.parent != ROOT)
