@@ -95,18 +95,10 @@ def nfgsm(
     """NFGSM: uniform noise, then a full step from the noisy point (Schwinn et al., Algorithm 1).
 
     ``X_bn = x + U(-eps, eps)``, ``r = eps sign(sum of eot gradients dL/dX_bn)``, ``x' = clip(X_bn + r)``. It is not
-    projected to the ball: its distance from ``x`` is up to 2 eps.
+    projected to the ball: its distance from ``x`` is up to 2 eps. A ``step_size`` replaces the eps of r.
 
-    Args:
-        model: see :mod:`advtool.perturb`, which explains all but the next two.
-        images: see there.
-        labels: see there.
-        eps: see there.
-        step_size: replaces the eps of r; None is eps.
-        clip: clip x' to [0, 1]. Without it x' is Algorithm 1 to the letter, which leaves [0, 1] by up to 2 eps, and
-            what ``advtool train nfgsm`` trains on.
-        eot: see there.
-        generator: see there.
+    The algorithm itself does not clip, and ``advtool train nfgsm`` does not either: with ``clip=False`` x' is up to
+    2 eps outside of [0, 1].
     """
     threat_model = ThreatModel(eps=eps)
     X_bn = images + _uniform(images, eps, generator)
