@@ -36,7 +36,7 @@ class TrainingProgress(Observer):
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=10),
             TaskProgressColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}{task.fields[accuracies]}"),
+            TextColumn("{task.fields[loss]}{task.fields[accuracies]}"),
             TimeRemainingColumn(compact=True),
             console=STDERR,
             disable=not STDERR.is_terminal,
@@ -66,7 +66,7 @@ class TrainingProgress(Observer):
         if replaced := _replaced(self._output, header):
             say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
         self._task = self._bar.add_task(
-            "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss=float("nan"), accuracies=""
+            "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss="", accuracies=""
         )
         self._bar.start()
         self._pace = Pace()
@@ -76,21 +76,20 @@ class TrainingProgress(Observer):
         self._bar.advance(self._task)
         if not self._bar.disable:
             if self._pace.due(SECONDS_BETWEEN_LOSS_READINGS):
-                self._bar.update(self._task, loss=loss.item())
+                self._bar.update(self._task, loss=f"loss {loss.item():.3f}")
         elif self._pace.due(SECONDS_WITHIN_AN_EPOCH):
             epochs, batches = divmod(self._done - 1, self._batches)
             share = f"{100 * (batches + 1) // self._batches} %"
             say(f"epoch {epochs + 1}/{self._epochs}: {share} of the images, loss {loss.item():.3f}")
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        accuracies = _accuracies(figures.to_dict())
+        loss, accuracies = f"loss {figures.loss:.3f}", _accuracies(figures.to_dict())
         self._bar.update(
-            self._task, epoch=min(figures.epoch + 1, self._epochs), loss=figures.loss, accuracies=f", {accuracies}"
+            self._task, epoch=min(figures.epoch + 1, self._epochs), loss=loss, accuracies=f", {accuracies}"
         )
         if self._bar.disable and (self._pace.due(SECONDS_BETWEEN_EPOCHS) or figures.epoch == self._epochs):
             best = ", best so far" if kept else ""
-            line = f"epoch {figures.epoch}/{self._epochs}: loss {figures.loss:.3f}, {accuracies}{best}"
-            say(f"{line} ({figures.seconds:.1f} s)")
+            say(f"epoch {figures.epoch}/{self._epochs}: {loss}, {accuracies}{best} ({figures.seconds:.1f} s)")
 
     def collapsed(self, collapse: Collapse) -> None:
         end = "training ends here" if self._stops else "--stop-on-collapse would end the training here"

@@ -63,7 +63,7 @@ class Updates:
 
     def step(self, loss: Tensor) -> None:
         """Change the parameters once. The ``loss`` is a scalar with a graph to them."""
-        self.learning_rate = self._schedule.get_last_lr()[0]
+        self.learning_rate = float(self._schedule.get_last_lr()[0])
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()

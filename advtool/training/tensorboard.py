@@ -22,7 +22,7 @@ class TensorBoard(Observer):
         InputError: the package ``tensorboard`` is absent, or ``folder`` cannot be a folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str) -> None:
         self._folder = arguments.path(f"--log-dir {shown(folder)}", folder)
         if self._folder.exists() and not self._folder.is_dir():
             raise InputError(f"--log-dir '{folder}' is a file: name a folder")

@@ -1,5 +1,7 @@
 """The methods, held against NumPy transcriptions of the papers and against laws."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -209,6 +211,11 @@ def test_wrong_arguments_are_refused_in_one_line(arguments: dict[str, Any], mess
     with pytest.raises(InputError, match=message) as error:
         perturb.pgd(**right | arguments)
     assert "\n" not in str(error.value)
+
+
+def test_a_plain_import_reaches_perturb_without_waiting_for_art() -> None:
+    script = "import advtool, sys; advtool.perturb.nfgsm; sys.exit(bool({'art', 'sklearn'} & sys.modules.keys()))"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_r_fgsm_refuses_a_step_beyond_eps() -> None:
