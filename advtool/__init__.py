@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Torch and ART take seconds to import: only a caller who asks for a name of ours waits."""
-    is_module = find_spec(f"advtool.{name}") is not None  # ``from advtool import data`` asks here first
-    public = None if name.startswith("_") or is_module else import_module("advtool.public")
-    if not hasattr(public, name):
-        raise AttributeError(f"module 'advtool' has no attribute '{name}'")
-    return getattr(public, name)
+    if not name.startswith("_"):
+        if find_spec(f"advtool.{name}") is not None:
+            return import_module(f"advtool.{name}")
+        public = import_module("advtool.public")
+        if hasattr(public, name):
+            return getattr(public, name)
+    raise AttributeError(f"module 'advtool' has no attribute '{name}'")

@@ -1,5 +1,7 @@
 """What ``import advtool`` offers: everything that needs torch or ART."""
 
+from advtool import attacks as attacks
+from advtool import perturb as perturb
 from advtool.attacks.art_classifier import EOTClassifier as EOTClassifier
 from advtool.certification.certify import certify as certify
 from advtool.errors import InputError as InputError
@@ -24,3 +26,4 @@ from advtool.studies.sweep import sweep_eot as sweep_eot
 from advtool.studies.sweep import sweep_eps as sweep_eps
 from advtool.target.opening.opener import open_model as open_model
 from advtool.target.target import Target as Target
+from advtool.threat import ThreatModel as ThreatModel

@@ -21,7 +21,7 @@ GROUND = {
     "threat",
 }
 MAY_IMPORT = {
-    "public": {"gates", "studies", "evaluation", "certification", "attacks", "target", "models"},
+    "public": {"gates", "studies", "evaluation", "certification", "attacks", "target", "models", "perturb"},
     "cli": {
         "cli",
         "gates",
@@ -49,12 +49,13 @@ MAY_IMPORT = {
     },
     "studies": {"studies", "evaluation", "certification", "attacks", "target", "models"},
     "report": {"report"},
-    "training": {"training", "models"},
+    "training": {"training", "models", "perturb"},
     "evaluation": {"evaluation", "certification", "attacks", "target"},
     "certification": {"certification", "target"},
     "attacks": {"attacks", "target"},
     "target": {"target", "models"},
     "models": {"models"},
+    "perturb": {"perturb"},
     **{room: set() for room in GROUND},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if not path.stem.startswith("__") or path.parent != ROOT)

@@ -9,7 +9,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from advtool.cli.progress import STDERR, say
+from advtool.cli.progress import STDERR, Pace, say
 from advtool.evaluation.observer import Observer
 from advtool.report.check import facts
 from advtool.results import CERTIFIED, PLANTED, Check
@@ -44,7 +44,8 @@ class EvaluationProgress(Observer):
         self._task = TaskID(0)
         self._understood = False
         self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
-        self._started = self._told = self._point_started = 0.0
+        self._pace = Pace()
+        self._started = self._point_started = 0.0
 
     def __enter__(self) -> Self:
         self._prints.__enter__()
@@ -78,12 +79,12 @@ class EvaluationProgress(Observer):
         self._speak()
         self._bars.start()
         self._task = self._bars.add_task(stage, total=images, counted="")
-        self._started = self._told = time.monotonic()
+        self._pace = Pace()
+        self._started = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
         self._bars.update(self._task, completed=done, counted=f", {standing} {_counted(stage)}")
-        if self._bars.disable and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
-            self._told = time.monotonic()
+        if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
             say(f"{stage}: {done:.0f} images done, {standing} {_counted(stage)}")
 
     def finish(self, stage: str, standing: int) -> None:

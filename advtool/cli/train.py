@@ -40,6 +40,15 @@ def train(
             show_default="in checkpoints/",
         ),
     ] = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the loss, the learning rate and all accuracies of each epoch for TensorBoard. Give every "
+            "training a folder of its own: tensorboard --logdir shows all folders in one plot.",
+            show_default="no log",
+        ),
+    ] = None,
     settings: dict[str, Any],
 ) -> None:
     """Train a classifier, keep its best epoch, and print the checkpoint's path on stdout.
@@ -55,6 +64,7 @@ def train(
 
     chosen = training.recipe_for(dataset, recipe, **settings)
     path = output or training.default_output(dataset, chosen.arch, recipe, seed)
+    log = [] if log_dir is None else [training.TensorBoard(log_dir)]
     with TrainingProgress(path) as progress:
         training.train(
             dataset,
@@ -65,7 +75,7 @@ def train(
             limit=limit,
             data_dir=data_dir,
             output=path,
-            observer=progress,
+            observer=training.Observers(progress, *log),
             **settings,
         )
     typer.echo(path)

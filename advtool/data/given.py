@@ -39,15 +39,25 @@ def as_images(images: Any) -> Tensor:
             raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
         rounding = max(_PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
         plain = tensor.to(torch.float32).contiguous()
-        low, high = (float(value) for value in plain.aminmax())
-        if not low <= high:
-            raise InputError("images must lie in [0, 1], these hold NaN: remove or replace it")
-        if not (low >= -rounding and high <= 1 + rounding):
-            raise InputError(
-                f"images must lie in [0, 1], these span [{low:.4g}, {high:.4g}]: "
-                "scale them, and put any normalisation inside the model"
-            )
+        low, high = pixel_range(plain, rounding)
         return plain.clamp(0, 1) if low < 0 or high > 1 else plain
+
+
+def pixel_range(images: Tensor, rounding: float = _PIXEL_ROUNDING) -> tuple[float, float]:
+    """The lowest and the highest value of images that should lie in [0, 1]. Reading them makes a GPU wait.
+
+    Raises:
+        InputError: one is NaN, or outside [0, 1] by more than ``rounding``.
+    """
+    low, high = (float(value) for value in images.aminmax())
+    if not low <= high:
+        raise InputError("images must lie in [0, 1], these hold NaN: remove or replace it")
+    if not (low >= -rounding and high <= 1 + rounding):
+        raise InputError(
+            f"images must lie in [0, 1], these span [{low:.4g}, {high:.4g}]: "
+            "scale them, and put any normalisation inside the model"
+        )
+    return low, high
 
 
 def as_labels(labels: Any, count: int) -> Tensor:

@@ -4,10 +4,12 @@ Accuracies are fractions in [0, 1], and their intervals are 95 % Wilson interval
 images, also the misclassified ones.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from collections import Counter
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from advtool.results.metrics import flat
 from advtool.results.outcomes import Outcomes
 from advtool.results.record import Document, Interval, Record, SparseRecord
 from advtool.threat import ThreatModel
@@ -178,6 +180,10 @@ class Finding(Record):
     message: str
 
 
+NO_FIGURES = frozenset({"checkpoint", "model", "dataset", "threat_model", "seed", "eot", "votes", "environment"})
+"""Parts of the document that say what was asked, or where."""
+
+
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
@@ -225,6 +231,20 @@ class Evaluation(Document):
         if self._outcomes is None:
             raise AttributeError("a result that was read from JSON alone has no outcomes")
         return self._outcomes
+
+    def metrics(self) -> dict[str, float]:
+        """The figures as trackers take them, e.g. ``mlflow.log_metrics(result.metrics())``.
+
+        A name is the way to the figure in the document: ``worst_case/accuracy``, ``attacks/pgd/interval_low``. The
+        warnings are counted by kind: ``warnings/masking``. A figure that the run does not have is left out.
+        """
+        document, kinds = self.to_dict(), Counter(warning.kind for warning in self.warnings)
+        attacks = {attack.pop("name"): attack for attack in document.pop("attacks")}
+        for settings in attacks.values():
+            del settings["parameters"]
+        figures = {name: part for name, part in document.items() if name not in NO_FIGURES}
+        counts = {kind: kinds[kind] for kind in get_args(FindingKind)}
+        return flat(figures | {"attacks": attacks, "warnings": counts})
 
     def with_outcomes(self, outcomes: Outcomes) -> Self:
         """A copy of this result with the outcome of every image."""

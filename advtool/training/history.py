@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torch import Tensor
@@ -43,15 +43,29 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(Measured):
-    """One epoch: its number from 1, mean training loss, wall time in seconds, and validation figures."""
+    """One epoch, and the validation figures after it.
+
+    Attributes:
+        epoch: from 1.
+        loss: the mean over the training images, while the weights changed.
+        learning_rate: Adam's, at the last step of the epoch.
+        seconds: wall time.
+    """
 
     epoch: int
     loss: float
+    learning_rate: float
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON's types, for a checkpoint's header."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def metrics(self) -> dict[str, float]:
+        """As trackers take them, e.g. ``training/loss`` and ``validation/pgd``; ``epoch`` is the step."""
+        measured = {field.name for field in fields(Measured)}
+        figures = {name: float(value) for name, value in self.to_dict().items() if name != "epoch"}
+        return {f"{'validation' if name in measured else 'training'}/{name}": v for name, v in figures.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

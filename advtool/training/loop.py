@@ -95,7 +95,13 @@ def epochs(
                 fixed=on_validation,
                 layers=layers,
             )
-        yield Figures(epoch=epoch, loss=loss, seconds=time.perf_counter() - start, **asdict(measured))
+        yield Figures(
+            epoch=epoch,
+            loss=loss,
+            learning_rate=updates.learning_rate,
+            seconds=time.perf_counter() - start,
+            **asdict(measured),
+        )
 
 
 def train_on(

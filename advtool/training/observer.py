@@ -28,3 +28,34 @@ class Observer:
 
     def finished(self, header: Header) -> None:
         """The training is over. The ``header`` has all metrics."""
+
+
+class Observers(Observer):
+    """Tells several observers everything, in turn."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def started(self, header: Header, batches: int) -> None:
+        for observer in self._observers:
+            observer.started(header, batches)
+
+    def batch(self, loss: Tensor) -> None:
+        for observer in self._observers:
+            observer.batch(loss)
+
+    def epoch(self, figures: Figures, *, kept: bool) -> None:
+        for observer in self._observers:
+            observer.epoch(figures, kept=kept)
+
+    def collapsed(self, collapse: Collapse) -> None:
+        for observer in self._observers:
+            observer.collapsed(collapse)
+
+    def saved(self, path: Path) -> None:
+        for observer in self._observers:
+            observer.saved(path)
+
+    def finished(self, header: Header) -> None:
+        for observer in self._observers:
+            observer.finished(header)

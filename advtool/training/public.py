@@ -3,9 +3,10 @@
 from advtool.training.examples import EXAMPLES, Examples
 from advtool.training.history import Collapse, Figures
 from advtool.training.keeper import Trained
-from advtool.training.observer import Observer
+from advtool.training.observer import Observer, Observers
 from advtool.training.range_test import RangeTest, lr_range
 from advtool.training.session import default_output, train
+from advtool.training.tensorboard import TensorBoard
 
 __all__ = [
     "EXAMPLES",
@@ -13,7 +14,9 @@ __all__ = [
     "Examples",
     "Figures",
     "Observer",
+    "Observers",
     "RangeTest",
+    "TensorBoard",
     "Trained",
     "default_output",
     "lr_range",

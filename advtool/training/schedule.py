@@ -1,5 +1,6 @@
 """Adam, and how its learning rate and the loss change from step to step."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ class Updates:
         # LambdaLR multiplies the schedule by this learning rate.
         self._optimizer = Adam(ordinary, lr=1.0, betas=(0.9, 0.999), fused=True)
         self._schedule = LambdaLR(self._optimizer, schedule)
+        self.learning_rate = math.nan
+        """of the last step; NaN before the first"""
 
     @property
     def done(self) -> float:
@@ -60,6 +63,7 @@ class Updates:
 
     def step(self, loss: Tensor) -> None:
         """Change the parameters once. The ``loss`` is a scalar with a graph to them."""
+        self.learning_rate = float(self._schedule.get_last_lr()[0])
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from advtool import attacks
 from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import TensorAttack, no_report
 from advtool.attacks.candidates import Candidates, Found
@@ -511,3 +512,10 @@ def test_parameters_are_set_as_art_sets_them_and_checked() -> None:
 
 def attack_of(name: str) -> TensorAttack:
     return ATTACKS[name](estimator(), ThreatModel(eps=0.1))
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_art_users_import_an_attack_by_the_name_of_its_class(attack: type[TensorAttack]) -> None:
+    assert getattr(attacks, attack.__name__) is attack
+    with pytest.raises(AttributeError, match=r"module 'advtool.attacks' has no attribute"):
+        getattr(attacks, attack.__name__ + "s")

@@ -137,6 +137,16 @@ def test_plots_without_matplotlib_say_how_to_get_it(
     assert "pip install 'advtool[plots]'" in words
 
 
+def test_a_log_without_tensorboard_says_how_to_get_it_before_anything_trains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    words = refused_here(monkeypatch, capsys, "train", "clean", "--log-dir", "logs")
+    assert "pip install 'advtool[tensorboard]'" in words
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_lr_range_prints_its_bounds_and_draws_the_curve(folder: Path) -> None:
     options = ("--steps", "40", "--limit", "200", "--device", "cpu", "--format", "json", "--plot", "curve.png")
     done = advtool(folder, "lr-range", "clean", "--arch", "cnn", *options)

@@ -14,6 +14,7 @@ from advtool.attacks.fgsm import FGSM
 from advtool.attacks.pgd import PGD
 from advtool.attacks.spsa import SPSA
 from advtool.data import load, to_float
+from advtool.errors import InputError
 from advtool.evaluation.verification import verify
 from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
@@ -120,3 +121,23 @@ def synchronisation_is_an_error() -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode(before)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "r_fgsm", "rfgsm", "nfgsm", "pgd"])
+def test_examples_for_other_loops_are_made_on_the_gpu(
+    model: nn.Module, digits_test: tuple[Tensor, Tensor], name: str
+) -> None:
+    x, y = (part[:50].to(CUDA) for part in digits_test)
+    method = getattr(advtool.perturb, name)
+    x_adv, again = (method(model.to(CUDA), x, y, eps=0.1, generator=seeded()) for _ in range(2))
+    assert x_adv.device == x.device
+    assert torch.equal(x_adv, again)
+    assert x_adv.min() >= 0
+    assert x_adv.max() <= 1
+    assert (x_adv - x).abs().max() <= (0.2 if name == "nfgsm" else 0.1) + 1e-6
+    with pytest.raises(InputError, match="the generator is on 'cpu' and the images on 'cuda"):
+        method(model, x, y, generator=torch.Generator())
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator(device=CUDA).manual_seed(0)

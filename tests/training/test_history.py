@@ -15,6 +15,7 @@ def epochs(*figures: tuple[float, float, float]) -> list[Figures]:
         Figures(
             epoch=number,
             loss=1.0,
+            learning_rate=1e-3,
             seconds=1.0,
             clean=clean,
             one_step=one_step,

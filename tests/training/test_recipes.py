@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advtool import training
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import settings_of
-from advtool.threat import ThreatModel
 from advtool.training import EXAMPLES, RECIPES, Recipe, Settings, register
-from advtool.training.examples import Gradient
 from advtool.training.recipes import default_words
 
 GENTLE: dict[str, Any] = {
@@ -51,9 +49,11 @@ def test_a_recipe_from_outside_trains_with_its_own_settings(tiny: Split) -> None
 def test_examples_from_outside_are_what_the_model_trains_on(tiny: Split) -> None:
     seen: list[float] = []
 
-    def black(x: Tensor, gradient: Gradient, *, threat_model: ThreatModel, generator: torch.Generator) -> Tensor:
-        seen.append(threat_model.eps)
-        return torch.zeros_like(x)
+    def black(
+        model: nn.Module, images: Tensor, labels: Tensor, *, eps: float, eot: int, generator: torch.Generator
+    ) -> Tensor:
+        seen.append(eps)
+        return torch.zeros_like(images)
 
     EXAMPLES["black"] = black
     register(Recipe(**GENTLE | {"examples": "black", "takes": frozenset(), "scenario": "adv"}))

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from advtool.errors import InputError
 
 
 def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> Tensor:
@@ -23,10 +26,15 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
 
     Returns:
         A tensor like ``x``.
+
+    Raises:
+        InputError: the model answers with something else than logits.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), frozen_statistics(model), frozen_parameters(model):
-        passes = (torch.autograd.grad(cross_entropy(model(x), y, reduction="sum"), x)[0] for _ in range(eot))
+        passes = (
+            torch.autograd.grad(cross_entropy(_logits(model(x), len(x)), y, reduction="sum"), x)[0] for _ in range(eot)
+        )
         total = next(passes)
         for gradient in passes:
             total += gradient
@@ -57,6 +65,13 @@ def frozen_parameters(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
+
+
+def _logits(answer: Any, images: int) -> Tensor:
+    if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
+        given = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise InputError(f"the model must answer with logits ({images}, classes), not with {given}")
+    return answer
 
 
 def _track(modules: Iterable[nn.Module], *, on: bool) -> None:

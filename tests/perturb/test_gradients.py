@@ -1,0 +1,36 @@
+"""The gradient that the examples follow."""
+
+import torch
+from torch import nn
+
+from advtool import models
+from advtool.checkpoints import Architecture
+from advtool.models.noise import with_pnil
+from advtool.perturb.gradients import input_gradient
+from tests.support.trainings import batch
+
+
+def test_the_gradients_of_l_passes_are_summed() -> None:
+    torch.manual_seed(0)
+    model = with_pnil(nn.Sequential(nn.Flatten(), nn.Linear(6, 4)), (1, 2, 3))
+    x, y = batch((6, 1, 2, 3), classes=4)
+    torch.manual_seed(1)
+    given = input_gradient(model, x, y, eot=3)
+    torch.manual_seed(1)
+    passes = []
+    for _ in range(3):
+        leaf = x.clone().requires_grad_()
+        nn.CrossEntropyLoss(reduction="sum")(model(leaf), y).backward()
+        passes.append(leaf.grad)
+    assert not torch.allclose(passes[0], passes[1])
+    torch.testing.assert_close(given, passes[0] + passes[1] + passes[2])
+
+
+def test_gradient_in_training_mode_is_that_of_batch_normalised_training() -> None:
+    model = models.build(Architecture(name="resnet11", input_shape=(3, 8, 8), classes=3)).train()
+    x, y = batch((4, 3, 8, 8), classes=3)
+    given = input_gradient(model, x, y)
+    x.requires_grad_()
+    nn.CrossEntropyLoss(reduction="sum")(model(x), y).backward()
+    torch.testing.assert_close(given, x.grad)
+    assert not torch.allclose(input_gradient(model.eval(), x, y), given)
