@@ -10,7 +10,7 @@ import typer
 from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.progress import say
+from advtool.cli.progress import complain, say
 from advtool.cli.subject_options import (
     RUNS,
     SUBJECT_OPTIONS,
@@ -157,7 +157,7 @@ def _fail_under(least: float, evaluations: Sequence[Evaluation]) -> None:
     lowest = min(each.worst_case.accuracy for each in evaluations)
     if lowest < least:
         judged = "worst case" if len(evaluations) == 1 else "lowest worst case"
-        say(f"the {judged}, {lowest:.4f}, is below --fail-under {least:g}")
+        complain(f"the {judged}, {lowest:.4f}, is below --fail-under {least:g}")
         raise typer.Exit(1)
 
 

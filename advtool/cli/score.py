@@ -10,7 +10,7 @@ from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.progress import say
+from advtool.cli.progress import complain
 from advtool.errors import InputError
 
 EPILOG = """
@@ -68,7 +68,7 @@ def score(
         )
     answer(result, format, output)
     if result.agrees is False:
-        say("the score disagrees with the run: not every example fools the run's own model again")
+        complain("the score disagrees with the run: not every example fools the run's own model again")
         raise typer.Exit(1)
 
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import Tensor
 
 from advtool.checkpoints import Header, read_header
-from advtool.cli.progress import STDERR, say
+from advtool.cli.progress import STDERR, has_bars, say
 from advtool.errors import InputError
 from advtool.report.card import collapse_line, setting
 from advtool.results.notation import percent
@@ -34,7 +34,7 @@ class TrainingProgress(Observer):
             TextColumn("loss {task.fields[loss]:.3f}{task.fields[accuracies]}"),
             TimeRemainingColumn(compact=True),
             console=STDERR,
-            disable=not STDERR.is_terminal,
+            disable=not has_bars(),
         )
         self._epochs = 0
         self._stops = False
