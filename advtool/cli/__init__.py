@@ -8,7 +8,21 @@ import sys
 
 import typer
 
-from advtool.cli import check, checklist, compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
+from advtool.cli import (
+    attacks,
+    check,
+    checklist,
+    compare,
+    data,
+    evaluate,
+    lr_range,
+    models,
+    reproduce,
+    score,
+    show,
+    sweep,
+    train,
+)
 from advtool.cli.app import App
 from advtool.cli.progress import complain
 from advtool.errors import InputError
@@ -27,6 +41,8 @@ app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
+app.command("attacks", epilog=attacks.EPILOG)(attacks.attacks)
+app.command("models", epilog=models.EPILOG)(models.models)
 app.command("show")(show.show)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(data.app, name="data")

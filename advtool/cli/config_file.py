@@ -1,4 +1,6 @@
-"""``--config FILE.toml``: options from a file, in a table that is called like the command::
+"""``--config FILE.toml``: options from a file, in a table that is called like the command.
+
+::
 
     [eval]
     attack = ["pgd(steps=100)", "square"]

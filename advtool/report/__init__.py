@@ -12,6 +12,7 @@ from advtool.report.as_json import Document
 from advtool.report.table import Table
 
 TABLES = {
+    "Attacks": "attacks",
     "Card": "card",
     "Check": "check",
     "Checklist": "checklist",
@@ -20,6 +21,7 @@ TABLES = {
     "EotSweep": "sweep",
     "EpsSweep": "sweep",
     "Evaluation": "evaluation",
+    "Models": "models",
     "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",

@@ -1,5 +1,6 @@
 """Results as typed data. Every report shows one of them."""
 
+from advtool.results.attacks import Attack, AttackParameter, Attacks, Suite, SuiteStage
 from advtool.results.check import Certification, Check
 from advtool.results.checklist import Checklist, ChecklistItem, Status
 from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
@@ -19,6 +20,7 @@ from advtool.results.evaluation import (
     SingleDraw,
     WorstCase,
 )
+from advtool.results.models import ArchitectureInfo, ModelKind, Models
 from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
@@ -56,8 +58,12 @@ __all__ = [
     "CLEAN",
     "KNOWN_NOISE",
     "PLANTED",
+    "ArchitectureInfo",
+    "Attack",
+    "AttackParameter",
     "AttackResult",
     "AttackSpread",
+    "Attacks",
     "Certification",
     "Certified",
     "Check",
@@ -84,6 +90,8 @@ __all__ = [
     "Interval",
     "KnownNoise",
     "ModelCalls",
+    "ModelKind",
+    "Models",
     "NearestBy",
     "Outcome",
     "Outcomes",
@@ -107,6 +115,8 @@ __all__ = [
     "SingleDraw",
     "Spread",
     "Status",
+    "Suite",
+    "SuiteStage",
     "Sweep",
     "SweepPoint",
     "Unit",
