@@ -25,16 +25,21 @@ def source(thing: Any) -> str | None:
 
 
 def attributes(cls: type) -> dict[str, str]:
-    """The text below each assignment in a class, in one line, by name. Python forgets it, so the source is read."""
+    """The text below each attribute in the body of a class, in one line, by name.
+
+    Python forgets it, so the source is read; a class without a file has none.
+    """
     try:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError, SyntaxError):  # a class without a file
+    except (OSError, TypeError, SyntaxError):
         return {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     return {
-        ast.unparse(line.targets[0]): _plain(str(below.value.value))
+        ast.unparse(line.target if isinstance(line, ast.AnnAssign) else line.targets[0]): _plain(str(below.value.value))
         for line, below in pairwise(body)
-        if isinstance(line, ast.Assign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(line, ast.Assign | ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
     }
 
 

@@ -18,6 +18,7 @@ from advtool.cli import (
     lr_range,
     models,
     reproduce,
+    schema,
     score,
     show,
     sweep,
@@ -43,6 +44,7 @@ app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("attacks", epilog=attacks.EPILOG)(attacks.attacks)
 app.command("models", epilog=models.EPILOG)(models.models)
+app.command("schema", epilog=schema.EPILOG)(schema.schema)
 app.command("show")(show.show)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(data.app, name="data")

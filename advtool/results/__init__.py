@@ -22,6 +22,7 @@ from advtool.results.evaluation import (
 )
 from advtool.results.models import ArchitectureInfo, ModelKind, Models
 from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results.range_test import RangeTest
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -104,6 +105,7 @@ __all__ = [
     "Planted",
     "Point",
     "Provenance",
+    "RangeTest",
     "Reproduced",
     "RescoredAttack",
     "Reused",

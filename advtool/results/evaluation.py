@@ -4,6 +4,7 @@ Accuracies are fractions in [0, 1], and their intervals are 95 % Wilson interval
 images, also the misclassified ones.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -214,6 +215,7 @@ class Evaluation(Document):
     environment: dict[str, Any]
 
     _outcomes: Outcomes | None = PrivateAttr(None)
+    _lines: Callable[[], Iterable[dict[str, Any]]] | None = PrivateAttr(None)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -226,8 +228,18 @@ class Evaluation(Document):
             raise AttributeError("a result that was read from JSON alone has no outcomes")
         return self._outcomes
 
-    def with_outcomes(self, outcomes: Outcomes) -> Self:
-        """A copy of this result with the outcome of every image."""
+    def to_lines(self) -> Iterable[dict[str, Any]]:
+        """The outcome of every image as plain Python data: what ``--format jsonl`` writes, and ``images.jsonl`` holds.
+
+        Raises:
+            AttributeError: this result was read from JSON, which holds no outcomes.
+        """
+        if self._lines is None:
+            raise AttributeError("a result that was read from JSON has no outcomes: see images.jsonl in its run")
+        return self._lines()
+
+    def with_outcomes(self, outcomes: Outcomes, lines: Callable[[], Iterable[dict[str, Any]]] | None = None) -> Self:
+        """A copy of this result with the outcome of every image; ``lines`` tells them as plain data."""
         known = self.model_copy()
-        known._outcomes = outcomes
+        known._outcomes, known._lines = outcomes, lines
         return known
