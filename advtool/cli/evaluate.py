@@ -21,6 +21,7 @@ from advtool.cli.subject_options import (
     settings_options,
 )
 from advtool.errors import InputError
+from advtool.evaluation.settings import ATTACKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,13 +76,20 @@ def evaluate(
         typer.Option(
             "--surrogate",
             metavar="MODEL",
+            rich_help_panel=ATTACKS,
             help="Another model; the attack 'transfer', also in 'audit', tries its adversarial examples.",
             show_default="none",
         ),
     ] = None,
     surrogate_weights: Annotated[
         str | None,
-        typer.Option("--surrogate-weights", metavar="FILE", help="Weights of the surrogate.", show_default="its own"),
+        typer.Option(
+            "--surrogate-weights",
+            metavar="FILE",
+            rich_help_panel=ATTACKS,
+            help="Weights of the surrogate.",
+            show_default="its own",
+        ),
     ] = None,
     save_adversarial: Annotated[
         bool,

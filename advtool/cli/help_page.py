@@ -15,6 +15,7 @@ from typer.core import TyperArgument, TyperGroup
 
 NARROWEST, WIDEST = 12, 26
 """Letters of the first column. What is longer has a line of its own."""
+ARGUMENTS, OPTIONS = "Arguments", "Options"
 LONGEST = 100
 """Letters of a line, however wide the terminal is."""
 
@@ -39,16 +40,18 @@ def _paragraphs(help: str | None) -> list[str]:
 
 
 def _sections(command: Any, ctx: Any) -> dict[str, list[tuple[str, Text]]]:
-    """By heading: pairs of what to write and what it is for."""
-    found: dict[str, list[tuple[str, Text]]] = {"Arguments": [], "Options": []}
+    """By heading: pairs of what to write and what it is for. Options without a heading come last, or first of all."""
+    found: dict[str, list[tuple[str, Text]]] = {}
     for param in command.get_params(ctx):
         if not param.hidden:
-            heading = param.rich_help_panel or ("Arguments" if isinstance(param, TyperArgument) else "Options")
+            heading = param.rich_help_panel or (ARGUMENTS if isinstance(param, TyperArgument) else OPTIONS)
             found.setdefault(heading, []).append((_written(param, ctx), _purpose(param, ctx)))
+    if next(heading for heading in found if heading != ARGUMENTS) != OPTIONS:
+        found[OPTIONS] = found.pop(OPTIONS)
     if isinstance(command, TyperGroup):
         members = [(name, command.commands[name]) for name in command.list_commands(ctx)]
         found["Commands"] = [(name, Text.from_markup(_paragraphs(each.help)[0])) for name, each in members]
-    return {heading: rows for heading, rows in found.items() if rows}
+    return found
 
 
 def _written(param: Any, ctx: Any) -> str:
@@ -67,7 +70,7 @@ def _value(param: Any, ctx: Any) -> str:
     return str(kind if "|" in kind else TYPES.get(kind, kind.upper()))
 
 
-TYPES = {"int": "N", "int range": "N", "float": "X", "float range": "X", "str": "TEXT", "path": "PATH"}
+TYPES = {"int": "N", "int range": "N", "float": "X", "float range": "X", "str": "NAME", "path": "PATH"}
 """What stands for the value of an option that names nothing of its own."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.errors import InputError
-from advtool.target.opening.kinds import DEFAULT, check_exists, check_there, checkpoint
+from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
 
 if TYPE_CHECKING:
     from advtool.target.opening.spec import Opened
@@ -51,14 +51,18 @@ MODEL_OPTIONS: dict[str, Any] = {
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A checkpoint of ours (FILE.safetensors), package.module:factory, FILE.py:factory, torchvision:NAME, "
-            "timm:NAME, hf:FOLDER, or a TorchScript (.pt), torch.export (.pt2) or ONNX (.onnx) file.",
+            help=f"{', '.join(kind.written for kind in KINDS)}: 'advtool models' tells what they are.",
             show_default="the newest checkpoint in checkpoints/",
         ),
     ],
     "checkpoint": Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours, instead of MODEL."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            rich_help_panel=PANEL,
+            help="A checkpoint of ours, instead of MODEL. The file may have any name.",
+        ),
     ],
     "weights": Annotated[
         str | None,

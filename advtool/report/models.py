@@ -28,7 +28,9 @@ WEIGHTS = {
 
 def table(models: Models) -> Table:
     """First what ``--arch`` takes, then what stands for MODEL."""
-    return Table(columns=COLUMNS, rows=tuple(_rows(models)), boxed=False)
+    absent = [kind.extra for kind in models.kinds if not kind.installed]
+    notes = (f"an extra is installed by pip install 'advtool[{absent[0]}]'",) if absent else ()
+    return Table(columns=COLUMNS, rows=tuple(_rows(models)), notes=notes, boxed=False)
 
 
 def _rows(models: Models) -> Iterator[Row]:
@@ -36,7 +38,7 @@ def _rows(models: Models) -> Iterator[Row]:
         needs = f"{each.smallest_side}x{each.smallest_side} pixels"
         yield Row({**vars(each), "kind": "architecture", "given": "--arch", "what": each.purpose, "needs": needs})
     for kind in models.kinds:
-        needs = "" if kind.extra is None else f"advtool[{kind.extra}]: {'installed' if kind.installed else 'absent'}"
+        needs = "" if kind.extra is None else f"{kind.extra}: {'installed' if kind.installed else 'absent'}"
         words = f"{kind.what}; {WEIGHTS[kind.weights]}"
         values = {"kind": "model", "given": "MODEL", "name": kind.written, "what": words, "needs": needs}
         yield Row({**vars(kind), **values})

@@ -38,7 +38,7 @@ class Kind:
 
 
 CHECKPOINT = Kind("own_checkpoints", "a checkpoint", "FILE.safetensors", suffixes=(".safetensors",))
-FACTORY = Kind("python_factories", "a factory", "FILE.py:NAME or MODULE:NAME", weights="file", takes_arguments=True)
+FACTORY = Kind("python_factories", "a factory", "FILE.py:NAME, MODULE:NAME", weights="file", takes_arguments=True)
 """MODULE:FACTORY or FILE.py:FACTORY: what has none of the prefixes and suffixes."""
 
 # A new kind is a file with `make`, and a line here.
