@@ -33,8 +33,8 @@ class StraightThroughPGD(PGD):
     While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
     identity's gradient backward, wherever in the model they are called.
 
-    Source: Athalye, Carlini and Wagner 2018, "Obfuscated gradients give a false sense of security", section 4.1, arXiv
-    1802.00420.
+    Source: Athalye, Carlini and Wagner 2018, "Obfuscated gradients give a false sense of security", arXiv 1802.00420:
+    the straight-through estimator of BPDA.
     """
 
     name = "pgd-straight"

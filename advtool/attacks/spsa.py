@@ -27,8 +27,8 @@ class SPSA(TensorAttack):
 
     Adam moves every pixel by about as much, whatever its slope: in another ball than L-infinity this is no ascent.
 
-    Source: Uesato et al. 2018, "Adversarial risk and the dangers of evaluating against weak attacks", section 4, arXiv
-    1802.05666; Spall 1992.
+    Source: Uesato et al. 2018, "Adversarial risk and the dangers of evaluating against weak attacks", arXiv 1802.05666,
+    after Spall 1992; the estimate is the formula above.
     """
 
     name = "spsa"
