@@ -74,7 +74,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False, prog_name="advtool") or 0
         return _complain("interrupted", code) if code == EXIT_INTERRUPTED else code  # typer swallows Ctrl-C
     except InputError as error:
         return _complain(str(error), EXIT_BAD_INPUT)

@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 from typer.core import TyperArgument, TyperGroup
 
@@ -23,15 +22,17 @@ LONGEST = 100
 def help_page(command: Any, ctx: Any) -> None:
     """Print the help of a command or of a group: usage, purpose, arguments, options by panel, commands, examples."""
     console = Console(highlight=False)
-    console.print(Text(f"Usage: {' '.join([ctx.command_path, *command.collect_usage_pieces(ctx)])}", style="bold"))
+    console.width = min(console.width, LONGEST)
+    pieces = (piece.strip("{}").upper() for piece in command.collect_usage_pieces(ctx))
+    console.print(Text(" ".join(["Usage:", ctx.command_path, *pieces]), style="bold"))
     for paragraph in _paragraphs(command.help):
-        console.print(Padding(Text.from_markup(paragraph), (1, 0, 0, 0)))
+        console.print("\n" + paragraph)
     for heading, rows in _sections(command, ctx).items():
-        console.print(Padding(Text(heading, style="bold"), (1, 0, 0, 0)))
+        console.print(f"\n[bold]{heading}[/]")
         for line in _two_columns(rows, console):
             console.print(line)
     if command.epilog:
-        console.print(Padding(Text.from_markup(inspect.cleandoc(command.epilog)), (1, 0, 0, 0)))
+        console.print("\n" + inspect.cleandoc(command.epilog))
 
 
 def _paragraphs(help: str | None) -> list[str]:
@@ -57,7 +58,7 @@ def _sections(command: Any, ctx: Any) -> dict[str, list[tuple[str, Text]]]:
 def _written(param: Any, ctx: Any) -> str:
     """``--eps E``, ``--certify, --no-certify``, ``-q, --quiet``; of an argument its name."""
     if isinstance(param, TyperArgument):
-        return str(param.display_name_raw)
+        return str(param.display_name_raw).upper()
     names = ", ".join(sorted((*param.opts, *param.secondary_opts), key=lambda name: name.startswith("--")))
     return names if param.is_flag else f"{names} {_value(param, ctx)}"
 
@@ -99,14 +100,12 @@ def _default(param: Any, ctx: Any) -> str:
 def _two_columns(rows: Sequence[tuple[str, Text]], console: Console) -> Iterator[Text]:
     """The lines of the rows. What is too long for the first column has a line of its own."""
     first = max([NARROWEST, *(len(written) for written, _ in rows if len(written) <= WIDEST)])
-    room = max(min(console.width, LONGEST) - first - 4, NARROWEST)
     for written, purpose in rows:
-        begin, lines = Text(f"  {written}", style="cyan"), purpose.wrap(console, room)
-        begin.pad_right(first + 4 - len(begin))
-        if len(written) > first or not lines:
-            yield begin
-        else:
-            yield begin + lines.pop(0)
+        left = Text(written, style="cyan")
+        lines = list(purpose.wrap(console, max(console.width - first - 4, NARROWEST)))
+        if len(written) > first:
+            lines.insert(0, Text())
         for line in lines:
-            line.pad_left(first + 4)
-            yield line
+            line.rstrip()
+            yield Text.assemble("  ", left, " " * max(first + 2 - len(left), 0), line)
+            left = Text()

@@ -46,15 +46,15 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
+def model_argument(default: str) -> Any:
+    """The argument MODEL; ``default`` says what is taken without it."""
+    kinds = f"{', '.join(kind.written for kind in KINDS)}: 'advtool models' tells what they are."
+    argument: Any = Annotated
+    return argument[str | None, typer.Argument(metavar="MODEL", help=kinds, show_default=default)]
+
+
 MODEL_OPTIONS: dict[str, Any] = {
-    "model": Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help=f"{', '.join(kind.written for kind in KINDS)}: 'advtool models' tells what they are.",
-            show_default="the newest checkpoint in checkpoints/",
-        ),
-    ],
+    "model": model_argument("the newest checkpoint in checkpoints/"),
     "checkpoint": Annotated[
         str | None,
         typer.Option(

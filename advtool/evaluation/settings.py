@@ -52,10 +52,22 @@ class Settings:
     ] = ("paper",)
     seed: Annotated[int, About("Seed of every random stream.", check=arguments.seed)] = 0
     eot: Annotated[
-        int | None, About("Draws of a gradient.", metavar="N", default="1; random models 20", panel=RANDOM)
+        int | None,
+        About(
+            "Draws of a random model's noise that a gradient averages over.",
+            metavar="N",
+            default="1; random models 20",
+            panel=RANDOM,
+        ),
     ] = None
     votes: Annotated[
-        int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20", panel=RANDOM)
+        int | None,
+        About(
+            "Draws of its noise that a prediction averages over.",
+            metavar="N",
+            default="1; random models 20",
+            panel=RANDOM,
+        ),
     ] = None
     pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N", panel=ATTACKS)] = 50
     spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N", panel=ATTACKS)] = 100
