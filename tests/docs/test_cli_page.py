@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from advtool.cli import main
+from advtool.evaluation.finished import read_finished
 from advtool.report import FORMATS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -38,6 +39,8 @@ def test_the_commands_run(
     assert "on 50 test images" in part
     lines = [json.loads(line) for line in answers["eval --attack fgsm --images 100 --format jsonl"].splitlines()]
     assert len(lines) == 100
+    kept = [list(read_finished(run.parent).result.to_lines()) for run in Path("runs").glob("*/result.json")]
+    assert lines in kept
     assert {"index", "place", "label", "clean", "attacks", "probes"} == lines[0].keys()
     assert {name for line in lines for attack in line["attacks"].values() for name in attack} == {
         "robust", "prediction", "margin", "step", "queries", "distance",
