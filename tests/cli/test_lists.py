@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -17,6 +18,7 @@ from advtool.models import ARCHITECTURES
 from advtool.results.schema import json_schema
 from advtool.target.opening.catalogue import catalogue as models
 from advtool.target.opening.kinds import KINDS
+from tests.conftest import Command
 
 
 @pytest.fixture
@@ -121,3 +123,11 @@ def test_the_schema_lists_the_results_and_says_what_a_field_means(shown: Any) ->
     assert document["$defs"]["Planted"]["properties"]["attack"]["description"].startswith("as it was asked for")
     assert "certified" not in document["required"]
     assert not [line for line in shown("schema").splitlines() if '"additionalProperties": false' in line]
+
+
+@pytest.mark.slow
+def test_the_schema_accepts_a_whole_audit(tmp_path: Path, digits_checkpoint: Path) -> None:
+    asked = ("eval", digits_checkpoint, "--attack", "audit", "--images", "8", "--format", "json")
+    document = json.loads(Command(tmp_path)(*asked).stdout)
+    assert {"certified", "undecided", "planted", "diagnostics"} <= document.keys()
+    jsonschema.validate(document, json_schema("eval"))
