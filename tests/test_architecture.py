@@ -13,6 +13,7 @@ GROUND = {
     "checkpoints",
     "compute",
     "data",
+    "docstrings",
     "errors",
     "files",
     "results",

@@ -26,7 +26,14 @@ LOSSES: dict[str, Loss] = {
 
 
 class APGD(TensorAttack):
-    """Auto-PGD: its first step is 2 eps. Where the loss stops rising, it halves the step and goes back to the best."""
+    """PGD with momentum; it halves its steps where the loss stalls.
+
+    The first step is 2 eps. Where the loss stops rising, the search goes back to the best point so far.
+
+    Source: Croce and Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks", Algorithm 1 and equation 6 (dlr), arXiv 2003.01690; Xie et al. 2024 (pma), arXiv
+    2411.15210.
+    """
 
     name = "apgd"
     guide = Guide.gradient

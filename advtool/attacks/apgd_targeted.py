@@ -12,10 +12,14 @@ from advtool.attacks.targets import LIKELIEST, Targets
 
 
 class TargetedAPGD(TensorAttack):
-    """:class:`APGD` on the targeted ratio, for the classes whose borders are nearest to the clean image.
+    """APGD towards one class after the other, the nearest first.
 
-    Its cost hardly grows with the number of classes: about 1000 passes an image for 1000 of them, 900 for ten; with
-    three finalists 580 and 480.
+    It climbs the targeted ratio, for the classes whose borders are nearest to the clean image. Its cost hardly grows
+    with the number of classes: about 1000 passes an image for 1000 of them, 900 for ten; with three finalists 580
+    and 480.
+
+    Source: Croce and Hein 2020, section 4.2 and equation 7, arXiv 2003.01690; the choice of classes is that of MALT,
+    Melamed, Yehudai and Vardi 2024, arXiv 2407.02240.
     """
 
     name = "apgd-targeted"

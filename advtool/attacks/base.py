@@ -43,7 +43,8 @@ class TensorAttack(EvasionAttack):
 
     A subclass says what it is (``name``, ``guide``, ...), declares its own parameters as
     :class:`~advtool.attacks.parameters.Parameter`, and writes :meth:`explore`. What it finds counts only after the
-    verifier has seen it, so a search may be cheap, lucky or stop early.
+    verifier has seen it, so a search may be cheap, lucky or stop early. ``advtool attacks`` shows the first line of its
+    docstring, the paragraph ``Source:``, and the docstring below each parameter.
 
     Args:
         target: the model under attack, or ART's view of it.
@@ -70,9 +71,8 @@ class TensorAttack(EvasionAttack):
     """the norms in which it can search; none named means all"""
     _estimator_requirements = (EOTClassifier,)
 
-    eot = Parameter(positive_integer, derive=lambda attack: attack.target.eot)
-    """draws of a random model's noise that each gradient, or each margin of an attack without gradients, averages over;
-    default the target's"""
+    eot = Parameter(positive_integer, derive=lambda attack: attack.target.eot, derived="that of --eot")
+    """draws of a random model's noise that each gradient averages over, or each margin where there is no gradient"""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -45,12 +45,16 @@ LOSSES: tuple[Loss, ...] = (
 
 
 class Doubling(TensorAttack):
-    """Rounds of :class:`APGD`, each with twice as many starts as the last, until one takes no image.
+    """APGD from ever more starts, until a round takes no image.
 
+    Each round has twice as many starts as the last, on five losses in turn.
     A unit of the search is a start towards each class on one loss, or as many starts away from the label. The first
     round is one unit for every image, on the targeted ratio of Croce and Hein (2020). The later ones go on through
     ``LOSSES``, for the images that came nearest to falling: what one loss misses from every start, another often finds
     from any.
+
+    Source: advtool's own; APGD and the targeted ratio are those of Croce and Hein 2020, Algorithm 1 and equation 7,
+    arXiv 2003.01690.
     """
 
     name = "doubling"

@@ -8,7 +8,13 @@ from advtool.attacks.candidates import Candidates
 
 
 class FGSM(TensorAttack):
-    """One step of length eps along the gradient; in L-infinity ``x + eps * sign(grad_x L)``, clipped."""
+    """One step of length eps along the gradient.
+
+    In L-infinity the example is ``x + eps * sign(grad_x L)``, clipped.
+
+    Source: Goodfellow, Shlens and Szegedy 2014, "Explaining and harnessing adversarial examples", section 4, arXiv
+    1412.6572.
+    """
 
     name = "fgsm"
     guide = Guide.gradient

@@ -41,7 +41,9 @@ OUTWARDS, OUTWARD = 4, 1.2
 
 
 class Nearest(TensorAttack):
-    """Bisects the radius of each image's own ball, from the nearest example so far, projected into the smaller ball.
+    """The nearest adversarial example, in ever smaller balls.
+
+    It bisects the radius of each image's own ball, from the nearest example so far, projected into the smaller ball.
 
     The approach follows FMN (Pintor et al. 2021, Algorithm 1): the ball grows while no example is known, and shrinks
     below each that is met. Each round then looks halfway between the largest ball that it searched in vain and the
@@ -51,6 +53,9 @@ class Nearest(TensorAttack):
     With a ``reach`` above 1 it comes from outside: an example beyond the ball leads along the boundary into it, where
     searches from the image itself get stuck. So does FAB (Croce and Hein 2020, "Minimally distorted adversarial
     examples with a fast adaptive boundary attack").
+
+    Source: advtool's own; the approach is Algorithm 1 of Pintor et al. 2021, "Fast minimum-norm adversarial attacks
+    through adaptive norm constraints", arXiv 2102.12827.
     """
 
     name = "nearest"

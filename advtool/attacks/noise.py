@@ -9,7 +9,12 @@ from advtool.attacks.parameters import Parameter, positive_integer
 
 
 class Noise(TensorAttack):
-    """The worst of a few random points, in turn from the whole ball (uniform) and from its surface."""
+    """The worst of a few random points: what falls needs no attack.
+
+    The points come in turn from the whole ball (uniform) and from its surface.
+
+    Source: advtool's own; a check that needs no paper.
+    """
 
     name = "noise"
     guide = Guide.nothing

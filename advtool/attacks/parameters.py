@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from advtool import arguments
@@ -10,8 +11,28 @@ from advtool.arguments import LARGEST_COUNT, LARGEST_NUMBER, SMALLEST_NUMBER, sh
 from advtool.errors import InputError
 
 V = TypeVar("V")
-Check = Callable[[str, str, Any], V]
-"""Takes the names of the attack and the parameter and a value; gives the value as it must be, or ``InputError``."""
+
+
+@dataclass(frozen=True)
+class Check(Generic[V]):
+    """What a value must be.
+
+    Args:
+        read: takes the names of the attack and the parameter and a value; gives the value as it must be, or
+            ``InputError``.
+        words: what it must be, for people.
+    """
+
+    read: Callable[[str, str, Any], V]
+    words: str
+
+    def __call__(self, attack: str, name: str, value: Any) -> V:
+        return self.read(attack, name, value)
+
+
+def must_be(words: str) -> Callable[[Callable[[str, str, Any], V]], Check[V]]:
+    """Make a :class:`Check` of a function."""
+    return lambda read: Check(read, words)
 
 
 class Parameter(Generic[V]):
@@ -21,10 +42,13 @@ class Parameter(Generic[V]):
         check: what the value must be, e.g. :func:`positive_integer`.
         default: the value if none is given.
         derive: computes the value from the attack where it is None, which is then the default.
+        derived: what ``derive`` computes, in words.
     """
 
-    def __init__(self, check: Check[V], default: Any = None, *, derive: Callable[[Any], Any] | None = None) -> None:
-        self.check, self.default, self.derive = check, default, derive
+    def __init__(
+        self, check: Check[V], default: Any = None, *, derive: Callable[[Any], Any] | None = None, derived: str = ""
+    ) -> None:
+        self.check, self.default, self.derive, self.derived = check, default, derive, derived
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -54,6 +78,7 @@ def signature(function: Callable[..., Any], declared: Mapping[str, Parameter[Any
     return inspect.Signature(own)
 
 
+@must_be("an integer of at least 1")
 def positive_integer(attack: str, name: str, value: Any) -> int:
     """The value, if it is an integer from 1 to a million; NumPy's comes out as Python's.
 
@@ -63,6 +88,7 @@ def positive_integer(attack: str, name: str, value: Any) -> int:
     return arguments.count(_label(attack, name, value), value)
 
 
+@must_be("a number above 0")
 def positive_number(attack: str, name: str, value: Any) -> float:
     """The value, if it is a number above 0 that float32 can hold; NumPy's comes out as Python's.
 
@@ -77,6 +103,7 @@ def positive_number(attack: str, name: str, value: Any) -> float:
     return number
 
 
+@must_be("a number of at least 1")
 def factor(attack: str, name: str, value: Any) -> float:
     """The value, if it is a number of at least 1.
 
@@ -86,6 +113,7 @@ def factor(attack: str, name: str, value: Any) -> float:
     return arguments.factor(_label(attack, name, value), value)
 
 
+@must_be("a number in (0, 1]")
 def share(attack: str, name: str, value: Any) -> float:
     """The value, if it is a number in (0, 1].
 
@@ -100,12 +128,18 @@ def share(attack: str, name: str, value: Any) -> float:
 
 def or_none(check: Check[V]) -> Check[V | None]:
     """The same check, but None passes."""
-    return lambda attack, name, value: None if value is None else check(attack, name, value)
+    return Check(
+        lambda attack, name, value: None if value is None else check(attack, name, value), f"{check.words}, or None"
+    )
 
 
 def one_of(known: Iterable[str]) -> Check[str]:
     """A check that the value is one of the ``known`` names."""
-    return lambda attack, name, value: arguments.choice(_label(attack, name, value), value, known)
+    names = list(known)
+    return Check(
+        lambda attack, name, value: arguments.choice(_label(attack, name, value), value, names),
+        f"one of {', '.join(map(repr, names))}",
+    )
 
 
 def plain(attack: str, name: str, value: Any) -> Any:

@@ -10,13 +10,17 @@ from advtool.target.scores import Loss, per_image_cross_entropy
 
 
 class PGD(TensorAttack):
-    """Steps along the gradient from a random start inside the ball, projected after each.
+    """Many steps along the gradient, from a random start in the ball.
 
-    Of all points on its way PGD returns the one of lowest margin. That costs nothing: every gradient needs the forward
-    pass that tells the margin. Images that have fallen are dropped now and then. Of a random model the last points of
-    the starts compete, with those points that surely fell: the luckiest of many noisy margins is no better point.
+    Each step is projected back into the ball. Of all points on its way PGD returns the one of lowest margin. That costs
+    nothing: every gradient needs the forward pass that tells the margin. Images that have fallen are dropped now
+    and then. Of a random model the last points of the starts compete, with those points that surely fell: the
+    luckiest of many noisy margins is no better point.
 
     The same PGD on another loss is a subclass with another ``loss`` (:mod:`advtool.attacks.pgd_losses`).
+
+    Source: Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks", section 2.1, arXiv
+    1706.06083.
     """
 
     name = "pgd"
@@ -26,8 +30,10 @@ class PGD(TensorAttack):
 
     steps = Parameter(positive_integer, 50)
     """gradient steps a start"""
-    step_size = Parameter(positive_number, derive=lambda pgd: 2 * pgd.threat_model.eps / pgd.steps)
-    """default 2 eps / steps, so that every point of the ball is within reach (Schwinn et al., 4.3)"""
+    step_size = Parameter(
+        positive_number, derive=lambda pgd: 2 * pgd.threat_model.eps / pgd.steps, derived="2 eps / steps"
+    )
+    """a fraction of the pixel range; by default every point of the ball is within reach (Schwinn et al., 4.3)"""
     restarts = Parameter(positive_integer, 1)
     """random starts; a later one attacks only the images that still stand"""
 

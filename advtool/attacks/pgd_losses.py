@@ -6,7 +6,11 @@ from advtool.target.scores import negative_margin
 
 
 class MarginPGD(PGD):
-    """PGD that climbs the best other logit minus the true one (Carlini and Wagner 2017)."""
+    """PGD that climbs the best other logit minus the true one.
+
+    Source: Carlini and Wagner 2017, "Towards evaluating the robustness of neural networks", the untargeted form of f_6
+    in section V-A, arXiv 1608.04644.
+    """
 
     name = "pgd-margin"
     loss = staticmethod(negative_margin)
@@ -14,7 +18,12 @@ class MarginPGD(PGD):
 
 
 class TemperedPGD(PGD):
-    """PGD on the cross entropy of logits divided by a temperature: no scale of the logits flattens it."""
+    """PGD on softened logits: no scale of theirs flattens the loss.
+
+    The loss is the cross entropy of the logits divided by a temperature.
+
+    Source: advtool's own; the loss is :func:`advtool.attacks.losses.tempered_cross_entropy`.
+    """
 
     name = "pgd-temperature"
     loss = staticmethod(tempered_cross_entropy)

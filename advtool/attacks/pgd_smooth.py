@@ -10,9 +10,12 @@ from advtool.attacks.pgd import PGD
 
 
 class SmoothPGD(PGD):
-    """:class:`PGD` whose gradient is the mean over ``samples`` copies of the input with Gaussian noise.
+    """PGD along a gradient averaged over noised copies of the image.
 
-    It is the gradient of the loss convolved with the Gaussian. The noised copies may leave the clip range.
+    The noise of the ``samples`` copies is Gaussian. The mean is the gradient of the loss convolved with the Gaussian.
+    The noised copies may leave the clip range.
+
+    Source: advtool's own; the loss is :func:`advtool.attacks.losses.tempered_cross_entropy`.
     """
 
     name = "pgd-smooth"
@@ -22,8 +25,10 @@ class SmoothPGD(PGD):
 
     samples = Parameter(positive_integer, 20)
     """copies a step; of a random model each averages over ``eot`` draws"""
-    deviation = Parameter(positive_number, derive=lambda pgd: min(pgd.threat_model.eps / 3, 0.1))
-    """of the noise, a fraction of the pixel range; default eps / 3, at most 0.1"""
+    deviation = Parameter(
+        positive_number, derive=lambda pgd: min(pgd.threat_model.eps / 3, 0.1), derived="eps / 3, at most 0.1"
+    )
+    """of the noise, a fraction of the pixel range"""
 
     def slope(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         gradient = torch.zeros_like(x)

@@ -28,10 +28,13 @@ ROUNDING_AND_CLAMPING = (
 
 
 class StraightThroughPGD(PGD):
-    """:class:`PGD` with the backward pass of Athalye et al. 2018 (BPDA) for rounding and clamping.
+    """PGD that looks through rounding and clamping (BPDA).
 
     While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
     identity's gradient backward, wherever in the model they are called.
+
+    Source: Athalye, Carlini and Wagner 2018, "Obfuscated gradients give a false sense of security", arXiv 1802.00420:
+    the straight-through estimator of BPDA.
     """
 
     name = "pgd-straight"

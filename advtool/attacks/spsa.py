@@ -15,7 +15,9 @@ LEARNING_RATE = 0.01
 
 
 class SPSA(TensorAttack):
-    """Adam on the margin, with gradients estimated from forward passes at antithetic pairs of points.
+    """Steps along gradients that are estimated from the scores alone.
+
+    Adam descends the margin; the estimate takes forward passes at antithetic pairs of points.
 
     For directions ``v`` of random signs the estimate is the mean of ``v (f(x + delta v) - f(x - delta v)) / (2
     delta)``. All images of a batch share the directions. The estimate of each image has the same distribution as with
@@ -24,6 +26,9 @@ class SPSA(TensorAttack):
     pixels are delta away from the ends of the clip range, since a model owes no answer outside.
 
     Adam moves every pixel by about as much, whatever its slope: in another ball than L-infinity this is no ascent.
+
+    Source: Uesato et al. 2018, "Adversarial risk and the dangers of evaluating against weak attacks", arXiv 1802.05666,
+    after Spall 1992; the estimate is the formula above.
     """
 
     name = "spsa"
@@ -35,10 +40,11 @@ class SPSA(TensorAttack):
     samples = Parameter(positive_integer, 128)
     """passes through the model a step, in antithetic pairs; even"""
     learning_rate = Parameter(
-        positive_number, derive=lambda spsa: max(LEARNING_RATE, 2 * spsa.threat_model.eps / spsa.steps)
+        positive_number,
+        derive=lambda spsa: max(LEARNING_RATE, 2 * spsa.threat_model.eps / spsa.steps),
+        derived=f"{LEARNING_RATE}, or 2 eps / steps if that is more",
     )
-    """of Adam, a fraction of the pixel range; default 0.01, or 2 eps / steps if that is more, so that few steps reach
-    the ball's surface too"""
+    """of Adam, a fraction of the pixel range; by default few steps reach the ball's surface too"""
     delta = Parameter(positive_number, 0.01)
     """distance of the sample points from the image, a fraction of the pixel range"""
     eot = Parameter(positive_integer, 1)

@@ -22,9 +22,13 @@ MOST_QUERIES_OF_RANDOM_MODELS = 1000
 
 
 class Square(TensorAttack):
-    """Sets one random square of each image to a corner of the ball, and keeps it if the margin falls.
+    """Random squares at the ball's corners: it needs no gradient.
 
-    It starts from vertical stripes. A random model's margin is a mean over ``eot`` draws.
+    It sets one square of each image to a corner of the ball, and keeps it if the margin falls. It starts from vertical
+    stripes. A random model's margin is a mean over ``eot`` draws.
+
+    Source: Andriushchenko et al. 2020, "Square attack: a query-efficient black-box adversarial attack via random
+    search", Algorithms 1 and 2, arXiv 1912.00049.
     """
 
     name = "square"
@@ -40,9 +44,9 @@ class Square(TensorAttack):
     """most squares tried at once for an image; the best may be kept. The paper tries one by one, but late in the search
     hardly any square is kept, and several fill a pass through the model better"""
     patience = Parameter(or_none(positive_number))
-    """An image is given up if its margin would stay above 0 even if each further doubling of the queries lowered it
+    """an image is given up if its margin would stay above 0 even if each further doubling of the queries lowered it
     ``patience`` times as much as the last doubling did. It counts as robust, and the result says how
-    many such images there are. None gives up no image. Not for a random model."""
+    many such images there are. None gives up no image. Not for a random model"""
 
     @property
     def most_queries(self) -> int:

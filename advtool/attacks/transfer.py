@@ -16,9 +16,12 @@ STEPS_BETWEEN_TRIES = 5
 
 
 class Transfer(TensorAttack):
-    """PGD on the surrogate to its last step; of the points on the way the worst for the model is returned.
+    """PGD on another model (``--surrogate``), tried on this one.
 
-    The model under attack is only asked for its scores. A random surrogate's gradients average over its own draws.
+    Of the points on the way, to the last step, the worst for the model under attack is returned. That model is only
+    asked for its scores. A random surrogate's gradients average over its own draws.
+
+    Source: Papernot, McDaniel and Goodfellow 2016, "Transferability in machine learning", arXiv 1605.07277.
 
     Args:
         target: the model under attack.

@@ -8,27 +8,43 @@ import sys
 
 import typer
 
-from advtool.cli import check, checklist, compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
-from advtool.cli.group import Group
+from advtool.cli import (
+    attacks,
+    check,
+    checklist,
+    compare,
+    data,
+    evaluate,
+    lr_range,
+    models,
+    reproduce,
+    schema,
+    score,
+    show,
+    sweep,
+    train,
+)
+from advtool.cli.app import App
+from advtool.cli.progress import complain
 from advtool.errors import InputError
 
-app = typer.Typer(
+app = App(
     name="advtool",
-    cls=Group,
     help="Train robust image classifiers, and tell how robust any PyTorch classifier really is.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command("train", epilog=train.EPILOG)(train.train)
+app.command("train", epilog=train.EPILOG, takes_config=True)(train.train)
 app.command("lr-range")(lr_range.lr_range)
-app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("eval", epilog=evaluate.EPILOG, takes_config=True)(evaluate.evaluate)
 app.command("check", epilog=check.EPILOG)(check.check)
 app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
+app.command("attacks", epilog=attacks.EPILOG)(attacks.attacks)
+app.command("models", epilog=models.EPILOG)(models.models)
+app.command("schema", epilog=schema.EPILOG)(schema.schema)
 app.command("show")(show.show)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(data.app, name="data")
@@ -58,7 +74,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False, prog_name="advtool") or 0
         return _complain("interrupted", code) if code == EXIT_INTERRUPTED else code  # typer swallows Ctrl-C
     except InputError as error:
         return _complain(str(error), EXIT_BAD_INPUT)
@@ -85,5 +101,5 @@ def _run() -> int:
 
 def _complain(message: str, code: int) -> int:
     if message:  # a bare `advtool` has shown its help
-        print("advtool: " + " ".join(message.split()), file=sys.stderr)
+        complain(message)
     return code

@@ -20,13 +20,19 @@ def format_option(*more: str) -> Any:
     """
 
     def parse(name: str) -> str:
-        known = (*FORMATS, *more)
-        if name not in known:
-            raise InputError(f"--format '{name}' is unknown: use {', '.join(known)}")
+        if name not in complete():
+            raise InputError(f"--format '{name}' is unknown: use {', '.join(complete())}")
         return name
 
+    def complete() -> list[str]:
+        return [*FORMATS, *more]
+
     return typer.Option(
-        "--format", parser=parse, metavar=f"[{'|'.join((*FORMATS, *more))}]", help="Format of the answer."
+        "--format",
+        parser=parse,
+        autocompletion=complete,
+        metavar="|".join(complete()),
+        help="How the answer is written.",
     )
 
 

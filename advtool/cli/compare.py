@@ -38,5 +38,5 @@ def compare(
         files.check_writable(output)
     result = compare_runs(run_a, run_b)
     answer(result, format, output)
-    if format == "csv" and result.notes:  # CSV alone has no place for notes
+    if format in ("csv", "jsonl") and result.notes:  # they have no place for notes
         say("; ".join(result.notes))

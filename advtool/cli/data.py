@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from advtool.cli.answer import FormatName, answer
-from advtool.cli.group import Group
+from advtool.cli.app import App
 from advtool.cli.options import DataDir
+from advtool.cli.progress import say
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="List the data sets and fetch them.")
+app = App(help="List the data sets and fetch them.")
 
 LIST_EPILOG = "Example:  advtool data list --format json | jq '.[] | select(.cached) | .name'"
 FETCH_EPILOG = "Example:  advtool data fetch cifar10 --data-dir data"
@@ -27,11 +28,11 @@ def list_(
     from advtool.report.data_sets import DataSets
 
     if format == "table":
-        typer.echo(f"Cache: {cache_dir(data_dir)}", err=True)
+        say(f"the cache is {cache_dir(data_dir)}")
     answer(DataSets(available(data_dir)), format)
 
 
-@app.command(epilog=FETCH_EPILOG)
+@app.command("fetch", epilog=FETCH_EPILOG)
 def fetch(
     name: Annotated[str, typer.Argument(help="A name that 'advtool data list' shows.", show_default=False)],
     data_dir: DataDir = None,

@@ -11,7 +11,7 @@ import typer
 from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering, options_of
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.progress import say
+from advtool.cli.progress import complain, say
 from advtool.cli.subject_options import (
     RUNS,
     SUBJECT_OPTIONS,
@@ -22,6 +22,7 @@ from advtool.cli.subject_options import (
     settings_options,
 )
 from advtool.errors import InputError
+from advtool.evaluation.settings import ATTACKS
 from advtool.gates.gates import Gates
 
 if TYPE_CHECKING:
@@ -77,13 +78,20 @@ def evaluate(
         typer.Option(
             "--surrogate",
             metavar="MODEL",
+            rich_help_panel=ATTACKS,
             help="Another model; the attack 'transfer', also in 'audit', tries its adversarial examples.",
             show_default="none",
         ),
     ] = None,
     surrogate_weights: Annotated[
         str | None,
-        typer.Option("--surrogate-weights", metavar="FILE", help="Weights of the surrogate.", show_default="its own"),
+        typer.Option(
+            "--surrogate-weights",
+            metavar="FILE",
+            rich_help_panel=ATTACKS,
+            help="Weights of the surrogate.",
+            show_default="its own",
+        ),
     ] = None,
     save_adversarial: Annotated[
         bool,
@@ -149,7 +157,7 @@ def evaluate(
         answer(result, format, output)
     if failures := gates.failures(evaluations):
         for failure in failures:
-            say(failure)
+            complain(failure)
         raise typer.Exit(1)
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from advtool.cli.progress import STDERR, Pace, say
+from advtool.cli.progress import STDERR, Pace, has_bars, say
 from advtool.evaluation.observer import Observer
 from advtool.report.check import facts
 from advtool.results import CERTIFIED, PLANTED, Check
@@ -39,7 +39,7 @@ class EvaluationProgress(Observer):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=STDERR,
-            disable=not STDERR.is_terminal,
+            disable=not has_bars(),
         )
         self._task = TaskID(0)
         self._understood = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.errors import InputError
-from advtool.target.opening.kinds import DEFAULT, check_exists, check_there, checkpoint
+from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
 
 if TYPE_CHECKING:
     from advtool.target.opening.spec import Opened
@@ -46,19 +46,23 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
+def model_argument(default: str) -> Any:
+    """The argument MODEL; ``default`` says what is taken without it."""
+    kinds = f"{', '.join(kind.written for kind in KINDS)}: 'advtool models' tells what they are."
+    argument: Any = Annotated
+    return argument[str | None, typer.Argument(metavar="MODEL", help=kinds, show_default=default)]
+
+
 MODEL_OPTIONS: dict[str, Any] = {
-    "model": Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A checkpoint of ours (FILE.safetensors), package.module:factory, FILE.py:factory, torchvision:NAME, "
-            "timm:NAME, hf:FOLDER, or a TorchScript (.pt), torch.export (.pt2) or ONNX (.onnx) file.",
-            show_default="the newest checkpoint in checkpoints/",
-        ),
-    ],
+    "model": model_argument("the newest checkpoint in checkpoints/"),
     "checkpoint": Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours, instead of MODEL."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            rich_help_panel=PANEL,
+            help="A checkpoint of ours, instead of MODEL. The file may have any name.",
+        ),
     ],
     "weights": Annotated[
         str | None,

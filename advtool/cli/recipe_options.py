@@ -12,7 +12,9 @@ from advtool.training.settings import Settings
 Recipe = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="\n\n".join(f"[bold]{recipe.name}[/]: {recipe.summary}" for recipe in RECIPES.values())
+        metavar="RECIPE",
+        autocompletion=lambda: list(RECIPES),
+        help="\n\n".join(f"[bold]{recipe.name}[/]: {recipe.summary}" for recipe in RECIPES.values()),
     ),
 ]
 

@@ -10,7 +10,7 @@ from rich.table import Column
 from torch import Tensor
 
 from advtool.checkpoints import Header
-from advtool.cli.progress import STDERR, say
+from advtool.cli.progress import STDERR, has_bars, say
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Step, title
 
@@ -32,7 +32,7 @@ class ReproductionProgress(Observer):
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             console=STDERR,
-            disable=not STDERR.is_terminal,
+            disable=not has_bars(),
         )
         self._task = TaskID(0)
         self._steps = self._number = self._kept = self._done = self._total = 0

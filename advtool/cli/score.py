@@ -8,9 +8,9 @@ import typer
 
 from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
-from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions
+from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions, model_argument
 from advtool.cli.options import Device, DeviceName, resolve_device
-from advtool.cli.progress import say
+from advtool.cli.progress import complain
 from advtool.errors import InputError
 
 EPILOG = """
@@ -24,7 +24,7 @@ Do they fool another model?  [cyan]advtool score runs/mine other.safetensors[/cy
 """
 
 
-@gathering("model", MODEL_OPTIONS, ModelOptions.of)
+@gathering("model", {**MODEL_OPTIONS, "model": model_argument("the run's own model")}, ModelOptions.of)
 def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run with --save-adversarial.")],
     *,
@@ -68,7 +68,7 @@ def score(
         )
     answer(result, format, output)
     if result.agrees is False:
-        say("the score disagrees with the run: not every example fools the run's own model again")
+        complain("the score disagrees with the run: not every example fools the run's own model again")
         raise typer.Exit(1)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ALL_IMAGES = 0
 RUNS = Path("runs")
+IMAGES_PANEL = "Test images"
 
 
 def parse_images(text: str) -> int:
@@ -92,6 +93,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
         typer.Option(
             "--dataset",
             metavar="NAME|PATH",
+            rich_help_panel=IMAGES_PANEL,
             help="Images to test on: digits, mnist, fashion-mnist, cifar10, a .npz file, or a folder with "
             "test/CLASS/* or CLASS/*.",
             show_default="the checkpoint's",
@@ -102,6 +104,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
         typer.Option(
             "--input-size",
             metavar="HxW|N",
+            rich_help_panel=IMAGES_PANEL,
             help="Resize the shorter side of each image and crop the centre.",
             show_default="the images as they are",
         ),
@@ -113,6 +116,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
                 "--images",
                 parser=parse_images,
                 metavar="N|all",
+                rich_help_panel=IMAGES_PANEL,
                 help="The first N images of a fixed permutation of the test set.",
             ),
         ],

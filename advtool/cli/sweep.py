@@ -10,8 +10,8 @@ import typer
 
 from advtool import arguments
 from advtool.cli.answer import FormatName, Output, answer
+from advtool.cli.app import App
 from advtool.cli.gathering import gathering
-from advtool.cli.group import Group
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.subject_options import SUBJECT_OPTIONS, RunDir, SubjectOptions, chosen, settings_options
 from advtool.errors import InputError
@@ -41,7 +41,7 @@ How many draws does PGD need against this model?
 The answer alone:  [cyan]advtool sweep eot --format json | jq '.curves\\[0].enough'[/cyan]
 """
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="Draw accuracy as a curve, over eps or over EOT samples.")
+app = App(help="Draw accuracy as a curve, over eps or over EOT samples.")
 
 Plot = Annotated[
     Path | None,

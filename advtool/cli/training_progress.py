@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import Tensor
 
 from advtool.checkpoints import Header, read_header
-from advtool.cli.progress import STDERR, Pace, say
+from advtool.cli.progress import STDERR, Pace, has_bars, say
 from advtool.errors import InputError
 from advtool.report.card import COLUMNS, collapse_line, setting
 from advtool.report.units import SHARE
@@ -39,7 +39,7 @@ class TrainingProgress(Observer):
             TextColumn("{task.fields[loss]}{task.fields[accuracies]}"),
             TimeRemainingColumn(compact=True),
             console=STDERR,
-            disable=not STDERR.is_terminal,
+            disable=not has_bars(),
         )
         self._epochs = self._batches = self._done = 0
         self._stops = False

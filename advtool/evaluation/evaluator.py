@@ -112,6 +112,7 @@ def evaluate(
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
         answer = conclude(ready, worker.shards, ledger, inspection)
+    lines = partial(per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes)
     evaluation = Evaluation(
         checkpoint=checkpoint,
         model=origin,
@@ -122,8 +123,8 @@ def evaluate(
         votes=worker.target.votes,
         **answer,
         environment=run.manifest.environment,
-    ).with_outcomes(ledger.outcomes)
-    run.put_images(per_image.lines(ledger.outcomes, question.y, question.indices, classes=question.dataset.classes))
+    ).with_outcomes(ledger.outcomes, lines)
+    run.put_images(lines())
     run.put_result(evaluation)
     return evaluation
 

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,7 +13,7 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation.ledger import Ledger
-from advtool.evaluation.run import IMAGE_IDS, Manifest, Run
+from advtool.evaluation.run import IMAGE_IDS, IMAGES, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import CERTIFIED, Evaluation
 
@@ -62,7 +64,8 @@ def read_finished(folder: Path | str) -> FinishedRun:
     for position, label in enumerate(ledger.outcomes.stages):
         for shard in range(ceil(result.clean.total / size)):
             ledger.enter(position, shard * size, _record(run, position, label, shard))
-    return FinishedRun(folder, manifest, result.with_outcomes(ledger.outcomes), _read_image_ids(folder))
+    result = result.with_outcomes(ledger.outcomes, partial(_read_lines, folder))
+    return FinishedRun(folder, manifest, result, _read_image_ids(folder))
 
 
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
@@ -92,6 +95,10 @@ def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
     if record is None or record.stage != label:
         raise InputError(f"run '{run.folder}': shard {shard} of '{label}' is missing; {HOW_TO_GO_ON}")
     return record
+
+
+def _read_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / IMAGES).read_text().splitlines()]
 
 
 def _read_image_ids(folder: Path) -> list[str] | None:

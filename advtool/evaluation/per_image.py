@@ -1,4 +1,4 @@
-"""The outcome of each image as a line of JSON, for the file ``images.jsonl``."""
+"""The outcome of each image as a line of JSON, for ``--format jsonl`` and the file ``images.jsonl``."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

@@ -34,6 +34,7 @@ from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
 EXAMPLES = "adversarial"
+IMAGES = "images.jsonl"
 IMAGE_IDS = "image_ids.json"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
@@ -133,7 +134,7 @@ class Run:
         """Keep a line of JSON for each image."""
         if self.folder is not None:
             text = "".join(json.dumps(line) + "\n" for line in lines)
-            write_atomically(self.folder / "images.jsonl", text.encode())
+            write_atomically(self.folder / IMAGES, text.encode())
 
     def set_images_a_pass(self, count: int) -> None:
         """Note how many images fit into a pass, so that later shards use the same number, also in another process."""

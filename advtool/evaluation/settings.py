@@ -12,6 +12,9 @@ from advtool.arguments import shown
 from advtool.compute import Precision
 from advtool.settings import About, checked
 
+ATTACKS, RANDOM, PROOFS = "Attacks", "Random models", "Proofs and checks"
+"""Headings of the help."""
+
 
 def _any(_label: str, value: Any) -> Any:
     """Accept any value here: the threat model checks the radius, and the registry checks the attacks."""
@@ -33,32 +36,51 @@ class Settings:
             metavar="E",
             read=arguments.eps,
             check=_any,
+            panel=ATTACKS,
         ),
     ] = 8 / 255
     attacks: Annotated[
         tuple[str, ...],
         About(
-            "An attack: fgsm, pgd, spsa, pgd-margin, apgd, square, ..., or art:CLASS for any attack of ART. Or a "
-            "suite: 'paper' (fgsm, pgd and spsa) or 'audit' (a cascade of all). Parameters go in brackets. Repeat the "
-            "option for more.",
+            "An attack such as pgd, or pgd(steps=100), or art:CLASS for any attack of ART; or a suite: 'paper' "
+            "(fgsm, pgd and spsa) or 'audit' (a cascade of all). 'advtool attacks' lists them. Repeat it for more.",
             option="--attack",
             metavar="NAME",
             check=_any,
+            panel=ATTACKS,
         ),
     ] = ("paper",)
     seed: Annotated[int, About("Seed of every random stream.", check=arguments.seed)] = 0
-    eot: Annotated[int | None, About("Draws of a gradient.", metavar="N", default="1; random models 20")] = None
-    votes: Annotated[int | None, About("Draws of a prediction.", metavar="N", default="1; random models 20")] = None
-    pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N")] = 50
-    spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N")] = 100
+    eot: Annotated[
+        int | None,
+        About(
+            "Draws of a random model's noise that a gradient averages over.",
+            metavar="N",
+            default="1; random models 20",
+            panel=RANDOM,
+        ),
+    ] = None
+    votes: Annotated[
+        int | None,
+        About(
+            "Draws of its noise that a prediction averages over.",
+            metavar="N",
+            default="1; random models 20",
+            panel=RANDOM,
+        ),
+    ] = None
+    pgd_steps: Annotated[int, About("Gradient steps of PGD.", metavar="N", panel=ATTACKS)] = 50
+    spsa_steps: Annotated[int, About("Steps of SPSA.", metavar="N", panel=ATTACKS)] = 100
     spsa_samples: Annotated[
-        int, About("Evaluations in a step of SPSA, an even number.", metavar="N", check=arguments.even_count)
+        int,
+        About("Evaluations in a step of SPSA, an even number.", metavar="N", check=arguments.even_count, panel=ATTACKS),
     ] = 128
     precision: Annotated[
         Precision,
         About(
             "Precision in which attacks search: auto is bfloat16 where the device has units for it. What they find is "
-            "always verified in float32."
+            "always verified in float32.",
+            panel=ATTACKS,
         ),
     ] = "auto"
 
@@ -68,6 +90,7 @@ class Settings:
             "Prove for as many images as possible that no adversarial example exists, by bounds of the model. No "
             "further attack works on them.",
             default="in audit, where it is cheap",
+            panel=PROOFS,
         ),
     ] = None
     certify_seconds: Annotated[
@@ -77,6 +100,7 @@ class Settings:
             metavar="S",
             default="0: linear bounds alone",
             check=arguments.seconds,
+            panel=PROOFS,
         ),
     ] = 0.0
 
@@ -86,6 +110,7 @@ class Settings:
             "Plant adversarial examples into changed copies of the model, for up to 50 images, and tell how many of "
             "them the attacks find.",
             default="in audit",
+            panel=PROOFS,
         ),
     ] = None
 
@@ -96,6 +121,7 @@ class Settings:
             "many times what they cost with two rounds of it.",
             metavar="X",
             check=arguments.factor,
+            panel=ATTACKS,
         ),
     ] = 1.5
 

@@ -8,10 +8,12 @@ SMALLEST_SIDE = 4
 
 
 class CNN(nn.Sequential):
-    """Two 4x4 convolutions of stride 2 (16 and 32 filters), then one linear layer.
+    """A small CNN: two 4x4 convolutions of stride 2 (16 and 32 filters), then one linear layer.
 
     Input: float32 (N, C, H, W) in [0, 1], H and W at least 4. Output: logits (N, ``classes``). Each
     convolution halves the image, so 28x28 gives 32 * 7 * 7 = 1568 features.
+
+    Source: Schwinn, Raab and Eskofier 2020, for MNIST and Fashion-MNIST.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:

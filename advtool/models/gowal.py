@@ -8,10 +8,12 @@ SMALLEST_SIDE = 10  # pixels; a smaller image would be empty after the second co
 
 
 class Gowal(nn.Sequential):
-    """Two 4x4 convolutions (16 filters of stride 2, 32 of stride 1), then 100-``classes`` linear units.
+    """A net with tight bounds: 4x4 convolutions (16 filters of stride 2, 32 of 1), then 100-``classes`` linear units.
 
     Input: float32 (N, C, H, W) in [0, 1], H and W at least 10. Output: logits (N, ``classes``). No convolution is
     padded, so 28x28 gives 32 * 10 * 10 = 3200 features.
+
+    Source: Gowal et al. 2019, their network "small".
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:

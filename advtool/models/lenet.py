@@ -8,10 +8,12 @@ SMALLEST_SIDE = 12  # pixels; a smaller image would be empty after the second po
 
 
 class LeNet(nn.Sequential):
-    """Two 5x5 convolutions (6 and 16 filters), then 120-84-``classes`` linear units.
+    """LeNet-5 with ReLU: two 5x5 convolutions (6 and 16 filters), then 120-84-``classes`` linear units.
 
     Input: float32 (N, C, H, W) in [0, 1], H and W at least 12. Output: logits (N, ``classes``). The first
     convolution is padded by 2, so that 28x28 images give the classical 400 features.
+
+    Source: LeCun et al. 1998; with ReLU and max pooling, as Wen and Itti train it.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:

@@ -28,10 +28,12 @@ class Block(nn.Module):
 
 
 class ResNet11(nn.Sequential):
-    """A 3x3 stem of width 64 and three basic blocks of widths 64, 128, 256 and strides 1, 2, 2.
+    """A residual network for CIFAR-10: a 3x3 stem and three blocks of widths 64, 128, 256 and strides 1, 2, 2.
 
     Eleven weighted layers: the stem, two 3x3 convolutions and a 1x1 projection in each block, the linear
     layer. Input: float32 (N, C, H, W) in [0, 1], H and W at least 8. Output: logits (N, ``classes``).
+
+    Source: Schwinn, Raab and Eskofier 2020, who name it and do not list its layers; blocks as in He et al. 2016.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:

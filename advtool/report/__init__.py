@@ -7,11 +7,12 @@ A new format is a function from a table to text and a line in ``FORMATS``; a new
 from collections.abc import Callable
 from importlib import import_module
 
-from advtool.report import as_csv, as_json, as_markdown, as_text
+from advtool.report import as_csv, as_json, as_jsonl, as_markdown, as_text
 from advtool.report.as_json import Document
 from advtool.report.table import Table
 
 TABLES = {
+    "Attacks": "attacks",
     "Card": "card",
     "Check": "check",
     "Checklist": "checklist",
@@ -20,6 +21,7 @@ TABLES = {
     "EotSweep": "sweep",
     "EpsSweep": "sweep",
     "Evaluation": "evaluation",
+    "Models": "models",
     "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",
@@ -43,9 +45,14 @@ def _of_table(write: Callable[[Table], str]) -> Callable[[Document], str]:
     return lambda result: write(to_table(result))
 
 
+def _lines(result: Document) -> str:
+    return as_jsonl.render(result.to_lines() if isinstance(result, as_jsonl.Lines) else as_jsonl.rows(to_table(result)))
+
+
 FORMATS: dict[str, Callable[[Document], str]] = {
     "table": _of_table(as_text.render),
     "json": as_json.render,
+    "jsonl": _lines,
     "csv": _of_table(as_csv.render),
     "markdown": _of_table(as_markdown.render),
 }

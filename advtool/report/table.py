@@ -125,6 +125,14 @@ class Table:
     boxed: bool = True
     width: int = WIDTH
 
+    def data(self) -> tuple[list[str], list[list[Any]]]:
+        """What programs get: names, and the raw values of each row; of a table of facts alone the facts."""
+        columns = self.columns_for(Reader.PROGRAM)
+        if not columns:
+            return ["fact", "value"], [list(fact) for fact in self.facts]
+        names = [name for column in columns for name in column.data_names()]
+        return names, [[value for column in columns for value in column.data(row)] for row in self.rows]
+
     def columns_for(self, reader: Reader) -> list[Column]:
         """The columns that this reader gets to see."""
         return [column for column in self.columns if column.reader & reader]

@@ -1,5 +1,6 @@
 """Results as typed data. Every report shows one of them."""
 
+from advtool.results.attacks import Attack, AttackParameter, Attacks, Suite, SuiteStage
 from advtool.results.check import Certification, Check
 from advtool.results.checklist import Checklist, ChecklistItem, Status
 from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
@@ -19,7 +20,9 @@ from advtool.results.evaluation import (
     SingleDraw,
     WorstCase,
 )
+from advtool.results.models import ArchitectureInfo, ModelKind, Models
 from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results.range_test import RangeTest
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -56,8 +59,12 @@ __all__ = [
     "CLEAN",
     "KNOWN_NOISE",
     "PLANTED",
+    "ArchitectureInfo",
+    "Attack",
+    "AttackParameter",
     "AttackResult",
     "AttackSpread",
+    "Attacks",
     "Certification",
     "Certified",
     "Check",
@@ -84,6 +91,8 @@ __all__ = [
     "Interval",
     "KnownNoise",
     "ModelCalls",
+    "ModelKind",
+    "Models",
     "NearestBy",
     "Outcome",
     "Outcomes",
@@ -96,6 +105,7 @@ __all__ = [
     "Planted",
     "Point",
     "Provenance",
+    "RangeTest",
     "Reproduced",
     "RescoredAttack",
     "Reused",
@@ -107,6 +117,8 @@ __all__ = [
     "SingleDraw",
     "Spread",
     "Status",
+    "Suite",
+    "SuiteStage",
     "Sweep",
     "SweepPoint",
     "Unit",

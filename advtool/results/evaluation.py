@@ -5,6 +5,7 @@ images, also the misclassified ones.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -220,6 +221,7 @@ class Evaluation(Document):
     environment: dict[str, Any]
 
     _outcomes: Outcomes | None = PrivateAttr(None)
+    _lines: Callable[[], Iterable[dict[str, Any]]] | None = PrivateAttr(None)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -246,8 +248,18 @@ class Evaluation(Document):
         counts = {kind: kinds[kind] for kind in get_args(FindingKind)}
         return flat(figures | {"attacks": attacks, "warnings": counts})
 
-    def with_outcomes(self, outcomes: Outcomes) -> Self:
-        """A copy of this result with the outcome of every image."""
+    def to_lines(self) -> Iterable[dict[str, Any]]:
+        """The outcome of every image as plain Python data: what ``--format jsonl`` writes, and ``images.jsonl`` holds.
+
+        Raises:
+            AttributeError: this result was read from JSON, which holds no outcomes.
+        """
+        if self._lines is None:
+            raise AttributeError("a result that was read from JSON has no outcomes: see images.jsonl in its run")
+        return self._lines()
+
+    def with_outcomes(self, outcomes: Outcomes, lines: Callable[[], Iterable[dict[str, Any]]] | None = None) -> Self:
+        """A copy of this result with the outcome of every image; ``lines`` tells them as plain data."""
         known = self.model_copy()
-        known._outcomes = outcomes
+        known._outcomes, known._lines = outcomes, lines
         return known

@@ -2,7 +2,17 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from advtool import docstrings
 
 Interval = tuple[float, float]
 """The lower and the upper end of a 95 % interval."""
@@ -18,15 +28,35 @@ class Record(BaseModel):
 
     @model_serializer(mode="wrap")
     def _leave_out_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if value is not None or key not in self.optional}
+        left_out = self.left_out()
+        return {key: value for key, value in handler(self).items() if value is not None or key not in left_out}
+
+    @classmethod
+    def left_out(cls) -> frozenset[str]:
+        """The names of the fields that the document leaves out if they are None."""
+        return cls.optional
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's schema, with the fields that a document always has as the required ones, and what each means."""
+        reference = handler(core)
+        schema = handler.resolve_ref_schema(reference)
+        keys = {name: field.alias or name for name, field in cls.model_fields.items()}
+        schema["required"] = [key for name, key in keys.items() if name not in cls.left_out()]
+        for home in reversed(cls.__mro__):
+            for name, meaning in docstrings.attributes(home).items() if issubclass(home, Record) else ():
+                if name in keys:
+                    schema["properties"][keys[name]]["description"] = meaning
+        return reference
 
 
 class SparseRecord(Record):
     """A record whose document leaves out the fields that are None."""
 
-    @model_serializer(mode="wrap")
-    def _leave_out_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if value is not None}
+    @classmethod
+    def left_out(cls) -> frozenset[str]:
+        """The fields whose type allows None."""
+        return frozenset(name for name, field in cls.model_fields.items() if field.default is None)
 
 
 class Document(Record):

@@ -1,6 +1,7 @@
 """One evaluation with several seeds: the document ``advtool.eval-seeds/1``."""
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,3 +46,8 @@ class SeedsEvaluation(Document):
     summary: SeedsSummary
     evaluations: list[Evaluation]
     """one for each seed, in the order of ``seeds``"""
+
+    def to_lines(self) -> Iterator[dict[str, Any]]:
+        """The outcome of every image with every seed, each line with its ``seed``."""
+        for evaluation in self.evaluations:
+            yield from ({"seed": evaluation.seed, **line} for line in evaluation.to_lines())

@@ -150,5 +150,9 @@ class PerImageSweep(_Sweep):
     attacks: list[NearestBy]
     per_image: list[ImageEps]
 
+    def to_lines(self) -> list[dict[str, Any]]:
+        """The smallest eps of every image."""
+        return [image.model_dump(mode="json") for image in self.per_image]
+
 
 Sweep = EpsSweep | EotSweep

@@ -1,7 +1,6 @@
 """The learning-rate range test (Smith 2017, section 3.3): a short training in which the learning rate rises."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +12,7 @@ from advtool import arguments, seeding
 from advtool.arguments import LARGEST_COUNT, shown
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.results import RangeTest
 from advtool.settings import with_settings
 from advtool.training.loop import Batch, batches, batches_per_epoch, train_on
 from advtool.training.schedule import Updates, exponential
@@ -26,31 +26,6 @@ NEEDED_DESCENT = 0.05
 """A curve gives bounds only if the loss falls by this share of its first value."""
 DIVERGED_FACTOR = 4.0
 """The test ends when the loss is this many times the first loss, or NaN."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RangeTest:
-    """The curve of a range test, and the two bounds that it proposes.
-
-    Attributes:
-        rates: the learning rate of every step; each step multiplies it by the same factor.
-        losses: the training loss of every step (mean cross entropy in nats), before the step changes the weights.
-        smoothed: the mean loss of a window around every step.
-        base_learning_rate: the lower bound: here the loss begins to fall.
-        learning_rate: the upper bound: here the loss has almost stopped falling.
-        schedule: of the recipe. A constant learning rate uses the upper bound alone.
-    """
-
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
-    base_learning_rate: float
-    learning_rate: float
-    schedule: Schedule
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as the JSON document ``advtool.lr-range/1``."""
-        return {"schema": "advtool.lr-range/1", **asdict(self)}
 
 
 @with_settings(Settings, optional=True)

@@ -169,11 +169,11 @@ def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(tmp_path: Pat
         "Perturbation bias: clean, adv, both, apb",
         "Examples and noise: fgsm, r+fgsm, rfgsm, nfgsm, pgd",
         "Interval bounds: ibp",
-        "[default: (cnn; lenet for clean, adv, both, apb; gowal for ibp; "
-        "resnet11 for cifar10; gowal for ibp on cifar10)]",
-        "[default: (10; 50 for ibp; 60 for digits; 30 for cifar10)]",
-        "[default: (plain; naive for apb)]",
-        "[default: (0.03)]",
+        "[default: cnn; lenet for clean, adv, both, apb; gowal for ibp; "
+        "resnet11 for cifar10; gowal for ibp on cifar10]",
+        "[default: 10; 50 for ibp; 60 for digits; 30 for cifar10]",
+        "[default: plain; naive for apb]",
+        "[default: 0.03]",
     ):
         assert told in words
 

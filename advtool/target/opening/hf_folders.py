@@ -39,7 +39,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     folder = Path(reference.name)
     if not (folder / "config.json").is_file():
         raise InputError(f"'{folder}' has no config.json: name a folder that save_pretrained wrote")
-    transformers = required("transformers", "hf")
+    (transformers,) = required(reference.kind)
     with quietly(), one_line(f"'{folder}' cannot be read as an image classifier of transformers"):
         model, report = transformers.AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True

@@ -21,6 +21,8 @@ class Kind:
     """the module of this package that opens the kind by ``make(reference, spec)``"""
     what: str
     """the kind in words, for messages"""
+    written: str
+    """how it is written"""
     prefix: str = ""
     """the kind is written ``prefix:NAME``; "": it has no prefix"""
     suffixes: tuple[str, ...] = ()
@@ -29,22 +31,54 @@ class Kind:
     """what ``--weights`` may be; "inside": the model has its weights already"""
     takes_arguments: bool = False
     """whether the kind takes ``--model-args``"""
+    extra: str | None = None
+    """the extra of advtool that installs what the kind needs; None: it needs nothing more"""
+    packages: tuple[str, ...] = ()
+    """the packages of the extra, by which it is imported and installed"""
 
 
-CHECKPOINT = Kind("own_checkpoints", "a checkpoint", suffixes=(".safetensors",))
-FACTORY = Kind("python_factories", "a factory", weights="file", takes_arguments=True)
+CHECKPOINT = Kind("own_checkpoints", "a checkpoint", "FILE.safetensors", suffixes=(".safetensors",))
+FACTORY = Kind("python_factories", "a factory", "FILE.py:NAME, MODULE:NAME", weights="file", takes_arguments=True)
 """MODULE:FACTORY or FILE.py:FACTORY: what has none of the prefixes and suffixes."""
 
 # A new kind is a file with `make`, and a line here.
 KINDS = (
-    Kind("torchvision_models", "a torchvision model", "torchvision", weights="file or default", takes_arguments=True),
-    Kind("timm_models", "a timm model", "timm", weights="file or default", takes_arguments=True),
-    Kind("hf_folders", "a transformers folder", "hf"),
     CHECKPOINT,
-    Kind("torchscript_files", "a TorchScript file", suffixes=(".pt", ".pth", ".jit", ".ts", ".torchscript")),
-    Kind("exported_programs", "a torch.export file", suffixes=(".pt2",)),
-    Kind("onnx_files", "an ONNX file", suffixes=(".onnx",)),
     FACTORY,
+    Kind(
+        "torchvision_models",
+        "a torchvision model",
+        "torchvision:NAME",
+        "torchvision",
+        weights="file or default",
+        takes_arguments=True,
+    ),
+    Kind(
+        "timm_models",
+        "a timm model",
+        "timm:NAME",
+        "timm",
+        weights="file or default",
+        takes_arguments=True,
+        extra="timm",
+        packages=("timm",),
+    ),
+    Kind("hf_folders", "a transformers folder", "hf:FOLDER", "hf", extra="hf", packages=("transformers",)),
+    Kind(
+        "torchscript_files",
+        "a TorchScript file",
+        "FILE.pt",
+        suffixes=(".pt", ".pth", ".jit", ".ts", ".torchscript"),
+    ),
+    Kind("exported_programs", "a torch.export file", "FILE.pt2", suffixes=(".pt2",)),
+    Kind(
+        "onnx_files",
+        "an ONNX file",
+        "FILE.onnx",
+        suffixes=(".onnx",),
+        extra="onnx",
+        packages=("onnx", "onnx2pytorch"),
+    ),
 )
 PREFIXES = tuple(kind.prefix for kind in KINDS if kind.prefix)
 

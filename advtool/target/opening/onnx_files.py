@@ -51,7 +51,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
             logits.
     """
     path = Path(reference.name)
-    onnx, onnx2pytorch = required("onnx", "onnx"), required("onnx2pytorch", "onnx")
+    onnx, onnx2pytorch = required(reference.kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with one_line(f"'{path}' cannot be read as ONNX"):

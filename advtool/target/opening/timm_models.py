@@ -21,7 +21,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     Raises:
         InputError: timm is absent, does not have the model, or cannot load its own weights.
     """
-    timm, name = required("timm", "timm"), reference.name
+    (timm,), name = required(reference.kind), reference.name
     if "/" in name or ":" in name or not timm.is_model(name):
         raise InputError(f"timm has no model '{name}'{near_match(name, timm.list_models())}")
     refuse_weights_among(spec.arguments, {"pretrained", "checkpoint_path", "pretrained_cfg"})

@@ -1,0 +1,107 @@
+"""The application, its groups and its commands: what all of them share is here."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from advtool.cli import config_file
+from advtool.cli.help_page import help_page
+from advtool.cli.progress import quietly
+
+Function = Callable[..., Any]
+
+
+class Command(TyperCommand):
+    """A command whose help is laid out by :func:`help_page`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _with_false_flags(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the formatter is for plain text
+        help_page(self, ctx)
+
+
+class Group(TyperGroup):
+    """A group of commands, with the same help."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _with_false_flags(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the formatter is for plain text
+        help_page(self, ctx)
+
+
+class App(typer.Typer):
+    """An application, or a group of commands. Every command of it has ``--quiet``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=Group, no_args_is_help=True, rich_markup_mode="rich", **options)
+
+    def command(  # type: ignore[override]
+        self, name: str, *, epilog: str | None = None, takes_config: bool = False
+    ) -> Callable[[Function], Function]:
+        """Register a function as a command.
+
+        Args:
+            name: of the command.
+            epilog: what the help ends with, such as examples.
+            takes_config: the command has ``--config``, whose file gives values for all its other options.
+        """
+        register = super().command(name, cls=Command, epilog=epilog)
+
+        def decorate(function: Function) -> Function:
+            register(_with_common_options(function, takes_config))
+            return function
+
+        return decorate
+
+
+QUIET = typer.Option("--quiet", "-q", help="Write no progress and no notes on stderr. Errors are still told.")
+CONFIG = typer.Option(
+    "--config",
+    metavar="FILE.toml",
+    is_eager=True,
+    callback=config_file.load,
+    help="Take options from a table of the file that is called like this command. Options given here win.",
+)
+
+
+def _with_common_options(function: Function, takes_config: bool) -> Function:
+    """The function as a command that takes the options of all commands too."""
+
+    @functools.wraps(function)
+    def run(*, quiet: bool, config: Path | None = None, **given: Any) -> Any:
+        del config  # its callback has read the file
+        with quietly(quiet):
+            return function(**given)
+
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    common = [_keyword("quiet", Annotated[bool, QUIET], False)]
+    if takes_config:
+        common.insert(0, _keyword("config", Annotated[Path | None, CONFIG], None))
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    run.__signature__ = inspect.Signature([*named, *common])  # type: ignore[attr-defined]
+    return run
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _with_false_flags(params: list[Any]) -> list[Any]:
+    """Make False the default of flags without a ``--no-`` form, such as ``--help``.
+
+    Typer's default is None. To make a bool of it, Typer imports pydantic, half of the time of ``advtool eval --help``.
+    """
+    for option in params:
+        is_switch = isinstance(option, TyperOption) and option.is_flag and not option.secondary_opts
+        if is_switch and option.default is None:
+            option.default = False
+    return params

@@ -1,0 +1,91 @@
+"""``--config FILE.toml``: options from a file, in a table that is called like the command.
+
+::
+
+    [eval]
+    attack = ["pgd(steps=100)", "square"]
+    eps = "8/255"
+    certify = true
+
+A key is the name of an option, or of an argument. Its value is read as if it stood on the command line.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperArgument
+
+from advtool.errors import InputError, near_match
+
+
+def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
+    """Read the file as the defaults of the command, as the callback of the option ``--config``.
+
+    Raises:
+        InputError: the file cannot be read, it has no table for the command, or a key or a value is wrong.
+    """
+    if file is None or ctx.resilient_parsing:
+        return file
+    tables, command = _read(file), str(ctx.info_name)
+    takers = [name for name, each in ctx.parent.command.commands.items() if param.name in {p.name for p in each.params}]
+    for name, table in tables.items():
+        if name not in takers or not isinstance(table, dict):
+            hint = near_match(name, takers) if isinstance(table, dict) else f" (options stand in a table: [{command}])"
+            raise InputError(f"--config '{file}': unknown table or key '{name}'{hint}")
+    if command not in tables:
+        raise InputError(f"--config '{file}': it has no table [{command}]")
+    known = {_key(each): each for each in ctx.command.params if each is not param}
+    ctx.default_map = {}
+    for key, value in tables[command].items():
+        label, option = f"--config '{file}': {key} in [{command}]", known.get(key.replace("-", "_"))
+        if option is None:
+            raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
+        ctx.default_map[option.name] = _as_written(label, option, value)
+    return file
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config: cannot read '{file}': {error.strerror or error}") from None
+    except ValueError as error:  # bytes that are no text, or text that is no TOML
+        raise InputError(f"--config: '{file}' is no TOML: {error}") from None
+
+
+def _key(param: Any) -> str:
+    """``pgd_steps`` of ``--pgd-steps``; of an argument its name."""
+    if isinstance(param, TyperArgument):
+        return str(param.name)
+    return str(max(param.opts, key=len)).removeprefix("--").replace("-", "_")
+
+
+def _spelled(keys: Mapping[str, Any]) -> list[str]:
+    return [key.replace("_", "-") for key in keys]
+
+
+def _as_written(label: str, param: Any, value: Any) -> Any:
+    """The value as the command line has it: text; of a flag a bool, of an option that repeats a list of texts."""
+    if getattr(param, "is_flag", False):
+        if not isinstance(value, bool):
+            raise InputError(f"{label} must be true or false")
+        return value
+    if param.multiple:
+        if not isinstance(value, list):
+            raise InputError(f'{label} repeats: write a list, such as ["{value}"]')
+        return [_text(label, each) for each in value]
+    return _text(label, value)
+
+
+def _text(label: str, value: Any) -> str:
+    """A number or a text as it is, a list with commas, a table as JSON."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return ",".join(_text(label, each) for each in value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InputError(f"{label} must be a number or text")
+    return str(value)

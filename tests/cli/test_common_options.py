@@ -1,0 +1,235 @@
+"""What all commands share: ``--config``, ``--quiet``, colours, help and completion."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+import typer.main
+
+from advtool.cli import app, config_file, main
+from advtool.cli.app import Command as CommandClass
+from advtool.results.schema import json_schema
+from tests.conftest import Command
+
+ROOT = typer.main.get_command(app)
+FAST = ("--attack", "fgsm", "--images", "20")
+TIMES = re.compile(r'"seconds": [0-9.e-]+')
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][;m]")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a checkpoint, and the present one."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "model.safetensors").write_bytes(digits_checkpoint.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Calls the command line in this process: exit code, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return (int(left.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group with the words that call it."""
+    yield path, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+CONFIG = """
+[eval]
+attack = ["fgsm", "pgd(steps=2)"]
+images = 20
+eps = "8/255"
+certify = false
+save_adversarial = true
+votes = 2
+
+[train]
+recipe = "both"
+"""
+
+
+def test_a_file_gives_what_the_command_line_gives_and_the_command_line_wins(here: Path, run: Run) -> None:
+    (here / "run.toml").write_text(CONFIG)
+    written = ("--attack", "fgsm", "--attack", "pgd(steps=2)", "--images", "20", "--eps", "8/255", "--no-certify")
+    asked = (*written, "--save-adversarial", "--votes", "2", "--format", "json", "--run-dir")
+    _, typed, _ = run("eval", *asked, "typed")
+    _, filed, _ = run("eval", "--config", "run.toml", "--format", "json", "--run-dir", "filed")
+    assert TIMES.sub("", filed) == TIMES.sub("", typed)
+    assert (here / "filed" / "adversarial").is_dir()
+    _, mixed, _ = run("eval", "--config", "run.toml", "--attack", "noise", "--votes", "1", "--format", "json")
+    document = json.loads(mixed)
+    assert ([attack["name"] for attack in document["attacks"]], document["votes"]) == (["noise"], 1)
+    assert document["threat_model"]["eps"] == 8 / 255
+
+
+@pytest.mark.parametrize("name", ["eval", "train"])
+def test_every_option_and_argument_of_the_command_is_a_key(name: str, tmp_path: Path) -> None:
+    command, lines = ROOT.commands[name], []  # type: ignore[attr-defined]
+    params = [each for each in command.params if each.name != "config"]
+    for number, param in enumerate(params):
+        key = param.opts[0].removeprefix("--")
+        value = "true" if getattr(param, "is_flag", False) else '["x", 3]' if param.multiple else '"x"'
+        lines.append(f"{key if number % 2 else key.replace('-', '_')} = {value}")
+    file = tmp_path / "all.toml"
+    file.write_text("\n".join([f"[{name}]", *lines]))
+    context = SimpleNamespace(
+        resilient_parsing=False, info_name=name, command=command, parent=SimpleNamespace(command=ROOT), default_map=None
+    )
+    config_file.load(context, next(each for each in command.params if each.name == "config"), file)
+    assert context.default_map is not None
+    assert context.default_map.keys() == {each.name for each in params}
+
+
+REFUSED = [
+    ("[eval]\natack = ['pgd']", "atack in [eval] is no option (did you mean 'attack'?)"),
+    ("[eval]\npgd_stepz = 3", "(did you mean 'pgd-steps'?)"),
+    ("[eval]\nattack = 'pgd'", 'write a list, such as ["pgd"]'),
+    ("[eval]\nimages = true", "images in [eval] must be a number or text"),
+    ("[eval]\nforce = 'yes'", "force in [eval] must be true or false"),
+    ("[eval]\neps = 2", "--eps 2 is outside (0, 1]"),
+    ("[eval]\nseeds = 'three'", "--seeds"),
+    ("[eval]\neps = 2026-01-01", "eps in [eval] must be a number or text"),
+    ("[eval]\nconfig = 'other.toml'", "config in [eval] is no option"),
+    ("[evl]\nimages = 3", "unknown table or key 'evl' (did you mean 'eval'?)"),
+    ("images = 3", "options stand in a table: [eval]"),
+    ("[train]\nepochs = 3", "no table [eval]"),
+    ("[eval", "no TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED, ids=[text for text, _ in REFUSED])
+def test_a_file_that_is_wrong_is_refused_in_one_line(text: str, words: str, here: Path, run: Run) -> None:
+    (here / "run.toml").write_text(text)
+    code, out, line = run("eval", "--config", "run.toml")
+    assert (code, out, line.count("\n")) == (2, "", 1), line
+    assert words in line
+
+
+def test_a_missing_file_and_bytes_are_refused(here: Path, run: Run) -> None:
+    assert run("eval", "--config", "none.toml")[2].startswith("advtool: --config: cannot read 'none.toml'")
+    (here / "run.toml").write_bytes(b"\xff\xfe")
+    assert "is no TOML" in run("eval", "--config", "run.toml")[2]
+
+
+def test_lists_and_tables_of_a_file_are_numbers_with_commas_and_json(here: Path, run: Run) -> None:
+    (here / "net.py").write_text("def make(**given):\n    raise ValueError(sorted(given.items()))\n")
+    (here / "run.toml").write_text(
+        "[eval]\nmodel = 'net.py:make'\ndataset = 'digits'\nmean = [0.1, 0.2]\nstd = [1, 2]\n"
+        "model_args = {depth = 3, names = ['a']}\n"
+    )
+    assert "[('depth', 3), ('names', ['a'])]" in run("eval", "--config", "run.toml")[2]
+
+
+def test_quiet_leaves_the_answer_and_the_errors(run: Run) -> None:
+    code, out, err = run("eval", *FAST, "--format", "json", "--quiet")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["clean"]["total"] == 20
+    assert run("eval", *FAST, "--format", "json")[2]  # it ends with the command
+    code, out, err = run("eval", *FAST, "-q", "--fail-under", "1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "below --fail-under" in err
+    assert run("eval", "-q", "--dataset", "mnits")[2].count("\n") == 1
+    assert run("train", "clean", "--epochs", "1", "--limit", "100", "-q", "--output", "x.safetensors")[1:] == (
+        "x.safetensors\n",
+        "",
+    )
+
+
+def test_forced_colours_leave_json_and_a_piped_progress_as_they_are(here: Path) -> None:
+    done = Command(here)("eval", *FAST, "--format", "json", FORCE_COLOR="1")
+    jsonschema.validate(json.loads(done.stdout), json_schema("eval"))
+    assert "\x1b[?25" not in done.stderr
+    assert "advtool: fgsm: " in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_gets_colours_unless_no_color_is_set(no_color: str, here: Path) -> None:
+    """The bars of the progress too: both streams are the terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "advtool", "eval", *FAST],
+        cwd=here,
+        env={**os.environ, "COLUMNS": "80", "TERM": "xterm-256color", "NO_COLOR": no_color},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    text = seen.decode(errors="replace")
+    assert "20/20 images" in text
+    assert bool(COLOUR.search(text)) is not bool(no_color)
+
+
+def test_every_command_is_ours() -> None:
+    """So each has ``--quiet`` and the page of help."""
+    for path, command in commands():
+        if not hasattr(command, "commands"):
+            assert isinstance(command, CommandClass), path
+            assert "--quiet" in {name for param in command.params for name in param.opts}, path
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [pytest.param(*each, id=" ".join(["advtool", *each[0]])) for each in commands()]
+)
+def test_the_help_of_every_command_fits_80_columns_and_says_what_each_thing_is_for(
+    path: tuple[str, ...], command: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    app([*path, "--help"], standalone_mode=False, prog_name="advtool")
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith(f"Usage: {' '.join(['advtool', *path])} ")
+    assert not re.search(r"<\w+>|None|\(default", text)
+    for param in command.params:
+        assert len(param.help or "") > 9, param.name
+        assert all(name in text for name in (*param.opts, *param.secondary_opts) if name.startswith("-"))
+    words = " ".join(text.split())
+    assert " ".join(command.help.split("\n\n")[0].split()) in words
+
+
+def complete(words: str) -> list[str]:
+    """What a shell offers after these words."""
+    code = "import sys; sys.argv = ['advtool']; from advtool.cli import main; main()"
+    asked = {"_ADVTOOL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_options_and_their_values() -> None:
+    assert complete("advtool att") == ["attacks"]
+    assert complete("advtool eval --quie") == ["--quiet"]
+    assert complete("advtool eval --config none.toml --format js") == ["json", "jsonl"]
+    assert complete("advtool train nf") == ["nfgsm"]
