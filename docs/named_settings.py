@@ -13,14 +13,14 @@ SETTINGS = re.compile(r"^    settings: [^\n]*$(.*)\n\nSettings:\n(.*)", re.MULTI
 
 
 class NamedSettings(Extension):
-    """Put what ``advtool.settings.with_settings`` adds in the place of ``**settings``, and link what docstrings name."""
+    """Put what ``with_settings`` adds in the place of ``**settings``, and link what docstrings name."""
 
     def on_function(self, *, func: Function, **_: Any) -> None:
         """Take signature and docstring from the imported function."""
         if func.docstring is None or not any("with_settings(" in str(one.value) for one in func.decorators):
             return
         real = getattr(import_module(func.module.path), func.name)
-        func.docstring.value = SETTINGS.sub(r"\2\1", inspect.getdoc(real) or "")
+        func.docstring.value = _linked(SETTINGS.sub(r"\2\1", inspect.getdoc(real) or ""))
         written = {one.name: one for one in func.parameters}
         signature = inspect.signature(real).parameters.values()
         func.parameters = Parameters(*(written.get(one.name) or _parameter(one) for one in signature))
@@ -28,9 +28,14 @@ class NamedSettings(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Sphinx's roles become links where the page has the object, and stay code elsewhere."""
         if obj.docstring is not None and obj.kind is not Kind.ALIAS:
-            obj.docstring.value = ROLE.sub(REFERENCE, obj.docstring.value)
+            obj.docstring.value = _linked(obj.docstring.value)
+
+
+def _linked(text: str) -> str:
+    return ROLE.sub(REFERENCE, text)
 
 
 def _parameter(setting: inspect.Parameter) -> Parameter:
     kind = inspect.formatannotation(setting.annotation).replace("typing.", "")
-    return Parameter(setting.name, annotation=kind, kind=ParameterKind.keyword_only, default=repr(setting.default))
+    default = "8 / 255" if setting.default == 8 / 255 else repr(setting.default)
+    return Parameter(setting.name, annotation=kind, kind=ParameterKind.keyword_only, default=default)

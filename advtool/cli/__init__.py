@@ -12,10 +12,27 @@ from advtool.cli import check, checklist, compare, data, evaluate, lr_range, rep
 from advtool.cli.group import Group
 from advtool.errors import InputError
 
+EPILOG = """
+[bold]Begin with[/bold]
+
+A small network on real images:  [cyan]advtool train both --arch cnn[/cyan]
+
+How robust is it?  [cyan]advtool eval[/cyan]
+
+Your model: what is understood of it, in seconds:
+[cyan]advtool check net.py:make --weights net.pth --dataset pictures[/cyan]
+
+Your model: how robust it really is:
+[cyan]advtool eval net.py:make --weights net.pth --dataset pictures --attack audit[/cyan]
+
+Every command has examples:  [cyan]advtool COMMAND --help[/cyan]
+"""
+
 app = typer.Typer(
     name="advtool",
     cls=Group,
     help="Train robust image classifiers, and tell how robust any PyTorch classifier really is.",
+    epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

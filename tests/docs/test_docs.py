@@ -14,7 +14,7 @@ from advtool.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*.sh"))]
 LINE = re.compile(r"^\s*(?:\$ |run )?(advtool [^|#\n]*)", re.MULTILINE)
-BLOCK = re.compile(r"```(?:console|sh)?\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 COMMAND: Any = typer.main.get_command(app)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -22,7 +22,8 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 def commands(page: Path) -> list[str]:
     text = page.read_text()
-    blocks = [text] if page.suffix == ".sh" else BLOCK.findall(text)
+    shells = {"", "console", "sh"}
+    blocks = [text] if page.suffix == ".sh" else [block for kind, block in BLOCK.findall(text) if kind in shells]
     lines = [line for block in blocks for line in LINE.findall(block.replace("\\\n", " "))]
     return [line.strip() for line in lines if "$(" not in line and "..." not in line]
 
