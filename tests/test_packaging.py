@@ -59,13 +59,14 @@ def test_the_wheel_holds_the_package_alone(built: Path) -> None:
 @pytest.mark.slow
 def test_the_sdist_holds_what_make_needs_and_no_trained_models_or_data(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
-    rooms = ("advtool", "tests", "docs", "benchmarks", ".ci")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    rooms = {"advtool", "tests", "docs", "benchmarks", ".ci"}
     assert set().union(*map(source, rooms)) <= names
     alone = {"Makefile", "pyproject.toml", "mkdocs.yml", "CITATION.cff", "LICENSE", "README.md", "CHANGELOG.md"}
-    assert alone | {"CONTRIBUTING.md", ".pre-commit-config.yaml"} <= names
-    assert {name.partition("/")[0] for name in names} - set(rooms) <= {*alone, *os.listdir(ROOT), "PKG-INFO"}
-    assert not [name for name in names if name.startswith(("checkpoints/", "data/", "runs/", "site/"))]
+    alone |= {"CONTRIBUTING.md", ".pre-commit-config.yaml"}
+    assert alone <= names
+    assert {name.partition("/")[0] for name in names} - rooms - alone <= {"action.yml", ".gitignore", "PKG-INFO"}
     weights = [name for name in names if name.endswith((".safetensors", ".npz", ".pt", ".pth"))]
     assert all(name.startswith(("tests/checkpoints/", "tests/data_mnist/")) for name in weights)
 
