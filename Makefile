@@ -54,5 +54,5 @@ $(VENV)/.docs: $(INSTALLED)
 gpu-check: $(INSTALLED)  ## the GPU agrees with the CPU (skipped with a reason without CUDA)
 	@$(BIN)/python -m pytest tests/gpu -rs --numprocesses 0
 
-clean:  ## remove .venv and caches (never checkpoints or runs)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv, the site and caches (never checkpoints or runs)
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

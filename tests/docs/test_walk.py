@@ -26,7 +26,7 @@ def test_every_command_of_the_quickstart_and_of_the_questions_works(tmp_path: Pa
 
     check = "advtool check net.py:make --weights net.pth --dataset digits"
     raw, normalised = (right(shown[line]) for line in (check, f"{check} --mean 0.5 --std 0.5"))
-    assert raw < normalised > 90
+    assert raw + 5 < normalised > 85
     verdict = shown["advtool eval --images 100"]
     assert accuracy(verdict, "fgsm") > 50
     assert accuracy(verdict, "worst case") < 10
