@@ -9,6 +9,7 @@ from griffe import Extension, Function, Kind, Object, Parameter, ParameterKind, 
 
 ROLE = re.compile(r":\w+:`~?([\w.]+)`")
 REFERENCE = r'<autoref identifier="\1" optional><code>\1</code></autoref>'
+LITERAL = re.compile(r"^::$|(:):$", re.MULTILINE)
 SETTINGS = re.compile(r"^    settings: [^\n]*$(.*)\n\nSettings:\n(.*)", re.MULTILINE | re.DOTALL)
 
 
@@ -20,19 +21,19 @@ class NamedSettings(Extension):
         if func.docstring is None or not any("with_settings(" in str(one.value) for one in func.decorators):
             return
         real = getattr(import_module(func.module.path), func.name)
-        func.docstring.value = _linked(SETTINGS.sub(r"\2\1", inspect.getdoc(real) or ""))
+        func.docstring.value = _markdown(SETTINGS.sub(r"\2\1", inspect.getdoc(real) or ""))
         written = {one.name: one for one in func.parameters}
         signature = inspect.signature(real).parameters.values()
         func.parameters = Parameters(*(written.get(one.name) or _parameter(one) for one in signature))
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Sphinx's roles become links where the page has the object, and stay code elsewhere."""
+        """Sphinx's roles become links where the page has the object, else code. Its literal blocks become code too."""
         if obj.docstring is not None and obj.kind is not Kind.ALIAS:
-            obj.docstring.value = _linked(obj.docstring.value)
+            obj.docstring.value = _markdown(obj.docstring.value)
 
 
-def _linked(text: str) -> str:
-    return ROLE.sub(REFERENCE, text)
+def _markdown(text: str) -> str:
+    return ROLE.sub(REFERENCE, LITERAL.sub(r"\1", text))
 
 
 def _parameter(setting: inspect.Parameter) -> Parameter:
