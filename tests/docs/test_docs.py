@@ -41,15 +41,17 @@ def test_every_command_of_the_docs_is_one(
     (tmp_path / "run.toml").write_text(
         "".join(block for kind, block in BLOCK.findall(page.read_text()) if kind == "toml")
     )
-    command, words = COMMAND, shlex.split(line, comments=True)[1:]
+    command, (name, *words), above = COMMAND, shlex.split(line, comments=True), None
     while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
+        above = command.context_class(command, info_name=name, parent=above)
+        name, *words = words
+        command = command.commands[name]
     if hasattr(command, "commands"):
         assert words[0] in ["--help", *(option for one in command.params for option in one.opts)], (
             f"{words}: no command"
         )
     else:
-        assert command.make_context("advtool", words).params
+        assert command.make_context(name, words, parent=above).params
 
 
 def run_python(page: str, checkpoint: Path) -> Any:
