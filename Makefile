@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/boot/bin/uv)
 # The machine's own certificates, as pip uses them: uv's built-in list lacks those of a proxy that the machine trusts.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help demo test check format gpu-check clean
+.PHONY: help demo test check format docs gpu-check clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml
 	@test -x "$(UV)" || $(MAKE) --no-print-directory $(VENV)/boot/bin/uv
 	@test -x $(BIN)/python || "$(UV)" venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	@echo "installing advtool and what it needs into $(VENV) ..." >&2
-	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --editable . --group dev
+	@"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --editable ".[all]" --group dev
 	@touch $@
 
 install: $(INSTALLED)  ## .venv with advtool, its dependencies and the developers' tools
@@ -43,8 +43,16 @@ format: $(INSTALLED)  ## format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+docs: $(VENV)/.docs  ## the documentation as a site, in site/ (strict: a broken link is an error)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
+
+$(VENV)/.docs: $(INSTALLED)
+	@"$(UV)" pip install --quiet --python $(BIN)/python --group docs
+	@touch $@
+
 gpu-check: $(INSTALLED)  ## the GPU agrees with the CPU (skipped with a reason without CUDA)
 	@$(BIN)/python -m pytest tests/gpu -rs --numprocesses 0
 
-clean:  ## remove .venv and caches (never checkpoints or runs)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove .venv, the site and caches (never checkpoints or runs)
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,9 +28,26 @@ from advtool.cli.app import App
 from advtool.cli.progress import complain
 from advtool.errors import InputError
 
+EPILOG = """
+[bold]Begin with[/bold]
+
+A small network on real images:  [cyan]advtool train both --arch cnn[/cyan]
+
+How robust is it?  [cyan]advtool eval[/cyan]
+
+Your model: what is understood of it, in seconds:
+[cyan]advtool check net.py:make --weights net.pth --dataset pictures[/cyan]
+
+Your model: how robust it really is:
+[cyan]advtool eval net.py:make --weights net.pth --dataset pictures --attack audit[/cyan]
+
+Every command has examples:  [cyan]advtool COMMAND --help[/cyan]
+"""
+
 app = App(
     name="advtool",
     help="Train robust image classifiers, and tell how robust any PyTorch classifier really is.",
+    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )

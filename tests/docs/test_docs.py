@@ -13,14 +13,16 @@ from advtool.cli import app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*.sh"))]
 LINE = re.compile(r"^\s*(?:\$ |run )?(advtool [^|#\n]*)", re.MULTILINE)
-BLOCK = re.compile(r"```(?:console|sh)?\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+COMMAND: Any = typer.main.get_command(app)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def commands(page: Path) -> list[str]:
     text = page.read_text()
-    blocks = [text] if page.suffix == ".sh" else BLOCK.findall(text)
+    shells = {"", "console", "sh"}
+    blocks = [text] if page.suffix == ".sh" else [block for kind, block in BLOCK.findall(text) if kind in shells]
     lines = [line for block in blocks for line in LINE.findall(block.replace("\\\n", " "))]
     return [line.strip() for line in lines if "$(" not in line and "..." not in line]
 
@@ -30,13 +32,25 @@ def commands(page: Path) -> list[str]:
     [(page, line) for page in PAGES for line in commands(page)],
     ids=lambda value: value.name if isinstance(value, Path) else value,
 )
-def test_every_command_of_the_docs_is_one(page: Path, line: str) -> None:
-    """Parsed by the real command line, down to the last option; not run."""
-    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+def test_every_command_of_the_docs_is_one(
+    page: Path, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsed by the real command line, down to the last option; not run. A page's TOML is its ``run.toml``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(
+        "".join(block for kind, block in BLOCK.findall(page.read_text()) if kind == "toml")
+    )
+    command, (name, *words), above = COMMAND, shlex.split(line, comments=True), None
     while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]
-    assert not hasattr(command, "commands") or words == ["--help"], f"{words[0]} is no command"
-    assert command.make_context("advtool", words).params
+        above = command.context_class(command, info_name=name, parent=above)
+        name, *words = words
+        command = command.commands[name]
+    if hasattr(command, "commands"):
+        assert words[0] in ["--help", *(option for one in command.params for option in one.opts)], (
+            f"{words}: no command"
+        )
+    else:
+        assert command.make_context(name, words, parent=above).params
 
 
 def run_python(page: str, checkpoint: Path) -> Any:
