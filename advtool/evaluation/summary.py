@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from advtool.attacks.suites import Scope
@@ -11,9 +10,6 @@ from advtool.evaluation.ledger import Cost
 from advtool.evaluation.stages import AttackStage
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import (
-    CERTIFIED,
-    KNOWN_NOISE,
-    PLANTED,
     AttackResult,
     Certified,
     CleanAccuracy,
@@ -105,11 +101,7 @@ def single_draw(outcomes: Outcomes, right: Tensor, draws: int) -> SingleDraw:
         right: how many of the draws are right at the candidate of each stage, int64 (S, N).
         draws: how many were asked at each point.
     """
-    others = {CERTIFIED, KNOWN_NOISE, PLANTED} | outcomes.probes
-    counted = torch.tensor([stage not in others for stage in outcomes.stages])
-    asked = (outcomes.outcome != Outcome.not_asked) & counted[:, None]
-    margin = outcomes.margin.nan_to_num(nan=-torch.inf).where(asked, torch.inf)  # scores that are not finite are wrong
-    share = right.gather(0, margin.argmin(0, keepdim=True)).double().mean().item() / draws
+    share = right.gather(0, outcomes.weakest_stage[None]).double().mean().item() / draws
     total = len(outcomes)
     # the interval for one draw of each image: that of their mean is no wider
     return SingleDraw(draws=draws, total=total, accuracy=share, interval=wilson_interval(round(share * total), total))

@@ -20,6 +20,7 @@ from advtool.results.evaluation import (
     WorstCase,
 )
 from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results.page import ClassAccuracy, Page, PagePair, PageRun, PageSweep, ShownExample
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
     Column,
@@ -63,6 +64,7 @@ __all__ = [
     "Check",
     "Checklist",
     "ChecklistItem",
+    "ClassAccuracy",
     "CleanAccuracy",
     "Column",
     "ComparedRun",
@@ -87,6 +89,10 @@ __all__ = [
     "NearestBy",
     "Outcome",
     "Outcomes",
+    "Page",
+    "PagePair",
+    "PageRun",
+    "PageSweep",
     "PairedAccuracy",
     "PairedAttack",
     "PairedChange",
@@ -104,6 +110,7 @@ __all__ = [
     "SeedsEvaluation",
     "SeedsSummary",
     "Series",
+    "ShownExample",
     "SingleDraw",
     "Spread",
     "Status",
