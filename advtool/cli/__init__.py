@@ -8,7 +8,20 @@ import sys
 
 import typer
 
-from advtool.cli import check, checklist, compare, data, evaluate, lr_range, reproduce, score, show, sweep, train
+from advtool.cli import (
+    check,
+    checklist,
+    compare,
+    data,
+    evaluate,
+    lr_range,
+    report,
+    reproduce,
+    score,
+    show,
+    sweep,
+    train,
+)
 from advtool.cli.group import Group
 from advtool.errors import InputError
 
@@ -27,6 +40,7 @@ app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("check", epilog=check.EPILOG)(check.check)
 app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
+app.command("report", epilog=report.EPILOG)(report.report)
 app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("show")(show.show)
