@@ -1,6 +1,9 @@
-"""What to do about each warning of a run, by its code (docs/audit.md shows a model that earns each)."""
+"""What to do about each warning of a run, by its code (docs/audit.md shows a model that earns each).
 
-AUDIT = "'advtool eval --attack audit'"
+Commands stand between backticks.
+"""
+
+AUDIT = "`advtool eval --attack audit`"
 
 REMEDIES = {
     "gradient-free-beats-gradient": "Quote the worst case, never the accuracy under a gradient attack alone. Find what "
@@ -14,20 +17,21 @@ REMEDIES = {
     "straight-through-beats-plain-gradient": "Quote the worst case. Attack with pgd-straight, which takes rounding and "
     "clamping for the identity, or take them out of the model.",
     "one-step-beats-many-step": f"Do not quote either alone: run {AUDIT}, and quote its worst case. If the model was "
-    "trained with one-step examples, train with PGD or look for a collapse in 'advtool show --plot'.",
+    "trained with one-step examples, train with PGD or look for a collapse in `advtool show --plot`.",
     "noise-beats-gradient": "Do not trust gradient attacks here. Check that the gradient is that of the model, and "
     "quote attacks without gradients: square, spsa.",
     "transfer-beats-white-box": "Quote the worst case with a surrogate. What hides the gradient does not stop "
     "examples of other models.",
     "search-far-below-pgd": "Quote the worst case of the audit, not PGD.",
-    "survives-half-the-range": f"The attack fails, so its figures say nothing of robustness: run {AUDIT}.",
-    "accuracy-rises-with-eps": f"The attack fails at the larger eps: do not quote this curve. Run {AUDIT} at each eps.",
+    "survives-half-the-range": f"No figure of PGD counts here. Quote the worst case of {AUDIT}, and look for what "
+    "misleads the gradient.",
+    "accuracy-rises-with-eps": f"PGD fails at the larger eps: do not quote its curve. Run {AUDIT} at each eps.",
     "label-leaking": "Do not report accuracy on one-step examples. Quote PGD or the worst case.",
     "planted-missed": f"The attacks are too weak for this model: add steps and restarts, or run {AUDIT}, until they "
     "find what is planted.",
     "noise-breaks-it": "Choose a smaller eps, one that random noise does not reach. At this one a low accuracy says "
     "little of adversaries.",
-    "random-model": "Nothing is wrong. Say in your report how many draws were taken; 'advtool sweep eot' tells whether "
+    "random-model": "Nothing is wrong. Say in your report how many draws were taken; `advtool sweep eot` tells whether "
     "they are enough.",
     "too-few-draws": "Leave out --eot and --votes: a random model then gets 20 draws.",
     "noise-once-a-call": "Draw the noise for each image, if you can: then draws take fewer calls.",
@@ -45,7 +49,7 @@ REMEDIES = {
     "train-mode": "Call model.eval() before you hand it over, so that dropout and batch norm do what you expect.",
     "narrow-images": "Give images in [0, 1] once: do not divide by 255 twice, and leave normalisation to --mean and "
     "--std.",
-    "low-clean-accuracy": "Run 'advtool check': it tries the usual mistakes (order of classes, channels, --mean and "
+    "low-clean-accuracy": "Run `advtool check`: it tries the usual mistakes (order of classes, channels, --mean and "
     "--std). The figures mean little before that.",
     "not-certifiable": "Nothing is proved; that is no sign of weakness. For proofs give a model of linear layers, "
     "convolutions and ReLUs.",

@@ -1,6 +1,9 @@
 """The page of ``advtool report``: one HTML file that needs nothing else, neither network nor script."""
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from advtool.report import titles
 from advtool.report.page import facts
@@ -48,4 +51,18 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.globals["page_columns"] = lambda table: table.columns_for(Reader.PAGE)
+    templates.filters |= {"breakable": _breakable, "commands": _commands}
     return templates
+
+
+def _breakable(text: str) -> Markup:
+    """The text, escaped; a line may break inside names and paths, behind their signs."""
+    return Markup("<wbr>").join(re.split(r"(?<=[-/_=,:.])(?=[^\W\d])", text))
+
+
+def _commands(text: str) -> Markup:
+    """The text, escaped; what stands between backticks is shown as a command."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from advtool.report import to_table
+from advtool.report.evaluation import warning
+from advtool.report.page import warned
 from advtool.report.page.drawing import Point, Shape, Tick, area, even_step, line
-from advtool.report.sweep import AXES, WORST_CASE, curves
+from advtool.report.sweep import AXES, WORST_CASE, curves, place
 from advtool.results import CERTIFIED, Diagnostics, EotSweep, EpsPoint, Interval, PageSweep, SweepPoint, notation
 
 STYLES = {WORST_CASE: "worst", CERTIFIED: "certified"}
@@ -51,8 +53,10 @@ class SweepView:
 
     def __init__(self, sweep: PageSweep, number: int) -> None:
         self.id, self.name = f"sweep-{number}", sweep.name
-        self.table = to_table(sweep.result)
-        self.over = AXES[sweep.result.over]
+        self.table, self.over = to_table(sweep.result), AXES[sweep.result.over]
+        told = {f"{place(sweep.result, finding)}: {warning(finding)}" for finding in sweep.result.warnings}
+        self.notes = [note for note in self.table.notes if note not in told]
+        self.warnings = list(warned.of_sweep(sweep.result))
         found = curves(sweep.result)
         places = _Axis([point.value for point in sweep.result.worst_case], counts=isinstance(sweep.result, EotSweep))
         self.chart = CurveChart(
@@ -92,13 +96,14 @@ class _Axis:
 
 def _drawn(found: Mapping[str, Sequence[SweepPoint] | Sequence[EpsPoint]], axis: _Axis) -> list[Curve]:
     attacks = [name for name in found if name not in STYLES]
+    banded = STYLES if WORST_CASE in found else found  # the bands of many attacks would hide one another
     return [
         Curve(
             name=name,
             style=STYLES.get(name) or f"attack-{attacks.index(name) % 6 + 1}",
             path=line(dots := [_dot(axis, point) for point in points]),
             dots=dots,
-            band=_band(axis, points),
+            band=_band(axis, points) if name in banded else None,
         )
         for name, points in found.items()
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from advtool.report.table import Column, Row, Table, Unit
+from advtool.report.table import Column, Row, Table
 from advtool.report.units import COUNT, DURATION, WORDS
 from advtool.results import Evaluation, Page, notation
 
@@ -14,7 +14,7 @@ ATTACK_COLUMNS = (
     Column("backward passes", "backward", COUNT),
     Column("time", "seconds", DURATION),
 )
-FACTS = (Column("", "fact", WORDS), Column("", "value", Unit(words=True)))
+FACTS = (Column("what", "fact", WORDS), Column("value", "value", WORDS))
 
 
 def attacks(result: Evaluation) -> Table:

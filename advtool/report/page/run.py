@@ -6,14 +6,13 @@ from itertools import groupby
 
 from advtool.report import titles, to_table
 from advtool.report.evaluation import warning
-from advtool.report.page import curves, facts
+from advtool.report.page import curves, facts, warned
 from advtool.report.page.margins import margins
 from advtool.report.page.pictures import pictures
-from advtool.report.remedies import REMEDIES
 from advtool.report.sentence import sentence
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, INTERVAL, SHARE, WORDS
-from advtool.results import ClassAccuracy, Evaluation, Finding, PageRun
+from advtool.results import ClassAccuracy, Evaluation, PageRun
 
 MANY_CLASSES = 20
 WEAKEST_CLASSES = 10
@@ -38,16 +37,6 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Warned:
-    """A warning, and what to do about it."""
-
-    kind: str
-    code: str
-    message: str
-    remedy: str | None
-
-
-@dataclass(frozen=True)
 class Checked:
     """The items of one of the checklists."""
 
@@ -65,13 +54,13 @@ class RunView:
 
     def __init__(self, run: PageRun, number: int) -> None:
         result, table, items = run.result, to_table(run.result), to_table(run.checklist)
-        warnings = set(map(warning, result.warnings))
+        told = set(map(warning, result.warnings))
         self.id, self.name, self.title = f"run-{number}", run.name, titles.name(result)
         self.sentence = sentence(result)
         self.shares = _shares(result)
         self.table = table
-        self.notes = [note for note in table.notes if note not in warnings]
-        self.warnings = list(map(_warned, result.warnings))
+        self.notes = [note for note in table.notes if note not in told]
+        self.warnings = warned.of_run(result)
         self.probed, self.diagnosed = curves.probed(result.diagnostics), result.diagnostics
         self.classes, self.all_classes = _classes(run)
         self.margins = margins(result.outcomes)
@@ -105,10 +94,6 @@ def _shares(result: Evaluation) -> list[Share]:
         ("wrong without an attack", "wrong"): total - result.clean.correct,
     }
     return [Share(name, style, count, 100 * count / total) for (name, style), count in counts.items() if count]
-
-
-def _warned(finding: Finding) -> Warned:
-    return Warned(finding.kind, finding.code, finding.message, REMEDIES.get(finding.code))
 
 
 def _classes(run: PageRun) -> tuple[Table, Table | None]:
