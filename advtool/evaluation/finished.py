@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -19,8 +19,6 @@ from advtool.evaluation.shard import ShardRecord
 from advtool.results import CERTIFIED, Evaluation
 
 HOW_TO_GO_ON = "the 'advtool eval' command that began it goes on with it"
-Kept = Literal["adversarial", "shown"]
-"""A folder of examples: all of them, or the first few of the run."""
 
 
 class Labelled(NamedTuple):
@@ -52,8 +50,11 @@ class FinishedRun:
         """The labels of the attacks that saw every image. The later attacks of a cascade see survivors only."""
         return [attack.name for attack in self.result.attacks if attack.accuracy is not None]
 
-    def examples(self, kept: Kept) -> dict[str, list[Examples]]:
-        """The verified examples that the run kept, by attack and shard.
+    def examples(self, kept: str) -> dict[str, list[Examples]]:
+        """The verified examples that the run kept, by attack, a list over shards.
+
+        Args:
+            kept: the folder, ``EXAMPLES`` for all that were asked for, or ``SHOWN`` for the first of the run.
 
         Raises:
             InputError: a file is damaged.

@@ -19,7 +19,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,8 +34,8 @@ from advtool.results import Evaluation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
-EXAMPLES: Final = "adversarial"
-SHOWN: Final = "shown"
+EXAMPLES = "adversarial"
+SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")

@@ -14,7 +14,7 @@ from advtool.evaluation.engine import SHOWN_IMAGES
 from advtool.evaluation.finished import FinishedRun, Labelled, read_finished
 from advtool.evaluation.run import SHOWN
 from advtool.results import CLEAN, Page, PagePair, PageRun, PageSweep, ShownExample
-from advtool.studies.comparison import compare
+from advtool.studies.comparison import compare_finished
 from advtool.studies.finished_sweep import is_sweep, read_sweep
 
 
@@ -32,10 +32,11 @@ def read_page(*folders: Path | str) -> Page:
         raise InputError("no run given: name a folder that 'advtool eval' wrote")
     if twice := next((path for place, path in enumerate(paths) if path.resolve() in _resolved(paths[:place])), None):
         raise InputError(f"'{twice}' is named twice: name each run once")
-    runs = [path for path in paths if not is_sweep(path)]
+    sweeps = [path for path in paths if is_sweep(path)]
+    runs = [read_finished(path) for path in paths if path not in sweeps]
     return Page(
-        runs=[_run(read_finished(path)) for path in runs],
-        sweeps=[PageSweep(str(path), read_sweep(path)) for path in paths if is_sweep(path)],
+        runs=[_run(run) for run in runs],
+        sweeps=[PageSweep(str(path), read_sweep(path)) for path in sweeps],
         pairs=[_pair(runs[0], other) for other in runs[1:]],
     )
 
@@ -75,8 +76,8 @@ def _examples(run: FinishedRun, labelled: Labelled) -> Iterator[ShownExample]:
                 )
 
 
-def _pair(a: Path, b: Path) -> PagePair:
+def _pair(a: FinishedRun, b: FinishedRun) -> PagePair:
     try:
-        return PagePair(str(a), str(b), compare(a, b))
+        return PagePair(str(a.folder), str(b.folder), compare_finished(a, b))
     except InputError as error:
-        return PagePair(str(a), str(b), str(error))
+        return PagePair(str(a.folder), str(b.folder), str(error))

@@ -14,7 +14,6 @@ from tests.support.html import parse
 from tests.support.models import mlp
 from tests.support.runs import two_models_images
 
-
 ROOT = Path(__file__).parents[2]
 
 
