@@ -18,7 +18,7 @@ from advtool.evaluation.run import IMAGE_IDS, IMAGES, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import CERTIFIED, Evaluation
 
-HOW_TO_GO_ON = "the 'advtool eval' command that began it goes on with it"
+HOW_TO_GO_ON = "the command that began it goes on with it"
 
 
 class Labelled(NamedTuple):

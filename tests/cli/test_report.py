@@ -49,7 +49,7 @@ def test_a_folder_that_is_no_finished_run_is_refused_in_one_line(advtool_command
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("result.json", "is not finished: the 'advtool eval' command that began it goes on with it"),
+        ("result.json", "is not finished: the command that began it goes on with it"),
         ("images.jsonl", "its images.jsonl is missing or damaged"),
         ("shards/1-fgsm-0000.json", "shard 0 of 'fgsm' is missing"),
     ],

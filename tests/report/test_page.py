@@ -97,7 +97,7 @@ def test_the_bar_at_the_top_parts_all_images(alone: Node, run: dict[str, Any]) -
         name: count
         for name, count in {
             "proved robust": proved,
-            "survive every attack": robust - proved,
+            "undecided: survive, but are not proved": robust - proved,
             "broken by an attack": run["clean"]["correct"] - robust,
             "wrong without an attack": IMAGES - run["clean"]["correct"],
         }.items()

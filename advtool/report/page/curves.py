@@ -89,6 +89,8 @@ class _Axis:
 
     def at(self, value: float) -> float:
         """Where the value lies, in per cent from the left."""
+        if self._low == self._high:
+            return 100
         if self._counts:
             return 100 * math.log(value / self._low) / math.log(self._high / self._low)
         return 100 * value / self._high

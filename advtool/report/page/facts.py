@@ -14,6 +14,8 @@ ATTACK_COLUMNS = (
     Column("backward passes", "backward", COUNT),
     Column("time", "seconds", DURATION),
 )
+AS_THE_MODEL = {"path", "sha256"}
+"""What a checkpoint's card says of itself that the model's description says too."""
 FACTS = (Column("what", "fact", WORDS), Column("value", "value", WORDS))
 
 
@@ -49,9 +51,9 @@ def version(page: Page) -> str:
 def _sources(result: Evaluation) -> Iterator[tuple[str, str]]:
     threat = result.threat_model
     yield from _flat("model", result.model)
-    yield from ((name, words) for name, words in _flat("checkpoint", result.checkpoint or {}) if "path" not in name)
-    shown = result.dataset.model_dump(exclude={"classes"})
-    yield from _flat("images", shown)
+    card = result.checkpoint or {}
+    yield from _flat("checkpoint", {name: card[name] for name in card if name not in AS_THE_MODEL})
+    yield from _flat("data set", result.dataset.model_dump(exclude={"classes"}))
     yield (
         "threat model",
         f"{threat.norm}, eps {notation.eps(threat.eps)}, pixels in [{threat.clip[0]}, {threat.clip[1]}]",

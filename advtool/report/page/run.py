@@ -87,9 +87,10 @@ class _Names(dict[int, str]):
 def _shares(result: Evaluation) -> list[Share]:
     """All images in four parts that exclude one another."""
     total, proved = result.clean.total, result.certified.robust if result.certified else 0
+    standing = "survive every attack" if result.certified is None else "undecided: survive, but are not proved"
     counts = {
         ("proved robust", "certified"): proved,
-        ("survive every attack", "survive"): result.worst_case.robust - proved,
+        (standing, "survive"): result.worst_case.robust - proved,
         ("broken by an attack", "broken"): result.clean.correct - result.worst_case.robust,
         ("wrong without an attack", "wrong"): total - result.clean.correct,
     }
