@@ -40,15 +40,13 @@ def test_stdout_holds_the_path_alone_and_python_makes_the_same(
     assert page.read_text() == written
 
 
-def test_what_cannot_be_written_is_told_before_anything_is_read(advtool_command: Command) -> None:
+def test_bad_input_is_refused_in_one_line(advtool_command: Command, run: Path) -> None:
     line = advtool_command.refused("report", "nothing", "--output", ".")
-    assert "--output '.' is a folder: name a file in it" in line
-
-
-def test_a_folder_that_is_no_finished_run_is_refused_in_one_line(advtool_command: Command, run: Path) -> None:
-    line = advtool_command.refused("report", "runs")
-    assert "'runs' holds no run: name a folder that 'advtool eval' wrote" in line
-    assert not (advtool_command.folder / "report.html").exists()
+    assert "--output '.' is a folder: name a file in it" in line  # before anything is read
+    with pytest.raises(InputError, match="runs' holds no run: name a folder that 'advtool eval' wrote"):
+        read_page(run.parent)
+    with pytest.raises(InputError, match="nothing' is no folder"):
+        read_page(run, run / "nothing")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The page of ``advtool report``: one HTML file that needs nothing else, neither network nor script."""
 
 import re
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -42,6 +43,7 @@ def _title(page: Page) -> str:
     return " and ".join(f"{number} {noun}{'s' * (number > 1)}" for number, noun in counted if number)
 
 
+@cache
 def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader(__name__, "templates"),
