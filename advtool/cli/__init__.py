@@ -17,6 +17,7 @@ from advtool.cli import (
     evaluate,
     lr_range,
     models,
+    report,
     reproduce,
     schema,
     score,
@@ -57,6 +58,7 @@ app.command("eval", epilog=evaluate.EPILOG, takes_config=True)(evaluate.evaluate
 app.command("check", epilog=check.EPILOG)(check.check)
 app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
+app.command("report", epilog=report.EPILOG)(report.report)
 app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("attacks", epilog=attacks.EPILOG)(attacks.attacks)

@@ -66,7 +66,7 @@ def _random(ready: Prepared, ledger: Ledger) -> dict[str, Any]:
     target, stage = ready.ours.target, ready.known_noise
     if not target.randomised:
         return {}
-    found: dict[str, Any] = {"single_draw": summary.single_draw(ledger.margins_met, ledger.draws_right, target.votes)}
+    found: dict[str, Any] = {"single_draw": summary.single_draw(ledger.outcomes, ledger.draws_right, target.votes)}
     if stage is not None:
         found["known_noise"] = summary.known_noise(ledger.fields_held, stage.attack, ledger.costs[KNOWN_NOISE])
     return found

@@ -1,5 +1,6 @@
 """The engine of a run: shard by shard, and within a shard stage by stage, over one array of outcomes."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +23,9 @@ from advtool.evaluation.worker import Worker
 from advtool.results import CLEAN, Outcome
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
+
+SHOWN_IMAGES = 8
+"""For so many images, the first that fall, a run always keeps an adversarial example."""
 
 Work = Callable[[StepReport], tuple[ShardRecord, Examples | None]]
 """Computes one stage on one shard. Gives its record, and the adversarial examples that an attack found."""
@@ -78,11 +82,19 @@ class Engine:
                 return attack_planted(stage, self.worker, shard, asked, report), None
             if isinstance(stage, KnownNoise):
                 return stage.compute(self.worker, shard, report), None
-            met = None if is_probe else self.ledger.margins_met[:, shard.rows].amin(0)
+            met = None if is_probe else outcomes.lowest_margin[shard.rows].nan_to_num(nan=-math.inf)
             return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
 
         standing = partial(standing_of, stage, outcomes)
         self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)
+
+    def _shown(self, stage: str, found: Examples | None) -> Examples | None:
+        """The examples of images that no earlier attack broke, as long as few images of the run fell before."""
+        outcomes = self.ledger.outcomes
+        if found is None or stage in outcomes.probes:
+            return None
+        room = SHOWN_IMAGES - int((outcomes.clean & ~outcomes.worst_case).sum())
+        return found.part(outcomes.worst_case[found.places.cpu()].nonzero().squeeze(1)[: max(0, room)])
 
     def _refuse_contradiction(self, shard: Shard) -> None:
         outcomes = self.ledger.outcomes
@@ -121,7 +133,7 @@ class Engine:
 
             lower = partial(halve, self.run, self.worker.target, self.observer)
             record, examples = halving_on_out_of_memory(partial(work, report), lower)
-            self.run.put(position, record, examples)
+            self.run.put(position, record, examples, self._shown(record.stage, examples))
         self.ledger.enter(position, shard.first, record)
         done, left = shard.rows.stop, int(standing()[: shard.rows.stop].sum())
         self.observer.advance(name, done, left)

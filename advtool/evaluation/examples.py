@@ -23,6 +23,10 @@ class Examples(NamedTuple):
     images: Tensor
     """float32 (K, C, H, W): the examples, bit for bit as they were verified"""
 
+    def part(self, rows: Tensor) -> "Examples":
+        """The examples in these ``rows``, int64 (n,)."""
+        return Examples(*(tensor[rows] for tensor in self))
+
 
 def write(path: Path, examples: Examples) -> None:
     """Write the examples to ``path``: the whole file, or nothing.

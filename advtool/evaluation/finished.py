@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
+from advtool.evaluation import examples
+from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.run import IMAGE_IDS, IMAGES, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import CERTIFIED, Evaluation
 
-HOW_TO_GO_ON = "the 'advtool eval' command that began it goes on with it"
+HOW_TO_GO_ON = "the command that began it goes on with it"
+
+
+class Labelled(NamedTuple):
+    """The images of a run, in its order."""
+
+    labels: list[int]
+    indices: list[int]
+    """the index of each image in its data set"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,37 @@ class FinishedRun:
     def full(self) -> list[str]:
         """The labels of the attacks that saw every image. The later attacks of a cascade see survivors only."""
         return [attack.name for attack in self.result.attacks if attack.accuracy is not None]
+
+    def examples(self, kept: str) -> dict[str, list[Examples]]:
+        """The verified examples that the run kept, by attack, a list over shards.
+
+        Args:
+            kept: the folder, ``EXAMPLES`` for all that were asked for, or ``SHOWN`` for the first of the run.
+
+        Raises:
+            InputError: a file is damaged.
+        """
+        return {
+            name: [examples.read(path) for path in sorted((self.folder / kept).glob(f"{position}-*"))]
+            for position, name in enumerate(self.result.outcomes.stages)
+            if name in self.attacks
+        }
+
+    def labelled(self) -> Labelled:
+        """The label of each image, and its index in the data set.
+
+        Raises:
+            InputError: the run's file of images is missing or damaged.
+        """
+        path = self.folder / IMAGES
+        try:
+            lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+            found = Labelled([int(line["label"]) for line in lines], [int(line["index"]) for line in lines])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"run '{self.folder}': its {IMAGES} is missing or damaged; {HOW_TO_GO_ON}") from None
+        if len(found.labels) != len(self.result.outcomes):
+            raise InputError(f"run '{self.folder}': its {IMAGES} has not a line for each image; {HOW_TO_GO_ON}")
+        return found
 
 
 def read_finished(folder: Path | str) -> FinishedRun:

@@ -5,11 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from advtool.evaluation.known_noise import FIELDS
 from advtool.evaluation.shard import ShardRecord
-from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, ModelCalls, Outcome, Outcomes
+from advtool.results import CLEAN, ModelCalls, Outcomes
 
 
 @dataclass
@@ -68,15 +67,6 @@ class Ledger:
         """how many planted examples each attack found, by its label"""
         self.unplantable: list[str] = []
         """for how many images nothing could be planted, and why"""
-
-    @property
-    def margins_met(self) -> Tensor:
-        """The margin of each stage's candidates, float64 (S, N); infinite where the stage has none that counts."""
-        others = {CERTIFIED, KNOWN_NOISE, PLANTED} | self.outcomes.probes
-        counted = torch.tensor([stage not in others for stage in self.outcomes.stages])
-        asked = (self.outcomes.outcome != Outcome.not_asked) & counted[:, None]
-        # scores that are not finite are wrong
-        return self.outcomes.margin.nan_to_num(nan=-torch.inf).where(asked, torch.inf)
 
     def enter(self, position: int, first: int, record: ShardRecord) -> None:
         """Take in a finished shard.

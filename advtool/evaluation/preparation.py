@@ -85,6 +85,7 @@ class Prepared:
             self.begun.folder,
             self._configuration(),
             self.environment(),
+            asked=self.question.asked,
             known=Known(
                 self.ours.facts,
                 None if self.surrogate is None else self.surrogate.facts,

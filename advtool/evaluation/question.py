@@ -106,6 +106,14 @@ class Question:
         asked: str | Sequence[str] = self.settings.attacks
         return asked if isinstance(asked, str) else ", ".join(asked)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The settings that are not the default, as plain JSON data: what one gives to ask again."""
+        given = vars(self.settings) | {"eps": self.threat_model.eps}
+        attacks = given["attacks"]
+        given["attacks"] = (attacks,) if isinstance(attacks, str) else tuple(attacks)
+        return {name: value for name, value in given.items() if value != getattr(Settings, name)}
+
     @cached_property
     def images_id(self) -> str:
         """A fingerprint of the images and their labels."""

@@ -7,6 +7,7 @@
     RUN/model.safetensors         the identity of the model: hashes of its tensors, its answers to fixed questions
     RUN/image_ids.json            a fingerprint of each image with its label, in the order of the images
     RUN/adversarial/1-fgsm-0000.safetensors    verified adversarial examples of that shard, if they are kept
+    RUN/shown/1-fgsm-0000.safetensors          the first of them, for the report; a run has few
     RUN/contradiction-3.safetensors    what was proved of image 3, and what breaks it: an error of advtool
     RUN/inspection.json           what the gradient of the model is worth, once every attack is done
     RUN/images.jsonl              a line for each image, once every shard is there
@@ -34,8 +35,9 @@ from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
 EXAMPLES = "adversarial"
-IMAGES = "images.jsonl"
+SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
+IMAGES = "images.jsonl"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
 
@@ -64,6 +66,8 @@ class Manifest(BaseModel):
     certification: Decision | None = None
     """whether images are proved robust; None if nobody asked"""
     created: AwareDatetime
+    asked: dict[str, Any] | None = None
+    """the settings that are not the default, to ask again; None if an older version began the run"""
 
 
 class Run:
@@ -73,6 +77,7 @@ class Run:
         folder: where the run lives; None keeps it in memory alone.
         configuration: everything that the numbers depend on, except for the machine; plain JSON data.
         environment: the machine, the versions and the batch plan; plain JSON data.
+        asked: the settings that are not the default; plain JSON data.
         known: what was found out about the models beforehand.
         keep_examples: the labels of the attacks whose verified adversarial examples are kept. A shard of such an
             attack is not finished without them.
@@ -87,6 +92,7 @@ class Run:
         configuration: dict[str, Any],
         environment: dict[str, Any],
         *,
+        asked: dict[str, Any] | None = None,
         known: Known | None = None,
         keep_examples: Collection[str] = (),
     ) -> None:
@@ -97,7 +103,7 @@ class Run:
         self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
         facts = (known or Known())._asdict()
-        wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now())
+        wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now(), asked=asked)
         found = None if folder is None else read_manifest(folder)
         if folder is None or found is None:
             self.manifest = wanted
@@ -118,14 +124,25 @@ class Run:
         """The record of a shard in the stage at ``position``; None if it is not finished."""
         return self._shards.get((position, shard))
 
-    def put(self, position: int, record: ShardRecord, found: Examples | None = None) -> None:
-        """Keep a finished shard, on disk the whole file or none. Its examples ``found`` are written first."""
+    def put(
+        self, position: int, record: ShardRecord, found: Examples | None = None, shown: Examples | None = None
+    ) -> None:
+        """Keep a finished shard, on disk the whole file or none. Its examples are written first.
+
+        Args:
+            position: the place of the stage in the run; 0 is the clean stage.
+            record: what the stage found out about the shard.
+            found: all adversarial examples; they are kept if somebody asked for those of this stage.
+            shown: those that are always kept, for the report.
+        """
         self._shards[position, record.shard] = record
         if self.folder is None:
             return
         name = f"{position}-{_slug(record.stage)}-{record.shard:04d}"
         if record.stage in self._keep_examples and found is not None:
             examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
+        if shown is not None and len(shown.places):
+            examples.write(self.folder / SHOWN / f"{name}{SUFFIX}", shown)
         content = record.model_dump(mode="json")
         document = {"sha256": _checksum(content), "record": content}
         write_atomically(self.folder / "shards" / f"{name}.json", (json.dumps(document) + "\n").encode())

@@ -93,16 +93,16 @@ def certified(proved: Tensor, methods: Sequence[str], cost: Cost) -> Certified:
     )
 
 
-def single_draw(margins: Tensor, right: Tensor, draws: int) -> SingleDraw:
+def single_draw(outcomes: Outcomes, right: Tensor, draws: int) -> SingleDraw:
     """How often a single draw is right, at each image's point of lowest margin.
 
     Args:
-        margins: of each stage's candidates, (S, N); infinite where there is none.
+        outcomes: of the N images.
         right: how many of the draws are right at the candidate of each stage, int64 (S, N).
         draws: how many were asked at each point.
     """
-    share = right.gather(0, margins.argmin(0, keepdim=True)).double().mean().item() / draws
-    total = margins.shape[1]
+    share = right.gather(0, outcomes.weakest_stage[None]).double().mean().item() / draws
+    total = len(outcomes)
     # the interval for one draw of each image: that of their mean is no wider
     return SingleDraw(draws=draws, total=total, accuracy=share, interval=wilson_interval(round(share * total), total))
 

@@ -11,6 +11,7 @@ from advtool.results import (
     EotCurve,
     EotSweep,
     EpsSweep,
+    Finding,
     PairedChange,
     PerImageSweep,
     Sweep,
@@ -58,6 +59,11 @@ def title(sweep: Sweep | PerImageSweep) -> str:
     return f"{titles.subject(sweep)}, {sweep.norm}{fixed}, seed {sweep.seed}, clean {clean}"
 
 
+def place(sweep: Sweep, finding: Finding) -> str:
+    """The value at which a warning of the sweep was found, as ``eps 0.1``."""
+    return f"{AXES[sweep.over]} {_value((finding.model_extra or {})['value'])}"
+
+
 def _rows(sweep: Sweep) -> Iterator[Row]:
     """A terminal names the attack in the first line of its section alone."""
     for name, points in curves(sweep).items():
@@ -75,8 +81,7 @@ def _notes(sweep: Sweep) -> Iterator[str]:
         yield from (_rise(curve.name, curve.rise) for curve in sweep.curves if curve.rise is not None)
     else:
         yield from map(_proposal, sweep.curves)
-    for finding in sweep.warnings:
-        yield f"{AXES[sweep.over]} {_value((finding.model_extra or {})['value'])}: {warning(finding)}"
+    yield from (f"{place(sweep, finding)}: {warning(finding)}" for finding in sweep.warnings)
 
 
 def _rise(name: str, rise: PairedChange) -> str:

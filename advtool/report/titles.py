@@ -14,12 +14,17 @@ def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()
 
 def subject(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> str:
     """Which model, on which images."""
-    card, data = run.checkpoint or {}, run.dataset
+    data = run.dataset
+    source = f" of {data.name}" if data.name != data.split else ""  # both are "given" of images from Python
+    return f"{name(run)} on {data.images} {data.split} images{source}"
+
+
+def name(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> str:
+    """Which model."""
+    card = run.checkpoint or {}
     is_ours = {"architecture", "recipe"} <= card.keys()
     trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
-    name = trained or run.model.get("spec") or card.get("path") or "model"
-    source = f" of {data.name}" if data.name != data.split else ""  # both are "given" of images from Python
-    return f"{name} on {data.images} {data.split} images{source}"
+    return str(trained or run.model.get("spec") or card.get("path") or "model")
 
 
 def averaging(eot: int, votes: int) -> str:

@@ -22,6 +22,7 @@ from advtool.results.evaluation import (
 )
 from advtool.results.models import ArchitectureInfo, ModelKind, Models
 from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results.page import ClassAccuracy, Page, PagePair, PageRun, PageSweep, ShownExample
 from advtool.results.range_test import RangeTest
 from advtool.results.record import Interval
 from advtool.results.reproduction import (
@@ -70,6 +71,7 @@ __all__ = [
     "Check",
     "Checklist",
     "ChecklistItem",
+    "ClassAccuracy",
     "CleanAccuracy",
     "Column",
     "ComparedRun",
@@ -96,6 +98,10 @@ __all__ = [
     "NearestBy",
     "Outcome",
     "Outcomes",
+    "Page",
+    "PagePair",
+    "PageRun",
+    "PageSweep",
     "PairedAccuracy",
     "PairedAttack",
     "PairedChange",
@@ -114,6 +120,7 @@ __all__ = [
     "SeedsEvaluation",
     "SeedsSummary",
     "Series",
+    "ShownExample",
     "SingleDraw",
     "Spread",
     "Status",

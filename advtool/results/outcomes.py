@@ -127,6 +127,22 @@ class Outcomes:
         """Which images are classified right and survive every attack at the eps of the run, bool (N,)."""
         return self._standing(self.stages)
 
+    @property
+    def weakest_stage(self) -> Tensor:
+        """Where each image has its lowest margin, among clean and the attacks at the eps of the run: stages int64 (N,).
+
+        Scores that are not finite are wrong, and so lower than all others.
+        """
+        others = {CERTIFIED, KNOWN_NOISE, PLANTED} | self.probes
+        counted = torch.tensor([stage not in others for stage in self.stages])
+        asked = (self.outcome != Outcome.not_asked) & counted[:, None]
+        return self.margin.nan_to_num(nan=-math.inf).where(asked, math.inf).argmin(0)
+
+    @property
+    def lowest_margin(self) -> Tensor:
+        """The margin there, float64 (N,); NaN where it is unknown."""
+        return self.margin.gather(0, self.weakest_stage[None])[0]
+
     def _standing(self, stages: Sequence[str]) -> Tensor:
         counted = [place for place, stage in enumerate(stages) if stage not in self.probes]
         return self.clean & (self.outcome[counted] != Outcome.fallen).all(0)

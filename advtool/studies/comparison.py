@@ -44,7 +44,15 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
         InputError: a folder holds no finished run, the runs saw different images, or they have no attack in common
             that can be compared.
     """
-    a, b = read_finished(run_a), read_finished(run_b)
+    return compare_finished(read_finished(run_a), read_finished(run_b))
+
+
+def compare_finished(a: FinishedRun, b: FinishedRun) -> Comparison:
+    """The same of runs that are read already.
+
+    Raises:
+        InputError: the runs saw different images, or they have no attack in common that can be compared.
+    """
     images = _common_images(a, b)
     shared = [name for name in a.attacks if name in b.attacks]
     full = [name for name in shared if name in a.full and name in b.full]

@@ -11,7 +11,6 @@ from torch import nn
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.recognition import MODEL, Begun, opened
@@ -96,11 +95,7 @@ def _read_examples(finished: FinishedRun) -> dict[str, list[Examples]]:
         raise InputError(
             f"run '{finished.folder}' kept no adversarial examples: 'advtool eval --save-adversarial' keeps them"
         )
-    return {
-        name: [examples.read(path) for path in sorted(folder.glob(f"{position}-*"))]
-        for position, name in enumerate(finished.result.outcomes.stages)
-        if name in finished.attacks
-    }
+    return finished.examples(EXAMPLES)
 
 
 def _rescore(

@@ -36,6 +36,8 @@ from advtool.threat import ThreatModel
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
 """The usual counts of EOT samples. Schwinn et al. (5.1) call a hundred more than sufficient."""
+RUN_FOLDER = re.compile(r"(?:eps|eot)-[0-9][0-9.e-]*")
+"""The folder of a run, in that of its sweep."""
 
 
 @plain_defaults()
@@ -79,17 +81,7 @@ def sweep_eps(
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
     ask = partial(evaluate, model, *as_pairs(images, labels, limit), attacks=attacks, **settings)
-    points = _points("eps", attacked, ask, run_dir, observer or Observer())
-    first = points[0].evaluation
-    at_zero = [_point_at_zero(first.clean)] if radii[0] == 0 else []
-    return EpsSweep(
-        **common(first),
-        worst_case=at_zero + _worst_case(points),
-        certified=_certified(points, at_zero),
-        warnings=_warnings(points),
-        eot=first.eot,
-        curves=[_eps_curve(name, points, at_zero) for name in _names(first)],
-    )
+    return eps_curves(_points("eps", attacked, ask, run_dir, observer or Observer()), zero=radii[0] == 0)
 
 
 @plain_defaults()
@@ -142,16 +134,7 @@ def sweep_eot(
     images, labels = as_pairs(images, labels, limit)
     _refuse_deterministic(model, images, seed=seed, device=device)
     ask = partial(evaluate, model, images, labels, eps=eps, attacks=attacks, seed=seed, device=device, **settings)
-    points = _points("eot", counts, ask, run_dir, observer or Observer())
-    first = points[0].evaluation
-    return EotSweep(
-        **common(first),
-        worst_case=_worst_case(points),
-        certified=_certified(points, []),
-        warnings=_warnings(points),
-        eps=first.threat_model.eps,
-        curves=[_eot_curve(name, points) for name in _names(first)],
-    )
+    return eot_curves(_points("eot", counts, ask, run_dir, observer or Observer()))
 
 
 def radius_of(eps: Any) -> float:
@@ -166,11 +149,16 @@ def eps_grid(eps: float) -> list[float]:
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """The evaluation at one value of the sweep."""
 
     value: float
     evaluation: Evaluation
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attacks that saw every image. The other attacks have no accuracy to draw."""
+        return tuple(attack.name for attack in self.evaluation.attacks if attack.accuracy is not None)
 
     def attack(self, name: str) -> AttackResult:
         return next(attack for attack in self.evaluation.attacks if attack.name == name)
@@ -179,13 +167,40 @@ class _Point:
         return self.evaluation.outcomes.survives(name)
 
 
+def eps_curves(points: Sequence[Point], *, zero: bool) -> EpsSweep:
+    """The sweep that evaluations at several eps make, in ascending order; ``zero`` adds the clean accuracy at eps 0."""
+    first = points[0].evaluation
+    at_zero = [_point_at_zero(first.clean)] if zero else []
+    return EpsSweep(
+        **common(first),
+        worst_case=at_zero + _worst_case(points),
+        certified=_certified(points, at_zero),
+        warnings=_warnings(points),
+        eot=first.eot,
+        curves=[_eps_curve(name, points, at_zero) for name in points[0].names],
+    )
+
+
+def eot_curves(points: Sequence[Point]) -> EotSweep:
+    """The sweep that evaluations with several counts of EOT samples make, in ascending order."""
+    first = points[0].evaluation
+    return EotSweep(
+        **common(first),
+        worst_case=_worst_case(points),
+        certified=_certified(points, []),
+        warnings=_warnings(points),
+        eps=first.threat_model.eps,
+        curves=[_eot_curve(name, points) for name in points[0].names],
+    )
+
+
 def _points(
     over: Literal["eps", "eot"],
     values: Sequence[float],
     ask: Callable[..., Evaluation],
     run_dir: Path | str | None,
     observer: Observer,
-) -> list[_Point]:
+) -> list[Point]:
     """The evaluation at each value, in a run of its own. ``ask`` evaluates, given the value, a run and an observer."""
     folder = None if run_dir is None else _folder(over, run_dir)
     costs = values if over == "eot" else [1.0] * len(values)
@@ -193,7 +208,7 @@ def _points(
     for number, value in enumerate(values):
         observer.point(f"{over} {value:g}", number, costs)
         place = None if folder is None else folder / f"{over}-{value!r}"
-        points.append(_Point(value, ask(**{over: value}, run_dir=place, observer=observer)))
+        points.append(Point(value, ask(**{over: value}, run_dir=place, observer=observer)))
     return points
 
 
@@ -202,7 +217,7 @@ def _folder(over: str, run_dir: Path | str) -> Path:
     folder = arguments.path(f"run_dir={shown(run_dir)}", run_dir)
     if folder.exists():
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
-        strangers = [name for name in inside if not re.fullmatch(rf"{over}-[0-9][0-9.e-]*", name)]
+        strangers = [name for name in inside if not (re.fullmatch(RUN_FOLDER, name) and name.startswith(over))]
         if strangers:
             raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
     return folder
@@ -220,7 +235,6 @@ def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: tor
 
 
 def common(evaluation: Evaluation) -> dict[str, Any]:
-    """The fields of every sweep that an evaluation gives: the model, the images, the seed, the clean accuracy."""
     """The fields that all evaluations of a sweep share. Their clean stages draw the same noise."""
     return {
         "checkpoint": evaluation.checkpoint,
@@ -235,12 +249,7 @@ def common(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _names(evaluation: Evaluation) -> list[str]:
-    """The attacks that saw every image. The other attacks have no accuracy to draw."""
-    return [attack.name for attack in evaluation.attacks if attack.accuracy is not None]
-
-
-def _eps_curve(name: str, points: Sequence[_Point], at_zero: list[SweepPoint]) -> EpsCurve:
+def _eps_curve(name: str, points: Sequence[Point], at_zero: list[SweepPoint]) -> EpsCurve:
     drawn = [_attack_point(point, name) for point in points]
     survives = {point.value: point.survives(name) for point in points}
     if drawn[0].accuracy_on_examples is not None:  # at eps 0 the examples are the images
@@ -248,7 +257,7 @@ def _eps_curve(name: str, points: Sequence[_Point], at_zero: list[SweepPoint]) -
     return EpsCurve(name=name, points=at_zero + drawn, rise=clearest_rise(survives))
 
 
-def _eot_curve(name: str, points: Sequence[_Point]) -> EotCurve:
+def _eot_curve(name: str, points: Sequence[Point]) -> EotCurve:
     falls = deepest_falls({point.value: point.survives(name) for point in points})
     return EotCurve(
         name=name,
@@ -259,7 +268,7 @@ def _eot_curve(name: str, points: Sequence[_Point]) -> EotCurve:
     )
 
 
-def _attack_point(point: _Point, name: str) -> SweepPoint:
+def _attack_point(point: Point, name: str) -> SweepPoint:
     fields = set(SweepPoint.model_fields) - {"value"}
     return SweepPoint(value=point.value, **point.attack(name).model_dump(include=fields))
 
@@ -270,18 +279,18 @@ def _point_at_zero(clean: CleanAccuracy) -> SweepPoint:
     )
 
 
-def _worst_case(points: Sequence[_Point]) -> list[SweepPoint]:
+def _worst_case(points: Sequence[Point]) -> list[SweepPoint]:
     return [SweepPoint(value=point.value, **point.evaluation.worst_case.model_dump()) for point in points]
 
 
-def _certified(points: Sequence[_Point], at_zero: list[SweepPoint]) -> list[SweepPoint] | None:
+def _certified(points: Sequence[Point], at_zero: list[SweepPoint]) -> list[SweepPoint] | None:
     """The points whose runs certify; at eps 0 what is right is certified, since nothing can be changed."""
     found = [(point.value, point.evaluation.certified) for point in points]
     certified = [SweepPoint(value=value, **each.model_dump()) for value, each in found if each is not None]
     return at_zero + certified if certified else None
 
 
-def _warnings(points: Sequence[_Point]) -> list[Finding]:
+def _warnings(points: Sequence[Point]) -> list[Finding]:
     """The warnings of all evaluations, each with its value."""
     return [
         finding.model_copy(update={"value": point.value}) for point in points for finding in point.evaluation.warnings

@@ -148,7 +148,7 @@ def test_runs_without_a_common_attack_are_refused(runs: tuple[Path, Path], tmp_p
     [
         (lambda run: (run / "manifest.json").unlink(), "holds no run"),
         (lambda run: (run / "manifest.json").write_text("{}"), r"its manifest\.json is damaged"),
-        (lambda run: (run / "result.json").unlink(), "is not finished: the 'advtool eval' command"),
+        (lambda run: (run / "result.json").unlink(), "is not finished: the command that began it"),
         (lambda run: (run / "result.json").write_text("{"), r"its result\.json is damaged"),
         (lambda run: (run / "shards" / "1-fgsm-0000.json").unlink(), "shard 0 of 'fgsm' is missing"),
         (lambda run: (run / "shards" / "1-fgsm-0000.json").write_text("{"), r"shard 1-fgsm-0000\.json is damaged"),

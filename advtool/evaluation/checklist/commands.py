@@ -2,10 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from advtool.evaluation.settings import Settings
 from advtool.results import Evaluation, notation
+from advtool.settings import settings_of
 
 SURROGATE = "SURROGATE"
 """Stands for the user's other model, which no result knows."""
@@ -43,6 +45,23 @@ class Commands:
         words += [f"--{setting}" for setting in insist]
         words += ["--surrogate", SURROGATE] if surrogate else []
         return shlex.join(["advtool", "eval", *words, *self._draws()])
+
+    def again(self, asked: Mapping[str, Any], *, surrogate: bool = False) -> str:
+        """The evaluation that gave the result.
+
+        Args:
+            asked: the settings that it was given, by name.
+            surrogate: it had a surrogate, whose name the user puts in.
+        """
+        if self._in_python:
+            given = [f"{name}={_eps(value) if name == 'eps' else repr(value)}" for name, value in asked.items()]
+            given += [f"surrogate={SURROGATE}"] if surrogate else []
+            return f"advtool.evaluate({', '.join(['model, images, labels', *given])})"
+        words = [*self._subject(self._result.dataset.images), "--eps", _eps(self._result.threat_model.eps)]
+        for name, value in asked.items():
+            words += [] if name == "eps" else _option(settings_of(Settings)[name].option, value)
+        words += ["--surrogate", SURROGATE] if surrogate else []
+        return shlex.join(["advtool", "eval", *words])
 
     def sweep_eps(self) -> str:
         """The curve of accuracy against eps, from clean images to the whole range."""
@@ -83,6 +102,12 @@ class Commands:
         if min(self._result.eot, self._result.votes) > 1:  # a random model that was asked with one draw needs more
             yield "eot", self._result.eot
             yield "votes", self._result.votes
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [name if value else name.replace("--", "--no-", 1)]
+    return _repeated(name, value) if isinstance(value, list | tuple) else [name, str(value)]
 
 
 def _repeated(option: str, values: Sequence[str]) -> list[str]:

@@ -1,0 +1,22 @@
+"""A run in a few sentences, for people who read nothing else."""
+
+from advtool.results import Evaluation, notation
+
+
+def sentence(evaluation: Evaluation) -> str:
+    """What survives, of how many images, at which eps; what is proved; whether the gradient misleads."""
+    worst, data, threat = evaluation.worst_case, evaluation.dataset, evaluation.threat_model
+    said = [
+        f"{notation.percent(worst.accuracy)} of {data.images} {data.split} images of {data.name} survive every attack "
+        f"at {threat.norm} eps {notation.eps(threat.eps)} (95 % interval {notation.percent_interval(worst.interval)}).",
+        f"Without an attack {notation.percent(evaluation.clean.accuracy)} are classified right.",
+    ]
+    if evaluation.certified is not None:
+        said.append(f"{notation.percent(evaluation.certified.accuracy)} are proved robust, whatever the attack.")
+    masking = sum(finding.kind == "masking" for finding in evaluation.warnings)
+    if masking:
+        said.append(
+            f"{masking} warning{'s' * (masking > 1)} of kind masking: attacks along the gradient of this model say "
+            "too little."
+        )
+    return " ".join(said)
