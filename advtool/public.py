@@ -19,6 +19,7 @@ from advtool.models.noise import with_pnil as with_pnil
 from advtool.results import Check as Check
 from advtool.results import Evaluation as Evaluation
 from advtool.studies.comparison import compare as compare
+from advtool.studies.comparison import side_by_side as side_by_side
 from advtool.studies.score import score as score
 from advtool.studies.seeds import evaluate_seeds as evaluate_seeds
 from advtool.studies.smallest_eps import smallest_eps as smallest_eps

@@ -16,6 +16,8 @@ Two models on the same images, under the same attacks:
 [cyan]advtool eval --checkpoint b.safetensors --run-dir runs/b[/cyan]
 [cyan]advtool compare runs/a runs/b[/cyan]
 
+Several models, a row each:  [cyan]advtool compare runs/a runs/b runs/c[/cyan]
+
 In a pipeline:  [cyan]advtool compare runs/a runs/b --format json | jq .worst_case.p_value[/cyan]
 """
 
@@ -23,6 +25,10 @@ In a pipeline:  [cyan]advtool compare runs/a runs/b --format json | jq .worst_ca
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the finished run to compare it with.")],
+    more: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="More runs, each compared with RUN_A.", show_default=False),
+    ] = None,
     format: FormatName = "table",
     output: Output = None,
 ) -> None:
@@ -30,12 +36,18 @@ def compare(
 
     Both runs must have seen the same images, or one run the first N images of
     the other. Only attacks that both runs made count. Differences are A minus B.
+    More than two runs stand side by side, a row a run; differences are then
+    those to the first.
     """
     from advtool import files
     from advtool.studies.comparison import compare as compare_runs
+    from advtool.studies.comparison import side_by_side
 
     if output is not None:
         files.check_writable(output)
+    if more:
+        answer(side_by_side(run_a, run_b, *more), format, output)
+        return
     result = compare_runs(run_a, run_b)
     answer(result, format, output)
     if format in ("csv", "jsonl") and result.notes:  # they have no place for notes

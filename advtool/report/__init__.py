@@ -27,6 +27,7 @@ TABLES = {
     "Reproduced": "reproduction",
     "Score": "score",
     "SeedsEvaluation": "seeds",
+    "SideBySide": "side_by_side",
 }
 """The module that makes the table of a result, by the name of the result's class.
 

@@ -3,7 +3,14 @@
 from advtool.results.attacks import Attack, AttackParameter, Attacks, Suite, SuiteStage
 from advtool.results.check import Certification, Check
 from advtool.results.checklist import Checklist, ChecklistItem, Status
-from advtool.results.comparison import ComparedRun, Comparison, PairedAccuracy, PairedAttack, PairedMinimum
+from advtool.results.comparison import (
+    ComparedRun,
+    Comparison,
+    PairedAccuracy,
+    PairedAttack,
+    PairedMinimum,
+    SideBySide,
+)
 from advtool.results.evaluation import (
     AttackResult,
     Certified,
@@ -121,6 +128,7 @@ __all__ = [
     "SeedsSummary",
     "Series",
     "ShownExample",
+    "SideBySide",
     "SingleDraw",
     "Spread",
     "Status",

@@ -1,4 +1,4 @@
-"""Two runs compared image by image: the document ``advtool.compare/1``. Accuracies are fractions."""
+"""Runs compared image by image: two, or the first with each of the others. Accuracies are fractions."""
 
 from typing import Any, ClassVar, Literal
 
@@ -73,3 +73,11 @@ class Comparison(Document):
     """images that are proved robust; None if one of the runs proved nothing"""
     notes: list[str]
     """what else differs between the runs, besides the model"""
+
+
+class SideBySide(Document):
+    """Several runs. ``to_dict`` is the JSON document of ``advtool compare`` with more than two."""
+
+    schema_name: Literal["advtool.compare-many/1"] = Field(default="advtool.compare-many/1", alias="schema")
+    comparisons: list[Comparison]
+    """the first run, which is ``a`` in each, with each of the others"""

@@ -20,6 +20,7 @@ from advtool.results import (
     PairedAccuracy,
     PairedAttack,
     PairedMinimum,
+    SideBySide,
 )
 from advtool.target.identity import Identity
 
@@ -45,6 +46,21 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
             that can be compared.
     """
     return compare_finished(read_finished(run_a), read_finished(run_b))
+
+
+def side_by_side(*runs: Path | str) -> SideBySide:
+    """Compare the first run with each of the others, as :func:`compare` does.
+
+    Args:
+        runs: folders of at least two finished runs.
+
+    Raises:
+        InputError: as :func:`compare`, or there are fewer than two runs.
+    """
+    if len(runs) < 2:
+        raise InputError(f"{len(runs)} runs given: name two or more folders of finished runs")
+    first, *others = (read_finished(run) for run in runs)
+    return SideBySide(comparisons=[compare_finished(first, other) for other in others])
 
 
 def compare_finished(a: FinishedRun, b: FinishedRun) -> Comparison:

@@ -186,3 +186,35 @@ def test_the_command_compares_and_refuses(runs: tuple[Path, Path], advtool_comma
     assert json.loads(done.stdout) == advtool.compare(*runs).to_dict()
     assert done.stderr == ""
     assert "'nowhere' is no folder" in advtool_command.refused("compare", "nowhere", runs[0])
+
+
+def test_several_runs_stand_side_by_side_each_against_the_first(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    third = run(tmp_path / "third", eps=0.1)
+    result = advtool.side_by_side(*runs, third)
+    assert [each.to_dict() for each in result.comparisons] == [
+        advtool.compare(runs[0], other).to_dict() for other in (runs[1], third)
+    ]
+    first, second = result.comparisons
+    lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](result))))
+    assert [line["run"] for line in lines] == ["1", "2", "3"]
+    assert [float(line["worst_case"]) for line in lines] == [
+        first.worst_case.accuracy_a, first.worst_case.accuracy_b, second.worst_case.accuracy_b
+    ]  # fmt: skip
+    assert lines[0]["difference"] == ""
+    for line, comparison in zip(lines[1:], result.comparisons, strict=True):
+        paired = comparison.worst_case
+        assert float(line["difference"]) == -paired.difference
+        assert float(line["p_value"]) == paired.p_value
+    text = FORMATS["table"](result)
+    assert "run 1 as A, run 3 as B: eps: A 0.05, B 0.1" in text
+    assert max(map(len, text.splitlines())) <= 80
+    with pytest.raises(InputError, match="name two or more"):
+        advtool.side_by_side(runs[0])
+
+
+def test_the_command_takes_more_than_two_runs(
+    runs: tuple[Path, Path], tmp_path: Path, advtool_command: Command
+) -> None:
+    third = run(tmp_path / "third")
+    done = advtool_command("compare", *runs, third, "--format", "json")
+    assert json.loads(done.stdout) == advtool.side_by_side(*runs, third).to_dict()
