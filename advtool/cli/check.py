@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
-from advtool.cli.subject_options import SUBJECT_OPTIONS, SubjectOptions, chosen, settings_options
+from advtool.cli.subject_options import (
+    IMAGES_PANEL,
+    SUBJECT_OPTIONS,
+    SubjectOptions,
+    chosen,
+    parse_images,
+    settings_options,
+)
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -19,8 +28,19 @@ Does advtool understand my model and its images?
 In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | jq .clean.accuracy[/cyan]
 """
 
+IMAGES = Annotated[
+    int,
+    typer.Option(
+        "--images",
+        parser=parse_images,
+        metavar="N|all",
+        rich_help_panel=IMAGES_PANEL,
+        help="The images that 'eval' would attack. Of these, only the first 100 are classified here.",
+    ),
+]
 
-@gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
+
+@gathering("subject", {**SUBJECT_OPTIONS, "images": (IMAGES, "1000")}, SubjectOptions.of)
 @gathering("settings", settings_options(), chosen)
 def check(
     *,

@@ -7,7 +7,8 @@
     eps = "8/255"
     certify = true
 
-A key is the name of an option, or of an argument. Its value is read as if it stood on the command line.
+A key is the name of an option, or of an argument. Its value is read as if it stood on the command line. ``check``
+reads the table of ``eval`` too, so that one file serves both.
 """
 
 import json
@@ -20,6 +21,11 @@ from typer.core import TyperArgument
 
 from advtool.errors import InputError, near_match
 
+_READS_TOO = {"check": "eval"}
+"""A command that also reads another's table, for the options that they share. Its own table wins."""
+_OF_THE_ANSWER = {"format", "output"}
+"""Options that say where a command's answer goes. They are not shared: the answers would overwrite each other."""
+
 
 def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
     """Read the file as the defaults of the command, as the callback of the option ``--config``.
@@ -30,21 +36,31 @@ def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
     if file is None or ctx.resilient_parsing:
         return file
     tables, command = _read(file), str(ctx.info_name)
-    takers = [name for name, each in ctx.parent.command.commands.items() if param.name in {p.name for p in each.params}]
+    commands = ctx.parent.command.commands
+    takers = [name for name, each in commands.items() if param.name in {p.name for p in each.params}]
     for name, table in tables.items():
         if name not in takers or not isinstance(table, dict):
             hint = near_match(name, takers) if isinstance(table, dict) else f" (options stand in a table: [{command}])"
             raise InputError(f"--config '{file}': unknown table or key '{name}'{hint}")
-    if command not in tables:
-        raise InputError(f"--config '{file}': it has no table [{command}]")
-    known = {_key(each): each for each in ctx.command.params if each is not param}
+    read = [*filter(None, [_READS_TOO.get(command)]), command]
+    if not tables.keys() & read:
+        raise InputError(f"--config '{file}': it has no table {' or '.join(f'[{name}]' for name in reversed(read))}")
+    options = _options(ctx.command, param)
     ctx.default_map = {}
-    for key, value in tables[command].items():
-        label, option = f"--config '{file}': {key} in [{command}]", known.get(key.replace("-", "_"))
-        if option is None:
-            raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
-        ctx.default_map[option.name] = _as_written(label, option, value)
+    for name in read:
+        known = _options(commands[name], param)
+        for key, value in tables.get(name, {}).items():
+            label, plain = f"--config '{file}': {key} in [{name}]", key.replace("-", "_")
+            if plain not in known:
+                raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
+            if name == command or plain in options.keys() - _OF_THE_ANSWER:
+                ctx.default_map[options[plain].name] = _as_written(label, options[plain], value)
     return file
+
+
+def _options(command: Any, config: Any) -> dict[str, Any]:
+    """The options and arguments of a command by their keys, without ``--config``."""
+    return {_key(each): each for each in command.params if each.name != config.name}
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering, options_of
+from advtool.cli.model_options import check_surrogate
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import complain, say
 from advtool.cli.subject_options import (
@@ -113,6 +114,8 @@ def evaluate(
     subject.models.check()
     if surrogate_weights is not None and surrogate is None:
         raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
+    if surrogate is not None:
+        check_surrogate(surrogate, surrogate_weights)
     if format == CHECKLIST and seeds > 1:
         raise InputError(f"--format checklist answers from one run: leave out --seeds {seeds}")
     from advtool import files

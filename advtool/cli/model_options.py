@@ -105,6 +105,18 @@ MODEL_OPTIONS: dict[str, Any] = {
 }
 
 
+def check_surrogate(model: str, weights: str | None) -> None:
+    """Refuse a surrogate that cannot be opened, before anything heavy is imported.
+
+    Raises:
+        InputError: a file does not exist.
+    """
+    try:
+        check_exists(model, weights)
+    except InputError as error:
+        raise InputError(f"--surrogate: {error}") from None
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """The values of ``MODEL_OPTIONS``."""

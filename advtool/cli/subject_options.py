@@ -253,8 +253,12 @@ class SubjectOptions:
             InputError: the model or the data set is missing or broken, or they do not fit each other.
         """
         self.models.check()
-        from advtool import checkpoints, models
+        from advtool import checkpoints, data, models
 
+        if self.dataset:  # opening a model takes seconds
+            data.check_exists(self.dataset)
+        if self.classes is not None:
+            data.read_classes(self.classes)
         opened, title = self.models.open()
         header = opened.header
         split, indices = self._images(opened)

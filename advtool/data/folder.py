@@ -181,5 +181,5 @@ def _unlike(one: tuple[str, NDArray[np.uint8]], other: tuple[str, NDArray[np.uin
     proposal = min(_USUAL_INPUT_SIZE, *one[1].shape[1:], *other[1].shape[1:])
     return (
         f"'{one[0]}' is {describe(one[1])} (height x width), but '{other[0]}' is {describe(other[1])}: "
-        f"give the size that the model takes, e.g. --input-size {proposal}"
+        f"give the size that the model takes, e.g. --input-size {proposal} (in Python input_size={proposal})"
     )

@@ -66,8 +66,12 @@ def _opened(file: str) -> "Iterator[Image.Image]":
             with Image.open(file, formats=_FORMATS) as image:
                 yield image
     except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the image '{file}' ({_first_line(error)}): replace or remove it") from None
+        raise InputError(f"cannot read the image '{file}' ({_why(error)}): replace or remove it") from None
 
 
-def _first_line(error: Exception) -> str:
+def _why(error: Exception) -> str:
+    from PIL import UnidentifiedImageError  # noqa: PLC0415 - only folders need it
+
+    if isinstance(error, UnidentifiedImageError):  # its words repeat the path
+        return "it is no image of a known format"
     return (str(error).strip() or type(error).__name__).splitlines()[0]

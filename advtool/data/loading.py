@@ -14,7 +14,11 @@ from advtool.errors import InputError, near_match
 
 
 def load(
-    name_or_path: str | Path, split: SplitName, data_dir: Path | None = None, *, input_size: Size | None = None
+    name_or_path: str | Path,
+    split: SplitName,
+    data_dir: Path | None = None,
+    *,
+    input_size: int | Size | str | None = None,
 ) -> Split:
     """One split of a data set. The images of the other split are not read.
 
@@ -25,7 +29,8 @@ def load(
         split: ``train`` or ``test``.
         data_dir: the cache; None: see :func:`cache_dir`. A missing data set is downloaded into it, with progress on
             stderr.
-        input_size: (height, width) to which every image is resized and cut; None: as it is.
+        input_size: to what every image is resized and cut: pixels of a square, (height, width), or text as on the
+            command line, such as ``224x320``; None: as it is.
 
     Raises:
         InputError: there is no such data set, a file is malformed or damaged, images differ in size and ``input_size``
@@ -40,7 +45,7 @@ def load_first(
     count: int | None,
     data_dir: Path | None = None,
     *,
-    input_size: Size | None = None,
+    input_size: int | Size | str | None = None,
 ) -> tuple[Split, Tensor]:
     """The images of :func:`first_images`, and their places in the split, int64 (``count``,).
 
@@ -51,7 +56,8 @@ def load_first(
         split: as for :func:`load`.
         count: how many; None, or more than there are: all.
         data_dir: as for :func:`load`.
-        input_size: (height, width) to which every image is resized and cut; None: as it is.
+        input_size: to what every image is resized and cut: pixels of a square, (height, width), or text as on the
+            command line, such as ``224x320``; None: as it is.
 
     Raises:
         InputError: the errors of :func:`load`, or ``count`` is below 1.
@@ -82,11 +88,11 @@ def _find(name_or_path: str | Path, split: SplitName, data_dir: Path | None) -> 
         return _load_known(KNOWN[text], split, cache_dir(data_dir))
     found = _find_path(text, split)
     if len(found.classes) < 2:
-        raise InputError(f"'{text}' has one class only: a classifier needs two or more")
+        raise InputError(f"'{text}' has one class only, '{found.classes[0]}': a classifier needs two or more")
     return found
 
 
-def _read(source: Split | folder.Listing, chosen: Tensor | None, input_size: Size | None) -> Split:
+def _read(source: Split | folder.Listing, chosen: Tensor | None, input_size: int | Size | str | None) -> Split:
     size = None if input_size is None else check_size(input_size)
     if isinstance(source, folder.Listing):
         return source.read(range(len(source)) if chosen is None else chosen.tolist(), size)
@@ -113,13 +119,24 @@ def _as_known(known: Known, loaded: Split, file: Path) -> Split:
 
 
 def _find_path(text: str, split: SplitName) -> Split | folder.Listing:
+    check_exists(text)
     path = Path(text)
-    if path.is_dir():
-        return folder.find(path, split)
-    if path.suffix.lower() == ".npz":
-        return npz.load(path, split)
+    return folder.find(path, split) if path.is_dir() else npz.load(path, split)
+
+
+def check_exists(name_or_path: str | Path) -> None:
+    """Refuse what is neither the name of a data set nor a folder nor an ``.npz`` file. Nothing is read.
+
+    Raises:
+        InputError: there is no such data set; the message says which one might be meant.
+    """
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    is_npz = path.suffix.lower() == ".npz"
+    if text in KNOWN or path.is_dir() or (is_npz and path.exists()):
+        return
     if path.exists():
         raise InputError(f"'{text}' is no data set: give an .npz file, or a folder of images")
-    if len(path.parts) > 1:
+    if is_npz or len(path.parts) > 1:
         raise InputError(f"no data set at '{text}': there is no such file or folder")
     raise InputError(f"no data set named '{text}', nor a file or folder{near_match(text, KNOWN)}")

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from advtool.arguments import shown
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,30 +20,43 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 _LARGEST_SIDE = 8_192  # pixels; a larger one is a typing error
+_SIDES = f"whole numbers from 1 to {_LARGEST_SIDE}"
 
 
 def read_size(text: str) -> Size:
-    """(height, width) of a text such as ``224`` or ``224x320``, for ``--input-size``.
+    """(height, width) of the text of ``--input-size``.
 
     Raises:
         InputError: the text is no such size, or a side is not from 1 to 8192.
     """
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
-    if match is None:
-        raise InputError(f"--input-size '{text}' is no size: give N or HxW, e.g. 224 or 224x320")
-    return check_size((int(match[1]), int(match[2] or match[1])))
+    size = _of_text(text)
+    if size is None:
+        raise InputError(f"--input-size '{text}' is no size: give N or HxW, e.g. 224 or 224x320 ({_SIDES})")
+    return size
 
 
 def check_size(size: Any) -> Size:
-    """``size`` itself, if it is a (height, width) of whole numbers.
+    """(height, width) of a number of pixels, of a pair, or of a text as on the command line, ``224`` or ``224x320``.
 
     Raises:
-        InputError: it is something else, or a side is not from 1 to 8192.
+        InputError: it is no size, or a side is not from 1 to 8192.
     """
-    pair = tuple(size) if isinstance(size, tuple | list) else ()
-    if len(pair) != 2 or not all(_is_side(side) for side in pair):
-        raise InputError(f"--input-size {size!r}: it must be (height, width), whole numbers from 1 to {_LARGEST_SIDE}")
-    return int(pair[0]), int(pair[1])
+    if isinstance(size, str):
+        pair = _of_text(size)
+    else:
+        sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+        pair = (int(sides[0]), int(sides[1])) if len(sides) == 2 and all(map(_is_side, sides)) else None
+    if pair is None:
+        raise InputError(
+            f"input_size={shown(size)} is no size: give pixels, (height, width) or text such as '224x320' ({_SIDES})"
+        )
+    return pair
+
+
+def _of_text(text: str) -> Size | None:
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower(), re.ASCII)
+    pair = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    return pair if all(map(_is_side, pair)) else None
 
 
 def _is_side(side: Any) -> bool:

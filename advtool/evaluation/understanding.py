@@ -78,16 +78,29 @@ def refuse_guessing(check: Check) -> None:
     """
     if check.better_than_chance:
         return
-    likely = (
-        f"{check.cause}; or the weights are not trained."
-        if check.cause
-        else "are the weights loaded (--weights), the images normalised as in training (--mean, --std), and the "
-        "classes in the order of the outputs (--classes)?"
-    )
+    too_many, likely = _too_many_outputs(check), ""
+    if check.cause:
+        likely = f"{check.cause}; or the weights are not trained. "
+    elif not too_many:
+        likely = (
+            "are the weights loaded (--weights), the images normalised as in training (--mean, --std), and the "
+            "classes in the order of the outputs (--classes)? "
+        )
     raise InputError(
-        f"the model is no better than guessing: {check.clean.correct} of {check.clean.total} images are right, and "
-        f"guessing among {check.classes} classes gets {notation.percent(check.chance)}; {likely} --force evaluates it "
-        "anyway"
+        f"{too_many}the model is no better than guessing: {check.clean.correct} of {check.clean.total} images are "
+        f"right, and guessing among {check.classes} classes gets {notation.percent(check.chance)}; {likely}--force "
+        "evaluates it anyway"
+    )
+
+
+def _too_many_outputs(check: Check) -> str:
+    """What to do if the model has more outputs than the data set has classes; "" if it has not."""
+    names = check.dataset.classes
+    if names is None or len(names) >= check.classes:
+        return ""
+    return (
+        f"the model has {check.classes} outputs, and '{check.dataset.name}' has {len(names)} classes: "
+        f"--model-args '{{\"num_classes\": {len(names)}}}' if that is what its factory takes, or --classes FILE; "
     )
 
 

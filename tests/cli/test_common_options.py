@@ -84,7 +84,33 @@ def test_a_file_gives_what_the_command_line_gives_and_the_command_line_wins(here
     assert document["threat_model"]["eps"] == 8 / 255
 
 
-@pytest.mark.parametrize("name", ["eval", "train"])
+def test_check_reads_what_it_shares_with_eval_and_its_own_table_wins(here: Path, run: Run) -> None:
+    (here / "run.toml").write_text(
+        "[eval]\nimages = 20\neps = 0.05\nseeds = 3\nformat = 'csv'\noutput = 'eval.csv'\n[check]\neps = 0.2\n"
+    )
+    code, out, _ = run("check", "--config", "run.toml", "--format", "json")
+    document = json.loads(out)
+    assert (code, document["clean"]["total"], document["threat_model"]["eps"]) == (0, 20, 0.2)
+    assert run("check", "--config", "run.toml")[1].startswith("model ")
+    assert not (here / "eval.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[eval]\nsedes = 3", "sedes in [eval] is no option (did you mean 'seeds'?)"),
+        ("[check]\nseeds = 3", "seeds in [check] is no option"),
+        ("[train]\nepochs = 3", "it has no table [check] or [eval]"),
+    ],
+)
+def test_check_refuses_keys_that_neither_it_nor_eval_knows(text: str, words: str, here: Path, run: Run) -> None:
+    (here / "run.toml").write_text(text)
+    code, out, line = run("check", "--config", "run.toml")
+    assert (code, out, line.count("\n")) == (2, "", 1), line
+    assert words in line
+
+
+@pytest.mark.parametrize("name", ["eval", "train", "check"])
 def test_every_option_and_argument_of_the_command_is_a_key(name: str, tmp_path: Path) -> None:
     command, lines = ROOT.commands[name], []  # type: ignore[attr-defined]
     params = [each for each in command.params if each.name != "config"]

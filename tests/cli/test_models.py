@@ -136,6 +136,32 @@ def test_a_guessing_model_is_refused_and_the_cause_is_named(name: str, command: 
     assert "--force" in line
 
 
+def test_more_outputs_than_classes_are_the_first_cause_that_is_named(command: Command) -> None:
+    order = '{"order": [1, 2, 3, 0, 0, 0]}'
+    done = command("check", "net.py:make", "--model-args", order, *PICTURES, check=False)
+    line = done.stderr.splitlines()[-1]
+    assert (done.returncode, line.split("; ")[0]) == (
+        2,
+        "advtool: the model has 6 outputs, and 'pictures' has 4 classes: --model-args '{\"num_classes\": 4}' "
+        "if that is what its factory takes, or --classes FILE",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--dataset", "pictrues"), "no data set named 'pictrues'"),
+        (("--dataset", "./none.npz"), "no data set at"),
+        ((*PICTURES, "--classes", "none.txt"), "none.txt"),
+    ],
+)
+def test_missing_images_are_told_before_the_model_is_opened(
+    wrong: tuple[str, ...], words: str, command: Command
+) -> None:
+    (command.folder / "net.py").write_text("raise RuntimeError('opened')")
+    assert words in command.refused("eval", "net.py:make", *wrong)
+
+
 def test_force_goes_on_and_classes_mend_the_order(command: Command) -> None:
     forced = command("eval", "net.py:make", *GUESSING, *PICTURES, *FAST, "--force")
     assert json.loads(forced.stdout)["clean"]["correct"] == 0
@@ -193,6 +219,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("net.py:make", "--dataset", "pictures", "--input-size", "x"), "--input-size 'x'"),
     (("net.py:make", "--classes", "none.txt", *PICTURES), "none.txt"),
     (("torchvision:resnet19", *PICTURES), "did you mean"),
+    (("net.py:make", "--surrogate", "nte.py:make", *PICTURES), "--surrogate: MODEL 'nte.py:make': there is no file"),
 ]
 
 

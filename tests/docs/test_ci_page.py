@@ -23,6 +23,8 @@ STEPS = GITHUB["jobs"]["robustness"]["steps"]
 OURS = next(step["with"] for step in STEPS if step.get("uses", "").startswith("OWNER/advtool@"))
 INPUTS = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
 
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
 
 def rows(heading: str) -> list[list[str]]:
     """The cells of the first table below a heading, without the code marks."""
@@ -32,7 +34,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_example_for_pytest_passes_and_fails_with_the_table(tmp_path: Path, digits_checkpoint: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    code, _ = PYTHON
     code = code.replace('"checkpoints/digits-lenet-both-s0.safetensors"', repr(str(digits_checkpoint)))
     (tmp_path / "test_a.py").write_text(code)
     (tmp_path / "test_b.py").write_text(code.replace("at_least=0.3", "at_least=0.9"))

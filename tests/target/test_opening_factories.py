@@ -5,12 +5,14 @@ import pickle
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from advtool.errors import InputError
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
 from tests.support.opened import CNN_SOURCE, answer, images, refusal, says, write
@@ -114,7 +116,7 @@ def test_the_hash_of_the_sources_does_not_depend_on_their_folder() -> None:
 
 def test_arguments_reach_the_factory() -> None:
     write(Path("net.py"), CNN_SOURCE)
-    opened = open_model(ModelSpec("net.py:cnn", arguments={"width": 6}))
+    opened = open_model(ModelSpec("net.py:cnn", model_args={"width": 6}))
     assert opened.model[0].out_channels == 6  # type: ignore[index, union-attr]
     assert opened.description == {"spec": "net.py:cnn", "arguments": {"width": 6}}
 
@@ -123,7 +125,7 @@ def test_arguments_reach_the_factory() -> None:
     ("source", "model", "asked", "parts"),
     [
         ("def make(depth, width): ...", "net.py:make", {}, ['\'{"depth": "...", "width": "..."}\'', "--model-args"]),
-        ("def make(): ...", "net.py:make", {"arguments": {"depth": 1}}, ["no argument 'depth' (it takes: none)"]),
+        ("def make(): ...", "net.py:make", {"model_args": {"depth": 1}}, ["no argument 'depth' (it takes: none)"]),
         ("def make(): return {}", "net.py:make", {}, ["an object of type dict", "returns a torch.nn.Module"]),
         ("def make(): pass", "net.py:make", {}, ["gives None"]),
         ("\ndef make():\n    return 1 / 0", "net.py:make", {}, ["net.py, line 3", "ZeroDivisionError: division by"]),
@@ -246,13 +248,32 @@ def test_the_normalisation_comes_first_and_is_not_in_the_state_dict() -> None:
         ({"mean": (float("nan"),), "std": (1.0,)}, "--mean: give finite numbers"),
         ({"mean": (0.5, 0.5), "std": (1.0, 1.0, 1.0)}, "--mean has 2 values and --std 3"),
         ({"mean": (), "std": ()}, "--mean: give finite numbers"),
-        ({"arguments": {"x": object()}}, "--model-args: give plain JSON data"),
-        ({"arguments": [1]}, "--model-args: write a JSON object"),
+        ({"model_args": {"x": object()}}, "--model-args: give plain JSON data"),
+        ({"model_args": [1]}, "--model-args is no object"),
     ],
 )
 def test_a_bad_normalisation_and_bad_arguments_are_refused(asked: dict[str, object], part: str) -> None:
     write(Path("net.py"), CNN_SOURCE)
     says(refusal("net.py:cnn", **asked), part)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"model_args": '{"width": 6}'}, 'model_args is no object of keyword arguments: write e.g. model_args={"num'),
+        ({"model_args": {"depth": 6}}, "model_args: 'net.py:cnn' takes no argument 'depth' (it takes: width)"),
+        ({"mean": 0.5}, "mean goes with std: give both (std=1 for none)"),
+        ({"mean": "0.1,0.1,0.1", "std": "1,1,1"}, "mean='0.1,0.1,0.1' must be a number, or one for each channel such"),
+        ({"weights": "none.pth"}, "weights='none.pth': no such file"),
+        ({"arguments": {}}, "open_model has no argument 'arguments' (known: mean, model_args, std, weights)"),
+    ],
+)
+def test_a_python_caller_reads_the_names_of_pythons_arguments(asked: dict[str, Any], words: str) -> None:
+    write(Path("net.py"), CNN_SOURCE)
+    with pytest.raises(InputError) as caught:
+        open_model("net.py:cnn", **asked)
+    says(str(caught.value), words)
+    assert "--" not in str(caught.value)
 
 
 def test_a_module_of_a_package_in_the_working_folder_is_imported() -> None:

@@ -71,7 +71,7 @@ def test_safetensors_without_a_header_and_damaged_ones_are_refused() -> None:
     says(refusal("net.safetensors"), "architecture is unknown", "--weights 'net.safetensors'")
     Path("half.safetensors").write_bytes(Path("net.safetensors").read_bytes()[:-10])
     says(refusal("half.safetensors"), "'half.safetensors' is damaged, truncated")
-    says(refusal("net.safetensors", arguments={"width": 3}), "--model-args: 'net.safetensors' is a checkpoint")
+    says(refusal("net.safetensors", model_args={"width": 3}), "--model-args: 'net.safetensors' is a checkpoint")
 
 
 @pytest.mark.parametrize("how", [{}, {"freeze": True}, {"trace": True}], ids=["scripted", "frozen", "traced"])

@@ -25,7 +25,7 @@ def normalised(x: torch.Tensor, mean: tuple[float, ...] = MEAN, std: tuple[float
 
 
 def test_a_torchvision_model_has_the_same_random_weights_each_time_and_a_note_says_so() -> None:
-    asked = ModelSpec("torchvision:resnet18", arguments={"num_classes": 10})
+    asked = ModelSpec("torchvision:resnet18", model_args={"num_classes": 10})
     one, two = open_model(asked), open_model(asked)
     assert torch.equal(answer(one, pixels()), answer(two, pixels()))
     says(one.notes[0], "has random weights: --weights FILE or --weights DEFAULT")
@@ -36,7 +36,7 @@ def test_a_torchvision_model_has_the_same_random_weights_each_time_and_a_note_sa
 def test_a_file_of_weights_is_loaded(tmp_path: Path) -> None:
     model, path = torchvision.models.resnet18(num_classes=10), tmp_path / "weights.pt"
     torch.save({"state_dict": {f"module.{key}": value for key, value in model.state_dict().items()}}, path)
-    opened = open_model(ModelSpec("torchvision:resnet18", weights=str(path), arguments={"num_classes": 10}))
+    opened = open_model(ModelSpec("torchvision:resnet18", weights=str(path), model_args={"num_classes": 10}))
     assert torch.equal(answer(opened, pixels()), answer(model, pixels()))
     assert opened.notes == ()
     says(
@@ -89,8 +89,8 @@ def test_a_download_that_fails_ends_in_one_line(
     [
         ("torchvision:resnet81", {}, ["torchvision has no classifier 'resnet81' (did you mean 'resnet"]),
         ("torchvision:fcn_resnet50", {}, ["is not an image classifier"]),
-        ("torchvision:resnet18", {"arguments": {"weights": "DEFAULT"}}, ["instead of 'weights'"]),
-        ("torchvision:resnet18", {"arguments": {"classes": 3}}, ["TypeError", "'classes'"]),
+        ("torchvision:resnet18", {"model_args": {"weights": "DEFAULT"}}, ["instead of 'weights'"]),
+        ("torchvision:resnet18", {"model_args": {"classes": 3}}, ["TypeError", "'classes'"]),
     ],
 )
 def test_unknown_models_and_wrong_arguments_of_torchvision_are_refused(
@@ -101,12 +101,12 @@ def test_unknown_models_and_wrong_arguments_of_torchvision_are_refused(
 
 def test_a_timm_model_has_random_weights_or_those_of_a_file(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")
-    asked = {"arguments": {"num_classes": 10, "img_size": 32, "patch_size": 8, "depth": 2}}
+    asked = {"model_args": {"num_classes": 10, "img_size": 32, "patch_size": 8, "depth": 2}}
     name = "timm:vit_tiny_patch16_224"
     one, two = open_model(ModelSpec(name, **asked)), open_model(ModelSpec(name, **asked))
     assert torch.equal(answer(one, pixels()), answer(two, pixels()))
     says(one.notes[0], "has random weights")
-    model, path = timm.create_model("vit_tiny_patch16_224", **asked["arguments"]), tmp_path / "weights.pt"
+    model, path = timm.create_model("vit_tiny_patch16_224", **asked["model_args"]), tmp_path / "weights.pt"
     torch.save(model.state_dict(), path)
     opened = open_model(ModelSpec(name, weights=str(path), **asked))
     assert torch.equal(answer(opened, pixels()), answer(model, pixels()))
@@ -114,7 +114,7 @@ def test_a_timm_model_has_random_weights_or_those_of_a_file(tmp_path: Path) -> N
     says(opened.notes[0], "mean [0.5, 0.5, 0.5]", "--mean and --std")
     says(refusal("timm:resnet81"), "timm has no model 'resnet81'")
     says(refusal("timm:hf-hub:someone/resnet"), "timm has no model 'hf-hub:someone/resnet'")
-    says(refusal(name, arguments={"pretrained": True}), "instead of 'pretrained'")
+    says(refusal(name, model_args={"pretrained": True}), "instead of 'pretrained'")
 
 
 def test_timms_own_weights_bring_mean_and_std(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Open a MODEL of any kind."""
 
 import importlib
+from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +29,8 @@ def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **options
 
     Args:
         model: MODEL as the user wrote it, or a :class:`ModelSpec`.
-        options: the other fields of :class:`ModelSpec` (weights, arguments, mean, std), if ``model`` is text or a path.
+        options: if ``model`` is text or a path, the other fields of :class:`ModelSpec`: weights, model_args, mean, std.
+            Messages then name these, else the options of the command line.
         is_checkpoint: MODEL is a checkpoint of advtool, whose file may have any name.
 
     Returns:
@@ -37,7 +39,17 @@ def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **options
     Raises:
         InputError: the model cannot be opened; the message says why and what would be right.
     """
-    asked = model if isinstance(model, ModelSpec) else spec.spec_of(model, options)
+    if isinstance(model, ModelSpec):
+        return _opened(model, is_checkpoint)
+    asked = spec.spec_of(model, options)
+    try:
+        opened = _opened(asked, is_checkpoint)
+    except InputError as error:
+        raise InputError(spec.in_python(str(error))) from error
+    return replace(opened, notes=tuple(map(spec.in_python, opened.notes)))
+
+
+def _opened(asked: ModelSpec, is_checkpoint: bool) -> Opened:
     reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
     spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
     kinds.check_there(reference, asked.weights)
@@ -80,8 +92,8 @@ def _describe(
         description["sha256"] = _hash(reference.name)
     if asked.weights not in {None, DEFAULT}:
         description["weights"] = {"path": asked.weights, "sha256": _hash(str(asked.weights))}
-    if asked.arguments:
-        description["arguments"] = dict(asked.arguments)
+    if asked.model_args:
+        description["arguments"] = dict(asked.model_args)
     if mean is not None and std is not None:
         description |= {"mean": list(mean), "std": list(std)}
     return description | dict(made.description)

@@ -29,7 +29,7 @@ _imported_before: set[str] = set()
 
 
 def make(reference: Reference, spec: ModelSpec) -> Made:
-    """Import the module and call its factory with ``spec.arguments``. The factory may be a model itself.
+    """Import the module and call its factory with ``spec.model_args``. The factory may be a model itself.
 
     Raises:
         InputError: the import fails, or the factory does not exist, takes other arguments, fails, or does not return
@@ -39,8 +39,8 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         module = _module(reference)
         with one_line(f"looking up '{reference.text}' failed"):
             factory = _attribute(module, reference)
-        model = factory if isinstance(factory, nn.Module) else _call(factory, reference, dict(spec.arguments))
-    if isinstance(factory, nn.Module) and spec.arguments:
+        model = factory if isinstance(factory, nn.Module) else _call(factory, reference, dict(spec.model_args))
+    if isinstance(factory, nn.Module) and spec.model_args:
         raise InputError(f"--model-args: '{reference.text}' is a model already and takes no arguments")
     if not isinstance(model, nn.Module):
         what = "None" if model is None else f"an object of type {type(model).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from advtool.arguments import shown
 from advtool.errors import InputError, near_match
 
 if TYPE_CHECKING:
     from torch import nn
 
     from advtool.checkpoints import Header
+
+_OPTION = re.compile(r"--(model-args|weights|mean|std)\b(?: ('[^']*'|DEFAULT|FILE|[01]))?")
+"""An option of this module in a message, and its value if one follows."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,14 @@ class ModelSpec:
     Args:
         model: MODEL as the user wrote it.
         weights: a file of weights, ``DEFAULT`` for the library's own weights, or None.
-        arguments: keyword arguments for the factory, plain JSON data.
+        model_args: keyword arguments for the factory, plain JSON data.
         mean: is subtracted from the pixels: one value, or one for each channel.
         std: divides the pixels afterwards: one value, or one for each channel.
     """
 
     model: str
     weights: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -95,8 +100,10 @@ def spec_of(model: str | PathLike[str], options: Mapping[str, Any]) -> ModelSpec
         if not isinstance(values["weights"], str | PathLike):
             raise InputError(f"weights={values['weights']!r} must be the path of a file, or DEFAULT")
         values["weights"] = fspath(values["weights"])
-    for name in values.keys() & {"mean", "std"}:
-        values[name] = _numbers(name, values[name])
+    for name in ("mean", "std"):
+        values[name] = _numbers(name, values.get(name))
+    if values.get("model_args") is None:
+        values["model_args"] = {}
     return ModelSpec(fspath(model), **values)
 
 
@@ -104,7 +111,23 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
     try:
         return None if value is None else tuple(float(number) for number in np.atleast_1d(value))
     except (TypeError, ValueError):
-        raise InputError(f"{name}={value!r} must be a number, or one for each channel") from None
+        raise InputError(
+            f"{name}={shown(value)} must be a number, or one for each channel such as (0.485, 0.456, 0.406)"
+        ) from None
+
+
+def in_python(message: str) -> str:
+    """A message that names options of the command line, with the arguments of ``open_model`` instead."""
+    return _OPTION.sub(_argument, message)
+
+
+def _argument(option: re.Match[str]) -> str:
+    name, value = option[1].replace("-", "_"), option[2]
+    if value is None:
+        return name
+    if name == "model_args":
+        return f"{name}={value[1:-1]}"
+    return f"{name}={value}" if value[0] in "'01" else f"{name}='{value}'"
 
 
 def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
@@ -118,12 +141,14 @@ def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
     Raises:
         InputError: the arguments are not wanted or not JSON data, or mean and std are not a normalisation.
     """
-    if spec.arguments and not takes_arguments:
+    if spec.model_args and not takes_arguments:
         raise InputError(f"--model-args: '{spec.model}' is {what} and takes no arguments")
-    if not isinstance(spec.arguments, Mapping) or not all(isinstance(name, str) for name in spec.arguments):
-        raise InputError("--model-args: write a JSON object of keyword arguments, e.g. '{\"num_classes\": 10}'")
+    if not isinstance(spec.model_args, Mapping) or not all(isinstance(name, str) for name in spec.model_args):
+        raise InputError(
+            "--model-args is no object of keyword arguments: write e.g. --model-args '{\"num_classes\": 10}'"
+        )
     try:
-        json.dumps(dict(spec.arguments))
+        json.dumps(dict(spec.model_args))
     except (TypeError, ValueError) as error:
         raise InputError(f"--model-args: give plain JSON data ({error})") from None
     _check_normalisation(spec.mean, spec.std)

@@ -24,14 +24,14 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     (timm,), name = required(reference.kind), reference.name
     if "/" in name or ":" in name or not timm.is_model(name):
         raise InputError(f"timm has no model '{name}'{near_match(name, timm.list_models())}")
-    refuse_weights_among(spec.arguments, {"pretrained", "checkpoint_path", "pretrained_cfg"})
+    refuse_weights_among(spec.model_args, {"pretrained", "checkpoint_path", "pretrained_cfg"})
     own = spec.weights == DEFAULT
     loading = f"--weights {DEFAULT}: timm's weights for '{name}' cannot be loaded"
     making = f"making 'timm:{name}' failed"
     with quietly(), one_line(loading if own else making, lambda _: OFFLINE_HINT if own else ""):
-        model = timm.create_model(name, pretrained=own, **spec.arguments)
+        model = timm.create_model(name, pretrained=own, **spec.model_args)
         config = timm.data.resolve_model_data_config(model)
-    mean, std, size = tuple(config["mean"]), tuple(config["std"]), _size(spec.arguments.get("img_size"), config)
+    mean, std, size = tuple(config["mean"]), tuple(config["std"]), _size(spec.model_args.get("img_size"), config)
     return Made(
         model,
         mean=mean if own else None,

@@ -26,11 +26,11 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     """
     name = reference.name
     _check_name(name)
-    refuse_weights_among(spec.arguments, {"weights", "weights_backbone", "pretrained"})
+    refuse_weights_among(spec.model_args, {"weights", "weights_backbone", "pretrained"})
     if spec.weights == DEFAULT:
-        return _with_own_weights(name, dict(spec.arguments))
+        return _with_own_weights(name, dict(spec.model_args))
     with one_line(f"making '{reference.text}' failed"):
-        model = _get(name, **spec.arguments)
+        model = _get(name, **spec.model_args)
     return Made(model, notes=() if spec.weights else (random_weights_note(reference.text),))
 
 
