@@ -182,6 +182,17 @@ def test_under_autocast_the_model_computes_in_bfloat16_and_examples_stay_float32
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+class Detached(nn.Module):
+    """Cuts its answer off from the images; the logits may need a gradient for another reason."""
+
+    def __init__(self, other: Tensor) -> None:
+        super().__init__()
+        self.model, self.other = mlp(), other
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).detach() + self.other
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "half": (
         {"images": torch.rand(4, 1, 4, 4).half()},
@@ -197,6 +208,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "too few labels": ({"labels": torch.tensor([1])}, r"integers \(4,\), not int64 \(1,\)"),
     "no model": ({"model": "net"}, "model='net' must be an nn.Module"),
     "no logits": ({"model": nn.Identity()}, r"must answer with logits \(4, classes\), not with \(4, 1, 4, 4\)"),
+    "no gradient": ({"model": Detached(torch.zeros(4))}, "logits have no gradient to the images: .* not detach them"),
+    "a gradient elsewhere": ({"model": Detached(torch.zeros(4, requires_grad=True))}, "no gradient to the images"),
     "eps": ({"eps": 8}, r"eps=8 is no number in \(0, 1\].*8/255"),
     "step size": ({"step_size": 0}, r"step_size=0 must lie in \(0, 1\]"),
     "steps": ({"steps": 0}, "steps=0 must be an integer of at least 1"),
