@@ -206,6 +206,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"images": torch.rand(0, 1, 4, 4)}, "there are none"),
     "one-hot": ({"labels": torch.eye(4)}, r"labels must be class indices, integers \(4,\), not float32 \(4, 4\)"),
     "too few labels": ({"labels": torch.tensor([1])}, r"integers \(4,\), not int64 \(1,\)"),
+    "label 12": ({"labels": torch.tensor([0, 1, 2, 12])}, "labels must lie in 0 to 3, .*: these span 0 to 12"),
+    "label -100": ({"labels": torch.tensor([0, 1, 2, -100])}, "labels must lie in 0 to 3, .*: these span -100 to 2"),
     "no model": ({"model": "net"}, "model='net' must be an nn.Module"),
     "no logits": ({"model": nn.Identity()}, r"must answer with logits \(4, classes\), not with \(4, 1, 4, 4\)"),
     "no gradient": ({"model": Detached(torch.zeros(4))}, "logits have no gradient to the images: .* not detach them"),
