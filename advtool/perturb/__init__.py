@@ -7,8 +7,8 @@
 
 Every function takes
 
-- ``model``: maps images to logits (N, classes). It is used in the mode (train or eval) that it is in. Its mode, batch
-  norm statistics, gradients and ``requires_grad`` stay as they were.
+- ``model``: maps images to logits (N, classes). It is used in the mode (train or eval) that it is in. Its mode, buffers
+  (batch norm statistics, the vectors of a spectral norm, counters), gradients and ``requires_grad`` stay as they were.
 - ``images``: float32 or float64 (N, C, H, W) in [0, 1], on the device of the model. Under ``torch.autocast`` they stay
   float32, and the model computes its gradient in the lower precision.
 - ``labels``: class indices, integers (N,) from 0 to classes - 1, on the same device.

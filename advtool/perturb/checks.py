@@ -12,7 +12,7 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.data.given import pixel_range
 from advtool.errors import InputError
-from advtool.perturb.watched import Watched
+from advtool.perturb.watched import Watched, kept_buffers
 from advtool.threat import ThreatModel
 
 P = ParamSpec("P")
@@ -36,7 +36,8 @@ def with_checks(method: Callable[P, Tensor]) -> Callable[P, Tensor]:
             given.arguments.update(_right(given.arguments))
             watched = Watched(given.arguments["model"], given.arguments["labels"])
             given.arguments["model"] = watched
-            x_adv = method(*given.args, **given.kwargs)
+            with kept_buffers(watched):
+                x_adv = method(*given.args, **given.kwargs)
             watched.warn()
             return x_adv
 
@@ -58,6 +59,8 @@ def _right(given: dict[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(given["model"], nn.Module):
         raise InputError(f"model={shown(given['model'])} must be an nn.Module")
+    if any(parameter.is_inference() for parameter in given["model"].parameters()):
+        raise InputError("the model was made under torch.inference_mode and has no gradients: make it outside")
     images = _images(given["images"])
     labels = _labels(given["labels"], images)
     _check_generator(given["generator"], images.device)

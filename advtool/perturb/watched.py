@@ -1,9 +1,12 @@
-"""A caller's model, watched while examples are made: labels that it has no class for, gradients that are NaN."""
+"""A caller's model, watched while examples are made: labels without a class, NaN gradients, buffers that change."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from advtool.errors import InputError
 from advtool.perturb.gradients import logits_of
@@ -55,6 +58,33 @@ class Watched(nn.Module):
     def _note(self, gradient: Tensor) -> None:
         self._undefined += gradient.isnan().sum()
         self._values += gradient.numel()
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """After this context all buffers hold what they held before: counters, the vectors of a spectral norm.
+
+    A lazy module's buffers that the context fills stay filled.
+    """
+    held = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if not is_lazy(buffer)
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, values in held:
+            setattr(module, name, buffer)
+            if _can_change(buffer):
+                # Not in the eyes of autograd: a graph of the caller may hold the buffer.
+                buffer.data.copy_(values)
+
+
+def _can_change(buffer: Tensor) -> bool:
+    """Whether torch writes to it in place: neither to what inference mode made nor to an expanded tensor."""
+    return not buffer.is_inference() and not (buffer.layout is torch.strided and 0 in buffer.stride())
 
 
 def _check_labels(labels: Tensor, classes: int) -> None:

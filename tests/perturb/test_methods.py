@@ -233,6 +233,13 @@ def test_a_plain_import_reaches_perturb_without_waiting_for_art() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+def test_a_model_made_in_inference_mode_is_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
+    with pytest.raises(InputError, match=r"made under torch.inference_mode and has no gradients: make it outside"):
+        perturb.fgsm(model, torch.rand(4, 1, 4, 4), torch.arange(4))
+
+
 def test_r_fgsm_refuses_a_step_beyond_eps() -> None:
     with pytest.raises(InputError, match=r"step_size=0.2 must be at most eps=0.1"):
         perturb.r_fgsm(mlp(), torch.rand(4, 1, 4, 4), torch.arange(4), eps=0.1, step_size=0.2)
