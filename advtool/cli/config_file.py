@@ -43,6 +43,8 @@ def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
         label, option = f"--config '{file}': {key} in [{command}]", known.get(key.replace("-", "_"))
         if option is None:
             raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
+        if option.name in ctx.default_map:
+            raise InputError(f"{label} stands twice, once with - and once with _: leave one out")
         ctx.default_map[option.name] = _as_written(label, option, value)
     return file
 
@@ -83,7 +85,10 @@ def _as_written(label: str, param: Any, value: Any) -> Any:
 def _text(label: str, value: Any) -> str:
     """A number or a text as it is, a list with commas, a table as JSON."""
     if isinstance(value, dict):
-        return json.dumps(value)
+        try:
+            return json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise InputError(f"{label} must hold what JSON can: no date, no time, no nan and no inf") from None
     if isinstance(value, list):
         return ",".join(_text(label, each) for each in value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):

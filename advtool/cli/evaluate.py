@@ -155,6 +155,8 @@ def evaluate(
         answer(checklist(evaluations[0]), "table", output)
     else:
         answer(result, format, output)
+    for note in gates.notes(evaluations):
+        say(f"note: {note}")
     if failures := gates.failures(evaluations):
         for failure in failures:
             complain(failure)

@@ -111,6 +111,12 @@ REFUSED = [
     ("[eval]\neps = 2", "--eps 2 is outside (0, 1]"),
     ("[eval]\nseeds = 'three'", "--seeds"),
     ("[eval]\neps = 2026-01-01", "eps in [eval] must be a number or text"),
+    (
+        "[eval]\nmodel-args = {a = 2020-01-01}",
+        "--config 'run.toml': model-args in [eval] must hold what JSON can: no date",
+    ),
+    ("[eval]\nmodel-args = {a = [{b = nan}]}", "--config 'run.toml': model-args in [eval] must hold what JSON can"),
+    ("[eval]\nfail_under = 0.5\nfail-under = 0.1", "'run.toml': fail-under in [eval] stands twice"),
     ("[eval]\nconfig = 'other.toml'", "config in [eval] is no option"),
     ("[evl]\nimages = 3", "unknown table or key 'evl' (did you mean 'eval'?)"),
     ("images = 3", "options stand in a table: [eval]"),

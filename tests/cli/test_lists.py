@@ -90,6 +90,16 @@ def test_a_suite_tells_which_images_each_attack_sees() -> None:
     ]
 
 
+def test_an_attack_is_found_as_it_is_written_after_attack() -> None:
+    assert attacks("pgd(steps=3)") == attacks("pgd")
+    short = next(name for name in SUITES["audit"] if name.startswith("spsa("))
+    assert attacks(short) == attacks("spsa")
+    with pytest.raises(InputError, match="did you mean 'steps'"):
+        attacks("pgd(step=3)")
+    with pytest.raises(InputError, match="no such attack"):
+        attacks("audit(steps=3)")
+
+
 def test_an_unknown_attack_or_result_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'pgd'"):
         attacks("pgdd")
