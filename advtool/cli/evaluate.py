@@ -119,7 +119,8 @@ def evaluate(
     """
     if resume is not None:
         resuming.check(context, resume)
-    subject.models.check()
+    with resuming.paths_of(resume):
+        subject.models.check()
     if surrogate_weights is not None and surrogate is None:
         raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
     if format == CHECKLIST and seeds > 1:
@@ -135,7 +136,8 @@ def evaluate(
     if output is not None:
         files.check_writable(output)
     place = resolve_device(device)
-    ours = subject.open()
+    with resuming.paths_of(resume):
+        ours = subject.open()
     settings = {"eps": ours.eps, **settings}
     seed = settings.pop("seed", 0)
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)

@@ -1,6 +1,7 @@
-"""``--resume RUN``: the options of the command that began a run are the defaults of the command that goes on with it."""
+"""``--resume RUN``: a run's own options are the defaults of the command that goes on with it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +78,17 @@ def check(ctx: Any, run: Path) -> None:
             )
 
 
+@contextmanager
+def paths_of(run: Path | None) -> Iterator[None]:
+    """Tell where the paths of a resumed run start, if something is missing."""
+    try:
+        yield
+    except InputError as error:
+        if run is None:
+            raise
+        raise InputError(f"{error} (the paths of run '{run}' start in the folder where it was begun)") from None
+
+
 def _command(run: Path) -> "Command":
     from advtool.evaluation import command
 
@@ -86,7 +98,7 @@ def _command(run: Path) -> "Command":
     found = command.read(run)
     if found is None:
         raise InputError(
-            f"--resume '{run}': it was begun in Python, by a sweep or by an older version: what began it goes on with it"
+            f"--resume '{run}': it was begun in Python, by a sweep or by an older version, and what began it goes on"
         )
     return found
 

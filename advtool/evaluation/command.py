@@ -1,9 +1,10 @@
-"""The command that began a run: its options, in the run's folder, so that ``advtool eval --resume RUN`` goes on with it.
+"""The command that began a run: its options, in the run's folder, for ``advtool eval --resume RUN``.
 
 A run's folder may come from a stranger. So some options must stand on the command line again
 (:attr:`Command.to_name_again`): nobody's file says which code runs here, or where something is written.
 """
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from advtool.files import write_atomically
 from advtool.target.opening.kinds import refer
 
 COMMAND = "command.json"
+NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 Value = str | bool | list[str]
 """Of an option as it was written: a flag is a bool, an option that repeats a list."""
 
@@ -32,7 +34,9 @@ class Command(BaseModel):
 
     @field_validator("options")
     @classmethod
-    def _printable(cls, options: dict[str, Value]) -> dict[str, Value]:
+    def _as_written(cls, options: dict[str, Value]) -> dict[str, Value]:
+        if not all(NAME.fullmatch(name) for name in options):
+            raise ValueError("a name is not spelled as an option is")
         texts = [text for value in options.values() for text in (value if isinstance(value, list) else [value])]
         if not all(text.isprintable() for text in texts if isinstance(text, str)):
             raise ValueError("a text holds control characters")
@@ -84,11 +88,10 @@ def read(folder: Path) -> Command | None:
 
 
 def _must_be_named(name: str, value: Value) -> bool:
-    texts = value if isinstance(value, list) else [str(value)]
     if name in {"model", "surrogate"}:
-        return any(map(_runs_code, texts))
+        return not isinstance(value, str) or _runs_code(value)
     if name == "attack":  # a parameter of ART's may be the path of a log
-        return any(text.strip().startswith(ART) and "(" in text for text in texts)
+        return not isinstance(value, list) or any(text.startswith(ART) and "(" in text for text in value)
     return name in {"model-args", "data-dir"}  # arguments of code, and where downloads go
 
 

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from advtool.checkpoints import SUFFIX
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, WORDS
 from advtool.results import ListedRun, Runs
 
-LIST = Unit(", ".join, words=True)
-DATE = Unit(lambda date: f"{date.astimezone():%Y-%m-%d %H:%M}", words=True)
+DATE = Unit(lambda date: f"{date.astimezone():%Y-%m-%d}")
 
 COLUMNS = (
     Column("run", "run", WORDS),
     Column("model", "model_name", WORDS, Reader.PEOPLE),
     Column("", "model", WORDS, Reader.PROGRAM),
     Column("data set", "dataset", WORDS),
-    Column("attacks", "attacks", LIST),
-    Column("state", "state", WORDS),
-    Column("shards", "done", WORDS, Reader.PEOPLE),
+    Column("attacks", "attacks", WORDS),
+    Column("state", "state", COUNT),
+    Column("shards", "done", COUNT, Reader.PEOPLE),
     Column("", "shards", COUNT, Reader.PROGRAM),
     Column("", "shards_in_all", COUNT, Reader.PROGRAM),
     Column("", "images", COUNT, Reader.PROGRAM),
@@ -32,7 +32,7 @@ def table(result: Runs) -> Table:
     """A line for each run; the commands below go on with the runs that stopped."""
     return Table(
         columns=COLUMNS if result.runs else (),
-        rows=tuple(Row(_values(run)) for run in result.runs),
+        rows=tuple(Row(_values(run), kind=run.state) for run in result.runs),
         commands=tuple(run.resume for run in result.runs if run.resume is not None),
         notes=tuple(_notes(result)),
         boxed=False,
@@ -41,8 +41,8 @@ def table(result: Runs) -> Table:
 
 def _values(run: ListedRun) -> dict[str, object]:
     done = None if run.shards is None else f"{run.shards}/{run.shards_in_all}"
-    name = None if run.model is None else PurePath(run.model).name
-    return {**vars(run), "model_name": name, "done": done}
+    name = None if run.model is None else PurePath(run.model).name.removesuffix(SUFFIX)
+    return {**vars(run), "attacks": ", ".join(run.attacks), "model_name": name, "done": done}
 
 
 def _notes(result: Runs) -> Iterator[str]:

@@ -15,6 +15,7 @@ from advtool.evaluation.command import Command
 from advtool.evaluation.run import LOCK, SHARD_FILE, Manifest
 from advtool.evaluation.settings import Settings
 from advtool.results import ListedRun, Runs
+from advtool.results.runs import State
 
 
 def list_runs(folder: Path | str = "runs") -> Runs:
@@ -69,10 +70,7 @@ def _read(folder: Path) -> ListedRun:
     data = asked["dataset"]
     in_all = ceil(data["images"] / asked["images_a_shard"]) * (1 + len(asked["stages"]))
     shards = min(_shards(folder), in_all)
-    if shards == in_all and (folder / "result.json").is_file():
-        state = "finished"
-    else:
-        state = "going on" if locks.is_held(folder / LOCK) else "stopped"
+    state = _state(folder, complete=shards == in_all)
     model = _model_of_result(folder) if began is None else began.model
     return ListedRun(
         run=printable(folder),
@@ -90,6 +88,12 @@ def _read(folder: Path) -> ListedRun:
     )
 
 
+def _state(folder: Path, *, complete: bool) -> State:
+    if complete and (folder / "result.json").is_file():
+        return "finished"
+    return "going on" if locks.is_held(folder / LOCK) else "stopped"
+
+
 def _command(folder: Path) -> Command | None:
     try:
         return command.read(folder)
@@ -98,9 +102,8 @@ def _command(folder: Path) -> Command | None:
 
 
 def _shards(folder: Path) -> int:
-    return len(
-        {name.groups() for path in (folder / "shards").glob("*.json") if (name := SHARD_FILE.fullmatch(path.name))}
-    )
+    names = (SHARD_FILE.fullmatch(path.name) for path in (folder / "shards").glob("*.json"))
+    return len({name.groups() for name in names if name is not None})
 
 
 def _attacks(manifest: Manifest) -> list[str]:
