@@ -62,10 +62,10 @@ def check(ctx: Any, run: Path) -> None:
         InputError: the line tells what to leave out, or the command with what must be named again.
     """
     given = ctx.params
-    if given["run_dir"] != run:
-        raise InputError(f"--resume '{run}' and --run-dir '{given['run_dir']}' together: name the run once")
     if given["config"] is not None:
         raise InputError(f"--resume '{run}' has the run's own options: leave out --config '{given['config']}'")
+    if given["run_dir"] != run:
+        raise InputError(f"--resume '{run}' and --run-dir '{given['run_dir']}' together: name the run once")
     if given["seeds"] > 1:
         raise InputError(f"--resume '{run}' goes on with one run: leave out --seeds {given['seeds']}")
     command = _command(run)
@@ -98,7 +98,8 @@ def _command(run: Path) -> "Command":
     found = command.read(run)
     if found is None:
         raise InputError(
-            f"--resume '{run}': it was begun in Python, by a sweep or by an older version, and what began it goes on"
+            f"--resume '{run}': it was begun in Python, by a sweep or by an older version: "
+            "what began it goes on with it"
         )
     return found
 

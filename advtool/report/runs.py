@@ -8,7 +8,7 @@ from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, WORDS
 from advtool.results import ListedRun, Runs
 
-DATE = Unit(lambda date: f"{date.astimezone():%Y-%m-%d}")
+DATE = Unit(lambda date: f"{date:%Y-%m-%d}")
 
 COLUMNS = (
     Column("run", "run", WORDS),
@@ -49,6 +49,6 @@ def _notes(result: Runs) -> Iterator[str]:
     if not result.runs:
         yield f"no runs in '{result.folder}'"
     if elsewhere := [run.run for run in result.runs if run.state == "stopped" and run.resume is None]:
-        yield f"begun in Python, by a sweep or by an older version, and what began them goes on: {', '.join(elsewhere)}"
+        yield f"begun in Python, by a sweep or by an older version, which go on with them: {', '.join(elsewhere)}"
     if damaged := [run.run for run in result.runs if run.state == "damaged"]:
         yield f"the manifest cannot be read, so nothing goes on with them: {', '.join(damaged)}"

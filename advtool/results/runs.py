@@ -20,7 +20,7 @@ class ListedRun(Record):
     """as the user named it"""
     dataset: str | None = None
     images: int | None = None
-    eps: float | None = None
+    eps: float | None = Field(default=None, allow_inf_nan=False)
     seed: int | None = None
     attacks: list[str] = []
     """attacks and suites as they were asked for"""

@@ -53,7 +53,7 @@ def _is_run(folder: Path) -> bool:
     try:
         document = json.loads((folder / "manifest.json").read_bytes())
     except (OSError, ValueError, RecursionError):
-        return (folder / "shards").is_dir()
+        return (folder / "shards").is_dir() or (folder / LOCK).exists()
     return isinstance(document, dict) and str(document.get("schema", "")).startswith("advtool.run/")
 
 
