@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from advtool.cli import app
 from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
 from tests.evaluation.test_runs import EVAL, start, wait_for
@@ -29,12 +30,23 @@ def stop(run: Path) -> None:
     next((run / "shards").glob("2-*")).unlink()
 
 
-@pytest.fixture
-def stopped(here: Path, run: Run) -> Path:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -> Path:
     """A run of ``BEGIN`` that was stopped."""
-    assert run(*BEGIN, "--run-dir", "runs/mine")[0] == 0
-    stop(here / "runs" / "mine")
-    return here / "runs" / "mine"
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "checkpoints").mkdir()
+    shutil.copy(digits_checkpoint, folder / "checkpoints" / "model.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        app([*BEGIN, "--output", "answer.json", "--run-dir", "mine"], standalone_mode=False)
+    stop(folder / "mine")
+    return folder / "mine"
+
+
+@pytest.fixture
+def stopped(here: Path, template: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(template, here / "runs" / "mine")
 
 
 def noted(run: Path) -> dict[str, object]:
