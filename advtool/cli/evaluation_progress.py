@@ -49,6 +49,7 @@ class EvaluationProgress(Observer):
         self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
         self._pace = Pace()
         self._started = self._point_started = 0.0
+        self._images = 0
 
     def __enter__(self) -> Self:
         self._prints.__enter__()
@@ -86,13 +87,15 @@ class EvaluationProgress(Observer):
         self._speak()
         self._bars.start()
         self._task = self._bars.add_task(stage, total=images, counted="")
-        self._pace = Pace()
+        self._pace, self._images = Pace(), images
         self._started = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
         self._bars.update(self._task, completed=done, counted=f", {standing} {_counted(stage)}")
         if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
-            say(f"{stage}: {done:.0f} images done, {standing} {_counted(stage)}")
+            seconds = (time.monotonic() - self._started) * (self._images - done) / done if done else 0.0
+            left = f", at most about {duration(seconds)} left" if seconds else ""
+            say(f"{stage}: {done:.0f} of {self._images} images done, {standing} {_counted(stage)}{left}")
 
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:

@@ -6,6 +6,7 @@ images, also the misclassified ones.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -185,6 +186,13 @@ NO_FIGURES = frozenset({"checkpoint", "model", "dataset", "threat_model", "seed"
 """Parts of the document that say what was asked, or where."""
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """Reads the lines of a result when somebody asks. The outcomes tell the same, so any two of these are equal."""
+
+    read: Callable[[], Iterable[dict[str, Any]]] = field(compare=False)
+
+
 class Evaluation(Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
 
@@ -221,7 +229,7 @@ class Evaluation(Document):
     environment: dict[str, Any]
 
     _outcomes: Outcomes | None = PrivateAttr(None)
-    _lines: Callable[[], Iterable[dict[str, Any]]] | None = PrivateAttr(None)
+    _lines: _Lines | None = PrivateAttr(None)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -256,10 +264,10 @@ class Evaluation(Document):
         """
         if self._lines is None:
             raise AttributeError("a result that was read from JSON has no outcomes: see images.jsonl in its run")
-        return self._lines()
+        return self._lines.read()
 
     def with_outcomes(self, outcomes: Outcomes, lines: Callable[[], Iterable[dict[str, Any]]] | None = None) -> Self:
         """A copy of this result with the outcome of every image; ``lines`` tells them as plain data."""
         known = self.model_copy()
-        known._outcomes, known._lines = outcomes, lines
+        known._outcomes, known._lines = outcomes, None if lines is None else _Lines(lines)
         return known

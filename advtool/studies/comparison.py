@@ -21,6 +21,7 @@ from advtool.results import (
     PairedAttack,
     PairedMinimum,
     SideBySide,
+    notation,
 )
 from advtool.target.identity import Identity
 
@@ -152,12 +153,13 @@ def _compared(run: FinishedRun) -> ComparedRun:
 
 def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
     """Whether both runs have the same model, what was left out, and what else differs."""
+    letters = (("A", a), ("B", b))
     models = [Identity.read(run.folder / MODEL) for run in (a, b)]
     if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
         yield "A and B are the same model"
     if len(a.result.outcomes) != len(b.result.outcomes):
         yield f"compared on the first {images} images: A saw {len(a.result.outcomes)}, B {len(b.result.outcomes)}"
-    for letter, run in (("A", a), ("B", b)):
+    for letter, run in letters:
         if alone := [name for name in run.attacks if name not in shared]:
             yield f"left out, since only {letter} ran it: {', '.join(alone)}"
     if uncounted := [name for name in shared if name not in counted]:
@@ -165,12 +167,21 @@ def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], count
             f"left out, since they saw survivors only, and A and B had different survivors: {', '.join(uncounted)}; "
             f"the worst case is that of {', '.join(counted)}"
         )
+    for letter, run in letters:
+        if set(counted) != set(run.attacks):
+            own = notation.percent(run.result.worst_case.accuracy)
+            yield f"{letter}'s own worst case, under all its attacks: {own}"
     noted = [*shared, CERTIFIED] if _both_certify(a, b) else shared
     for key, (of_a, of_b) in differences(_noted(a, noted), _noted(b, noted)).items():
         yield f"{key}: A {of_a}, B {of_b}"
 
 
 def _noted(run: FinishedRun, stages: list[str]) -> dict[str, Any]:
-    configuration = run.manifest.configuration
+    """What a note names where it differs: settings, parameters of the attacks, how the model was opened."""
+    configuration, model = run.manifest.configuration, run.result.model
+    opened: dict[str, Any] = {key: model[key] for key in ("arguments", "mean", "std") if key in model}
+    if path := (model.get("weights") or {}).get("path"):
+        opened["weights"] = path
     parameters = {name: configuration["attacks"][name] for name in stages}
-    return {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS} | parameters
+    settings = {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS}
+    return settings | {"eps": notation.eps(run.result.threat_model.eps)} | parameters | opened

@@ -41,6 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -
         evaluation,
         advtool.checklist(evaluation),
         advtool.compare(folder / "a", folder / "a"),
+        advtool.side_by_side(folder / "a", folder / "a", folder / "a"),
         advtool.score(folder / "a", mlp(seed=1)),
         advtool.check(mlp(), *images, eps=0.05),
         advtool.evaluate_seeds(noisy, *images, seeds=[0, 1], **draws),

@@ -281,10 +281,11 @@ def test_an_eot_sweep_says_what_is_enough(tmp_path: Path) -> None:
 def test_progress_says_where_the_sweep_is_and_how_long_it_will_take(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = iter([0.0, 0.0, 10.0, 10.0, 10.0, 10.5, 10.5])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock, 10.5))
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with EvaluationProgress("sweeping", Path("runs/x")) as progress:
-        for number, name in enumerate(("eot 1", "eot 2", "eot 5")):
+        for number, (at, name) in enumerate(((0.0, "eot 1"), (10.0, "eot 2"), (10.5, "eot 5"))):
+            now = at
             progress.point(name, number, (1, 2, 5))
             progress.note("noted")
     lines = [line for line in capsys.readouterr().err.splitlines() if "noted" not in line]
