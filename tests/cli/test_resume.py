@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from advtool.cli import app
+from advtool.studies.listing import list_runs
 from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
 from tests.evaluation.test_runs import EVAL, start, wait_for
@@ -224,8 +225,8 @@ def test_a_run_is_going_on_then_stopped_by_ctrl_c_then_finished_as_if_it_never_s
     process = start(tmp_path, *arguments, "--run-dir", "runs/mine")
     wait_for(lambda: shards.is_dir() and any(shards.glob("1-fgsm-*")), process)
     process.send_signal(signal.SIGSTOP)
-    (live,) = json.loads(command("runs", "--format", "json").stdout)["runs"]
-    assert (live["state"], live["resume"]) == ("going on", None)
+    (live,) = list_runs(tmp_path / "runs").runs
+    assert (live.state, live.resume) == ("going on", None)
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
@@ -234,5 +235,4 @@ def test_a_run_is_going_on_then_stopped_by_ctrl_c_then_finished_as_if_it_never_s
     assert (found["state"], found["shards"], found["shards_in_all"]) == ("stopped", 2, 3)
     resumed = command(*shlex.split(found["resume"])[1:], "--format", "json").stdout
     assert TIMES.sub("", resumed) == TIMES.sub("", expected)
-    (done,) = json.loads(command("runs", "--format", "json").stdout)["runs"]
-    assert done["state"] == "finished"
+    assert [run.state for run in list_runs(tmp_path / "runs").runs] == ["finished"]
