@@ -71,7 +71,7 @@ def check(ctx: Any, run: Path) -> None:
     command = _command(run)
     parameters = {config_file.key_of(param).replace("_", "-"): param.name for param in _noted(ctx)}
     for name in command.to_name_again:
-        if given[parameters[name]] in (None, ()):
+        if not given[parameters[name]]:
             raise InputError(
                 f"--resume '{run}': a run's folder alone does not say which code runs here, or where something is "
                 f"written; if you trust it: {command.again(str(run))}"

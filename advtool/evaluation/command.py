@@ -63,13 +63,16 @@ class Command(BaseModel):
 
 
 def write(folder: Path, options: Mapping[str, Value]) -> None:
-    """Keep the options in the folder of the run.
+    """Keep the options in the folder of the run. One with control characters, as a path may have, keeps them all out.
 
     Raises:
         InputError: nobody may write there.
     """
-    content = Command(options=dict(options)).model_dump_json(by_alias=True, indent=2)
-    write_atomically(folder / COMMAND, f"{content}\n".encode())
+    try:
+        noted = Command(options={name: _in_one_line(value) for name, value in options.items()})
+    except ValidationError:
+        return
+    write_atomically(folder / COMMAND, f"{noted.model_dump_json(by_alias=True, indent=2)}\n".encode())
 
 
 def read(folder: Path) -> Command | None:
@@ -85,6 +88,13 @@ def read(folder: Path) -> Command | None:
         raise InputError(
             f"run '{folder}': its {COMMAND} is damaged; the command that began it goes on with it"
         ) from None
+
+
+def _in_one_line(value: Value) -> Value:
+    """JSON and attacks may be written in several lines."""
+    if isinstance(value, list):
+        return [text.replace("\n", " ") for text in value]
+    return value.replace("\n", " ") if isinstance(value, str) else value
 
 
 def _must_be_named(name: str, value: Value) -> bool:

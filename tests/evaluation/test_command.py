@@ -56,6 +56,17 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert (found.options, found.model) == (SAFE[0], "net.safetensors")
 
 
+def test_several_lines_become_one_and_control_characters_are_not_noted(tmp_path: Path) -> None:
+    command.write(tmp_path, {"model-args": '{"depth":\n3}', "attack": ["pgd(\nsteps=3)"], "force": True})
+    found = command.read(tmp_path)
+    assert found is not None
+    assert found.options == {"model-args": '{"depth": 3}', "attack": ["pgd( steps=3)"], "force": True}
+    for text in ("net\x1b.safetensors", "net\udcff.safetensors"):
+        (tmp_path / command.COMMAND).unlink(missing_ok=True)
+        command.write(tmp_path, {"model": text})
+        assert command.read(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
