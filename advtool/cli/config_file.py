@@ -12,7 +12,7 @@ A key is the name of an option, or of an argument. Its value is read as if it st
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,31 @@ def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
             raise InputError(f"--config '{file}': unknown table or key '{name}'{hint}")
     if command not in tables:
         raise InputError(f"--config '{file}': it has no table [{command}]")
-    known = {_key(each): each for each in ctx.command.params if each is not param}
-    ctx.default_map = {}
-    for key, value in tables[command].items():
-        label, option = f"--config '{file}': {key} in [{command}]", known.get(key.replace("-", "_"))
-        if option is None:
-            raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
-        if option.name in ctx.default_map:
-            raise InputError(f"{label} stands twice, once with - and once with _: leave one out")
-        ctx.default_map[option.name] = _as_written(label, option, value)
+    params = [each for each in ctx.command.params if each is not param]
+    ctx.default_map = defaults(params, tables[command], lambda key: f"--config '{file}': {key} in [{command}]")
     return file
+
+
+def defaults(params: Iterable[Any], values: Mapping[str, Any], label: Callable[[str], str]) -> dict[str, Any]:
+    """The values of options by their keys, checked, as defaults for Typer.
+
+    Args:
+        params: the options and arguments that may have a value.
+        values: by key.
+        label: makes the beginning of a message of a key.
+
+    Raises:
+        InputError: a key or a value is wrong.
+    """
+    known, found = {key_of(each): each for each in params}, dict[str, Any]()
+    for key, value in values.items():
+        option = known.get(key.replace("-", "_"))
+        if option is None:
+            raise InputError(f"{label(key)} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
+        if option.name in found:
+            raise InputError(f"{label(key)} stands twice, once with - and once with _: leave one out")
+        found[option.name] = _as_written(label(key), option, value)
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -58,7 +73,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError(f"--config: '{file}' is no TOML: {error}") from None
 
 
-def _key(param: Any) -> str:
+def key_of(param: Any) -> str:
     """``pgd_steps`` of ``--pgd-steps``; of an argument its name."""
     if isinstance(param, TyperArgument):
         return str(param.name)

@@ -1,7 +1,7 @@
 """Shows the progress of an evaluation on stderr: images done, images standing, time left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,10 +28,13 @@ class EvaluationProgress(Observer):
         greeting: the first line. It waits until the run begins, so that a refused input is told in one line.
         folder: the folder of the run; Ctrl-C names it.
         notes: what the user should know of the model; these lines follow the greeting.
+        begun: is called with the folder of each run that begins.
     """
 
-    def __init__(self, greeting: str, folder: Path, notes: Sequence[str] = ()) -> None:
-        self._unsaid, self._folder = [greeting, *notes], folder
+    def __init__(
+        self, greeting: str, folder: Path, notes: Sequence[str] = (), begun: Callable[[Path], None] | None = None
+    ) -> None:
+        self._unsaid, self._folder, self._begun = [greeting, *notes], folder, begun
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
@@ -65,6 +68,10 @@ class EvaluationProgress(Observer):
             self._bars.remove_task(task)
         self._unsaid.append(f"point {number + 1} of {len(costs)}: {name}{self._time_left(number, costs)}")
         self._point_started = time.monotonic()
+
+    def begun(self, folder: Path) -> None:
+        if self._begun is not None:
+            self._begun(folder)
 
     def note(self, message: str) -> None:
         self._speak()

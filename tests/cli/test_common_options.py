@@ -6,7 +6,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,38 +15,15 @@ import jsonschema
 import pytest
 import typer.main
 
-from advtool.cli import app, config_file, main
+from advtool.cli import app, config_file
 from advtool.cli.app import Command as CommandClass
 from advtool.results.schema import json_schema
+from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
 
 ROOT = typer.main.get_command(app)
 FAST = ("--attack", "fgsm", "--images", "20")
-TIMES = re.compile(r'"seconds": [0-9.e-]+')
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][;m]")
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def here(tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a checkpoint, and the present one."""
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "model.safetensors").write_bytes(digits_checkpoint.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the command line in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return (int(left.value.code or 0), *capsys.readouterr())
-
-    return call
 
 
 def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -137,7 +137,7 @@ def test_the_schema_lists_the_results_and_says_what_a_field_means(shown: Any) ->
 
 @pytest.mark.slow
 def test_the_schema_accepts_a_whole_audit(tmp_path: Path, digits_checkpoint: Path) -> None:
-    asked = ("eval", digits_checkpoint, "--attack", "audit", "--images", "8", "--format", "json")
+    asked = ("eval", digits_checkpoint, "--attack", "audit", "--certify", "--images", "8", "--format", "json")
     document = json.loads(Command(tmp_path)(*asked).stdout)
     assert {"certified", "undecided", "planted", "diagnostics"} <= document.keys()
     jsonschema.validate(document, json_schema("eval"))
