@@ -145,8 +145,8 @@ def evaluate(
     runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)
     kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
     found = {} if subject.models.is_given else {"model": ours.opened.description["spec"]}
-    note = _noting({**resuming.written(context), **found}, runs)
-    with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes, note) as progress:
+    begun = _noting({**resuming.written(context), **found}, runs)
+    with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes, begun) as progress:
         arguments = {
             **ours.arguments(),
             **settings,
