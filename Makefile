@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml
 
 install: $(INSTALLED)  ## .venv with advtool, its dependencies and the developers' tools
 
-demo: $(INSTALLED)  ## train two small models on real images and read their effective robustness
+demo: $(INSTALLED)  ## three small models on real images, how robust they are, and a page: in demo/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(INSTALLED)  ## the tests, but for the slow ones

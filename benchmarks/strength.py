@@ -95,9 +95,9 @@ def ours(model: nn.Module, x: Tensor, y: Tensor, eps: float, attack: str, seed: 
 
 
 def measured(name: str, compute: Callable[[], float]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     accuracy = compute()
-    print(f"{name}: {100 * accuracy:.1f} % left ({time.perf_counter() - start:.1f} s)", file=sys.stderr, flush=True)
+    print(f"{name}: {100 * accuracy:.1f} % left ({time.process_time() - start:.1f} s)", file=sys.stderr, flush=True)
     return accuracy
 
 

@@ -159,8 +159,30 @@ def test_without_arguments_eval_gets_none(job: Job) -> None:
 
 
 def test_an_open_quote_ends_the_job(job: Job) -> None:
-    assert job.run(arguments="--attack 'pgd").returncode != 0
+    done = job.run(arguments="--attack 'pgd")
+    assert done.returncode == 2
+    assert "::error title=Robustness::'arguments' are not words as in a shell: is a quote left open?" in done.stdout
     assert job.words("eval") == []
+
+
+@pytest.mark.parametrize("code", ["0", "1"])
+def test_without_an_evaluation_the_job_ends_and_nothing_has_passed(job: Job, code: str) -> None:
+    """As with ``--help``, or where Python itself fails."""
+    job.put("advtool", f"echo Usage; exit {code}")
+    done = job.run(arguments="--help")
+    assert done.returncode == 2
+    assert "::error title=Robustness::advtool eval wrote no evaluation" in done.stdout
+    assert "passed=" not in job.read("output")
+    assert job.read("summary") == ""
+
+
+def test_a_note_is_a_warning_and_no_failure(job: Job) -> None:
+    note = "--fail-on-warning masking: no warning, but only a cascade looks"
+    job.variables = {"STUB_SAYS": f"advtool: note: {note}\\n"}
+    done = job.run(title="a/b & c")
+    assert done.returncode == 0
+    assert f"::warning title=a/b & c::{note}\n" in done.stdout
+    assert "Failed" not in job.read("summary")
 
 
 def test_a_gate_that_fails_is_told_everywhere_and_ends_the_job_last(job: Job) -> None:
@@ -195,7 +217,25 @@ def test_a_run_that_cannot_be_compared_ends_the_job(job: Job) -> None:
     inputs = in_a_pull_request(job)
     job.run("Evaluate", **inputs)
     job.variables = {"STUB_CODE": "2", "STUB_SAYS": "advtool: the runs saw different images\\n"}
-    assert job.run("Compare with the stored run", "Comment the change", **inputs).returncode == 2
+    done = job.run("Compare with the stored run", "Comment the change", **inputs)
+    assert done.returncode == 2
+    assert "::error title=Robustness::this run is compared with nothing: advtool: the runs saw different" in done.stdout
+    assert job.read("calls") == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "itself", "level"), [(2, 2, "warning"), (2, 0, "error"), (2, 70, "error"), (70, 2, "error")]
+)
+def test_only_a_stored_run_that_cannot_be_read_is_a_warning(job: Job, code: int, itself: int, level: str) -> None:
+    """It is asked of the stored run alone: whatever else is wrong ends the job."""
+    inputs = in_a_pull_request(job)
+    (job.folder / "stored" / "manifest.json").touch()
+    job.run("Evaluate", **inputs)
+    says = "advtool: run 'stored': its result.json is damaged"
+    job.put("advtool", f'if [ "$2" = "$3" ]; then exit {itself}; fi; echo "{says}" >&2; exit {code}')
+    done = job.run("Compare with the stored run", "Comment the change", "Judge", **inputs)
+    assert done.returncode == (0 if level == "warning" else code)
+    assert f"::{level} title=Robustness::this run is compared with nothing: {says}\n" in done.stdout
     assert job.read("calls") == ""
 
 

@@ -16,6 +16,7 @@ GROUND = {
     "docstrings",
     "errors",
     "files",
+    "locks",
     "results",
     "seeding",
     "settings",

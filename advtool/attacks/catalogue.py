@@ -9,6 +9,7 @@ from advtool.attacks.art import FROM_THE_THREAT_MODEL, art_class
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.parameters import Parameter
 from advtool.attacks.registry import ART, ATTACKS
+from advtool.attacks.spelling import parse
 from advtool.attacks.suites import SUITES
 from advtool.errors import InputError, near_match
 from advtool.results import Attack, AttackParameter, Attacks, Suite, SuiteStage
@@ -20,11 +21,16 @@ PAPER_OF_ART = re.compile(r"Paper link: (\S+)")
 def catalogue(name: str | None = None) -> Attacks:
     """All attacks and suites; or the attack, the suite or the attack of ART that is called ``name``.
 
+    ``name`` may be an attack with parameters, such as ``pgd(steps=3)``: the answer is that of the attack.
+
     Raises:
-        InputError: nothing is called so; the nearest name is told.
+        InputError: nothing is called so; the nearest name is told. Or a parameter is not the attack's.
     """
     if name is None:
         return Attacks(attacks=[_attack(cls) for cls in ATTACKS.values()], suites=[_suite(each) for each in SUITES])
+    if "(" in name:
+        (spec,) = parse(name, surrogate=True)
+        name = spec.name
     if name in SUITES:
         return Attacks(attacks=[], suites=[_suite(name)])
     if name in ATTACKS:

@@ -19,6 +19,7 @@ from advtool.cli import (
     models,
     report,
     reproduce,
+    runs,
     schema,
     score,
     show,
@@ -55,6 +56,7 @@ app = App(
 app.command("train", epilog=train.EPILOG, takes_config=True)(train.train)
 app.command("lr-range")(lr_range.lr_range)
 app.command("eval", epilog=evaluate.EPILOG, takes_config=True)(evaluate.evaluate)
+app.command("runs", epilog=runs.EPILOG)(runs.runs)
 app.command("check", epilog=check.EPILOG, takes_config=True)(check.check)
 app.command("checklist", epilog=checklist.EPILOG)(checklist.checklist)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)

@@ -17,12 +17,19 @@ from advtool.cli.progress import quietly
 
 Function = Callable[..., Any]
 
+WRITTEN = "advtool.written"
+"""Where a command's context keeps the values of options as they were written, by parameter."""
+
 
 class Command(TyperCommand):
     """A command whose help is laid out by :func:`help_page`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _with_false_flags(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[WRITTEN] = self.make_parser(ctx).parse_args([*args])[0]
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the formatter is for plain text
         help_page(self, ctx)

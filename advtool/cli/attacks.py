@@ -22,7 +22,11 @@ An attack of ART:  [cyan]advtool attacks art:SquareAttack[/cyan]
 def attacks(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="An attack, a suite or art:CLASS.", show_default="all, a line each"),
+        typer.Argument(
+            metavar="NAME",
+            help="An attack, a suite or art:CLASS. Parameters after it are read, and change nothing.",
+            show_default="all, a line each",
+        ),
     ] = None,
     format: FormatName = "table",
 ) -> None:

@@ -13,7 +13,8 @@ reads the table of ``eval`` too, so that one file serves both.
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,35 @@ def load(ctx: Any, param: Any, file: Path | None) -> Path | None:
     read = [*filter(None, [_READS_TOO.get(command)]), command]
     if not tables.keys() & read:
         raise InputError(f"--config '{file}': it has no table {' or '.join(f'[{name}]' for name in reversed(read))}")
-    options = _options(ctx.command, param)
+    shared = {each.name for each in ctx.command.params} - _OF_THE_ANSWER
     ctx.default_map = {}
-    for name in read:
-        known = _options(commands[name], param)
-        for key, value in tables.get(name, {}).items():
-            label, plain = f"--config '{file}': {key} in [{name}]", key.replace("-", "_")
-            if plain not in known:
-                raise InputError(f"{label} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
-            if name == command or plain in options.keys() - _OF_THE_ANSWER:
-                ctx.default_map[options[plain].name] = _as_written(label, options[plain], value)
+    for table in read:
+        params = [each for each in commands[table].params if each.name != param.name]
+        found = defaults(params, tables.get(table, {}), partial("--config '{1}': {2} in [{0}]".format, table, file))
+        ctx.default_map |= {name: value for name, value in found.items() if table == command or name in shared}
     return file
 
 
-def _options(command: Any, config: Any) -> dict[str, Any]:
-    """The options and arguments of a command by their keys, without ``--config``."""
-    return {_key(each): each for each in command.params if each.name != config.name}
+def defaults(params: Iterable[Any], values: Mapping[str, Any], label: Callable[[str], str]) -> dict[str, Any]:
+    """The values of options by their keys, checked, as defaults for Typer.
+
+    Args:
+        params: the options and arguments that may have a value.
+        values: by key.
+        label: makes the beginning of a message of a key.
+
+    Raises:
+        InputError: a key or a value is wrong.
+    """
+    known, found = {key_of(each): each for each in params}, dict[str, Any]()
+    for key, value in values.items():
+        option = known.get(key.replace("-", "_"))
+        if option is None:
+            raise InputError(f"{label(key)} is no option{near_match(key.replace('_', '-'), _spelled(known))}")
+        if option.name in found:
+            raise InputError(f"{label(key)} stands twice, once with - and once with _: leave one out")
+        found[option.name] = _as_written(label(key), option, value)
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -72,7 +86,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError(f"--config: '{file}' is no TOML: {error}") from None
 
 
-def _key(param: Any) -> str:
+def key_of(param: Any) -> str:
     """``pgd_steps`` of ``--pgd-steps``; of an argument its name."""
     if isinstance(param, TyperArgument):
         return str(param.name)
@@ -99,7 +113,10 @@ def _as_written(label: str, param: Any, value: Any) -> Any:
 def _text(label: str, value: Any) -> str:
     """A number or a text as it is, a list with commas, a table as JSON."""
     if isinstance(value, dict):
-        return json.dumps(value)
+        try:
+            return json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise InputError(f"{label} must hold what JSON can: no date, no time, no nan and no inf") from None
     if isinstance(value, list):
         return ",".join(_text(label, each) for each in value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):

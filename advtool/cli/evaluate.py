@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool.cli import resuming
 from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering, options_of
 from advtool.cli.model_options import check_surrogate
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import complain, say
+from advtool.cli.resuming import Resume
 from advtool.cli.subject_options import (
     RUNS,
     SUBJECT_OPTIONS,
@@ -54,6 +57,8 @@ An attack of ART:  [cyan]advtool eval --attack "art:SquareAttack(max_iter=500)"[
 
 What a reviewer will ask, and what of it this run did:  [cyan]advtool eval --attack audit --format checklist[/cyan]
 
+Go on with a run that was stopped:  [cyan]advtool eval --resume runs/mine[/cyan]
+
 Repeat with five seeds:  [cyan]advtool eval --attack pgd --seeds 5[/cyan]
 
 In a pipeline:  [cyan]advtool eval --format json | jq .worst_case.accuracy[/cyan]
@@ -68,6 +73,7 @@ In CI, exit code 1 if the model is too weak, or if it hides its gradients:
 @gathering("gates", options_of(Gates), partial(Gates, as_options=True))
 def evaluate(
     *,
+    context: typer.Context,
     subject: SubjectOptions,
     settings: dict[str, Any],
     seeds: Annotated[
@@ -102,6 +108,7 @@ def evaluate(
     format: Annotated[str, format_option(CHECKLIST)] = "table",
     output: Output = None,
     run_dir: RunDir = None,
+    resume: Resume = None,
     gates: Gates,
 ) -> None:
     """Tell how robust a model really is.
@@ -111,7 +118,10 @@ def evaluate(
     accuracy over the attacks. The worst case is the share of images that
     survive all attacks. With --certify a lower bound stands beside it.
     """
-    subject.models.check()
+    if resume is not None:
+        resuming.check(context, resume)
+    with resuming.paths_of(resume):
+        subject.models.check()
     if surrogate_weights is not None and surrogate is None:
         raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
     if surrogate is not None:
@@ -129,14 +139,17 @@ def evaluate(
     if output is not None:
         files.check_writable(output)
     place = resolve_device(device)
-    ours = subject.open()
+    with resuming.paths_of(resume):
+        ours = subject.open()
     settings = {"eps": ours.eps, **settings}
     seed = settings.pop("seed", 0)
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)
     question = settings | {"surrogate": surrogate and [surrogate, surrogate_weights]}
     runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)
     kept_in = runs[seed] if seeds == 1 else run_dir or RUNS
-    with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes) as progress:
+    found = {} if subject.models.is_given else {"model": ours.opened.description["spec"]}
+    begun = _noting({**resuming.written(context), **found}, runs)
+    with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes, begun) as progress:
         arguments = {
             **ours.arguments(),
             **settings,
@@ -158,10 +171,20 @@ def evaluate(
         answer(checklist(evaluations[0]), "table", output)
     else:
         answer(result, format, output)
+    for note in gates.notes(evaluations):
+        say(f"note: {note}")
     if failures := gates.failures(evaluations):
         for failure in failures:
             complain(failure)
         raise typer.Exit(1)
+
+
+def _noting(options: dict[str, Any], runs: dict[int, Path]) -> Callable[[Path], None]:
+    """Keeps the options of the command in a run's folder, each seed its own."""
+    from advtool.evaluation import command
+
+    seeds = {folder: seed for seed, folder in runs.items()}
+    return lambda folder: command.write(folder, {**options, "seed": str(seeds[folder])})
 
 
 def _run_folders(

@@ -1,7 +1,7 @@
 """Shows the progress of an evaluation on stderr: images done, images standing, time left."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,10 +28,13 @@ class EvaluationProgress(Observer):
         greeting: the first line. It waits until the run begins, so that a refused input is told in one line.
         folder: the folder of the run; Ctrl-C names it.
         notes: what the user should know of the model; these lines follow the greeting.
+        begun: is called with the folder of each run that begins.
     """
 
-    def __init__(self, greeting: str, folder: Path, notes: Sequence[str] = ()) -> None:
-        self._unsaid, self._folder = [greeting, *notes], folder
+    def __init__(
+        self, greeting: str, folder: Path, notes: Sequence[str] = (), begun: Callable[[Path], None] | None = None
+    ) -> None:
+        self._unsaid, self._folder, self._begun = [greeting, *notes], folder, begun
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
@@ -46,6 +49,7 @@ class EvaluationProgress(Observer):
         self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
         self._pace = Pace()
         self._started = self._point_started = 0.0
+        self._images = 0
 
     def __enter__(self) -> Self:
         self._prints.__enter__()
@@ -65,6 +69,10 @@ class EvaluationProgress(Observer):
         self._unsaid.append(f"point {number + 1} of {len(costs)}: {name}{self._time_left(number, costs)}")
         self._point_started = time.monotonic()
 
+    def begun(self, folder: Path) -> None:
+        if self._begun is not None:
+            self._begun(folder)
+
     def note(self, message: str) -> None:
         self._speak()
         say(message)
@@ -79,13 +87,15 @@ class EvaluationProgress(Observer):
         self._speak()
         self._bars.start()
         self._task = self._bars.add_task(stage, total=images, counted="")
-        self._pace = Pace()
+        self._pace, self._images = Pace(), images
         self._started = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
         self._bars.update(self._task, completed=done, counted=f", {standing} {_counted(stage)}")
         if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
-            say(f"{stage}: {done:.0f} images done, {standing} {_counted(stage)}")
+            seconds = (time.monotonic() - self._started) * (self._images - done) / done if done else 0.0
+            left = f", at most about {duration(seconds)} left" if seconds else ""
+            say(f"{stage}: {done:.0f} of {self._images} images done, {standing} {_counted(stage)}{left}")
 
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:

@@ -95,9 +95,13 @@ def evaluate(
         surrogate=surrogate is not None,
     )
     folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
-    with prepared(model, question, place, surrogate=surrogate, folder=folder) as ready:
-        origin = _origin(origin, ready)
-        run, worker = ready.run(save_adversarial=save_adversarial), ready.worker()
+    with (
+        prepared(model, question, place, surrogate=surrogate, folder=folder) as ready,
+        ready.run(save_adversarial=save_adversarial) as run,
+    ):
+        origin, worker = _origin(origin, ready), ready.worker()
+        if run.folder is not None:
+            observer.begun(run.folder)
         _recognise(ready, run, worker)
         if _is_complete(run, worker, ready):
             observer.note(f"run '{run.folder}' is complete: this is its answer, and nothing was computed again")
@@ -112,20 +116,22 @@ def evaluate(
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)
         answer = conclude(ready, worker.shards, ledger, inspection)
-    lines = partial(per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes)
-    evaluation = Evaluation(
-        checkpoint=checkpoint,
-        model=origin,
-        dataset=question.dataset,
-        threat_model=question.threat_model,
-        seed=question.settings.seed,
-        eot=worker.target.eot,
-        votes=worker.target.votes,
-        **answer,
-        environment=run.manifest.environment,
-    ).with_outcomes(ledger.outcomes, lines)
-    run.put_images(lines())
-    run.put_result(evaluation)
+        lines = partial(
+            per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes
+        )
+        evaluation = Evaluation(
+            checkpoint=checkpoint,
+            model=origin,
+            dataset=question.dataset,
+            threat_model=question.threat_model,
+            seed=question.settings.seed,
+            eot=worker.target.eot,
+            votes=worker.target.votes,
+            **answer,
+            environment=run.manifest.environment,
+        ).with_outcomes(ledger.outcomes, lines)
+        run.put_images(lines())
+        run.put_result(evaluation)
     return evaluation
 
 

@@ -109,11 +109,18 @@ def read_finished(folder: Path | str) -> FinishedRun:
     return FinishedRun(folder, manifest, result, _read_image_ids(folder))
 
 
+def _what(folder: Path) -> str:
+    """Why the folder is no run."""
+    if not folder.is_dir():
+        return "is no folder"
+    inside = [str(each.parent) for each in sorted(folder.glob("*/manifest.json"))[:3]]
+    return f"holds no run, but folders of runs such as {', '.join(inside)}" if inside else "holds no run"
+
+
 def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
     manifest, result = folder / "manifest.json", folder / "result.json"
     if not manifest.is_file():
-        what = "holds no run" if folder.is_dir() else "is no folder"
-        raise InputError(f"'{folder}' {what}: name a folder that 'advtool eval' wrote, under runs/ or at its --run-dir")
+        raise InputError(f"'{folder}' {_what(folder)}: name a folder that 'advtool eval' wrote, e.g. at its --run-dir")
     if not result.is_file():
         raise InputError(f"run '{folder}' is not finished: {HOW_TO_GO_ON}")
     try:

@@ -1,6 +1,7 @@
 """The observer: a run tells it about its progress."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from advtool.results import Check
 
@@ -14,6 +15,9 @@ class Observer:
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``. ``costs`` of all points are relative times."""
+
+    def begun(self, folder: Path) -> None:
+        """A run begins, or goes on: its folder is there."""
 
     def note(self, message: str) -> None:
         """Something happened that the user should know: a resumed run, a halved batch."""

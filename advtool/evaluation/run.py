@@ -12,17 +12,22 @@
     RUN/inspection.json           what the gradient of the model is worth, once every attack is done
     RUN/images.jsonl              a line for each image, once every shard is there
     RUN/result.json               the answer, once every shard is there
+    RUN/command.json              the options of the command that began it; none if it was begun in Python
+    RUN/.lock                     held by every process that computes the run
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from advtool import locks
 from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
@@ -38,6 +43,7 @@ EXAMPLES = "adversarial"
 SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
+LOCK = ".lock"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
 
@@ -114,6 +120,18 @@ class Run:
             same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
             self.changed_environment = differences(found.environment, same_plan)
             self._read_shards(folder)
+
+    def __enter__(self) -> Self:
+        """Hold the run's lock, by which others see that it is going on."""
+        self._holding = ExitStack()
+        if self.folder is not None:
+            self._holding.enter_context(locks.shared(self.folder / LOCK))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._holding.close()
 
     @property
     def finished(self) -> int:

@@ -1,16 +1,21 @@
 """``advtool.assert_robust``: robustness as a test of one's own test suite."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
+from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation.evaluator import evaluate
 from advtool.gates.gates import Gates
 from advtool.report import FORMATS
 from advtool.results import Evaluation, SeedsEvaluation
 from advtool.studies.seeds import evaluate_seeds
+
+OF_ONE_SEED = {"seed": "leave it out", "run_dir": "name run_dirs, a folder for each"}
+"""Arguments that several seeds cannot share, and what to do instead."""
 
 
 def assert_robust(
@@ -47,6 +52,9 @@ def assert_robust(
     Raises:
         AssertionError: it is not. The message says what failed, and holds the table.
         InputError: nothing is asked of the model, or an argument is wrong.
+
+    Warns:
+        UserWarning: there may be no warning of masking, and no attack was a cascade, which looks for all masking.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     asked: dict[str, Any] = {
@@ -57,11 +65,17 @@ def assert_robust(
     gates = Gates(**asked)
     if gates == Gates():
         raise InputError("assert_robust asks nothing of the model: give at_least=0.5, or fail_on_warning=['masking']")
+    for one, instead in OF_ONE_SEED.items():
+        if seeds is not None and one in settings:
+            raise InputError(f"{one}={shown(settings[one])} goes with one seed: with seeds={shown(seeds)} {instead}")
     result: Evaluation | SeedsEvaluation
     if seeds is None:
         result = evaluate(model, images, labels, **settings)
     else:
         result = evaluate_seeds(model, images, labels, seeds=seeds, **settings)
-    if failures := gates.failures(result.evaluations if isinstance(result, SeedsEvaluation) else [result]):
+    evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
+    for note in gates.notes(evaluations):
+        warnings.warn(note, stacklevel=2)
+    if failures := gates.failures(evaluations):
         raise AssertionError("\n".join([*failures, "", FORMATS["table"](result)]))
     return result

@@ -69,6 +69,19 @@ class Gates:
         """
         return [*self._too_low(evaluations), *self._warned(evaluations)]
 
+    def notes(self, evaluations: Sequence[Evaluation]) -> list[str]:
+        """What a gate that passes does not show, a line for each; nothing if it shows what it was asked.
+
+        Args:
+            evaluations: as for :meth:`failures`.
+        """
+        looked = all(each.diagnostics is not None for each in evaluations)
+        if "masking" not in self.fail_on_warning or looked or any(_codes(each, "masking") for each in evaluations):
+            return []
+        asked = self._asked("fail_on_warning", "masking")
+        audit = "--attack audit" if self.as_options else "attacks='audit'"
+        return [f"{asked}: no warning, but only a cascade such as {audit} looks for all masking"]
+
     def _too_low(self, evaluations: Sequence[Evaluation]) -> Iterator[str]:
         if self.at_least is None:
             return
@@ -88,7 +101,7 @@ class Gates:
         for kind in dict.fromkeys(self.fail_on_warning):
             met: dict[str, list[Evaluation]] = {}
             for each in evaluations:
-                for code in dict.fromkeys(finding.code for finding in each.warnings if finding.kind == kind):
+                for code in _codes(each, kind):
                     met.setdefault(code, []).append(each)
             if met:
                 codes = ", ".join(f"{code}{_of_seeds(evaluations, those)}" for code, those in met.items())
@@ -103,6 +116,11 @@ class Gates:
     def _label(self, setting: str, value: Any) -> str:
         """How a message begins that refuses a value."""
         return self._asked(setting, shown(value)) + (": it" if self.as_options else "")
+
+
+def _codes(evaluation: Evaluation, kind: str) -> list[str]:
+    """The codes of a kind that a run warns of, each once."""
+    return list(dict.fromkeys(finding.code for finding in evaluation.warnings if finding.kind == kind))
 
 
 def _of_seeds(evaluations: Sequence[Evaluation], those: Sequence[Evaluation]) -> str:

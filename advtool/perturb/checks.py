@@ -12,6 +12,7 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.data.given import pixel_range
 from advtool.errors import InputError
+from advtool.perturb.watched import Watched, kept_buffers
 from advtool.threat import ThreatModel
 
 P = ParamSpec("P")
@@ -21,7 +22,7 @@ INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def with_checks(method: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Check the arguments of a method, and take its images and labels out of autograd and inference mode.
+    """Check the arguments of a method, take its images and labels out of autograd and inference mode, watch its model.
 
     A training of advtool calls what is :func:`unchecked`: it knows its images, and a look at them makes a GPU wait.
     """
@@ -33,7 +34,12 @@ def with_checks(method: Callable[P, Tensor]) -> Callable[P, Tensor]:
         given.apply_defaults()
         with torch.inference_mode(mode=False):
             given.arguments.update(_right(given.arguments))
-            return method(*given.args, **given.kwargs)
+            watched = Watched(given.arguments["model"], given.arguments["labels"])
+            given.arguments["model"] = watched
+            with kept_buffers(watched):
+                x_adv = method(*given.args, **given.kwargs)
+            watched.warn()
+            return x_adv
 
     setattr(checked, "unchecked", method)  # noqa: B010 - a function does not declare it
     return checked
@@ -53,6 +59,8 @@ def _right(given: dict[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(given["model"], nn.Module):
         raise InputError(f"model={shown(given['model'])} must be an nn.Module")
+    if any(parameter.is_inference() for parameter in given["model"].parameters()):
+        raise InputError("the model was made under torch.inference_mode and has no gradients: make it outside")
     images = _images(given["images"])
     labels = _labels(given["labels"], images)
     _check_generator(given["generator"], images.device)

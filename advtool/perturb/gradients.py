@@ -28,13 +28,11 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
         A tensor like ``x``.
 
     Raises:
-        InputError: the model answers with something else than logits.
+        InputError: the model answers with something else than logits, or autograd finds no way from them to ``x``.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), frozen_statistics(model), frozen_parameters(model):
-        passes = (
-            torch.autograd.grad(cross_entropy(_logits(model(x), len(x)), y, reduction="sum"), x)[0] for _ in range(eot)
-        )
+        passes = (_gradient(cross_entropy(logits_of(model(x), len(x)), y, reduction="sum"), x) for _ in range(eot))
         total = next(passes)
         for gradient in passes:
             total += gradient
@@ -67,11 +65,26 @@ def frozen_parameters(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _logits(answer: Any, images: int) -> Tensor:
+def logits_of(answer: Any, images: int) -> Tensor:
+    """What a model answered.
+
+    Raises:
+        InputError: it is no tensor (images, classes).
+    """
     if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != images:
         given = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise InputError(f"the model must answer with logits ({images}, classes), not with {given}")
     return answer
+
+
+def _gradient(loss: Tensor, x: Tensor) -> Tensor:
+    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
+    if gradient is None:
+        raise InputError(
+            "the model's logits have no gradient to the images: it must not detach them, leave torch for NumPy, "
+            "or compute under torch.no_grad"
+        )
+    return gradient
 
 
 def _track(modules: Iterable[nn.Module], *, on: bool) -> None:

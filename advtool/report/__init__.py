@@ -25,6 +25,7 @@ TABLES = {
     "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",
+    "Runs": "runs",
     "Score": "score",
     "SeedsEvaluation": "seeds",
     "SideBySide": "side_by_side",

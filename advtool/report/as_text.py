@@ -25,6 +25,9 @@ STYLES = {
     "not done": "yellow",
     "left to you": "cyan",
     "not applicable": "dim",
+    "going on": "cyan",
+    "stopped": "yellow",
+    "damaged": "red",
 }
 """The colour of a row, by its kind."""
 NARROWEST_WORDS = 8

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from advtool.report.table import Table
 from advtool.results import Check, notation
 
+LONG = 1200.0
+"""Seconds after which a plan says what would be quicker."""
+
 
 def table(check: Check) -> Table:
     """Facts alone."""
@@ -32,7 +35,8 @@ def facts(check: Check) -> Iterator[tuple[str, str]]:
         f"{clean.correct} of the first {clean.total} right: {notation.percent(clean.accuracy)} "
         f"({notation.percent_interval(clean.interval)}); guessing {notation.percent(check.chance)}",
     )
-    yield "plan", f"{check.images_a_pass} images a pass, at most about {notation.duration(check.seconds)}"
+    quicker = "; --attack pgd or fewer --images are quicker" if check.seconds > LONG else ""
+    yield "plan", f"{check.images_a_pass} images a pass, at most about {notation.duration(check.seconds)}{quicker}"
 
 
 def _certification(check: Check) -> str:

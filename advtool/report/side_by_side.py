@@ -20,7 +20,7 @@ def table(result: SideBySide) -> Table:
         Column("clean", "clean", SHARE),
         *(Column(name, name, SHARE, reader) for name in attacks),
         Column("worst case", "worst_case", SHARE),
-        Column("- run 1", "difference", DIFFERENCE),
+        Column("from 1", "difference", DIFFERENCE),
         Column("McNemar p", "p_value", P_VALUE),
         Column("", "images", COUNT, Reader.PROGRAM),
     )
@@ -29,7 +29,7 @@ def table(result: SideBySide) -> Table:
     rows += [_row(number, "b", each, attacks) for number, each in enumerate(result.comparisons, start=2)]
     legend = (f"{number}: {titles.heading(run)} ({run.run})" for number, run in enumerate((first, *others), start=1))
     return Table(
-        title=f"{len(rows)} runs on the same images, differences in percentage points",
+        title=f"{len(rows)} runs on the same images; differences are those of the worst case, in percentage points",
         columns=columns,
         rows=tuple(rows),
         notes=(*legend, *_notes(result)),

@@ -1,6 +1,7 @@
 """What was evaluated, as the titles of several results say it."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from advtool.results import Checklist, ComparedRun, Evaluation, PerImageSweep, Sweep, notation
 
@@ -24,7 +25,9 @@ def name(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> s
     card = run.checkpoint or {}
     is_ours = {"architecture", "recipe"} <= card.keys()
     trained = f"{card['architecture']} trained with {card['recipe']}" if is_ours else ""
-    return str(trained or run.model.get("spec") or card.get("path") or "model")
+    weights = (run.model.get("weights") or {}).get("path")
+    named = trained or run.model.get("spec") or card.get("path") or "model"
+    return f"{named} with {PurePath(weights).name}" if weights else str(named)
 
 
 def averaging(eot: int, votes: int) -> str:

@@ -46,6 +46,7 @@ from advtool.results.reproduction import (
     Unit,
     Verdict,
 )
+from advtool.results.runs import ListedRun, Runs
 from advtool.results.score import RescoredAttack, Score
 from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
 from advtool.results.sweep import (
@@ -99,6 +100,7 @@ __all__ = [
     "ImageEps",
     "Interval",
     "KnownNoise",
+    "ListedRun",
     "ModelCalls",
     "ModelKind",
     "Models",
@@ -123,6 +125,7 @@ __all__ = [
     "RescoredAttack",
     "Reused",
     "Row",
+    "Runs",
     "Score",
     "SeedsEvaluation",
     "SeedsSummary",

@@ -1,6 +1,6 @@
 """Compares two runs image by image, on the images that both saw."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from advtool.results import (
     PairedAttack,
     PairedMinimum,
     SideBySide,
+    notation,
 )
 from advtool.target.identity import Identity
 
@@ -49,7 +50,7 @@ def compare(run_a: Path | str, run_b: Path | str) -> Comparison:
 
 
 def side_by_side(*runs: Path | str) -> SideBySide:
-    """Compare the first run with each of the others, as :func:`compare` does.
+    """Compare the first run with each of the others, as :func:`compare` does, on the images and attacks of all.
 
     Args:
         runs: folders of at least two finished runs.
@@ -60,19 +61,25 @@ def side_by_side(*runs: Path | str) -> SideBySide:
     if len(runs) < 2:
         raise InputError(f"{len(runs)} runs given: name two or more folders of finished runs")
     first, *others = (read_finished(run) for run in runs)
-    return SideBySide(comparisons=[compare_finished(first, other) for other in others])
+    return SideBySide(comparisons=[compare_finished(first, other, beside=others) for other in others])
 
 
-def compare_finished(a: FinishedRun, b: FinishedRun) -> Comparison:
+def compare_finished(a: FinishedRun, b: FinishedRun, *, beside: Sequence[FinishedRun] = ()) -> Comparison:
     """The same of runs that are read already.
+
+    Args:
+        a: a run.
+        b: another run.
+        beside: more runs; only images and attacks count that all have.
 
     Raises:
         InputError: the runs saw different images, or they have no attack in common that can be compared.
     """
-    images = _common_images(a, b)
-    shared = [name for name in a.attacks if name in b.attacks]
-    full = [name for name in shared if name in a.full and name in b.full]
-    counted = shared if set(a.attacks) == set(b.attacks) else full
+    others = (b, *beside)
+    images = min(_common_images(a, other) for other in others)
+    shared = [name for name in a.attacks if all(name in other.attacks for other in others)]
+    full = [name for name in shared if all(name in run.full for run in (a, *others))]
+    counted = shared if all(set(a.attacks) == set(other.attacks) for other in others) else full
     if not counted:
         raise InputError(
             f"the runs have no attack in common that saw every image in both ('{a.folder}': {', '.join(a.attacks)}; "
@@ -152,25 +159,37 @@ def _compared(run: FinishedRun) -> ComparedRun:
 
 def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
     """Whether both runs have the same model, what was left out, and what else differs."""
+    letters = (("A", a), ("B", b))
     models = [Identity.read(run.folder / MODEL) for run in (a, b)]
     if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
         yield "A and B are the same model"
-    if len(a.result.outcomes) != len(b.result.outcomes):
+    if any(len(run.result.outcomes) > images for run in (a, b)):
         yield f"compared on the first {images} images: A saw {len(a.result.outcomes)}, B {len(b.result.outcomes)}"
-    for letter, run in (("A", a), ("B", b)):
-        if alone := [name for name in run.attacks if name not in shared]:
+    for letter, run, other in (("A", a, b), ("B", b, a)):
+        if alone := [name for name in run.attacks if name not in other.attacks]:
             yield f"left out, since only {letter} ran it: {', '.join(alone)}"
+    if unshared := [name for name in a.attacks if name in b.attacks and name not in shared]:
+        yield f"left out, since another run did not make it: {', '.join(unshared)}"
     if uncounted := [name for name in shared if name not in counted]:
         yield (
             f"left out, since they saw survivors only, and A and B had different survivors: {', '.join(uncounted)}; "
             f"the worst case is that of {', '.join(counted)}"
         )
+    for letter, run in letters:
+        if set(counted) != set(run.attacks):
+            own = notation.percent(run.result.worst_case.accuracy)
+            yield f"{letter}'s own worst case, under all its attacks: {own}"
     noted = [*shared, CERTIFIED] if _both_certify(a, b) else shared
     for key, (of_a, of_b) in differences(_noted(a, noted), _noted(b, noted)).items():
         yield f"{key}: A {of_a}, B {of_b}"
 
 
 def _noted(run: FinishedRun, stages: list[str]) -> dict[str, Any]:
-    configuration = run.manifest.configuration
+    """What a note names where it differs: settings, parameters of the attacks, how the model was opened."""
+    configuration, model = run.manifest.configuration, run.result.model
+    opened: dict[str, Any] = {key: model[key] for key in ("arguments", "mean", "std") if key in model}
+    if path := (model.get("weights") or {}).get("path"):
+        opened["weights"] = path
     parameters = {name: configuration["attacks"][name] for name in stages}
-    return {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS} | parameters
+    settings = {key: value for key, value in configuration.items() if key not in UNNOTED_SETTINGS}
+    return settings | {"eps": notation.eps(run.result.threat_model.eps)} | parameters | opened

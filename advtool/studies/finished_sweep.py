@@ -2,11 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from advtool.errors import InputError
-from advtool.evaluation.finished import read_finished
+from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.run import differences
 from advtool.results import Sweep
 from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
+
+FOLLOWING = ("attacks", "stages")
+"""Of a run's configuration, what depends on eps and on EOT samples: step sizes, and the probes of an audit."""
 
 
 def is_sweep(folder: Path) -> bool:
@@ -20,18 +25,36 @@ def read_sweep(folder: Path) -> Sweep:
     Raises:
         InputError: a run is not finished or damaged, or the runs do not belong together.
     """
-    points = []
-    for path in _runs(folder):
-        over, _, value = path.name.partition("-")
-        points.append((over, Point(float(value), read_finished(path).result)))
-    points.sort(key=lambda point: point[1].value)
-    kinds = {over for over, _ in points}
-    questions = {(str(each.evaluation.model), len(each.evaluation.outcomes), each.names) for _, each in points}
-    if len(kinds) > 1 or len(questions) > 1:
-        raise InputError(f"the runs in '{folder}' differ in more than one value: they are not of one sweep")
+    runs = [(*_place(path), read_finished(path)) for path in _runs(folder)]
+    runs.sort(key=lambda run: run[1])
+    kinds = {over for over, _, _ in runs}
+    if len(kinds) > 1:
+        raise InputError(
+            f"'{folder}' holds runs of two sweeps, over {' and over '.join(sorted(kinds))}: name one of them"
+        )
+    (over, _, first), *others = runs
+    for _, value, run in others:
+        if (differing := differences(_asked(first, over), _asked(run, over))) or run.attacks != first.attacks:
+            what = next(iter(differing), "the attacks")
+            raise InputError(f"the runs in '{folder}' are not of one sweep: {what} differs at {over} {value:g}")
+    points = [Point(value, run.result) for _, value, run in runs]
     if kinds == {"eps"}:
-        return eps_curves([point for _, point in points], zero=True)
-    return eot_curves([Point(int(point.value), point.evaluation) for _, point in points])
+        return eps_curves(points, zero=True)
+    return eot_curves([Point(int(point.value), point.evaluation) for point in points])
+
+
+def _place(path: Path) -> tuple[str, float]:
+    """What the sweep is over, and its value in this run."""
+    over, _, value = path.name.partition("-")
+    return over, float(value)
+
+
+def _asked(run: FinishedRun, over: str) -> dict[str, Any]:
+    """All that a run was asked, but for what the sweep is over and what follows from it."""
+    configuration = run.manifest.configuration
+    settings = {key: value for key, value in configuration.items() if key not in (over, *FOLLOWING)}
+    asked = {key: value for key, value in (run.manifest.asked or {}).items() if key != over}
+    return settings | asked | {"model": run.result.model.get("fingerprint")}
 
 
 def _runs(folder: Path) -> list[Path]:

@@ -23,9 +23,9 @@ class TensorBoard(Observer):
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self._folder = arguments.path(f"--log-dir {shown(folder)}", folder)
+        self._folder = arguments.path(f"TensorBoard's folder {shown(folder)}", folder)
         if self._folder.exists() and not self._folder.is_dir():
-            raise InputError(f"--log-dir '{folder}' is a file: name a folder")
+            raise InputError(f"TensorBoard's folder '{folder}' is a file: name a folder")
         self._writer_class = _writer_class()
         self._writer: Any = None
 
@@ -34,7 +34,7 @@ class TensorBoard(Observer):
         try:
             self._writer = self._writer_class(self._folder)
         except OSError as error:
-            raise InputError(f"--log-dir '{self._folder}' cannot be written: {error.strerror}") from None
+            raise InputError(f"TensorBoard's folder '{self._folder}' cannot be written: {error.strerror}") from None
         described = header.model_dump(mode="json", by_alias=True, exclude={"metrics"})
         self._writer.add_text("training", f"```json\n{json.dumps(described, indent=2)}\n```")
 
@@ -53,5 +53,5 @@ def _writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
-        raise InputError("--log-dir needs tensorboard: pip install 'advtool[tensorboard]'") from None
+        raise InputError("TensorBoard needs its package: pip install 'advtool[tensorboard]'") from None
     return SummaryWriter

@@ -6,7 +6,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,38 +15,15 @@ import jsonschema
 import pytest
 import typer.main
 
-from advtool.cli import app, config_file, main
+from advtool.cli import app, config_file
 from advtool.cli.app import Command as CommandClass
 from advtool.results.schema import json_schema
+from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
 
 ROOT = typer.main.get_command(app)
 FAST = ("--attack", "fgsm", "--images", "20")
-TIMES = re.compile(r'"seconds": [0-9.e-]+')
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][;m]")
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def here(tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a checkpoint, and the present one."""
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "model.safetensors").write_bytes(digits_checkpoint.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the command line in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return (int(left.value.code or 0), *capsys.readouterr())
-
-    return call
 
 
 def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -137,6 +114,12 @@ REFUSED = [
     ("[eval]\neps = 2", "--eps 2 is outside (0, 1]"),
     ("[eval]\nseeds = 'three'", "--seeds"),
     ("[eval]\neps = 2026-01-01", "eps in [eval] must be a number or text"),
+    (
+        "[eval]\nmodel-args = {a = 2020-01-01}",
+        "--config 'run.toml': model-args in [eval] must hold what JSON can: no date",
+    ),
+    ("[eval]\nmodel-args = {a = [{b = nan}]}", "--config 'run.toml': model-args in [eval] must hold what JSON can"),
+    ("[eval]\nfail_under = 0.5\nfail-under = 0.1", "'run.toml': fail-under in [eval] stands twice"),
     ("[eval]\nconfig = 'other.toml'", "config in [eval] is no option"),
     ("[evl]\nimages = 3", "unknown table or key 'evl' (did you mean 'eval'?)"),
     ("images = 3", "options stand in a table: [eval]"),

@@ -90,6 +90,16 @@ def test_a_suite_tells_which_images_each_attack_sees() -> None:
     ]
 
 
+def test_an_attack_is_found_as_it_is_written_after_attack() -> None:
+    assert attacks("pgd(steps=3)") == attacks("pgd")
+    short = next(name for name in SUITES["audit"] if name.startswith("spsa("))
+    assert attacks(short) == attacks("spsa")
+    with pytest.raises(InputError, match="did you mean 'steps'"):
+        attacks("pgd(step=3)")
+    with pytest.raises(InputError, match="no such attack"):
+        attacks("audit(steps=3)")
+
+
 def test_an_unknown_attack_or_result_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'pgd'"):
         attacks("pgdd")
@@ -127,7 +137,7 @@ def test_the_schema_lists_the_results_and_says_what_a_field_means(shown: Any) ->
 
 @pytest.mark.slow
 def test_the_schema_accepts_a_whole_audit(tmp_path: Path, digits_checkpoint: Path) -> None:
-    asked = ("eval", digits_checkpoint, "--attack", "audit", "--images", "8", "--format", "json")
+    asked = ("eval", digits_checkpoint, "--attack", "audit", "--certify", "--images", "8", "--format", "json")
     document = json.loads(Command(tmp_path)(*asked).stdout)
     assert {"certified", "undecided", "planted", "diagnostics"} <= document.keys()
     jsonschema.validate(document, json_schema("eval"))

@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from advtool.cli import app
+from advtool.evaluation.command import write as write_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*.sh"))]
@@ -35,11 +36,17 @@ def commands(page: Path) -> list[str]:
 def test_every_command_of_the_docs_is_one(
     page: Path, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parsed by the real command line, down to the last option; not run. A page's TOML is its ``run.toml``."""
+    """Parsed by the real command line, down to the last option; not run.
+
+    A page's TOML is its ``run.toml``, and there is a run to go on with."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").write_text(
         "".join(block for kind, block in BLOCK.findall(page.read_text()) if kind == "toml")
     )
+    begun = tmp_path / "runs" / "mine"
+    begun.mkdir(parents=True)
+    (begun / "manifest.json").touch()
+    write_command(begun, {})
     command, (name, *words), above = COMMAND, shlex.split(line, comments=True), None
     while words and words[0] in getattr(command, "commands", {}):
         above = command.context_class(command, info_name=name, parent=above)

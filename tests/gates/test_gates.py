@@ -11,7 +11,7 @@ import advtool
 from advtool.cli import main
 from advtool.errors import InputError
 from advtool.gates.gates import Gates
-from advtool.results import Evaluation, Finding, SeedsEvaluation
+from advtool.results import Diagnostics, Evaluation, Finding, SeedsEvaluation
 from tests.support.models import mlp
 from tests.support.runs import two_models_images
 
@@ -26,6 +26,9 @@ def found() -> Evaluation:
     result = advtool.evaluate(mlp(), *two_models_images(), **SETTINGS)
     assert 0.55 < result.worst_case.interval[0] < result.worst_case.accuracy < 0.95
     return result
+
+
+DIAGNOSED = Diagnostics(images=9, by_eps=[], saturated=0, vanishing=0, blind=0, undefined=0)
 
 
 def changed(found: Evaluation, seed: int = 0, warnings: tuple[Finding, ...] = (), **worst_case: Any) -> Evaluation:
@@ -68,6 +71,23 @@ def test_only_warnings_of_the_kind_fail_and_each_gate_has_its_line(found: Evalua
     ]
 
 
+def test_a_run_without_a_cascade_does_not_show_that_nothing_is_masked(found: Evaluation) -> None:
+    gates = Gates(fail_on_warning=("masking",), as_options=True)
+    assert gates.failures([found]) == []
+    assert gates.notes([found]) == [
+        "--fail-on-warning masking: no warning, but only a cascade such as --attack audit looks for all masking"
+    ]
+    assert gates.notes([found.model_copy(update={"diagnostics": DIAGNOSED})]) == []
+    assert gates.notes([changed(found, warnings=(MASKING,))]) == [], "it fails: that says enough"
+    assert Gates(at_least=0.1, fail_on_warning=("setup",)).notes([found]) == []
+
+
+def test_assert_robust_warns_where_nobody_looked_for_all_masking() -> None:
+    with pytest.warns(UserWarning, match=r"^fail_on_warning=masking: no warning, but .* attacks='audit' looks") as told:
+        advtool.assert_robust(mlp(), *two_models_images(60), fail_on_warning=["masking"], **SETTINGS)
+    assert told[0].filename == __file__, "the line of the test"
+
+
 def test_every_seed_must_pass_and_the_lines_name_the_seeds(found: Evaluation) -> None:
     seeds = [
         changed(found, 3, accuracy=0.6),
@@ -90,6 +110,14 @@ def test_every_seed_must_pass_and_the_lines_name_the_seeds(found: Evaluation) ->
         ({"fail_on_warning": ["maskin"]}, r"fail_on_warning='maskin' must be one of .*did you mean 'masking'"),
         ({"fail_on_warning": "masking"}, "must be a list of names"),
         ({}, "asks nothing of the model"),
+        (
+            {"at_least": 0.1, "seeds": [0, 1], "seed": 3},
+            r"^seed=3 goes with one seed: with seeds=\[0, 1\] leave it out$",
+        ),
+        (
+            {"at_least": 0.1, "seeds": [0, 1], "run_dir": "a"},
+            "^run_dir='a' goes with one seed: .* name run_dirs, a folder for each$",
+        ),
     ],
 )
 def test_bad_gates_are_refused_before_anything_is_computed(asked: dict[str, Any], words: str) -> None:
@@ -151,7 +179,9 @@ def test_the_command_judges_the_interval_and_stdout_is_the_answer(evaluate: Any,
     code, out, err = evaluate(*asked, "--fail-under", "0.95", "--seeds", "2")
     assert (code, json.loads(out)["schema"]) == (1, "advtool.eval-seeds/1")
     assert "the lowest lower end of the worst case's interval" in err.splitlines()[-1]
-    assert evaluate(*asked, "--fail-under", "0.1", "--fail-on-warning", "masking")[0] == 0
+    code, _, err = evaluate(*asked, "--fail-under", "0.1", "--fail-on-warning", "masking")
+    assert code == 0
+    assert err.splitlines()[-1].startswith("advtool: note: --fail-on-warning masking: no warning, but only a cascade")
 
 
 def test_the_command_says_every_gate_that_fails(evaluate: Any) -> None:

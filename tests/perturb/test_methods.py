@@ -182,6 +182,17 @@ def test_under_autocast_the_model_computes_in_bfloat16_and_examples_stay_float32
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+class Detached(nn.Module):
+    """Cuts its answer off from the images; the logits may need a gradient for another reason."""
+
+    def __init__(self, other: Tensor) -> None:
+        super().__init__()
+        self.model, self.other = mlp(), other
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).detach() + self.other
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "half": (
         {"images": torch.rand(4, 1, 4, 4).half()},
@@ -195,8 +206,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({"images": torch.rand(0, 1, 4, 4)}, "there are none"),
     "one-hot": ({"labels": torch.eye(4)}, r"labels must be class indices, integers \(4,\), not float32 \(4, 4\)"),
     "too few labels": ({"labels": torch.tensor([1])}, r"integers \(4,\), not int64 \(1,\)"),
+    "label 12": ({"labels": torch.tensor([0, 1, 2, 12])}, "labels must lie in 0 to 3, .*: these span 0 to 12"),
+    "label -100": ({"labels": torch.tensor([0, 1, 2, -100])}, "labels must lie in 0 to 3, .*: these span -100 to 2"),
     "no model": ({"model": "net"}, "model='net' must be an nn.Module"),
     "no logits": ({"model": nn.Identity()}, r"must answer with logits \(4, classes\), not with \(4, 1, 4, 4\)"),
+    "no gradient": ({"model": Detached(torch.zeros(4))}, "logits have no gradient to the images: .* not detach them"),
+    "a gradient elsewhere": ({"model": Detached(torch.zeros(4, requires_grad=True))}, "no gradient to the images"),
     "eps": ({"eps": 8}, r"eps=8 is no number in \(0, 1\].*8/255"),
     "step size": ({"step_size": 0}, r"step_size=0 must lie in \(0, 1\]"),
     "steps": ({"steps": 0}, "steps=0 must be an integer of at least 1"),
@@ -216,6 +231,13 @@ def test_wrong_arguments_are_refused_in_one_line(arguments: dict[str, Any], mess
 def test_a_plain_import_reaches_perturb_without_waiting_for_art() -> None:
     script = "import advtool, sys; advtool.perturb.nfgsm; sys.exit(bool({'art', 'sklearn'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_model_made_in_inference_mode_is_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
+    with pytest.raises(InputError, match=r"made under torch.inference_mode and has no gradients: make it outside"):
+        perturb.fgsm(model, torch.rand(4, 1, 4, 4), torch.arange(4))
 
 
 def test_r_fgsm_refuses_a_step_beyond_eps() -> None:

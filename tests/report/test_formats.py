@@ -21,6 +21,7 @@ from advtool.report.data_sets import DataSets
 from advtool.results import Evaluation, Reproduced
 from advtool.results import record as records
 from advtool.results.schema import json_schema
+from advtool.studies.listing import list_runs
 from advtool.target.opening import catalogue as opening
 from advtool.training.range_test import propose
 from tests.support.models import NoisyInput, mlp
@@ -53,6 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -
         Card(digits_checkpoint.name, read_header(digits_checkpoint)),
         attacks.catalogue(),
         opening.catalogue(),
+        list_runs(folder),
     ]
     return {type(result).__name__: result for result in found}
 

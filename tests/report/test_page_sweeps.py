@@ -98,7 +98,7 @@ def test_runs_of_several_sweeps_are_refused(folder: Path, tmp_path: Path) -> Non
         advtool.evaluate(
             mlp(), images[:count], labels[:count], eps=eps, attacks="fgsm", run_dir=tmp_path / f"eps-{eps}"
         )
-    with pytest.raises(InputError, match="differ in more than one value: they are not of one sweep"):
+    with pytest.raises(InputError, match=r"are not of one sweep: dataset\.images differs at eps 0\.2"):
         read_page(tmp_path)
 
 

@@ -14,6 +14,7 @@ from advtool.errors import InputError
 from advtool.evaluation.finished import read_finished
 from advtool.report import FORMATS
 from advtool.results import Outcome
+from advtool.results.notation import percent
 from tests.conftest import Command
 from tests.support.models import mlp
 from tests.support.runs import two_models_images
@@ -32,6 +33,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two models, one weaker than the other, on the same images."""
     root = tmp_path_factory.mktemp("runs")
     return run(root / "a"), run(root / "b", seed=1)
+
+
+def worst(folder: Path) -> float:
+    return float(json.loads((folder / "result.json").read_text())["worst_case"]["accuracy"])
 
 
 def shards(folder: Path, stage: str) -> list[bool]:
@@ -130,6 +135,8 @@ def test_what_else_differs_is_noted_and_other_attacks_are_left_out(runs: tuple[P
         "A and B are the same model",
         "left out, since only A ran it: fgsm",
         "left out, since only B ran it: spsa",
+        f"A's own worst case, under all its attacks: {percent(worst(runs[0]))}",
+        f"B's own worst case, under all its attacks: {percent(worst(other))}",
         "eps: A 0.05, B 0.1",
         "pgd.step_size: A 0.02, B 0.05",
         "pgd.steps: A 5, B 4",
@@ -189,22 +196,23 @@ def test_the_command_compares_and_refuses(runs: tuple[Path, Path], advtool_comma
 
 
 def test_several_runs_stand_side_by_side_each_against_the_first(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    third = run(tmp_path / "third", eps=0.1)
+    third = run(tmp_path / "third", eps=0.1, count=200, attacks=["pgd"])
     result = advtool.side_by_side(*runs, third)
-    assert [each.to_dict() for each in result.comparisons] == [
-        advtool.compare(runs[0], other).to_dict() for other in (runs[1], third)
-    ]
     first, second = result.comparisons
+    assert second.to_dict() == advtool.compare(runs[0], third).to_dict()
+    assert first.images == second.images == 200, "all rows are about the same images"
+    assert [attack.name for attack in first.attacks] == ["pgd"], "and about the attacks that all made"
+    assert "left out, since another run did not make it: fgsm" in first.notes
     lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](result))))
     assert [line["run"] for line in lines] == ["1", "2", "3"]
     assert [float(line["worst_case"]) for line in lines] == [
         first.worst_case.accuracy_a, first.worst_case.accuracy_b, second.worst_case.accuracy_b
     ]  # fmt: skip
+    assert first.worst_case.accuracy_a == second.worst_case.accuracy_a
     assert lines[0]["difference"] == ""
     for line, comparison in zip(lines[1:], result.comparisons, strict=True):
-        paired = comparison.worst_case
-        assert float(line["difference"]) == -paired.difference
-        assert float(line["p_value"]) == paired.p_value
+        assert float(line["difference"]) == -comparison.worst_case.difference
+        assert float(line["p_value"]) == comparison.worst_case.p_value
     text = FORMATS["table"](result)
     assert "run 1 as A, run 3 as B: eps: A 0.05, B 0.1" in text
     assert max(map(len, text.splitlines())) <= 80

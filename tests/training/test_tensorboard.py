@@ -55,11 +55,11 @@ def test_the_learning_rate_is_that_of_the_last_step_of_the_epoch(trained: Traine
 
 def test_without_the_package_one_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match=r"^--log-dir needs tensorboard: pip install 'advtool\[tensorboard\]'$"):
+    with pytest.raises(InputError, match=r"^TensorBoard needs its package: pip install 'advtool\[tensorboard\]'$"):
         TensorBoard(tmp_path)
 
 
 def test_a_folder_that_cannot_be_one_is_refused_before_the_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"--log-dir '.*file' is a file: name a folder"):
+    with pytest.raises(InputError, match=r"^TensorBoard's folder '.*file' is a file: name a folder$"):
         TensorBoard(tmp_path / "file")

@@ -31,6 +31,8 @@ class Kind:
     """what ``--weights`` may be; "inside": the model has its weights already"""
     takes_arguments: bool = False
     """whether the kind takes ``--model-args``"""
+    is_code: bool = False
+    """whether opening it runs code of whoever wrote it"""
     extra: str | None = None
     """the extra of advtool that installs what the kind needs; None: it needs nothing more"""
     packages: tuple[str, ...] = ()
@@ -38,7 +40,9 @@ class Kind:
 
 
 CHECKPOINT = Kind("own_checkpoints", "a checkpoint", "FILE.safetensors", suffixes=(".safetensors",))
-FACTORY = Kind("python_factories", "a factory", "FILE.py:NAME, MODULE:NAME", weights="file", takes_arguments=True)
+FACTORY = Kind(
+    "python_factories", "a factory", "FILE.py:NAME, MODULE:NAME", weights="file", takes_arguments=True, is_code=True
+)
 """MODULE:FACTORY or FILE.py:FACTORY: what has none of the prefixes and suffixes."""
 
 # A new kind is a file with `make`, and a line here.
@@ -69,8 +73,9 @@ KINDS = (
         "a TorchScript file",
         "FILE.pt",
         suffixes=(".pt", ".pth", ".jit", ".ts", ".torchscript"),
+        is_code=True,
     ),
-    Kind("exported_programs", "a torch.export file", "FILE.pt2", suffixes=(".pt2",)),
+    Kind("exported_programs", "a torch.export file", "FILE.pt2", suffixes=(".pt2",), is_code=True),
     Kind(
         "onnx_files",
         "an ONNX file",

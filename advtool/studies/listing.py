@@ -1,0 +1,120 @@
+"""Finds the runs in a folder, and tells how far each is. Nothing is written, and no shard is read."""
+
+import json
+import os
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from advtool import arguments, locks
+from advtool.arguments import shown
+from advtool.errors import InputError
+from advtool.evaluation import command
+from advtool.evaluation.command import Command
+from advtool.evaluation.run import LOCK, SHARD_FILE, Manifest
+from advtool.evaluation.settings import Settings
+from advtool.results import ListedRun, Runs
+from advtool.results.runs import State
+
+
+def list_runs(folder: Path | str = "runs") -> Runs:
+    """The runs in ``folder`` and in the folders below it, the newest first; a run's own folder gives that run.
+
+    Links are not followed, and hidden folders are left out. A run that is damaged comes last.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    root = arguments.path(f"folder {shown(folder)}", folder)
+    if not root.is_dir():
+        raise InputError(f"'{root}' is no folder: name one that holds runs, such as runs/ or a --run-dir")
+    runs = [_listed(path) for path in _folders(root)]
+    runs.sort(key=lambda run: (run.created is not None and run.created.timestamp(), run.run), reverse=True)
+    return Runs(folder=printable(root), runs=runs)
+
+
+def printable(text: object) -> str:
+    """The text without control characters: names of a stranger's files reach the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """The folders that hold a manifest of a run. There are no runs inside a run."""
+    for path, inside, files in os.walk(root):
+        if "manifest.json" in files and _is_run(Path(path)):
+            inside.clear()
+            yield Path(path)
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the manifest is one of a run, or too damaged to say so; other programs write manifests too."""
+    try:
+        document = json.loads((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return (folder / "shards").is_dir() or (folder / LOCK).exists()
+    return isinstance(document, dict) and str(document.get("schema", "")).startswith("advtool.run/")
+
+
+def _listed(folder: Path) -> ListedRun:
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        return ListedRun(run=printable(folder), state="damaged")
+
+
+def _read(folder: Path) -> ListedRun:
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    asked, began = manifest.configuration, _command(folder)
+    data = asked["dataset"]
+    in_all = ceil(data["images"] / asked["images_a_shard"]) * (1 + len(asked["stages"]))
+    shards = min(_shards(folder), in_all)
+    state = _state(folder, complete=shards == in_all)
+    model = _model_of_result(folder) if began is None else began.model
+    return ListedRun(
+        run=printable(folder),
+        state=state,
+        model=None if model is None else printable(model),
+        dataset=printable(data["name"]),
+        images=data["images"],
+        eps=asked["eps"],
+        seed=asked["seed"],
+        attacks=[printable(name) for name in _attacks(manifest)],
+        shards=shards,
+        shards_in_all=in_all,
+        created=manifest.created,
+        resume=printable(began.again(str(folder))) if began is not None and state == "stopped" else None,
+    )
+
+
+def _state(folder: Path, *, complete: bool) -> State:
+    if complete and (folder / "result.json").is_file():
+        return "finished"
+    return "going on" if locks.is_held(folder / LOCK) else "stopped"
+
+
+def _command(folder: Path) -> Command | None:
+    try:
+        return command.read(folder)
+    except InputError:
+        return None
+
+
+def _shards(folder: Path) -> int:
+    names = (SHARD_FILE.fullmatch(path.name) for path in (folder / "shards").glob("*.json"))
+    return len({name.groups() for name in names if name is not None})
+
+
+def _attacks(manifest: Manifest) -> list[str]:
+    """As they were asked for; of an older version the labels of the stages."""
+    if manifest.asked is None:
+        return list(manifest.configuration["attacks"])
+    return list(manifest.asked.get("attacks", Settings.attacks))
+
+
+def _model_of_result(folder: Path) -> Any:
+    try:
+        return json.loads((folder / "result.json").read_bytes())["model"]["spec"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
