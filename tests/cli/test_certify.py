@@ -55,6 +55,7 @@ def arguments(command: Command, certifier: str) -> tuple[str, ...]:
 ROOT = {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
+@pytest.mark.slow
 def test_a_run_killed_among_the_proofs_goes_on_and_equals_a_whole_one(evaluate: Command) -> None:
     ask = (*arguments(evaluate, "intervals"), "--certify", "--format", "json")
     whole = json.loads(evaluate(*ask, "--run-dir", "whole", **ROOT).stdout)
@@ -82,6 +83,7 @@ def test_a_lie_ends_with_70_and_one_line_that_names_the_image_and_the_file(evalu
     assert load_file(evaluate.folder / path).keys() == {"image", "example", "label", "lower"}
 
 
+@pytest.mark.slow
 def test_the_command_proves_only_where_it_is_asked(evaluate: Command) -> None:
     ask = (*arguments(evaluate, "intervals"), "--format", "json", "--images", "40")
     plain, refused = (evaluate(*ask, *more, **ROOT) for more in ((), ("--no-certify",)))

@@ -117,6 +117,7 @@ def test_output_goes_to_the_file_and_stdout_stays_empty(evaluate: Command) -> No
     assert json.loads((evaluate.folder / "deep" / "answer.json").read_text())["schema"] == "advtool.eval/1"
 
 
+@pytest.mark.slow
 def test_output_writes_through_links_and_into_pipes(evaluate: Command) -> None:
     target, link, pipe = (evaluate.folder / name for name in ("target.json", "link.json", "pipe"))
     target.write_text("old")
@@ -130,6 +131,7 @@ def test_output_writes_through_links_and_into_pipes(evaluate: Command) -> None:
         assert json.loads(reader.communicate()[0])["schema"] == "advtool.eval/1"
 
 
+@pytest.mark.slow
 def test_changed_data_under_the_same_name_is_another_question(evaluate: Command) -> None:
     path = evaluate.folder / "mine.npz"
     answers = []

@@ -92,6 +92,7 @@ def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
     assert {(image["label"], image["class"]) for image in images} == set(enumerate(CLASSES))
 
 
+@pytest.mark.slow
 def test_other_arguments_weights_and_sources_are_other_models(command: Command) -> None:
     torch.save({"state_dict": {"module.scale": torch.tensor(3.0)}}, command.folder / "weights.pth")
     asked = ("eval", "net.py:make", *PICTURES, *FAST)
@@ -183,6 +184,7 @@ def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command:
     assert document["clean"]["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
     command("eval", "net.py:make", *PICTURES, *FAST, "--eps", "0.3", "--save-adversarial", "--run-dir", "run")
     own = json.loads(command("score", "run", "--format", "json").stdout)

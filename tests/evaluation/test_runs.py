@@ -173,6 +173,7 @@ EVAL = (
 )
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_equals_an_uninterrupted_one(tmp_path: Path, digits_checkpoint: Path) -> None:
     command = Command(tmp_path)
     arguments = (*EVAL, "--checkpoint", digits_checkpoint)

@@ -366,10 +366,10 @@ class Watcher(Observer):
     """Breaks off at its ``fatal`` step, halfway through."""
 
     def __init__(self, fatal: int | None = None) -> None:
-        self.fatal, self.begun, self.kept = fatal, list[Step](), list[bool]()
+        self.fatal, self.steps, self.kept = fatal, list[Step](), list[bool]()
 
     def begin(self, step: Step) -> None:
-        self.begun.append(step)
+        self.steps.append(step)
 
     def batch(self, loss: torch.Tensor) -> None:
         self.timed(0.5)
@@ -378,7 +378,7 @@ class Watcher(Observer):
         self.timed(0.5)
 
     def timed(self, share: float) -> None:
-        if self.fatal is not None and len(self.begun) == self.fatal:
+        if self.fatal is not None and len(self.steps) == self.fatal:
             raise KeyboardInterrupt
 
     def end(self, step: Step, *, kept: bool) -> None:
@@ -401,17 +401,17 @@ def test_a_killed_reproduction_goes_on_and_gives_the_same(whole: Reproduced, tmp
         watcher = Watcher(fatal)
         with pytest.raises(KeyboardInterrupt):
             reproduce(TOY, Scale.smoke, folder=tmp_path, observer=watcher)
-        finished += watcher.begun[:-1]
+        finished += watcher.steps[:-1]
     last = Watcher()
     result = reproduce(TOY, Scale.smoke, folder=tmp_path, observer=last)
-    done = [*finished, *last.begun]
+    done = [*finished, *last.steps]
     assert len(done) == len(set(done)) == len(engine.steps(list(lines(Scale.smoke, "digits")))), "done twice"
     assert figures(result) == figures(whole)
     assert not list(tmp_path.rglob("*.partial*"))
     again = Watcher()
     kept = reproduce(TOY, Scale.smoke, folder=tmp_path, observer=again)
     assert (figures(kept), kept.rows[-1].figures["times"]) == (figures(whole), result.rows[-1].figures["times"])
-    assert not again.begun
+    assert not again.steps
     assert all(again.kept)
 
 
@@ -445,7 +445,7 @@ def test_a_checkpoint_that_is_another_model_is_trained_again(tmp_path: Path) -> 
         checkpoints.write(path, header.model_copy(update=change), {k: v + 1 for k, v in content.items()})
         watcher = Watcher()
         assert carried_out(tmp_path, watcher).answers[Asked(SOURCE, QUESTION)].clean == clean
-        assert watcher.begun[0] == SOURCE
+        assert watcher.steps[0] == SOURCE
     path.write_bytes(path.read_bytes()[:100])
     assert carried_out(tmp_path).answers[Asked(SOURCE, QUESTION)].clean == clean
 
@@ -457,7 +457,7 @@ def test_fixed_examples_follow_their_source(tmp_path: Path) -> None:
     checkpoints.write(measured.files[SOURCE], header, {name: values + 1 for name, values in content.items()})
     watcher = Watcher()
     carried_out(tmp_path, watcher, of=FIXED)
-    assert watcher.begun == [FIXED, Asked(FIXED, QUESTION)], "other examples, another training"
+    assert watcher.steps == [FIXED, Asked(FIXED, QUESTION)], "other examples, another training"
 
 
 def test_a_folded_model_is_tested_on_the_other_half(tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_an_evaluation_that_is_damaged_is_computed_again(tmp_path: Path) -> None
     shard.write_text("{}")
     watcher = Watcher()
     second = carried_out(tmp_path, watcher)
-    assert watcher.begun == [Asked(SOURCE, QUESTION)]
+    assert watcher.steps == [Asked(SOURCE, QUESTION)]
     assert second.answers[Asked(SOURCE, QUESTION)].outcomes == first.answers[Asked(SOURCE, QUESTION)].outcomes
 
 
@@ -559,6 +559,7 @@ def test_the_figure_is_drawn_as_svg_and_png(whole: Reproduced, tmp_path: Path) -
     assert paths[1].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_smoke_of_figure_2_runs_by_the_real_command(advtool_command: Command) -> None:
     done = advtool_command("reproduce", "apb-fig2", "--scale", "smoke", "--run-dir", "run", "--format", "json")
     document = json.loads(done.stdout)

@@ -42,8 +42,12 @@ def listed(folder: Path) -> ListedRun:
 
 
 def table(folder: Path) -> str:
-    """The table in one line: paths of temporary folders fill more than one."""
-    return " ".join(FORMATS["table"](list_runs(folder)).replace("\\\n", "").split())
+    """The table without white space: a path of a temporary folder fills more than one line, and breaks anywhere."""
+    return squeezed(FORMATS["table"](list_runs(folder)).replace("\\\n", ""))
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 def stop(run: Path) -> None:
@@ -63,10 +67,10 @@ def test_a_finished_run_tells_what_it_is(run: Path) -> None:
 def test_a_stopped_run_tells_the_shards_that_are_there_and_the_command_that_goes_on(run: Path) -> None:
     stop(run)
     assert (listed(run).state, listed(run).shards, listed(run).resume) == ("stopped", 2, None)
-    assert f"an older version, which go on with them: {run}" in table(run)
+    assert squeezed(f"an older version, which go on with them: {run}") in table(run)
     command.write(run, {"model": "net.safetensors"})
     assert (listed(run).model, listed(run).resume) == ("net.safetensors", f"advtool eval --resume {run}")
-    assert f"(1) advtool eval --resume {run}" in table(run)
+    assert squeezed(f"(1) advtool eval --resume {run}") in table(run)
     (run / command.COMMAND).write_text("{")
     assert (listed(run).state, listed(run).resume) == ("stopped", None)
 
@@ -122,7 +126,7 @@ def test_runs_are_found_below_and_the_newest_comes_first(run: Path, tmp_path: Pa
         (str(older), "finished"),
         (str(broken), "damaged"),
     ]
-    assert f"cannot be read, so nothing goes on with them: {broken}" in table(tmp_path / "runs")
+    assert squeezed(f"cannot be read, so nothing goes on with them: {broken}") in table(tmp_path / "runs")
 
 
 STRANGE: list[dict[str, Any]] = [

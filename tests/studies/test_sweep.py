@@ -333,6 +333,7 @@ def test_bad_input_is_one_line(
     assert said in err
 
 
+@pytest.mark.slow
 def test_the_command_draws_goes_on_and_answers(tmp_path: Path, digits_checkpoint: Path) -> None:
     advtool_command = Command(tmp_path)
     options = ("--images", "120", "--pgd-steps", "3", "--format", "json", "--checkpoint", digits_checkpoint)

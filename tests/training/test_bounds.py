@@ -190,6 +190,7 @@ def proved(model: nn.Module, split: Split, eps: float) -> float:
     return (others.amax(1) < 0).float().mean().item()
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_model_that_is_proved_robust_where_a_plain_one_is_not(
     advtool_command: Command, digits: Split
 ) -> None:
