@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from advtool.cli.answer import FormatName, Output, answer
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.cli.subject_options import (
-    IMAGES_PANEL,
     SUBJECT_OPTIONS,
     SubjectOptions,
     chosen,
-    parse_images,
+    images_option,
     settings_options,
 )
 
@@ -28,16 +25,7 @@ Does advtool understand my model and its images?
 In a pipeline:  [cyan]advtool check net.py:make --dataset mnist --format json | jq .clean.accuracy[/cyan]
 """
 
-IMAGES = Annotated[
-    int,
-    typer.Option(
-        "--images",
-        parser=parse_images,
-        metavar="N|all",
-        rich_help_panel=IMAGES_PANEL,
-        help="The images that 'eval' would attack. Of these, only the first 100 are classified here.",
-    ),
-]
+IMAGES = images_option("The images that 'eval' would attack. Of these, only the first 100 are classified here.")
 
 
 @gathering("subject", {**SUBJECT_OPTIONS, "images": (IMAGES, "1000")}, SubjectOptions.of)

@@ -40,6 +40,14 @@ def parse_images(text: str) -> int:
     return int(text)
 
 
+def images_option(help: str) -> Any:
+    """The option ``--images``, which a command may tell in words of its own."""
+    return Annotated[
+        int,
+        typer.Option("--images", parser=parse_images, metavar="N|all", rich_help_panel=IMAGES_PANEL, help=help),
+    ]
+
+
 def settings_options(*without: str, attacks: str = "paper") -> dict[str, Any]:
     """The options of the evaluation settings, for :func:`advtool.cli.gathering.gathering`.
 
@@ -110,16 +118,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
         ),
     ],
     "images": (
-        Annotated[
-            int,
-            typer.Option(
-                "--images",
-                parser=parse_images,
-                metavar="N|all",
-                rich_help_panel=IMAGES_PANEL,
-                help="The first N images of a fixed permutation of the test set.",
-            ),
-        ],
+        images_option("The first N images of a fixed permutation of the test set."),
         "1000",
     ),
     "data_dir": DataDir,

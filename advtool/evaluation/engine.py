@@ -74,6 +74,7 @@ class Engine:
         outcomes = self.ledger.outcomes
         asked = asked_of(stage, outcomes, shard.rows)
         is_probe = isinstance(stage, AttackStage) and stage.probed_eps is not None
+        counts_draws = self.worker.target.randomised and not is_probe
 
         def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
             if isinstance(stage, Proof):
@@ -82,7 +83,7 @@ class Engine:
                 return attack_planted(stage, self.worker, shard, asked, report), None
             if isinstance(stage, KnownNoise):
                 return stage.compute(self.worker, shard, report), None
-            met = None if is_probe else outcomes.lowest_margin[shard.rows].nan_to_num(nan=-math.inf)
+            met = outcomes.lowest_margin[shard.rows].nan_to_num(nan=-math.inf) if counts_draws else None
             return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
 
         standing = partial(standing_of, stage, outcomes)

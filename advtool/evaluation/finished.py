@@ -72,9 +72,8 @@ class FinishedRun:
         Raises:
             InputError: the run's file of images is missing or damaged.
         """
-        path = self.folder / IMAGES
         try:
-            lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+            lines = _read_lines(self.folder)
             found = Labelled([int(line["label"]) for line in lines], [int(line["index"]) for line in lines])
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(f"run '{self.folder}': its {IMAGES} is missing or damaged; {HOW_TO_GO_ON}") from None
