@@ -9,6 +9,7 @@ from rich.console import Console
 
 from advtool.cli.progress import say
 from advtool.errors import InputError
+from advtool.ranks import Ranks
 from advtool.report import FORMATS, Document, as_text, to_table
 
 
@@ -44,13 +45,15 @@ Output = Annotated[
 
 
 def answer(result: Document, format: str, output: Path | None = None) -> None:
-    """Write ``result`` in one of ``FORMATS``. A terminal gets the table in colour.
+    """Write ``result`` in one of ``FORMATS``; of several ranks the first does. A terminal gets the table in colour.
 
     Args:
         result: the answer of the command.
         format: a key of ``FORMATS``.
         output: the file that the answer replaces; None writes to stdout.
     """
+    if not Ranks.of_environment().is_first:
+        return
     if output is not None:
         from advtool import files
 

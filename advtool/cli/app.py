@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from advtool.cli import config_file
 from advtool.cli.help_page import help_page
 from advtool.cli.progress import quietly
+from advtool.ranks import Ranks
 
 Function = Callable[..., Any]
 
@@ -86,7 +87,7 @@ def _with_common_options(function: Function, takes_config: bool) -> Function:
     @functools.wraps(function)
     def run(*, quiet: bool, config: Path | None = None, **given: Any) -> Any:
         del config  # its callback has read the file
-        with quietly(quiet):
+        with quietly(quiet or not Ranks.of_environment().is_first):
             return function(**given)
 
     own = inspect.signature(function, eval_str=True).parameters.values()

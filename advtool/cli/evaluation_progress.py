@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,13 +39,14 @@ class EvaluationProgress(Observer):
         self._bars = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(max_width=20, no_wrap=True)),
             BarColumn(bar_width=10),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} images{task.fields[counted]}"),
+            TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=STDERR,
             disable=not has_bars(),
         )
         self._task = TaskID(0)
+        self._shards = _Shards(0, 1)
         self._understood = False
         self._prints = prints_to_stderr()  # a model that prints must not spoil the answer on stdout
         self._pace = Pace()
@@ -66,6 +68,7 @@ class EvaluationProgress(Observer):
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         for task in self._bars.task_ids:
             self._bars.remove_task(task)
+        self._shards = _Shards(0, 1)
         self._unsaid.append(f"point {number + 1} of {len(costs)}: {name}{self._time_left(number, costs)}")
         self._point_started = time.monotonic()
 
@@ -83,24 +86,49 @@ class EvaluationProgress(Observer):
             say(f"{name:<8} {words}")
         self._understood = True  # a sweep asks about the same model at every point
 
+    def shards(self, done: int, shards: int) -> None:
+        if shards == 1:
+            return
+        if shards != self._shards.total or done < self._shards.done:
+            self._shards = _Shards(done, shards)
+            self._task = self._bars.add_task("", total=shards, completed=done, amount="")
+            self._pace = Pace()
+        self._shards.done = done
+        self._bars.update(self._task, completed=done)
+
+    def waits(self, shards: int) -> None:
+        words = f"waits for another process, which computes {shards} shard{'s' * (shards > 1)}"
+        self._bars.update(self._task, amount=words)
+        if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
+            say(words)
+
     def start(self, stage: str, images: int) -> None:
         self._speak()
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=images, counted="")
+        if self._shards.total > 1:  # all shards have one bar, since each goes through all stages
+            return
+        self._task = self._bars.add_task(stage, total=images, amount="")
         self._pace, self._images = Pace(), images
         self._started = time.monotonic()
 
     def advance(self, stage: str, done: float, standing: int) -> None:
-        self._bars.update(self._task, completed=done, counted=f", {standing} {_counted(stage)}")
-        if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
+        if self._shards.total > 1:
+            words = f"{self._shards}, {standing} {_counted(stage)}"
+            self._bars.update(self._task, description=stage, amount=words)
+            left = self._shards.time_left()
+        else:
+            words = f"{done:.0f} of {self._images} images done, {standing} {_counted(stage)}"
+            amount = f"{done:.0f}/{self._images} images, {standing} {_counted(stage)}"
+            self._bars.update(self._task, completed=done, amount=amount)
             seconds = (time.monotonic() - self._started) * (self._images - done) / done if done else 0.0
             left = f", at most about {duration(seconds)} left" if seconds else ""
-            say(f"{stage}: {done:.0f} of {self._images} images done, {standing} {_counted(stage)}{left}")
+        if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
+            say(f"{stage}: {words}{left}")
 
     def finish(self, stage: str, standing: int) -> None:
         if self._bars.disable:
-            seconds = time.monotonic() - self._started
-            say(f"{stage}: {standing} images {_counted(stage)} ({seconds:.1f} s)")
+            seconds = f" ({time.monotonic() - self._started:.1f} s)" if self._shards.total == 1 else ""
+            say(f"{stage}: {standing} images {_counted(stage)}{seconds}")
 
     def _speak(self) -> None:
         for line in self._unsaid:
@@ -113,6 +141,26 @@ class EvaluationProgress(Observer):
         if number == 0 or seconds < POINT_MIN_SECONDS:
             return ""
         return f", about {duration(seconds / costs[number - 1] * sum(costs[number:]))} left"
+
+
+@dataclass
+class _Shards:
+    """How many shards of a run are done, and how long the others take."""
+
+    done: int
+    total: int
+
+    def __post_init__(self) -> None:
+        self._before, self._started = self.done, time.monotonic()
+
+    def __str__(self) -> str:
+        return f"{self.done}/{self.total} shards"
+
+    def time_left(self) -> str:
+        """Foretold from the shards that were done since the start, by whichever process."""
+        done = self.done - self._before
+        seconds = (time.monotonic() - self._started) * (self.total - self.done) / done if done else 0.0
+        return f", about {duration(seconds)} left" if seconds else ""
 
 
 def _counted(stage: str) -> str:

@@ -12,6 +12,7 @@ import typer
 from advtool import arguments
 from advtool.errors import InputError
 from advtool.evaluation.settings import Settings
+from advtool.ranks import Ranks
 from advtool.settings import settings_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class DeviceName(StrEnum):
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` takes CUDA where there is a CUDA device.
+    """The device of that name; ``auto`` takes CUDA where it is there. Under torchrun each process has its own.
 
     Raises:
         InputError: CUDA is asked for, but there is no CUDA device.
@@ -37,7 +38,8 @@ def resolve_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise InputError("--device cuda: no CUDA device is available here; use --device cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    place = torch.device("cuda" if available and name != "cpu" else "cpu")
+    return Ranks.of_environment().device(place)
 
 
 Eps = Annotated[

@@ -1,6 +1,7 @@
 """The engine of a run: shard by shard, and within a shard stage by stage, over one array of outcomes."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,12 +21,15 @@ from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
 from advtool.evaluation.stages import AttackStage, Stage, asked_of, standing_of
 from advtool.evaluation.worker import Worker
+from advtool.ranks import Ranks
 from advtool.results import CLEAN, Outcome
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
 SHOWN_IMAGES = 8
 """For so many images, the first that fall, a run always keeps an adversarial example."""
+SECONDS_BETWEEN_LOOKS = 0.2
+"""While others compute all that is left, a run looks that often whether they have finished or died."""
 
 Work = Callable[[StepReport], tuple[ShardRecord, Examples | None]]
 """Computes one stage on one shard. Gives its record, and the adversarial examples that an attack found."""
@@ -46,26 +50,79 @@ class Engine:
         self, run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer, indices: Sequence[int]
     ) -> None:
         self.run, self.worker, self.stages, self.observer, self.indices = run, worker, stages, observer, indices
-        attacks = [stage for stage in stages if isinstance(stage, AttackStage)]
-        self.ledger = Ledger(
-            [stage.label for stage in stages],
-            sum(len(shard.y) for shard in worker.shards),
-            one_step=[stage.label for stage in attacks if stage.attack.one_step],
-            probes=[stage.label for stage in attacks if stage.probed_eps is not None],
-        )
+        self.ledger = self._new_ledger()
+        self._images_done: dict[str, int] = {}
+        """how many images are through each stage, by the name that the observer hears"""
 
     def compute(self) -> Ledger:
         """Compute every stage on every shard that is not finished. Returns the outcomes and costs of all.
 
+        Processes that share a folder share the work: each claims a shard before it computes it. This one leaves shards
+        that others have claimed for later, and ends when all are finished, whoever finished them.
+
         Raises:
             ContradictionError: an attack broke an image that is proved robust.
         """
+        shards = self._in_order()
+        before = [shard for shard in shards if self._is_there(shard)]
+        self.observer.shards(len(before), len(shards))
+        for shard in before:
+            self._compute(shard)
+        left = [shard for shard in shards if not self._is_there(shard)]
+        while left:
+            claimed = [shard for shard in left if not self._finish_shard(shard)]
+            if len(claimed) == len(left):
+                self.observer.waits(len(claimed))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            left = claimed
+        return self._in_order_of_shards()
+
+    def _in_order(self) -> list[Shard]:
+        """The shards in the order in which this process takes them up.
+
+        Of several processes each begins at a place of its own: where the file system has no locks, nobody sees claims.
+        """
+        shards, ranks = self.worker.shards, Ranks.of_environment()
+        first = ranks.rank * len(shards) // ranks.world_size
+        return shards[first:] + shards[:first]
+
+    def _finish_shard(self, shard: Shard) -> bool:
+        """Compute what is missing of a shard, unless another process has claimed it; then False."""
+        with self.run.claim(f"{shard.number:04d}") as ours:
+            if ours:
+                self.run.look_again(shard.number)
+                self._compute(shard)
+                done = sum(map(self._is_there, self.worker.shards))
+                self.observer.shards(done, len(self.worker.shards))
+        return ours
+
+    def _is_there(self, shard: Shard) -> bool:
+        return all(self.run.get(position, shard.number) for position in range(1 + len(self.stages)))
+
+    def _compute(self, shard: Shard) -> None:
+        self._classify(shard)
+        for position, stage in enumerate(self.stages, start=1):
+            self._work(position, stage, shard)
+            self._refuse_contradiction(shard)
+
+    def _new_ledger(self) -> Ledger:
+        attacks = [stage for stage in self.stages if isinstance(stage, AttackStage)]
+        return Ledger(
+            [stage.label for stage in self.stages],
+            sum(len(shard.y) for shard in self.worker.shards),
+            one_step=[stage.label for stage in attacks if stage.attack.one_step],
+            probes=[stage.label for stage in attacks if stage.probed_eps is not None],
+        )
+
+    def _in_order_of_shards(self) -> Ledger:
+        """The outcomes and costs of all, entered shard by shard: the answer is the same in whatever order they came."""
+        ledger = self._new_ledger()
         for shard in self.worker.shards:
-            self._classify(shard)
-            for position, stage in enumerate(self.stages, start=1):
-                self._work(position, stage, shard)
-                self._refuse_contradiction(shard)
-        return self.ledger
+            for position in range(1 + len(self.stages)):
+                record = self.run.get(position, shard.number)
+                assert record is not None
+                ledger.enter(position, shard.first, record)
+        return ledger
 
     def _classify(self, shard: Shard) -> None:
         self._finish(0, CLEAN, shard, lambda _: (self.worker.classify(shard), None), lambda: self.ledger.outcomes.clean)
@@ -122,23 +179,27 @@ class Engine:
 
     def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
         """Finish one stage on one shard. ``standing()`` tells which images of the run still stand in it, bool (N,)."""
-        if shard.first == 0:
-            self.observer.start(name, len(self.ledger.outcomes))
+        images = len(self.ledger.outcomes)
+        if name not in self._images_done:
+            self._images_done[name] = 0
+            self.observer.start(name, images)
         record = self.run.get(position, shard.number)
         if record is None:
             before = standing()
-            earlier, here, size = int(before[: shard.first].sum()), int(before[shard.rows].sum()), len(shard.y)
+            here, size = int(before[shard.rows].sum()), len(shard.y)
+            elsewhere, done = int(before.sum()) - here, self._images_done[name]
 
             def report(step: int, steps: int, left: int) -> None:
-                self.observer.advance(name, shard.first + size * step / steps, earlier + min(left, here))
+                self.observer.advance(name, done + size * step / steps, elsewhere + min(left, here))
 
             lower = partial(halve, self.run, self.worker.target, self.observer)
             record, examples = halving_on_out_of_memory(partial(work, report), lower)
             self.run.put(position, record, examples, self._shown(record.stage, examples))
         self.ledger.enter(position, shard.first, record)
-        done, left = shard.rows.stop, int(standing()[: shard.rows.stop].sum())
-        self.observer.advance(name, done, left)
-        if done == len(self.ledger.outcomes):
+        self._images_done[name] += len(shard.y)
+        left = int(standing().sum())
+        self.observer.advance(name, self._images_done[name], left)
+        if self._images_done[name] == images:
             self.observer.finish(name, left)
 
 

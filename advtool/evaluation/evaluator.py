@@ -1,6 +1,7 @@
 """``evaluate`` and ``check``: they make a run of their arguments, and an answer of the run."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from advtool.evaluation.observer import Observer
 from advtool.evaluation.preparation import Prepared, prepared
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
-from advtool.evaluation.run import Run
+from advtool.evaluation.run import Run, beginning
 from advtool.evaluation.settings import Settings
 from advtool.evaluation.stages import DIAGNOSED_IMAGES
 from advtool.evaluation.understanding import refuse_guessing, understand
@@ -95,10 +96,10 @@ def evaluate(
         surrogate=surrogate is not None,
     )
     folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
-    with (
-        prepared(model, question, place, surrogate=surrogate, folder=folder) as ready,
-        ready.run(save_adversarial=save_adversarial) as run,
-    ):
+    with ExitStack() as stack:
+        with beginning(folder):
+            ready = stack.enter_context(prepared(model, question, place, surrogate=surrogate, folder=folder))
+            run = stack.enter_context(ready.run(save_adversarial=save_adversarial))
         origin, worker = _origin(origin, ready), ready.worker()
         if run.folder is not None:
             observer.begun(run.folder)
@@ -113,8 +114,9 @@ def evaluate(
         ledger = Engine(run, worker, ready.stages, observer, question.indices).compute()
         for reason in ledger.unplantable:
             observer.note(f"not planted: {reason}")
-        inspection = run.inspection or _inspect(ready, run, observer)
-        run.put_inspection(inspection)
+        with run.claim("inspection", wait=True):
+            inspection = run.inspection or _inspect(ready, run, observer)
+            run.put_inspection(inspection)
         answer = conclude(ready, worker.shards, ledger, inspection)
         lines = partial(
             per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes
@@ -128,7 +130,7 @@ def evaluate(
             eot=worker.target.eot,
             votes=worker.target.votes,
             **answer,
-            environment=run.manifest.environment,
+            environment=run.environment,
         ).with_outcomes(ledger.outcomes, lines)
         run.put_images(lines())
         run.put_result(evaluation)
@@ -236,7 +238,7 @@ def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Obs
     if run.finished:
         shards = _shards(worker, ready)
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
-    for name in run.damaged:
+    for name in sorted(run.damaged):
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
     for key, (there, here) in run.changed_environment.items():
         observer.note(

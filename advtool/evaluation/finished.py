@@ -95,7 +95,7 @@ def read_finished(folder: Path | str) -> FinishedRun:
     manifest, result = _read_answer(folder)
     run = Run(folder, manifest.configuration, manifest.environment)
     if run.damaged:
-        raise InputError(f"run '{folder}': shard {run.damaged[0]} is damaged; {HOW_TO_GO_ON}")
+        raise InputError(f"run '{folder}': shard {min(run.damaged)} is damaged; {HOW_TO_GO_ON}")
     size = manifest.configuration["images_a_shard"]
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
     counted = {CERTIFIED, *(attack.name for attack in result.attacks)}

@@ -33,3 +33,9 @@ class Observer:
 
     def finish(self, stage: str, standing: int) -> None:
         """``stage`` is over; ``standing`` images have not fallen in it."""
+
+    def shards(self, done: int, shards: int) -> None:
+        """``done`` of so many shards have all their stages. The first call tells how many had them before."""
+
+    def waits(self, shards: int) -> None:
+        """Other processes compute so many shards, and nothing else is left. It is told again and again."""

@@ -14,13 +14,14 @@
     RUN/result.json               the answer, once every shard is there
     RUN/command.json              the options of the command that began it; none if it was begun in Python
     RUN/.lock                     held by every process that computes the run
+    RUN/.claims/0000              held by the process that computes that shard; ``begin`` by the one that begins the run
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -43,7 +44,7 @@ EXAMPLES = "adversarial"
 SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
-LOCK = ".lock"
+LOCK, CLAIMS = ".lock", ".claims"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
 
@@ -105,7 +106,7 @@ class Run:
         if keep_examples and folder is None:
             raise InputError("adversarial examples are kept in the run's folder: name one")
         self.folder, self._keep_examples = folder, keep_examples
-        self.damaged: list[str] = []
+        self.damaged: set[str] = set()
         self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
         facts = (known or Known())._asdict()
@@ -142,6 +143,33 @@ class Run:
         """The record of a shard in the stage at ``position``; None if it is not finished."""
         return self._shards.get((position, shard))
 
+    @contextmanager
+    def claim(self, part: str, *, wait: bool = False) -> Iterator[bool]:
+        """Claim a part of the run, such as the shard ``0003``, so that no other process computes it at the same time.
+
+        The claim ends with the context, or with the process. So a claim of a dead process holds nobody off.
+
+        Args:
+            part: its name.
+            wait: until whoever has claimed it lets go or dies.
+
+        Yields:
+            Whether this process may compute it. False: another process computes it now.
+
+        Raises:
+            InputError: nobody may write in the run's folder.
+        """
+        if self.folder is None:
+            yield True
+            return
+        with locks.alone(self.folder / CLAIMS / part, wait=wait) as ours:
+            yield ours
+
+    def look_again(self, shard: int) -> None:
+        """See which stages of a shard another process has finished."""
+        if self.folder is not None:
+            self._read_shards(self.folder, f"*-{shard:04d}.json")
+
     def put(
         self, position: int, record: ShardRecord, found: Examples | None = None, shown: Examples | None = None
     ) -> None:
@@ -173,8 +201,19 @@ class Run:
 
     def set_images_a_pass(self, count: int) -> None:
         """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
-        self.manifest.environment["images_a_pass"] = count
+        self.manifest.environment["images_a_pass"] = min(count, self.images_a_pass())
         self._write_manifest()
+
+    def images_a_pass(self) -> int:
+        """How many images fit into a pass. Another process, whose memory is smaller, may have noted fewer."""
+        noted = None if self.folder is None else read_manifest(self.folder)
+        count: int = (noted or self.manifest).environment["images_a_pass"]
+        return count
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The machine, the versions and the batch plan, for the answer."""
+        return self.manifest.environment | {"images_a_pass": self.images_a_pass()}
 
     def put_result(self, result: Evaluation) -> None:
         """Keep the answer beside the shards."""
@@ -209,9 +248,10 @@ class Run:
             content = self.manifest.model_dump_json(by_alias=True, indent=2) + "\n"
             write_atomically(self.folder / "manifest.json", content.encode())
 
-    def _read_shards(self, folder: Path) -> None:
-        for path in (folder / "shards").glob("*.json"):
-            if (name := SHARD_FILE.fullmatch(path.name)) is None:
+    def _read_shards(self, folder: Path, names: str = "*.json") -> None:
+        for path in (folder / "shards").glob(names):
+            name = SHARD_FILE.fullmatch(path.name)
+            if name is None or (int(name[1]), int(name[2])) in self._shards:
                 continue
             try:
                 document = json.loads(path.read_text())
@@ -219,12 +259,42 @@ class Run:
                 if document["sha256"] != _checksum(document["record"]):
                     raise ValueError("checksum")
             except (ValueError, KeyError, TypeError, OSError):
-                self.damaged.append(path.name)
+                self.damaged.add(path.name)
                 continue
             kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
             if record.stage not in self._keep_examples or kept.exists():
                 self._shards[int(name[1]), int(name[2])] = record
-        self.damaged.sort()
+
+
+@contextmanager
+def beginning(folder: Path | None) -> Iterator[None]:
+    """Let one process begin the run. Others wait until its manifest is there, and go on with the run.
+
+    Raises:
+        InputError: nobody may write there, or the folder holds something else.
+    """
+    if folder is None or read_manifest(folder) is not None:
+        yield
+        return
+    is_new = not folder.exists()
+    with locks.alone(folder / CLAIMS / "begin", wait=True):
+        if read_manifest(folder) is None:
+            try:
+                yield
+            finally:
+                if is_new:
+                    _remove_empty(folder)
+            return
+    yield
+
+
+def _remove_empty(folder: Path) -> None:
+    """Leave no folder behind if the run was not begun, since the model or an option was refused."""
+    if not (folder / "manifest.json").exists():
+        with suppress(OSError):
+            (folder / CLAIMS / "begin").unlink()
+            (folder / CLAIMS).rmdir()
+            folder.rmdir()
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
@@ -240,9 +310,11 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / "manifest.json"
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir()))):
+        is_other = folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir())))
+        if is_other and not path.exists():  # another process may have begun the run since
             raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
-        return None
+        if not path.exists():
+            return None
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (ValidationError, OSError):
