@@ -191,6 +191,12 @@ def _run_folders(
     seeds: range, run_dir: Path | None, subject: Subject, settings: dict[str, Any], device: torch.device
 ) -> dict[int, Path]:
     """The folder of each seed's run, by seed."""
+    from advtool import files
+
     if run_dir is None:
         return {seed: subject.run_folder({**settings, "seed": seed}, device) for seed in seeds}
-    return {seed: run_dir / f"seed-{seed}" if len(seeds) > 1 else run_dir for seed in seeds}
+    if len(seeds) == 1:
+        return {seeds[0]: run_dir}
+    names = {seed: f"seed-{seed}" for seed in seeds}
+    files.refuse_links(run_dir, *names.values())
+    return {seed: run_dir / name for seed, name in names.items()}

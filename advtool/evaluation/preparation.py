@@ -30,6 +30,7 @@ from advtool.evaluation.stages import (
     with_budget,
 )
 from advtool.evaluation.worker import Worker
+from advtool.files import refuse_links
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
 
@@ -156,6 +157,8 @@ def prepared(
             is out of range.
     """
     manifest = None if folder is None else read_manifest(folder)
+    if folder is not None:
+        refuse_links(folder)
     same = manifest is None or manifest.configuration.get("images") == question.images_id
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:

@@ -14,6 +14,7 @@
     RUN/result.json               the answer, once every shard is there
     RUN/command.json              the options of the command that began it; none if it was begun in Python
     RUN/.lock                     held by every process that computes the run
+    RUN/.sealed/                  the hashes of the documents above, see :mod:`advtool.documents`
 """
 
 import hashlib
@@ -25,16 +26,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from advtool import locks
+from advtool import documents, locks
 from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.proof import Decision
 from advtool.evaluation.shard import ShardRecord
-from advtool.files import write_atomically
+from advtool.files import read_bytes, write_atomically
 from advtool.results import Evaluation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -43,6 +44,9 @@ EXAMPLES = "adversarial"
 SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
+INSPECTION = "inspection.json"
+MANIFEST = "manifest.json"
+RESULT = "result.json"
 LOCK = ".lock"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
@@ -156,7 +160,7 @@ class Run:
         self._shards[position, record.shard] = record
         if self.folder is None:
             return
-        name = f"{position}-{_slug(record.stage)}-{record.shard:04d}"
+        name = _name(position, record)
         if record.stage in self._keep_examples and found is not None:
             examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
         if shown is not None and len(shown.places):
@@ -168,8 +172,7 @@ class Run:
     def put_images(self, lines: Iterable[dict[str, Any]]) -> None:
         """Keep a line of JSON for each image."""
         if self.folder is not None:
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            write_atomically(self.folder / IMAGES, text.encode())
+            documents.write(self.folder, IMAGES, "".join(json.dumps(line) + "\n" for line in lines))
 
     def set_images_a_pass(self, count: int) -> None:
         """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
@@ -179,45 +182,39 @@ class Run:
     def put_result(self, result: Evaluation) -> None:
         """Keep the answer beside the shards."""
         if self.folder is not None:
-            write_atomically(self.folder / "result.json", (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+            documents.write(self.folder, RESULT, json.dumps(result.to_dict(), indent=2) + "\n")
 
     @property
     def inspection(self) -> Inspection | None:
         """The inspection that :meth:`put_inspection` kept; None if there is none."""
         try:
-            return None if self.folder is None else Inspection.model_validate_json(self._inspection.read_bytes())
-        except (OSError, ValidationError):
+            return None if self.folder is None else Inspection.model_validate(documents.read(self.folder, INSPECTION))
+        except (OSError, ValueError):
             return None
 
     def put_inspection(self, inspection: Inspection) -> None:
         """Keep what the gradient of the model is worth."""
         if self.folder is not None:
-            write_atomically(self._inspection, (inspection.model_dump_json() + "\n").encode())
-
-    @property
-    def _inspection(self) -> Path:
-        assert self.folder is not None
-        return self.folder / "inspection.json"
+            documents.write(self.folder, INSPECTION, inspection.model_dump_json() + "\n")
 
     def put_image_ids(self, ids: Callable[[], list[str]]) -> None:
         """Keep a fingerprint of each image, so that :func:`advtool.compare` recognises a run on the first N images."""
         if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
-            write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids()) + "\n").encode())
+            documents.write(self.folder, IMAGE_IDS, json.dumps(ids()) + "\n")
 
     def _write_manifest(self) -> None:
         if self.folder is not None:
-            content = self.manifest.model_dump_json(by_alias=True, indent=2) + "\n"
-            write_atomically(self.folder / "manifest.json", content.encode())
+            documents.write(self.folder, MANIFEST, self.manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
     def _read_shards(self, folder: Path) -> None:
         for path in (folder / "shards").glob("*.json"):
             if (name := SHARD_FILE.fullmatch(path.name)) is None:
                 continue
             try:
-                document = json.loads(path.read_text())
+                document = documents.parse(read_bytes(path, documents.MOST_BYTES))
                 record = ShardRecord.model_validate(document["record"])
-                if document["sha256"] != _checksum(document["record"]):
-                    raise ValueError("checksum")
+                if document["sha256"] != _checksum(document["record"]) or not self._fits(record, int(name[1]), path):
+                    raise ValueError("checksum or place")
             except (ValueError, KeyError, TypeError, OSError):
                 self.damaged.append(path.name)
                 continue
@@ -225,6 +222,11 @@ class Run:
             if record.stage not in self._keep_examples or kept.exists():
                 self._shards[int(name[1]), int(name[2])] = record
         self.damaged.sort()
+
+    def _fits(self, record: ShardRecord, position: int, path: Path) -> bool:
+        """Whether the record is that of the file's name, and has as many images as the shard."""
+        images, size = (self.manifest.configuration[key] for key in ("dataset", "images_a_shard"))
+        return path.stem == _name(position, record) and record.images == min(size, images["images"] - record.shard * size)
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
@@ -238,14 +240,13 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises:
         InputError: the manifest is damaged, or the folder holds something else.
     """
-    path = folder / "manifest.json"
-    if not path.exists():
+    if not (folder / MANIFEST).exists():
         if folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir()))):
             raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
         return None
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError):
+        return Manifest.model_validate(documents.read(folder, MANIFEST))
+    except (ValueError, OSError):
         raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
 
 
@@ -278,6 +279,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
     return flat
+
+
+def _name(position: int, record: ShardRecord) -> str:
+    return f"{position}-{_slug(record.stage)}-{record.shard:04d}"
 
 
 def _checksum(value: Any) -> str:
