@@ -1,13 +1,16 @@
 """Locks that a process holds while it works. The kernel releases them however the process ends, by SIGKILL too."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-if sys.platform != "win32":  # there nobody sees who is at work
+try:
     import fcntl
+except ImportError:  # on Windows nobody sees who is at work
+    HAS_LOCKS = False
+else:
+    HAS_LOCKS = True
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def shared(path: Path) -> Iterator[None]:
     try:
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            if sys.platform != "win32":
+            if HAS_LOCKS:
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
@@ -31,7 +34,7 @@ def shared(path: Path) -> Iterator[None]:
 
 def is_held(path: Path) -> bool:
     """Whether a living process holds the lock file at ``path``. The file is neither made nor changed."""
-    if sys.platform == "win32":
+    if not HAS_LOCKS:
         return False
     try:
         descriptor = os.open(path, os.O_RDONLY)

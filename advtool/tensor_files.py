@@ -16,7 +16,7 @@ from torch import Tensor
 
 from advtool.files import write_atomically
 
-OF_TEXTS, OF_TENSORS = "sha256", "tensors_sha256"
+OF_TEXTS, OF_TENSORS = "advtool_sha256", "advtool_tensors_sha256"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None) -> None:

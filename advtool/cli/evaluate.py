@@ -166,7 +166,8 @@ def evaluate(
             result = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
     evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
     images_a_pass = evaluations[-1].environment["images_a_pass"]
-    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {images_a_pass} images a pass")
+    peak = peak_bytes()
+    say(f"{'' if peak is None else f'peak memory {peak / 2**30:.2f} GiB, '}{images_a_pass} images a pass")
     if format == CHECKLIST:
         answer(checklist(evaluations[0]), "table", output)
     else:

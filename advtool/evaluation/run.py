@@ -226,7 +226,9 @@ class Run:
     def _fits(self, record: ShardRecord, position: int, path: Path) -> bool:
         """Whether the record is that of the file's name, and has as many images as the shard."""
         images, size = (self.manifest.configuration[key] for key in ("dataset", "images_a_shard"))
-        return path.stem == _name(position, record) and record.images == min(size, images["images"] - record.shard * size)
+        return path.stem == _name(position, record) and record.images == min(
+            size, images["images"] - record.shard * size
+        )
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:

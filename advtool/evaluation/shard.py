@@ -89,7 +89,7 @@ class ShardRecord(BaseModel):
 
     @property
     def images(self) -> int:
-        """n"""
+        """How many images it is about, n."""
         return len(self.outcome)
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class ShardRecord(BaseModel):
             raise ValueError("its lists have different lengths")
         if self.shard < 0 or not all(0 <= place < self.images for place in self.late or ()):
             raise ValueError("it names an image outside the shard")
-        if any(len(answer) != len(self.answers[0]) for answer in self.answers or ()):
+        if len({len(answer) for answer in self.answers or ()}) > 1:
             raise ValueError("its answers have different lengths")
         return self
 

@@ -9,8 +9,8 @@ from advtool import checkpoints
 from advtool.errors import InputError, reason
 from advtool.models.registry import ARCHITECTURES, build, check_name
 
-TYPES_OF = dict.fromkeys((torch.float32, torch.float64), {torch.float16, torch.bfloat16, torch.float32, torch.float64})
-"""In which types a file may hold the tensors of a type."""
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""The types in which a file may hold weights."""
 
 __all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "from_checkpoint", "load_checkpoint"]
 
@@ -70,7 +70,7 @@ def _check_fit(name: str, expected: dict[str, Tensor], given: dict[str, Tensor])
                 f"the tensor '{key}' is of shape {tuple(tensor.shape)}; "
                 f"the model '{name}' takes {tuple(expected[key].shape)}"
             )
-        if tensor.dtype not in TYPES_OF.get(expected[key].dtype, {expected[key].dtype}):
+        if tensor.dtype not in (FLOATS if expected[key].dtype in FLOATS else {expected[key].dtype}):
             raise InputError(f"the tensor '{key}' is of type {tensor.dtype}; '{name}' takes {expected[key].dtype}")
         if not tensor.isfinite().all():
             raise InputError(f"the tensor '{key}' holds NaN or infinity: the training went wrong, train again")

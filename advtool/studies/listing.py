@@ -9,11 +9,11 @@ from typing import Any
 from advtool import arguments, documents, locks
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.files import read_bytes
 from advtool.evaluation import command
 from advtool.evaluation.command import Command
 from advtool.evaluation.run import LOCK, MANIFEST, RESULT, SHARD_FILE, Manifest
 from advtool.evaluation.settings import Settings
+from advtool.files import read_bytes
 from advtool.printable import printable
 from advtool.results import ListedRun, Runs
 from advtool.results.runs import State

@@ -120,7 +120,7 @@ class Identity:
             words = _Words.model_validate(documents.parse(texts["identity"]))
             if not all(value.ndim == 2 and value.dtype == torch.float32 for value in logits.values()):
                 return None
-            return cls(**dict(words), **logits)
+            return cls(**words.model_dump(), fixed=logits.get("fixed"), of_run=logits.get("of_run"))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
