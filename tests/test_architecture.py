@@ -14,12 +14,15 @@ GROUND = {
     "compute",
     "data",
     "docstrings",
+    "documents",
     "errors",
     "files",
     "locks",
+    "printable",
     "results",
     "seeding",
     "settings",
+    "tensor_files",
     "threat",
 }
 MAY_IMPORT = {

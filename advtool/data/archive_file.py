@@ -4,12 +4,13 @@ import math
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advtool.compute.memory import available_bytes
+from advtool.errors import reason
 
 SUFFIX = ".npy"
 BOMB_BYTES, BOMB_RATIO = 2**30, 100
@@ -46,13 +47,19 @@ def check_sizes(path: Path, members: Collection[zipfile.ZipInfo]) -> None:
         raise ValueError(f"it unpacks to {unpacked / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free")
 
 
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        first = np.lib.format.read_magic(member) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+    except Exception as error:  # NumPy parses the header as Python's literals
+        raise ValueError(f"it has no header of an array: {reason(error)}") from None
+    return shape, dtype
+
+
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+        shape, dtype = _header(member)
         if dtype.hasobject:
             raise ValueError("it holds a pickle")
         if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
