@@ -1,6 +1,7 @@
 """Arrays in a NumPy archive. Their sizes are checked before any memory is taken."""
 
 import math
+import warnings
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -27,7 +28,8 @@ def read(path: Path, names: Collection[str]) -> tuple[list[str], dict[str, NDArr
             damaged, or holds Python objects.
         ValueError: an array is not as large as it says, or larger than the free memory.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy warns of archives of Python 2
         members = {info.filename.removesuffix(SUFFIX): info for info in archive.infolist()}
         asked = {name: members[name] for name in names if name in members}
         check_sizes(path, list(asked.values()))

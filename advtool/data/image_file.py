@@ -1,5 +1,6 @@
 """One image file as Pillow reads it: upright, 8 bits a channel, grey or RGB."""
 
+import logging
 import stat
 import struct
 import warnings
@@ -63,6 +64,9 @@ def read(file: str, colour: bool) -> "Image.Image":
 def _opened(file: str) -> "Iterator[Image.Image]":
     from PIL import Image  # noqa: PLC0415 - only folders need it
 
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the error says it in a line
     try:
         with warnings.catch_warnings():
             # Odd metadata and many pixels do no harm.
@@ -75,6 +79,8 @@ def _opened(file: str) -> "Iterator[Image.Image]":
                 yield image
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read the image '{file}' ({_why(error)}): replace or remove it") from None
+    finally:
+        log.setLevel(level)
 
 
 def _why(error: Exception) -> str:

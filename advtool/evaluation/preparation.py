@@ -99,7 +99,7 @@ class Prepared:
         if self.surrogate is not None:
             replace(self.begun, role="surrogate").keep(self.surrogate.identity)
         run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
-        self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
+        self.ours.target.batch_size = run.manifest.environment.get("images_a_pass", self.ours.target.batch_size)
         return run
 
     def worker(self) -> Worker:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from advtool import documents, locks
 from advtool.checkpoints import SUFFIX, now
@@ -69,6 +69,7 @@ class Manifest(BaseModel):
     schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
     configuration: dict[str, Any]
     environment: dict[str, Any]
+    """its ``images_a_pass`` is a number that the run goes on with"""
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
@@ -78,6 +79,14 @@ class Manifest(BaseModel):
     created: AwareDatetime
     asked: dict[str, Any] | None = None
     """the settings that are not the default, to ask again; None if an older version began the run"""
+
+    @field_validator("environment")
+    @classmethod
+    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
+        count = environment.get("images_a_pass", 1)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError("images_a_pass is no positive integer")
+        return environment
 
 
 class Run:

@@ -107,8 +107,8 @@ class Base:
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place)
         for run in (self.run, self.folder / "other"):
-            self.good(self.folder, "eval", *self.asked, *("--attack", "fgsm", "--attack", "pgd(steps=2)", "--no-certify"),
-                      "--save-adversarial", "--format", "json", "--run-dir", run)  # fmt: skip
+            attacks = ("--attack", "fgsm", "--attack", "pgd(steps=2)", "--no-certify", "--save-adversarial")
+            self.good(self.folder, "eval", *self.asked, *attacks, "--format", "json", "--run-dir", run)
 
     def good(self, folder: Path, *arguments: str | Path) -> str:
         """What a command with good files prints."""

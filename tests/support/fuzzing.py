@@ -38,7 +38,8 @@ class Worker:
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with self._process:  # closes its pipes and waits
+                pass
             self._process = None
 
     @staticmethod
