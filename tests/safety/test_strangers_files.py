@@ -221,10 +221,10 @@ def test_a_header_that_numpy_cannot_parse_is_damage(header: str, tmp_path: Path)
 def test_what_pillow_logs_does_not_reach_the_user(tmp_path: Path, capfd: Any) -> None:
     """The fuzz test found it: 64 samples a pixel."""
     content = io.BytesIO()
-    Image.new("L", (8, 8)).save(content, "TIFF")
+    Image.new("RGB", (8, 8)).save(content, "TIFF")
     samples = b"\x15\x01\x03\x00\x01\x00\x00\x00"
     assert samples in content.getvalue()
-    folder = pictures(tmp_path / "p", content.getvalue().replace(samples + b"\x01", samples + b"\x40"))
+    folder = pictures(tmp_path / "p", content.getvalue().replace(samples + b"\x03", samples + b"\x40"))
     with pytest.raises(InputError, match="cannot read the image"):
         load(folder, "test")
     assert capfd.readouterr() == ("", "")
@@ -244,7 +244,8 @@ def test_a_manifest_with_impossible_sizes_is_damaged(part: str, key: str, value:
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 100_000, '{"a":' * 100_000, "[" * 200 + "]" * 200, "NaN", "[1e999]", f"[{'9' * 5000}]", f"[{2**63}]", '"\\ud800"',
+    ["[" * 100_000, '{"a":' * 100_000, "[" * 200 + "]" * 200, "NaN", "[1e999]", f"[{'9' * 5000}]",
+     f"[{2**63}]", '"\\ud800"',
      '{"\\udfff": 1}', b"\xff\xfe", ""],
     ids=repr,
 )  # fmt: skip

@@ -15,7 +15,7 @@ def only_files(path, *arguments, **options):
         raise PermissionError(13, "Permission denied", str(path))
     return opened(path, *arguments, **options)
 os.open = only_files
-for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "sysconf", "mkfifo", "getuid", "sched_getaffinity"):
+for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC"):
     if hasattr(os, name):
         delattr(os, name)
 """
