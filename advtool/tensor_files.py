@@ -27,7 +27,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str] | 
     """
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     marked = {**(texts or {}), OF_TENSORS: _of_tensors(kept)}
-    write_atomically(path, save(kept, metadata=marked | {OF_TEXTS: _of_texts(marked)}))
+    write_atomically(path, _in_order(save(kept, metadata=marked | {OF_TEXTS: _of_texts(marked)})))
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -61,6 +61,16 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tenso
     if given is not None and tensors and marked != _of_tensors(content):
         raise ValueError("the checksum of its tensors differs")
     return texts, content
+
+
+def _in_order(data: bytes) -> bytes:
+    """The file with its texts sorted: safetensors writes them in an order that changes from call to call."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return b"".join((len(text).to_bytes(8, "little"), text, memoryview(data)[end:]))
 
 
 def _of_texts(texts: Mapping[str, str]) -> str:
