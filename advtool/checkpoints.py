@@ -3,22 +3,25 @@
 This module reads and writes headers and tensors. :mod:`advtool.models` makes models of them.
 """
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from advtool import documents, tensor_files
 from advtool.errors import InputError
-from advtool.files import sha256, write_atomically
+from advtool.files import sha256
 from advtool.threat import ThreatModel
 
 HEADER_KEY = "advtool"
 SUFFIX = ".safetensors"
+MOST_CLASSES = 2**20
+Size = Annotated[int, Field(ge=1, le=2**14)]
+"""Pixels of an image's side, or its channels. A file cannot ask for more."""
 
 
 class Architecture(BaseModel):
@@ -27,8 +30,8 @@ class Architecture(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    classes: int = Field(ge=2)
+    input_shape: tuple[Size, Size, Size]
+    classes: int = Field(ge=2, le=MOST_CLASSES)
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -55,9 +58,7 @@ def now() -> datetime:
 
 def write(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
     """Write a checkpoint atomically; an existing file is replaced."""
-    metadata = {HEADER_KEY: header.model_dump_json(by_alias=True)}
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(contiguous, metadata=metadata))
+    tensor_files.write(path, tensors, {HEADER_KEY: header.model_dump_json(by_alias=True)})
 
 
 def read_header(path: Path) -> Header:
@@ -67,12 +68,18 @@ def read_header(path: Path) -> Header:
         InputError: there is no such file; it is a pickle, truncated, or no safetensors file; or its header is
             malformed or not ours.
     """
-    return _open(path, tensors=False)[0]
+    _check_there(path)
+    with _explained(path):
+        texts = tensor_files.read_texts(path)
+    return _parse(path, texts.get(HEADER_KEY))
 
 
 def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
     """Read the header and the tensors, onto the CPU. The errors are those of :func:`read_header`."""
-    return _open(path, tensors=True)
+    _check_there(path)
+    with _explained(path):
+        texts, tensors = tensor_files.read(path)
+    return _parse(path, texts.get(HEADER_KEY)), tensors
 
 
 def newest(folder: Path) -> Path:
@@ -113,20 +120,21 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
     }
 
 
-def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
+def _check_there(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
     _refuse_pickles(path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        with safe_open(path, framework="pt") as file:
-            header = _parse(path, (file.metadata() or {}).get(HEADER_KEY))
-            content = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        yield
+    except (ValueError, OSError) as error:
         raise InputError(
-            f"'{path}' is damaged, truncated or not a safetensors file ({_first_line(error)}); "
+            f"'{path}' is damaged, truncated or not a safetensors file ({error}); "
             "advtool reads the checkpoints that 'advtool train' writes"
         ) from None
-    return header, content
 
 
 def _refuse_pickles(path: Path) -> None:
@@ -146,11 +154,7 @@ def _parse(path: Path, text: str | None) -> Header:
             "advtool reads the checkpoints that 'advtool train' writes"
         )
     try:
-        return Header.model_validate(json.loads(text))
-    except (ValidationError, json.JSONDecodeError) as error:
+        return Header.model_validate(documents.parse(text))
+    except ValueError as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
         raise InputError(f"'{path}' has a malformed advtool header (at '{where}'): write it again") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

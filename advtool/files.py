@@ -1,9 +1,12 @@
 """Files that are whole or absent, and what is in them."""
 
+import errno
 import hashlib
 import os
 import secrets
 import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from advtool.errors import InputError
@@ -36,9 +39,66 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a file, of which no more than ``most`` bytes are read.
+
+    Raises:
+        OSError: the file cannot be read, it is larger, or it is a pipe or a device, which may have no end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return read_any(path, most)
+
+
+def read_any(path: Path, most: int) -> bytes:
+    """As :func:`read_bytes`, of a file that the user named: it may be a pipe.
+
+    Raises:
+        OSError: the file cannot be read, or it is larger.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most / 2**20:.0f} MiB", str(path))
+    return content
+
+
+def refuse_links(folder: Path, *names: str) -> None:
+    """Refuse a folder in which something is no file and no folder: writing into it would write elsewhere.
+
+    Args:
+        folder: it may be a link itself, since the user named it; it may be absent.
+        names: look at these entries alone, and at all below them; none: at everything.
+
+    Raises:
+        InputError: it holds a link, a pipe or a device; or it cannot be read.
+    """
+    try:
+        for entry in _entries(folder, names) if folder.is_dir() else ():
+            if not (entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)):
+                what = "a link" if entry.is_symlink() else "no regular file"
+                raise InputError(
+                    f"'{entry.path}' is {what}, and nothing is written through it: copy the folder without links"
+                )
+    except OSError as error:
+        raise InputError(f"cannot read '{folder}': {error.strerror or error}") from None
+
+
+def _entries(folder: str | Path, names: Collection[str] = ()) -> "Iterator[os.DirEntry[str]]":
+    """All that is in a folder and in the folders below it. Links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if names and entry.name not in names:
+                continue
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(path: Path) -> None:
@@ -58,8 +118,10 @@ def check_writable(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the name of a new file last. Windows opens no folders."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -141,7 +141,7 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_bytes()
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_bytes() or 0
 
 
 def take_turns(

@@ -14,13 +14,16 @@ GROUND = {
     "compute",
     "data",
     "docstrings",
+    "documents",
     "errors",
     "files",
     "locks",
     "ranks",
+    "printable",
     "results",
     "seeding",
     "settings",
+    "tensor_files",
     "threat",
 }
 MAY_IMPORT = {

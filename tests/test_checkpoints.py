@@ -121,3 +121,10 @@ def test_newest_goes_by_the_date_in_the_header(tmp_path: Path) -> None:
 def test_newest_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint found"):
         checkpoints.newest(tmp_path)
+
+
+def test_equal_checkpoints_are_equal_files(tmp_path: Path, digits_checkpoint: Path) -> None:
+    """With its checksums a header has several texts, which safetensors writes in any order."""
+    for name in map(str, range(6)):
+        checkpoints.write(tmp_path / name, *checkpoints.read(digits_checkpoint))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

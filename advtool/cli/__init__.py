@@ -29,7 +29,7 @@ from advtool.cli import (
 )
 from advtool.cli.app import App
 from advtool.cli.progress import complain
-from advtool.errors import InputError
+from advtool.errors import InputError, is_out_of_memory, reason
 
 EPILOG = """
 [bold]Begin with[/bold]
@@ -114,6 +114,8 @@ def _run() -> int:
             f"{error.strerror or error}: '{error.filename}'" if error.filename else str(error), EXIT_BAD_INPUT
         )
     except Exception as error:
+        if is_out_of_memory(error):
+            return _complain(f"out of memory: {reason(error)}; ask for fewer or smaller images", EXIT_BAD_INPUT)
         if os.environ.get("ADVTOOL_DEBUG"):
             raise
         return _complain(

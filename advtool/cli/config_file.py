@@ -20,8 +20,10 @@ from typing import Any
 
 from typer.core import TyperArgument
 
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError, near_match, reason
+from advtool.files import read_any
 
+MOST_BYTES = 2**20
 _READS_TOO = {"check": "eval"}
 """A command that also reads another's table, for the options that they share. Its own table wins."""
 _OF_THE_ANSWER = {"format", "output"}
@@ -79,11 +81,11 @@ def defaults(params: Iterable[Any], values: Mapping[str, Any], label: Callable[[
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_any(file, MOST_BYTES).decode())
     except OSError as error:
         raise InputError(f"--config: cannot read '{file}': {error.strerror or error}") from None
-    except ValueError as error:  # bytes that are no text, or text that is no TOML
-        raise InputError(f"--config: '{file}' is no TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # bytes that are no text, or text that is no TOML
+        raise InputError(f"--config: '{file}' is no TOML: {reason(error)}") from None
 
 
 def key_of(param: Any) -> str:

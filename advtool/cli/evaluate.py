@@ -167,11 +167,17 @@ def evaluate(
             result = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
     evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
     images_a_pass = evaluations[-1].environment["images_a_pass"]
-    say(f"peak memory {peak_bytes() / 2**30:.2f} GiB, {images_a_pass} images a pass")
+    peak = peak_bytes()
+    say(f"{'' if peak is None else f'peak memory {peak / 2**30:.2f} GiB, '}{images_a_pass} images a pass")
     if format == CHECKLIST:
         answer(checklist(evaluations[0]), "table", output)
     else:
         answer(result, format, output)
+    _hold_to(gates, evaluations)
+
+
+def _hold_to(gates: Gates, evaluations: list[Evaluation]) -> None:
+    """Tell what the gates find, and leave with code 1 if one is not passed. Of several ranks the first one does."""
     for note in gates.notes(evaluations):
         say(f"note: {note}")
     failures = gates.failures(evaluations) if Ranks.of_environment().is_first else []
@@ -193,6 +199,12 @@ def _run_folders(
     seeds: range, run_dir: Path | None, subject: Subject, settings: dict[str, Any], device: torch.device
 ) -> dict[int, Path]:
     """The folder of each seed's run, by seed."""
+    from advtool import files
+
     if run_dir is None:
         return {seed: subject.run_folder({**settings, "seed": seed}, device) for seed in seeds}
-    return {seed: run_dir / f"seed-{seed}" if len(seeds) > 1 else run_dir for seed in seeds}
+    if len(seeds) == 1:
+        return {seeds[0]: run_dir}
+    names = {seed: f"seed-{seed}" for seed in seeds}
+    files.refuse_links(run_dir, *names.values())
+    return {seed: run_dir / name for seed, name in names.items()}

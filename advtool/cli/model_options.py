@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool import documents
 from advtool.errors import InputError
 from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
 
@@ -38,8 +38,8 @@ def parse_arguments(text: str) -> dict[str, Any]:
         InputError: the text is no JSON object.
     """
     try:
-        arguments = json.loads(text)
-    except json.JSONDecodeError as error:
+        arguments = documents.parse(text)
+    except ValueError as error:
         raise InputError(f"--model-args is no JSON ({error}): write e.g. '{{\"num_classes\": 10}}'") from None
     if not isinstance(arguments, dict):
         raise InputError("--model-args is no JSON object: write e.g. '{\"num_classes\": 10}'")

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from advtool.printable import printable
+
+LINE_BREAK = "\n"
 STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
     """Tell the user one line, on stderr; nothing with ``--quiet``."""
-    STDERR.print(f"advtool: {message}", markup=False)
+    STDERR.print(f"advtool: {printable(message, keep=LINE_BREAK)}", markup=False)
 
 
 def complain(message: str) -> None:
     """Tell the user in one line, on stderr, why the exit code is not 0. ``--quiet`` does not silence it."""
-    print("advtool: " + " ".join(message.split()), file=sys.stderr)
+    print("advtool: " + printable(" ".join(message.split())), file=sys.stderr)
 
 
 def has_bars() -> bool:

@@ -1,10 +1,18 @@
 """The memory of this process: how it keeps freed blocks for the next pass, and its peak."""
 
 import ctypes
-import resource
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    HAS_RESOURCE = False
+else:
+    HAS_RESOURCE = True
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 KEPT_BYTES = 2**30
@@ -38,8 +46,22 @@ def freed_memory_kept() -> Iterator[None]:
             trim(0)
 
 
-def peak_bytes() -> int:
-    """The peak of this process's resident memory so far, in bytes."""
+def available_bytes() -> int | None:
+    """The memory that the system can still give, in bytes, within the limit of a container; None if it does not say."""
+    free: list[int] = []
+    with suppress(OSError):
+        said = re.search(r"^MemAvailable: *([0-9]+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+        free += [1024 * int(said[1])] if said else []
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return min(free, default=None)
+
+
+def peak_bytes() -> int | None:
+    """The peak of this process's resident memory so far, in bytes; None where the system does not say."""
+    if not HAS_RESOURCE:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from advtool import documents
 from advtool.errors import InputError
+from advtool.files import read_any
 
 _MOST_OUTPUTS = 65_536  # a larger number is an error in the file
 _LAYOUT = 'give text, one name a line in the order of the outputs, or JSON {"name": output}'
@@ -23,7 +25,7 @@ def read_classes(path: Path) -> dict[str, int]:
             integer of at least 0.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_any(path, documents.MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise InputError(f"cannot read the classes in '{path}' ({reason}): {_LAYOUT}") from None
@@ -50,8 +52,8 @@ def _from_lines(text: str, path: Path) -> dict[str, int]:
 
 def _from_json(text: str, path: Path) -> dict[str, int]:
     try:
-        pairs = json.loads(text, object_pairs_hook=list)
-    except (ValueError, RecursionError) as error:
+        pairs = documents.parse(text, object_pairs_hook=list)
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"'{path}' is no JSON ({reason}): {_LAYOUT}") from None
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):

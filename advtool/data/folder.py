@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from advtool.compute.memory import available_bytes
 from advtool.data import image_file
 from advtool.data.resizing import Size, channels_first, fit
 from advtool.data.split import Split, SplitName, first_of
@@ -159,6 +160,12 @@ def _entries(folder: Path) -> tuple[list[str], list[str]]:
 def _stack(files: list[str], colour: bool, size: Size | None) -> NDArray[np.uint8]:
     """The images of files, uint8 (N, C, H, W)."""
     first = _pixels(files[0], colour, size)
+    free = available_bytes()
+    if free is not None and len(files) * first.nbytes > free:
+        raise InputError(
+            f"{len(files)} images such as '{files[0]}' take {len(files) * first.nbytes / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB of memory are free: ask for fewer images, or smaller ones with --input-size"
+        )
     stacked = np.empty((len(files), *first.shape), dtype=np.uint8)
     stacked[0] = first
     for index, file in enumerate(files[1:], start=1):
@@ -171,7 +178,10 @@ def _stack(files: list[str], colour: bool, size: Size | None) -> NDArray[np.uint
 
 def _pixels(file: str, colour: bool, size: Size | None) -> NDArray[np.uint8]:
     image = image_file.read(file, colour)
-    return channels_first(image if size is None else fit(image, size))
+    try:
+        return channels_first(image if size is None else fit(image, size))
+    except InputError as error:
+        raise InputError(f"'{file}': {error}") from None
 
 
 def _unlike(one: tuple[str, NDArray[np.uint8]], other: tuple[str, NDArray[np.uint8]]) -> str:

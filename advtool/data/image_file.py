@@ -1,10 +1,13 @@
 """One image file as Pillow reads it: upright, 8 bits a channel, grey or RGB."""
 
+import logging
+import stat
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advtool.errors import InputError
@@ -17,6 +20,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", "
 # Pillow looks at the content, not at the suffix: web collections hold PNG and GIF files that are called .jpg.
 # Its other readers stay off: one of them runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+MOST_PIXELS = 100_000_000
+"""A larger image is refused by what its header says, before memory is taken for it."""
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 # Errors of Pillow's readers on damaged files. MemoryError is not here: memory may really be short.
@@ -59,14 +64,23 @@ def read(file: str, colour: bool) -> "Image.Image":
 def _opened(file: str) -> "Iterator[Image.Image]":
     from PIL import Image  # noqa: PLC0415 - only folders need it
 
+    log = logging.getLogger("PIL")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the error says it in a line
     try:
         with warnings.catch_warnings():
             # Odd metadata and many pixels do no harm.
             warnings.simplefilter("ignore")
+            if not stat.S_ISREG(Path(file).stat().st_mode):  # a pipe may have no end
+                raise OSError("it is no regular file")
             with Image.open(file, formats=_FORMATS) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise OSError(f"it has {image.width}x{image.height} pixels, more than {MOST_PIXELS:,}")
                 yield image
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise InputError(f"cannot read the image '{file}' ({_why(error)}): replace or remove it") from None
+    finally:
+        log.setLevel(level)
 
 
 def _why(error: Exception) -> str:

@@ -6,6 +6,7 @@ One of the splits may be missing. An array ``class_names`` may name the classes.
 import lzma
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from advtool.data import archive_file
 from advtool.data.split import Split, SplitName
 from advtool.errors import InputError
 
@@ -55,10 +57,7 @@ def _read(path: Path, split: SplitName) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"'{path}' is not an .npz archive, or it is truncated: write one with numpy.savez")
     try:
-        # A pickle could run any code, so allow_pickle stays off.
-        with np.load(path, allow_pickle=False) as archive:
-            present = list(archive.files)
-            arrays = {key: archive[key] for key in (*needed, "y_train", "y_test", _NAMES) if key in present}
+        present, arrays = archive_file.read(path, {*needed, "y_train", "y_test", _NAMES})
     except _DAMAGE as error:
         raise InputError(_damage(path, error)) from None
     if missing := [key for key in needed if key not in present]:
@@ -95,10 +94,12 @@ def _named(names: NDArray[Any], labels: dict[str, NDArray[np.int64]], path: Path
         )
     try:
         classes = tuple(np.char.decode(names, "utf-8").tolist() if names.dtype.kind == "S" else names.tolist())
-    except UnicodeDecodeError:
+    except ValueError:
         raise InputError(f"{_NAMES} of '{path}' is no UTF-8 text: save it as an array of str") from None
+    if len(classes) > _MOST_CLASSES:
+        raise InputError(f"'{path}' has {len(classes)} {_NAMES}: more than {_MOST_CLASSES} are not supported")
     if len(set(classes)) < len(classes):
-        double = next(name for name in classes if classes.count(name) > 1)
+        double = Counter(classes).most_common(1)[0][0]
         raise InputError(f"{_NAMES} of '{path}' names '{double}' twice: every class needs a name of its own")
     if (most := max(int(part.max()) for part in labels.values())) >= len(classes):
         raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from advtool.arguments import shown
+from advtool.data.image_file import MOST_PIXELS
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def fit(image: "Image.Image", size: Size) -> "Image.Image":
     Args:
         image: mode L or RGB.
         size: (height, width).
+
+    Raises:
+        InputError: the image is so narrow that the resized one would fill the memory.
     """
     from PIL import Image  # noqa: PLC0415 - only resizing needs it
 
@@ -77,6 +81,11 @@ def fit(image: "Image.Image", size: Size) -> "Image.Image":
         wide, high = wide * height // high, height
     else:
         wide, high = width, high * width // wide
+    if wide * high > MOST_PIXELS:
+        raise InputError(
+            f"an image of {image.width}x{image.height} pixels would be {wide}x{high} before it is cut to "
+            f"{width}x{height}: its sides differ too much"
+        )
     # round() goes to the even number, here as in torchvision's CenterCrop.
     left, top = round((wide - width) / 2), round((high - height) / 2)
     resized = image.resize((wide, high), Image.Resampling.BILINEAR)

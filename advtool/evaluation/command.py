@@ -12,9 +12,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from advtool import documents
 from advtool.attacks.registry import ART
 from advtool.errors import InputError
-from advtool.files import write_atomically
 from advtool.target.opening.kinds import refer
 
 COMMAND = "command.json"
@@ -72,7 +72,7 @@ def write(folder: Path, options: Mapping[str, Value]) -> None:
         noted = Command(options={name: _in_one_line(value) for name, value in options.items()})
     except ValidationError:
         return
-    write_atomically(folder / COMMAND, f"{noted.model_dump_json(by_alias=True, indent=2)}\n".encode())
+    documents.write(folder, COMMAND, f"{noted.model_dump_json(by_alias=True, indent=2)}\n")
 
 
 def read(folder: Path) -> Command | None:
@@ -81,10 +81,9 @@ def read(folder: Path) -> Command | None:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / COMMAND
     try:
-        return Command.model_validate_json(path.read_bytes()) if path.exists() else None
-    except (ValidationError, OSError):
+        return Command.model_validate(documents.read(folder, COMMAND)) if (folder / COMMAND).exists() else None
+    except (ValueError, OSError):
         raise InputError(
             f"run '{folder}': its {COMMAND} is damaged; the command that began it goes on with it"
         ) from None

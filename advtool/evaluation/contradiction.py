@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
-from advtool.files import write_atomically
+from advtool import tensor_files
 
 
 class ContradictionError(Exception):
@@ -26,5 +25,5 @@ def keep(folder: Path, place: int, witnesses: Mapping[str, Tensor]) -> Path:
         InputError: the file cannot be written.
     """
     path = folder / f"contradiction-{place}.safetensors"
-    write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in witnesses.items()}))
+    tensor_files.write(path, witnesses)
     return path

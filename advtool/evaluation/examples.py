@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+import torch
 from torch import Tensor
 
+from advtool import tensor_files
 from advtool.errors import InputError
-from advtool.files import write_atomically
 
 
 class Examples(NamedTuple):
@@ -34,8 +33,7 @@ def write(path: Path, examples: Examples) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in examples._asdict().items()}
-    write_atomically(path, save(tensors))
+    tensor_files.write(path, examples._asdict())
 
 
 def read(path: Path) -> Examples:
@@ -45,6 +43,18 @@ def read(path: Path) -> Examples:
         InputError: the file is damaged, or holds something else.
     """
     try:
-        return Examples(**load(path.read_bytes()))
-    except (SafetensorError, OSError, TypeError) as error:
+        found = Examples(**tensor_files.read(path)[1])
+        _check(found)
+    except (ValueError, OSError, TypeError) as error:
         raise InputError(f"'{path}' holds no adversarial examples of a run: {error}") from None
+    return found
+
+
+def _check(examples: Examples) -> None:
+    places, labels, originals, images = examples
+    if not (places.ndim == labels.ndim == 1 and places.dtype == labels.dtype == torch.int64):
+        raise ValueError("its places or labels are no lists of integers")
+    if not (originals.shape == images.shape and originals.dtype == images.dtype == torch.float32 and images.ndim == 4):
+        raise ValueError("its images are no float32 (K, C, H, W)")
+    if not (len(places) == len(labels) == len(images) and images.isfinite().all() and originals.isfinite().all()):
+        raise ValueError("its images are not finite, or not as many as its places")

@@ -1,25 +1,41 @@
 """Reads finished runs: the answer, and the outcome of each image. Nothing is written."""
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, PositiveInt
 
-from advtool import arguments
+from advtool import arguments, documents
 from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
-from advtool.evaluation.run import IMAGE_IDS, IMAGES, Manifest, Run
+from advtool.evaluation.run import IMAGE_IDS, IMAGES, MANIFEST, RESULT, Manifest, Run
 from advtool.evaluation.shard import ShardRecord
-from advtool.results import CERTIFIED, Evaluation
+from advtool.results import CERTIFIED, CLEAN, Evaluation
 
 HOW_TO_GO_ON = "the command that began it goes on with it"
+MOST_BYTES_OF_LINES = 2**30
+"""Of the lines about the images: a million images of a cascade."""
+
+
+class ImagesAsked(BaseModel):
+    """How many images a run has."""
+
+    images: PositiveInt
+
+
+class Plan(BaseModel):
+    """What a reader needs of a run's configuration, which a stranger may have written."""
+
+    images: str
+    dataset: ImagesAsked
+    attacks: dict[str, Any]
+    images_a_shard: PositiveInt
 
 
 class Labelled(NamedTuple):
@@ -92,18 +108,22 @@ def read_finished(folder: Path | str) -> FinishedRun:
         InputError: the folder holds no run, the run is not finished, or one of its files is damaged.
     """
     folder = arguments.path(f"run {shown(folder)}", folder)
-    manifest, result = _read_answer(folder)
+    manifest, plan, result = _read_answer(folder)
     run = Run(folder, manifest.configuration, manifest.environment)
     if run.damaged:
         raise InputError(f"run '{folder}': shard {min(run.damaged)} is damaged; {HOW_TO_GO_ON}")
-    size = manifest.configuration["images_a_shard"]
+    images, size = plan.dataset.images, plan.images_a_shard
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
     counted = {CERTIFIED, *(attack.name for attack in result.attacks)}
-    stages = [label for label in manifest.configuration["attacks"] if label in counted]  # the probes come last
-    ledger = Ledger(stages, result.clean.total, one_step=one_step)
-    for position, label in enumerate(ledger.outcomes.stages):
-        for shard in range(ceil(result.clean.total / size)):
-            ledger.enter(position, shard * size, _record(run, position, label, shard))
+    stages = [label for label in plan.attacks if label in counted]  # the probes come last
+    records = [  # all are there, so that the run really is as large as it says
+        (position, shard * size, _record(run, position, label, shard))
+        for position, label in enumerate((CLEAN, *stages))
+        for shard in range(ceil(images / size))
+    ]
+    ledger = Ledger(stages, images, one_step=one_step)
+    for position, first, record in records:
+        ledger.enter(position, first, record)
     result = result.with_outcomes(ledger.outcomes, partial(_read_lines, folder))
     return FinishedRun(folder, manifest, result, _read_image_ids(folder))
 
@@ -116,25 +136,22 @@ def _what(folder: Path) -> str:
     return f"holds no run, but folders of runs such as {', '.join(inside)}" if inside else "holds no run"
 
 
-def _read_answer(folder: Path) -> tuple[Manifest, Evaluation]:
-    manifest, result = folder / "manifest.json", folder / "result.json"
-    if not manifest.is_file():
+def _read_answer(folder: Path) -> tuple[Manifest, Plan, Evaluation]:
+    if not (folder / MANIFEST).is_file():
         raise InputError(f"'{folder}' {_what(folder)}: name a folder that 'advtool eval' wrote, e.g. at its --run-dir")
-    if not result.is_file():
+    if not (folder / RESULT).is_file():
         raise InputError(f"run '{folder}' is not finished: {HOW_TO_GO_ON}")
+    name = MANIFEST
     try:
-        return (
-            Manifest.model_validate_json(manifest.read_bytes()),
-            Evaluation.model_validate_json(result.read_bytes()),
-        )
-    except ValidationError as error:
-        raise InputError(
-            f"run '{folder}': its {_title(error)} is damaged, or another version of advtool wrote it"
-        ) from None
-
-
-def _title(error: ValidationError) -> str:
-    return "manifest.json" if error.title == "Manifest" else "result.json"
+        manifest = Manifest.model_validate(documents.read(folder, name))
+        plan = Plan.model_validate(manifest.configuration)
+        name = RESULT
+        result = Evaluation.model_validate(documents.read(folder, name))
+        if result.clean.total != plan.dataset.images or not all(each.name in plan.attacks for each in result.attacks):
+            raise ValueError("the answer is that of another run")
+    except (ValueError, OSError):
+        raise InputError(f"run '{folder}': its {name} is damaged, or another version of advtool wrote it") from None
+    return manifest, plan, result
 
 
 def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
@@ -145,11 +162,12 @@ def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
 
 
 def _read_lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / IMAGES).read_text().splitlines()]
+    text = documents.read_text(folder, IMAGES, MOST_BYTES_OF_LINES)
+    return [documents.parse(line) for line in text.splitlines()]
 
 
 def _read_image_ids(folder: Path) -> list[str] | None:
     try:
-        return list(json.loads((folder / IMAGE_IDS).read_bytes()))
+        return list(documents.read(folder, IMAGE_IDS))
     except (OSError, ValueError, TypeError):
         return None

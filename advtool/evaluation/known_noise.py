@@ -15,7 +15,7 @@ from advtool import seeding
 from advtool.attacks.base import StepReport, no_report
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.pgd import PGD
-from advtool.evaluation.shard import Shard, ShardRecord
+from advtool.evaluation.shard import FIELDS, Shard, ShardRecord
 from advtool.evaluation.verification import verify
 from advtool.evaluation.worker import Worker
 from advtool.results import KNOWN_NOISE, ModelCalls, Outcome
@@ -23,9 +23,6 @@ from advtool.target.known_noise import with_known_noise
 from advtool.target.scores import predictions
 from advtool.target.target import CallCounter, Target
 from advtool.threat import ThreatModel
-
-FIELDS = 3
-"""How many fields of noise are tried."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from advtool.evaluation.known_noise import FIELDS
-from advtool.evaluation.shard import ShardRecord
+from advtool.evaluation.shard import FIELDS, ShardRecord
 from advtool.results import CLEAN, ModelCalls, Outcomes
 
 

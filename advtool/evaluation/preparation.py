@@ -30,6 +30,7 @@ from advtool.evaluation.stages import (
     with_budget,
 )
 from advtool.evaluation.worker import Worker
+from advtool.files import refuse_links
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
 
@@ -98,7 +99,7 @@ class Prepared:
         if self.surrogate is not None:
             replace(self.begun, role="surrogate").keep(self.surrogate.identity)
         run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
-        self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
+        self.ours.target.batch_size = run.manifest.environment.get("images_a_pass", self.ours.target.batch_size)
         return run
 
     def worker(self) -> Worker:
@@ -156,6 +157,8 @@ def prepared(
             is out of range.
     """
     manifest = None if folder is None else read_manifest(folder)
+    if folder is not None:
+        refuse_links(folder)
     same = manifest is None or manifest.configuration.get("images") == question.images_id
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:

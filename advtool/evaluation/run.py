@@ -15,6 +15,7 @@
     RUN/command.json              the options of the command that began it; none if it was begun in Python
     RUN/.lock                     held by every process that computes the run
     RUN/.claims/0000              held by the process that computes that shard; ``begin`` by the one that begins the run
+    RUN/.sealed/                  the hashes of the documents above, see :mod:`advtool.documents`
 """
 
 import hashlib
@@ -26,16 +27,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
-from advtool import locks
+from advtool import documents, locks
 from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.proof import Decision
 from advtool.evaluation.shard import ShardRecord
-from advtool.files import write_atomically
+from advtool.files import read_bytes, write_atomically
 from advtool.results import Evaluation
 from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
@@ -44,6 +45,9 @@ EXAMPLES = "adversarial"
 SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
+INSPECTION = "inspection.json"
+MANIFEST = "manifest.json"
+RESULT = "result.json"
 LOCK, CLAIMS = ".lock", ".claims"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
@@ -66,6 +70,7 @@ class Manifest(BaseModel):
     schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
     configuration: dict[str, Any]
     environment: dict[str, Any]
+    """its ``images_a_pass`` is a number that the run goes on with"""
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
@@ -75,6 +80,14 @@ class Manifest(BaseModel):
     created: AwareDatetime
     asked: dict[str, Any] | None = None
     """the settings that are not the default, to ask again; None if an older version began the run"""
+
+    @field_validator("environment")
+    @classmethod
+    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
+        count = environment.get("images_a_pass", 1)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError("images_a_pass is no positive integer")
+        return environment
 
 
 class Run:
@@ -184,7 +197,7 @@ class Run:
         self._shards[position, record.shard] = record
         if self.folder is None:
             return
-        name = f"{position}-{_slug(record.stage)}-{record.shard:04d}"
+        name = _name(position, record)
         if record.stage in self._keep_examples and found is not None:
             examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
         if shown is not None and len(shown.places):
@@ -196,8 +209,7 @@ class Run:
     def put_images(self, lines: Iterable[dict[str, Any]]) -> None:
         """Keep a line of JSON for each image."""
         if self.folder is not None:
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            write_atomically(self.folder / IMAGES, text.encode())
+            documents.write(self.folder, IMAGES, "".join(json.dumps(line) + "\n" for line in lines))
 
     def set_images_a_pass(self, count: int) -> None:
         """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
@@ -218,35 +230,29 @@ class Run:
     def put_result(self, result: Evaluation) -> None:
         """Keep the answer beside the shards."""
         if self.folder is not None:
-            write_atomically(self.folder / "result.json", (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+            documents.write(self.folder, RESULT, json.dumps(result.to_dict(), indent=2) + "\n")
 
     @property
     def inspection(self) -> Inspection | None:
         """The inspection that :meth:`put_inspection` kept; None if there is none."""
         try:
-            return None if self.folder is None else Inspection.model_validate_json(self._inspection.read_bytes())
-        except (OSError, ValidationError):
+            return None if self.folder is None else Inspection.model_validate(documents.read(self.folder, INSPECTION))
+        except (OSError, ValueError):
             return None
 
     def put_inspection(self, inspection: Inspection) -> None:
         """Keep what the gradient of the model is worth."""
         if self.folder is not None:
-            write_atomically(self._inspection, (inspection.model_dump_json() + "\n").encode())
-
-    @property
-    def _inspection(self) -> Path:
-        assert self.folder is not None
-        return self.folder / "inspection.json"
+            documents.write(self.folder, INSPECTION, inspection.model_dump_json() + "\n")
 
     def put_image_ids(self, ids: Callable[[], list[str]]) -> None:
         """Keep a fingerprint of each image, so that :func:`advtool.compare` recognises a run on the first N images."""
         if self.folder is not None and not (self.folder / IMAGE_IDS).exists():
-            write_atomically(self.folder / IMAGE_IDS, (json.dumps(ids()) + "\n").encode())
+            documents.write(self.folder, IMAGE_IDS, json.dumps(ids()) + "\n")
 
     def _write_manifest(self) -> None:
         if self.folder is not None:
-            content = self.manifest.model_dump_json(by_alias=True, indent=2) + "\n"
-            write_atomically(self.folder / "manifest.json", content.encode())
+            documents.write(self.folder, MANIFEST, self.manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
     def _read_shards(self, folder: Path, names: str = "*.json") -> None:
         for path in (folder / "shards").glob(names):
@@ -254,16 +260,23 @@ class Run:
             if name is None or (int(name[1]), int(name[2])) in self._shards:
                 continue
             try:
-                document = json.loads(path.read_text())
+                document = documents.parse(read_bytes(path, documents.MOST_BYTES))
                 record = ShardRecord.model_validate(document["record"])
-                if document["sha256"] != _checksum(document["record"]):
-                    raise ValueError("checksum")
+                if document["sha256"] != _checksum(document["record"]) or not self._fits(record, int(name[1]), path):
+                    raise ValueError("checksum or place")
             except (ValueError, KeyError, TypeError, OSError):
                 self.damaged.add(path.name)
                 continue
             kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
             if record.stage not in self._keep_examples or kept.exists():
                 self._shards[int(name[1]), int(name[2])] = record
+
+    def _fits(self, record: ShardRecord, position: int, path: Path) -> bool:
+        """Whether the record is that of the file's name, and has as many images as the shard."""
+        images, size = (self.manifest.configuration[key] for key in ("dataset", "images_a_shard"))
+        return path.stem == _name(position, record) and record.images == min(
+            size, images["images"] - record.shard * size
+        )
 
 
 @contextmanager
@@ -290,7 +303,7 @@ def beginning(folder: Path | None) -> Iterator[None]:
 
 def _remove_empty(folder: Path) -> None:
     """Leave no folder behind if the run was not begun, since the model or an option was refused."""
-    if not (folder / "manifest.json").exists():
+    if not (folder / MANIFEST).exists():
         with suppress(OSError):
             (folder / CLAIMS / "begin").unlink()
             (folder / CLAIMS).rmdir()
@@ -308,7 +321,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises:
         InputError: the manifest is damaged, or the folder holds something else.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.exists():
         is_other = folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir())))
         if is_other and not path.exists():  # another process may have begun the run since
@@ -316,8 +329,8 @@ def read_manifest(folder: Path) -> Manifest | None:
         if not path.exists():
             return None
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError):
+        return Manifest.model_validate(documents.read(folder, MANIFEST))
+    except (ValueError, OSError):
         raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
 
 
@@ -350,6 +363,10 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
     return flat
+
+
+def _name(position: int, record: ShardRecord) -> str:
+    return f"{position}-{_slug(record.stage)}-{record.shard:04d}"
 
 
 def _checksum(value: Any) -> str:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from advtool.attacks.base import TensorAttack
-from advtool.results import ModelCalls
+from advtool.results import ModelCalls, Outcome
 
 BYTES_A_SHARD = {"cpu": 240_000 * 2**20, "cuda": 40_000 * 2**30}
 """By device, the activations in bytes that the dearest attack may compute for a shard: minutes of work.
@@ -17,6 +17,13 @@ A kill loses no more than this.
 """
 MAX_IMAGES_A_SHARD = {"cpu": 1000, "cuda": 4000}
 """By device, the largest shard. It still fills a pass when most images have fallen."""
+
+
+FIELDS = 3
+"""In how many fields of noise a random model is tried."""
+
+InFields = Annotated[list[bool], Field(min_length=FIELDS, max_length=FIELDS)]
+AnOutcome = Annotated[int, Field(ge=min(Outcome), le=max(Outcome))]
 
 
 class Shard(NamedTuple):
@@ -47,7 +54,7 @@ class ShardRecord(BaseModel):
     """how many images went through the model together"""
     seconds: float
     model_calls: ModelCalls
-    outcome: list[int]
+    outcome: list[AnOutcome]
     """values of :class:`advtool.results.Outcome`"""
     prediction: list[int]
     """the predicted class of the image (clean stage), or of the attack's candidate"""
@@ -71,7 +78,7 @@ class ShardRecord(BaseModel):
     draws_right: list[int] | None = None
     """random models only: how many of as many fresh draws as votes, each on its own, classify the image (clean stage)
     or the attack's candidate right"""
-    fields_held: list[list[bool]] | None = None
+    fields_held: list[InFields] | None = None
     """the stage ``known noise`` only: for each image, in which fields of noise it held"""
     found_by: dict[str, int] | None = None
     """the stage ``planted`` only: how many planted examples each attack found, by its label, in turn"""
@@ -79,6 +86,23 @@ class ShardRecord(BaseModel):
     """the stage ``planted`` only: for how many images nothing could be planted, and why; None: for none"""
     answers: list[list[float]] | None = None
     """clean stage only: the logits of a few images under fixed streams, which identify the model later"""
+
+    @property
+    def images(self) -> int:
+        """How many images it is about, n."""
+        return len(self.outcome)
+
+    @model_validator(mode="after")
+    def _of_n_images(self) -> Self:
+        """A file may be anybody's: lists of other lengths, or places outside the shard, would fail much later."""
+        lists = (self.prediction, self.margin, self.step, self.queries, self.distance, self.example_correct)
+        if not all(each is None or len(each) == self.images for each in (*lists, self.draws_right, self.fields_held)):
+            raise ValueError("its lists have different lengths")
+        if self.shard < 0 or not all(0 <= place < self.images for place in self.late or ()):
+            raise ValueError("it names an image outside the shard")
+        if len({len(answer) for answer in self.answers or ()}) > 1:
+            raise ValueError("its answers have different lengths")
+        return self
 
 
 def shards_of(x: Tensor, y: Tensor, images_a_shard: int) -> Iterator[Shard]:

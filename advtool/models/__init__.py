@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from advtool import checkpoints
-from advtool.errors import InputError
+from advtool.errors import InputError, reason
 from advtool.models.registry import ARCHITECTURES, build, check_name
+
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""The types in which a file may hold weights."""
 
 __all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "from_checkpoint", "load_checkpoint"]
 
@@ -34,10 +37,15 @@ def from_checkpoint(header: checkpoints.Header, tensors: dict[str, Tensor]) -> n
     Raises:
         InputError: the architecture is unknown, or the tensors do not fit it or hold NaN or infinity.
     """
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
-        model = build(header.architecture)
-    _check_fit(header.architecture.name, model.state_dict(), tensors)
-    model.load_state_dict(tensors)
+    name = header.architecture.name
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
+            with torch.device("meta"):  # without memory: a file may name sizes that it does not have
+                _check_fit(name, build(header.architecture).state_dict(), tensors)
+            model = build(header.architecture)
+        model.load_state_dict(tensors)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InputError(f"its header names no model '{name}' that can be built ({reason(error)})") from None
     return model.eval()
 
 
@@ -62,5 +70,7 @@ def _check_fit(name: str, expected: dict[str, Tensor], given: dict[str, Tensor])
                 f"the tensor '{key}' is of shape {tuple(tensor.shape)}; "
                 f"the model '{name}' takes {tuple(expected[key].shape)}"
             )
+        if tensor.dtype not in (FLOATS if expected[key].dtype in FLOATS else {expected[key].dtype}):
+            raise InputError(f"the tensor '{key}' is of type {tensor.dtype}; '{name}' takes {expected[key].dtype}")
         if not tensor.isfinite().all():
             raise InputError(f"the tensor '{key}' holds NaN or infinity: the training went wrong, train again")

@@ -1,5 +1,6 @@
 """A table as Markdown, to paste into a page or to be one."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from advtool.report.table import Column, Reader, Row, Table
@@ -7,7 +8,13 @@ from advtool.report.table import Column, Reader, Row, Table
 
 def render(table: Table) -> str:
     """Title, facts, verdict, table, reasons, rule and notes, as far as there are any."""
-    return "\n\n".join(filter(None, _blocks(table))) + "\n"
+    return "\n\n".join(filter(None, map(_without_tags, _blocks(table)))) + "\n"
+
+
+def _without_tags(text: str) -> str:
+    """HTML is part of Markdown, and a name may look like it. Between backticks it is text already."""
+    parts = re.split(r"(`[^`\n]*`)", text)
+    return "".join(part if place % 2 else re.sub(r"<(?=[a-zA-Z/!?])", r"\\<", part) for place, part in enumerate(parts))
 
 
 def _blocks(table: Table) -> Iterator[str]:

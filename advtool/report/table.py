@@ -3,7 +3,10 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import partial
 from typing import Any
+
+from advtool.printable import printable
 
 WIDTH = 80
 """Columns of a terminal that a table fits into."""
@@ -61,7 +64,7 @@ class Column:
         value = row.values.get(self.name)
         if value is None:
             return self.unit.blank
-        return value if isinstance(value, str) else self.unit.write(value)
+        return printable(value if isinstance(value, str) else self.unit.write(value))
 
     def data_names(self) -> Sequence[str]:
         """The names of the data columns; the parts of ``interval`` are called ``low`` and ``high`` alone."""
@@ -124,6 +127,14 @@ class Table:
     commands: tuple[str, ...] = ()
     boxed: bool = True
     width: int = WIDTH
+
+    def __post_init__(self) -> None:
+        """Words may hold a stranger's text, such as a class name. Those in columns are escaped when they are read."""
+        escaped = partial(printable, keep="\n")
+        for name in ("notes", "reasons", "commands"):
+            object.__setattr__(self, name, tuple(map(escaped, getattr(self, name))))
+        object.__setattr__(self, "title", escaped(self.title))
+        object.__setattr__(self, "facts", tuple((escaped(name), escaped(words)) for name, words in self.facts))
 
     def data(self) -> tuple[list[str], list[list[Any]]]:
         """What programs get: names, and the raw values of each row; of a table of facts alone the facts."""

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
-from advtool import checkpoints, models
+from advtool import checkpoints, documents, models
 from advtool.checkpoints import SUFFIX, Header
 from advtool.data import Split, first_images, folds, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.finished import read_finished
-from advtool.evaluation.run import default_folder
-from advtool.files import sha256, write_atomically
+from advtool.evaluation.run import RESULT, default_folder
+from advtool.files import refuse_links, sha256
 from advtool.models.noise import PNIL, input_pnil
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Asked, Model, Step, Timing, title
@@ -57,6 +57,10 @@ class Measured:
         return found, first_images(load(model.dataset, "test", self.data_dir), count)
 
 
+TIMES = TypeAdapter(dict[str, list[float]])
+"""Seconds a training step, by model."""
+
+
 class Laboratory:
     """Carries out steps in one folder, which several tables may share."""
 
@@ -71,6 +75,7 @@ class Laboratory:
         Raises:
             InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
         """
+        refuse_links(self._folder, "models", "evaluations", "origins", "timings")
         self._observer.planned(steps)
         for step in steps:
             if isinstance(step, Model):
@@ -84,12 +89,12 @@ class Laboratory:
     def _note_origin(self, path: Path, part: str, *, kept: bool) -> None:
         if kept:
             origin = Reused(part=part)
-            with suppress(OSError, ValidationError):  # a folder of an earlier version has none
-                origin = Reused.model_validate_json(path.read_bytes())
+            with suppress(OSError, ValueError):  # a folder of an earlier version has none
+                origin = Reused.model_validate(documents.read(path.parent, path.name))
             self._measured.reused.append(origin)
         else:
             origin = Reused(part=part, environment=provenance.machine(self._device), date=checkpoints.now())
-            write_atomically(path, origin.model_dump_json(indent=2).encode())
+            documents.write(path.parent, path.name, origin.model_dump_json(indent=2))
 
     def _train(self, model: Model) -> tuple[str, bool]:
         """A name for what is kept, and whether it was there before."""
@@ -108,7 +113,7 @@ class Laboratory:
         origins = (sha256(path), provenance.tensors(images.images, images.labels), provenance.code())
         identity = asdict(settings) | {"origins": origins, "device": self._device.type}
         folder = default_folder(self._folder / "evaluations", model.name, identity)
-        if (folder / "result.json").exists():
+        if (folder / RESULT).exists():
             try:
                 self._measured.answers[asked] = read_finished(folder).result
                 return folder.name, True
@@ -136,14 +141,14 @@ class Laboratory:
         names = [model.name for model in timing.models]
         found: dict[str, list[float]] = {}
         with suppress(OSError, ValueError):
-            found = json.loads(path.read_bytes())
+            found = TIMES.validate_python(documents.read(path.parent, path.name))
         kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(names, timing.repeats)
         if not kept:
             self._observer.begin(timing)
             # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
             epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
             found = take_turns(dict(zip(names, epochs, strict=True)), timing.repeats, self._observer.timed)
-            write_atomically(path, json.dumps(found, indent=2).encode())
+            documents.write(path.parent, path.name, json.dumps(found, indent=2))
         self._measured.times[timing] = found
         return name, kept
 

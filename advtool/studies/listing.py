@@ -1,19 +1,20 @@
 """Finds the runs in a folder, and tells how far each is. Nothing is written, and no shard is read."""
 
-import json
 import os
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from advtool import arguments, locks
+from advtool import arguments, documents, locks
 from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation import command
 from advtool.evaluation.command import Command
-from advtool.evaluation.run import LOCK, SHARD_FILE, Manifest
+from advtool.evaluation.run import LOCK, MANIFEST, RESULT, SHARD_FILE, Manifest
 from advtool.evaluation.settings import Settings
+from advtool.files import read_bytes
+from advtool.printable import printable
 from advtool.results import ListedRun, Runs
 from advtool.results.runs import State
 
@@ -34,15 +35,10 @@ def list_runs(folder: Path | str = "runs") -> Runs:
     return Runs(folder=printable(root), runs=runs)
 
 
-def printable(text: object) -> str:
-    """The text without control characters: names of a stranger's files reach the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(text))
-
-
 def _folders(root: Path) -> Iterator[Path]:
     """The folders that hold a manifest of a run. There are no runs inside a run."""
     for path, inside, files in os.walk(root):
-        if "manifest.json" in files and _is_run(Path(path)):
+        if MANIFEST in files and _is_run(Path(path)):
             inside.clear()
             yield Path(path)
         inside[:] = sorted(name for name in inside if not name.startswith("."))
@@ -51,8 +47,8 @@ def _folders(root: Path) -> Iterator[Path]:
 def _is_run(folder: Path) -> bool:
     """Whether the manifest is one of a run, or too damaged to say so; other programs write manifests too."""
     try:
-        document = json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        document = documents.parse(read_bytes(folder / MANIFEST, documents.MOST_BYTES))
+    except (OSError, ValueError):
         return (folder / "shards").is_dir() or (folder / LOCK).exists()
     return isinstance(document, dict) and str(document.get("schema", "")).startswith("advtool.run/")
 
@@ -60,12 +56,12 @@ def _is_run(folder: Path) -> bool:
 def _listed(folder: Path) -> ListedRun:
     try:
         return _read(folder)
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return ListedRun(run=printable(folder), state="damaged")
 
 
 def _read(folder: Path) -> ListedRun:
-    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    manifest = Manifest.model_validate(documents.read(folder, MANIFEST))
     asked, began = manifest.configuration, _command(folder)
     data = asked["dataset"]
     in_all = ceil(data["images"] / asked["images_a_shard"]) * (1 + len(asked["stages"]))
@@ -89,9 +85,10 @@ def _read(folder: Path) -> ListedRun:
 
 
 def _state(folder: Path, *, complete: bool) -> State:
-    if complete and (folder / "result.json").is_file():
+    if complete and (folder / RESULT).is_file():
         return "finished"
-    return "going on" if locks.is_held(folder / LOCK) else "stopped"
+    lock = folder / LOCK
+    return "going on" if lock.is_file() and locks.is_held(lock) else "stopped"
 
 
 def _command(folder: Path) -> Command | None:
@@ -115,6 +112,6 @@ def _attacks(manifest: Manifest) -> list[str]:
 
 def _model_of_result(folder: Path) -> Any:
     try:
-        return json.loads((folder / "result.json").read_bytes())["model"]["spec"]
+        return documents.read(folder, RESULT)["model"]["spec"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -18,6 +18,7 @@ from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.recognition import Begun, opened
+from advtool.files import refuse_links
 from advtool.results import (
     AttackResult,
     CleanAccuracy,
@@ -220,6 +221,7 @@ def _folder(over: str, run_dir: Path | str) -> Path:
         strangers = [name for name in inside if not (re.fullmatch(RUN_FOLDER, name) and name.startswith(over))]
         if strangers:
             raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
+        refuse_links(folder)
     return folder
 
 

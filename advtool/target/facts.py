@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from advtool.target.target import Autograd, Randomness
 
@@ -40,7 +40,7 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    classes: int
+    classes: PositiveInt
     """number of classes"""
     randomness: Randomness
     """whether the model draws noise, and whether for each image or once a call"""
@@ -52,7 +52,7 @@ class Facts(BaseModel):
     """what the model needs at every call"""
     moving: list[str]
     """names of the buffers and attributes that a call changes"""
-    bytes_an_image: int
+    bytes_an_image: PositiveInt
     """bytes that autograd keeps for each image between the forward and the backward pass"""
     train_mode: bool
     """some modules were in train mode when the user handed the model over"""

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from advtool.files import write_atomically
+from advtool import documents, tensor_files
 from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
@@ -31,6 +30,17 @@ HALF_PRECISION_ROUNDING = 3e-2
 """The same share for models that compute in float16 or bfloat16."""
 ANSWERS = "its answers to the same images"
 """How a message names the answers, if they are what differs."""
+
+
+class _Words(BaseModel):
+    """What a file says of an identity beside its logits; the fields are those of :class:`Identity`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tensors: dict[str, str]
+    moving: frozenset[str]
+    rounding: float
+    noise: str | None
 
 
 @dataclass(frozen=True)
@@ -99,18 +109,19 @@ class Identity:
             "noise": self.noise,
         }
         logits = {"fixed": self.fixed, "of_run": self.of_run}
-        content = {name: value.contiguous() for name, value in logits.items() if value is not None}
-        write_atomically(path, save(content, metadata={"identity": json.dumps(words)}))
+        content = {name: value for name, value in logits.items() if value is not None}
+        tensor_files.write(path, content, {"identity": json.dumps(words)})
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
         """Read what :meth:`write` wrote; None if the file is absent or damaged."""
         try:
-            with safe_open(path, framework="pt") as file:
-                words = json.loads((file.metadata() or {})["identity"])
-                logits = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return cls(**words | {"moving": frozenset(words["moving"])}, **logits)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            texts, logits = tensor_files.read(path)
+            words = _Words.model_validate(documents.parse(texts["identity"]))
+            if not all(value.ndim == 2 and value.dtype == torch.float32 for value in logits.values()):
+                return None
+            return cls(**words.model_dump(), fixed=logits.get("fixed"), of_run=logits.get("of_run"))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
 

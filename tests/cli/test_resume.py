@@ -13,6 +13,7 @@ from advtool.studies.listing import list_runs
 from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
 from tests.evaluation.test_runs import EVAL, start, wait_for
+from tests.support.runs import rewrite
 
 BEGIN = ("eval", "--attack", "fgsm", "--attack", "pgd(steps=2)", "--images", "20", "--no-certify", "--format", "json")
 NET = """
@@ -58,7 +59,7 @@ def noted(run: Path) -> dict[str, object]:
 def change(run: Path, **options: object) -> None:
     """Write other options into the folder, as a stranger may."""
     document = {"schema": "advtool.command/1", "options": noted(run) | options}
-    (run / "command.json").write_text(json.dumps(document))
+    rewrite(run / "command.json", document)
 
 
 def test_a_stopped_run_goes_on_without_other_options(here: Path, run: Run) -> None:

@@ -18,7 +18,7 @@ from advtool.evaluation import shard
 from advtool.evaluation.observer import Observer
 from tests.conftest import Command
 from tests.support.models import NoisyInput, mlp
-from tests.support.runs import labelled, without_times
+from tests.support.runs import labelled, rewrite, without_times
 
 
 class Listener(Observer):
@@ -147,7 +147,7 @@ def test_another_machine_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["environment"]["threads"] = 99
-    path.write_text(json.dumps(manifest))
+    rewrite(path, manifest)
     result, notes = evaluate(tmp_path)
     assert not any("threads" in note for note in notes), "nothing was computed here"
     next((tmp_path / "shards").iterdir()).unlink()

@@ -30,6 +30,7 @@ from advtool.reproduce.verdict import Judgement, above, combined, led_by, robust
 from advtool.results import Estimate, Figure, Panel, Reproduced, Row, Verdict
 from advtool.training.timing import take_turns
 from tests.conftest import Command
+from tests.support.runs import rewrite
 
 CLEARLY, NOISE, WORSE = (0.05, 0.3), (-0.1, 0.2), (-0.3, -0.05)
 
@@ -422,7 +423,7 @@ def test_what_is_reused_carries_where_and_when_it_was_measured(tmp_path: Path) -
     assert len(origins) == len(engine.steps(list(lines(Scale.smoke, "digits"))))
     for path, origin in origins.items():
         origin["date"], origin["environment"]["torch"] = "2020-02-02T00:00:00Z", "0.0.7"
-        path.write_text(json.dumps(origin))
+        rewrite(path, origin)
     second = reproduce(TOY, Scale.smoke, folder=tmp_path)
     assert {each.environment["torch"] for each in second.provenance.reused} == {"0.0.7"}
     assert {f"{each.date:%Y-%m-%d}" for each in second.provenance.reused} == {"2020-02-02"}

@@ -18,7 +18,7 @@ from advtool.report import FORMATS
 from advtool.results import ListedRun
 from advtool.studies.listing import list_runs
 from tests.support.models import mlp
-from tests.support.runs import labelled
+from tests.support.runs import labelled, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_run_is_held_while_it_is_computed_and_no_longer(tmp_path: Path) -> Non
 def test_runs_are_found_below_and_the_newest_comes_first(run: Path, tmp_path: Path) -> None:
     older = shutil.copytree(run, tmp_path / "runs" / "sweep" / "eps-0.1")
     manifest = json.loads((older / "manifest.json").read_text())
-    (older / "manifest.json").write_text(json.dumps(manifest | {"created": "2001-01-01T00:00:00Z"}))
+    rewrite(older / "manifest.json", manifest | {"created": "2001-01-01T00:00:00Z"})
     shutil.copytree(run, tmp_path / "runs" / ".hidden")
     shutil.copytree(run, run / "inside")
     broken = shutil.copytree(run, tmp_path / "runs" / "broken")
@@ -147,7 +147,7 @@ STRANGE: list[dict[str, Any]] = [
 def test_a_strange_manifest_is_damaged_in_every_format(changes: dict[str, Any], run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["configuration"] |= changes
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    rewrite(run / "manifest.json", manifest)
     assert listed(run).state == "damaged"
     for write in FORMATS.values():
         assert write(list_runs(run))
@@ -158,10 +158,10 @@ def test_names_of_strangers_reach_the_terminal_without_control_characters(run: P
     manifest["configuration"]["dataset"]["name"] = "\x1b]0;title\x07"
     manifest["asked"]["attacks"] = ["\x1b[2J"]
     manifest["created"] = "0001-01-01T00:00:00+14:00"
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    rewrite(run / "manifest.json", manifest)
     result = json.loads((run / "result.json").read_text())
     result["model"]["spec"] = "net\x9b.py:make"
-    (run / "result.json").write_text(json.dumps(result))
+    rewrite(run / "result.json", result)
     found = list_runs(run.rename(run.with_name("ru\x1bn")))
     for write in FORMATS.values():
         assert write(found).replace("\n", "").isprintable()

@@ -1,10 +1,13 @@
 """What tests of runs share: images, labels by the model's own predictions, and documents without times."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advtool import documents
 from advtool.evaluation.observer import Observer
 from tests.support.models import mlp
 
@@ -34,6 +37,11 @@ def labelled(model: nn.Module, count: int = 150) -> tuple[Tensor, Tensor]:
     x = images(count)
     with torch.no_grad():
         return x, model(x).argmax(1)
+
+
+def rewrite(path: Path, document: Any) -> None:
+    """Put another document into a run, with its seal, as a stranger may."""
+    documents.write(path.parent, path.name, json.dumps(document))
 
 
 def without_times(document: Any) -> Any:

@@ -1,11 +1,13 @@
 """``FILE.pt2``: open a program that ``torch.export.save`` wrote."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advtool.target.opening.archives import writer_of
 from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.graphs import check_tensors, fixed_batches_note, not_images
 from advtool.target.opening.kinds import Reference
@@ -42,6 +44,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
     path = reference.name
     with quietly(), warnings.catch_warnings(), one_line(f"'{path}' cannot be read as a program of torch.export"):
         warnings.simplefilter("ignore")  # torch warns about files of other versions
+        writer_of(Path(path))  # refuses what would fill the memory
         program = torch.export.load(path)
         module = program.module()
     shape = _input_shape(path, program)

@@ -1,13 +1,14 @@
 """``hf:FOLDER``: open an image classifier that transformers saved (an extra)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advtool import documents
 from advtool.errors import InputError
+from advtool.files import read_bytes
 from advtool.target.opening.extras import required
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
@@ -80,7 +81,7 @@ def _preprocessing(folder: Path) -> tuple[tuple[float, ...] | None, tuple[float,
     if not file.is_file():
         return None, None, None
     with one_line(f"'{file}' cannot be understood"):
-        config = json.loads(file.read_text())
+        config = documents.parse(read_bytes(file, documents.MOST_BYTES))
         scale = 255 * config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 255
         offset = 1.0 if config.get("rescale_offset") else 0.0
         centre, spread = [0.0], [1.0]

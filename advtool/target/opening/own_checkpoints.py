@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from advtool import checkpoints, models
+from advtool import checkpoints, models, tensor_files
 from advtool.errors import InputError
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
@@ -29,7 +27,6 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
 
 def _has_header(path: Path) -> bool:
     try:
-        with safe_open(path, framework="np") as file:
-            return checkpoints.HEADER_KEY in (file.metadata() or {})
-    except (SafetensorError, OSError):
+        return checkpoints.HEADER_KEY in tensor_files.read_texts(path)
+    except (ValueError, OSError):
         return True  # read_header says what is wrong with the file

@@ -19,8 +19,8 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         InputError: the file is damaged, or another function than ``torch.jit.save`` wrote it.
     """
     path = Path(reference.name)
-    _check_writer(path)
     with warnings.catch_warnings(), one_line(f"'{path}' cannot be read as TorchScript"):
+        _check_writer(path)
         warnings.simplefilter("ignore", FutureWarning)  # torch warns that TorchScript is deprecated
         return Made(torch.jit.load(str(path), map_location="cpu"))
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from advtool.errors import InputError, is_out_of_memory
+from advtool import tensor_files
+from advtool.errors import InputError
 from advtool.target.opening.archives import writer_of
-from advtool.target.opening.user_code import in_words
+from advtool.target.opening.user_code import in_words, one_line
 
 
 def read(path: Path) -> Any:
@@ -31,23 +30,24 @@ def read(path: Path) -> Any:
         start = file.read(9)
     if start[8:9] == b"{":
         try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
+            return tensor_files.read(path)[1]
+        except (ValueError, OSError) as error:
             raise InputError(f"--weights '{path}' is damaged or truncated ({in_words(error)})") from None
-    _refuse_whole_models(path)
+    with one_line(f"--weights '{path}' is damaged"):
+        _check_writer(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about old files
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
+    except (Exception, MemoryError) as error:  # a damaged file may ask for any memory
         raise InputError(f"--weights '{path}' {_why_not(error, start)}") from None
 
 
-def _refuse_whole_models(path: Path) -> None:
-    kinds = {"torch.jit.save": "TorchScript", "torch.export.save": "torch.export"}
-    if kind := kinds.get(writer_of(path)):
+def _check_writer(path: Path) -> None:
+    kinds, writer = {"torch.jit.save": "TorchScript", "torch.export.save": "torch.export"}, writer_of(path)
+    if not writer:
+        raise InputError(f"--weights '{path}' is damaged, or not a file of weights")
+    if kind := kinds.get(writer):
         raise InputError(f"--weights '{path}' is a {kind} model, not weights alone: give it as MODEL")
 
 

@@ -1,0 +1,92 @@
+"""JSON that anybody may have written: it is whole, and its size, depth and numbers are bounded.
+
+The folder ``.sealed`` beside the documents of a run holds an empty file for each document that was written there,
+named by the SHA-256 of its content. So damage is seen, and several processes may write at once. It is no signature:
+whoever changes a document on purpose can add a seal. Older versions wrote no seals.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from advtool.files import read_bytes, write_atomically
+
+SEALS = ".sealed"
+MOST_BYTES = 64 * 2**20
+"""The largest document; that of a shard of 4000 images has less than a mebibyte."""
+MOST_DEPTH = 100
+LARGEST_INTEGER = 2**63 - 1
+"""Larger ones fit into no tensor."""
+
+
+def write(folder: Path, name: str, content: str) -> None:
+    """Write a document of a run and its seal, each of them the whole file or none.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    seal = _seal(folder, content.encode())
+    if not seal.exists():
+        write_atomically(seal, b"")
+    write_atomically(folder / name, content.encode())
+
+
+def read(folder: Path, name: str) -> Any:
+    """Read a document of a run.
+
+    Raises:
+        OSError: there is no such file, it is none that can be read, or it is too large.
+        ValueError: it is no JSON, out of bounds, or damaged.
+    """
+    return parse(read_text(folder, name, MOST_BYTES))
+
+
+def read_text(folder: Path, name: str, most: int) -> str:
+    """The text of a document of a run, of at most ``most`` bytes, for one that is read line by line.
+
+    Raises:
+        OSError: there is no such file, it is none that can be read, or it is too large.
+        ValueError: it is damaged.
+    """
+    content = read_bytes(folder / name, most)
+    if (folder / SEALS).is_dir() and not _seal(folder, content).exists():
+        raise ValueError(f"{name} is not as it was written")
+    return content.decode()
+
+
+def parse(text: str | bytes, **options: Any) -> Any:
+    """The value of JSON, as :func:`json.loads` gives it with these ``options``.
+
+    Raises:
+        ValueError: it is no JSON, it is nested too deeply, or it holds a number or a text that JSON cannot hold.
+    """
+    try:
+        value = json.loads(text, **options)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+    level, depth = [value], 0
+    while level:
+        _check([each for each in level if not isinstance(each, dict | list | tuple)])
+        below = [each for each in level if isinstance(each, dict | list | tuple) and each]
+        _check([key for each in below if isinstance(each, dict) for key in each])
+        level = [child for each in below for child in (each.values() if isinstance(each, dict) else each)]
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    return value
+
+
+def _check(values: list[Any]) -> None:
+    for value in values:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("it holds NaN or infinity")
+        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+            raise ValueError("it holds an integer beyond 64 bits")
+        if isinstance(value, str) and not value.isascii():
+            value.encode()  # half a surrogate pair is a UnicodeEncodeError, which is a ValueError
+
+
+def _seal(folder: Path, content: bytes) -> Path:
+    return folder / SEALS / hashlib.sha256(content).hexdigest()
