@@ -1,15 +1,15 @@
-"""Adam, and how its learning rate and the loss change from step to step."""
+"""The optimizer, and how its learning rate and the loss change from step to step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from advtool.models.bias import perturbation_parameters, perturbation_step
+from advtool.models.bias import perturbation_parameters, perturbation_step, sign_gradients
 from advtool.training.recipes import Recipe
 
 Schedule = Callable[[int], float]
@@ -17,6 +17,9 @@ Schedule = Callable[[int], float]
 
 RISING_SHARE = 0.4
 """The share of the steps in which a cyclic learning rate rises."""
+
+MOMENTUM = 0.9
+"""Of SGD."""
 
 
 class Phase(NamedTuple):
@@ -32,14 +35,15 @@ class Phase(NamedTuple):
 
 
 class Updates:
-    """One training step after another: Adam, its learning rate, and the step of the perturbation biases.
+    """One training step after another: the optimizer, its learning rate, and the step of the perturbation biases.
 
-    A perturbation bias takes a sign step instead of Adam's (Wen & Itti, Algorithm 2): Adam divides a gradient by its
-    size, which would cancel their eps.
+    A perturbation bias follows the sign of its gradient (Wen & Itti, Algorithm 2). The step is ``direct`` and the
+    optimizer does not see the bias, or it goes through the ``optimizer``, whose gradient is then eps times the sign.
+    Adam divides a gradient by its size, which cancels that eps; SGD multiplies it by its learning rate.
 
     Args:
         model: is trained in place.
-        recipe: gives the step of the perturbation biases.
+        recipe: gives the optimizer and the step of the perturbation biases.
         schedule: gives the learning rate of every step.
         steps: of the whole training.
     """
@@ -48,10 +52,10 @@ class Updates:
         self._model = model
         self._steps = steps
         self._recipe = recipe
-        own_step = {id(parameter) for parameter in perturbation_parameters(model)}
-        ordinary = [parameter for parameter in model.parameters() if id(parameter) not in own_step]
-        # LambdaLR multiplies the schedule by this learning rate.
-        self._optimizer = Adam(ordinary, lr=1.0, betas=(0.9, 0.999), fused=True)
+        direct = recipe.apb_step == "direct"
+        own_step = {id(parameter) for parameter in perturbation_parameters(model) if direct}
+        optimized = [parameter for parameter in model.parameters() if id(parameter) not in own_step]
+        self._optimizer = _optimizer(recipe, optimized)
         self._schedule = LambdaLR(self._optimizer, schedule)
         self.learning_rate = math.nan
         """of the last step; NaN before the first"""
@@ -66,10 +70,20 @@ class Updates:
         self.learning_rate = float(self._schedule.get_last_lr()[0])
         self._optimizer.zero_grad()
         loss.backward()
+        biased, direct = self._recipe.bias != "plain", self._recipe.apb_step == "direct"
+        if biased and not direct:
+            sign_gradients(self._model, self._recipe.apb_eps, self._recipe.apb_direction)
         self._optimizer.step()
-        if self._recipe.bias != "plain":
+        if biased and direct:
             perturbation_step(self._model, self._recipe.apb_eps, self._recipe.apb_direction)
         self._schedule.step()
+
+
+def _optimizer(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """With the learning rate 1, by which LambdaLR multiplies the schedule."""
+    if recipe.optimizer == "sgd":
+        return SGD(parameters, lr=1.0, momentum=MOMENTUM, fused=True)
+    return Adam(parameters, lr=1.0, betas=(0.9, 0.999), fused=True)
 
 
 def schedule_of(recipe: Recipe, steps: int) -> Schedule:
