@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from advtool.checkpoints import now
+from advtool.checkpoints import SUFFIX, now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import gains, provenance
@@ -64,14 +64,14 @@ def reproduce(
         rows=rows,
         verdict=together(row.verdict for row in rows),
         panels=[*panels(table, rows, columns), *(each for line in lines for each in table.pictures(measured, line))],
-        notes=[*table.notes, *of_proofs(columns), *_reuse(measured)],
+        notes=[*table.notes, *of_proofs(lines), *choices(lines, measured), *_reuse(measured)],
         provenance=Provenance(
             command=command,
             scale=scale,
             cuts=all_cuts(table, scale, chosen),
             datasets=chosen,
             seeds=sorted({model.seed for line in lines for model in line.models}),
-            models={model.name: sha256(path) for model, path in measured.files.items()},
+            models={path.name.removesuffix(SUFFIX): sha256(path) for path in measured.files.values()},
             environment=provenance.machine(place),
             date=now(),
             reused=measured.reused,
@@ -103,13 +103,24 @@ def all_cuts(table: Table, scale: Scale, chosen: Sequence[str]) -> list[str]:
     ]
 
 
-def of_proofs(columns: Sequence[Column]) -> Iterator[str]:
-    """What the column ``certified`` says."""
-    if any(column.name == CERTIFIED for column in columns):
+def of_proofs(lines: Sequence[Line]) -> Iterator[str]:
+    """What the column ``certified`` says, if there is one."""
+    asked = [CERTIFIED in line.cells for line in lines]
+    if any(asked):
+        blank = "" if all(asked) else f" Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
         yield (
             "Certified: images that bounds prove to have no adversarial example, so robust accuracy lies between it "
-            f"and what the attacks leave. Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
+            f"and what the attacks leave.{blank}"
         )
+
+
+def choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
+    """What a search or another choice by validation found."""
+    for line in lines:
+        for model in line.members(measured):
+            name = measured.files[model].name.removesuffix(SUFFIX) if model in measured.files else model.name
+            if line.chosen_by or name != model.name:
+                yield f"{', '.join(line.labels)}: {name}"
 
 
 def _row(line: Line, measured: Measured) -> Row:

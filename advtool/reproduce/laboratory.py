@@ -32,9 +32,13 @@ from advtool.evaluation.run import default_folder
 from advtool.files import sha256, write_atomically
 from advtool.models.noise import PNIL, input_pnil
 from advtool.reproduce.observer import Observer
+from advtool.reproduce.search import Trial
 from advtool.reproduce.steps import Asked, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Evaluation, Reused
+from advtool.settings import settings_of
+from advtool.training.loop import Diverged
 from advtool.training.session import prepare, train
+from advtool.training.settings import Settings as Training
 from advtool.training.timing import epoch_of, take_turns
 
 
@@ -91,14 +95,22 @@ class Laboratory:
             origin = Reused(part=part, environment=provenance.machine(self._device), date=checkpoints.now())
             write_atomically(path, origin.model_dump_json(indent=2).encode())
 
-    def _train(self, model: Model) -> tuple[str, bool]:
+    def _train(self, planned: Model) -> tuple[str, bool]:
         """A name for what is kept, and whether it was there before."""
+        model = planned.picked(self._measured.cards)
         path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
-        kept = agrees(path, model, arguments)
+        lost = path.with_suffix(".diverged")
+        kept = agrees(path, model, arguments) or (isinstance(model, Trial) and lost.exists())
         if not kept:
-            self._observer.begin(model)
-            train(**arguments, output=path, observer=self._observer)
-        self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
+            self._observer.begin(planned)
+            try:
+                train(**arguments, output=path, observer=self._observer)
+            except Diverged as error:
+                if not isinstance(model, Trial):
+                    raise
+                write_atomically(lost, f"{error}\n".encode())
+        if not lost.exists():
+            self._measured.files[planned], self._measured.cards[planned] = path, checkpoints.read_header(path)
         return model.name, kept
 
     def _ask(self, asked: Asked) -> tuple[str, bool]:
@@ -107,7 +119,8 @@ class Laboratory:
         path, images = self._measured.files[model], first_images(self._splits(model)[2], count)
         origins = (sha256(path), provenance.tensors(images.images, images.labels), provenance.code())
         identity = asdict(settings) | {"origins": origins, "device": self._device.type}
-        folder = default_folder(self._folder / "evaluations", model.name, identity)
+        name = path.name.removesuffix(SUFFIX)
+        folder = default_folder(self._folder / "evaluations", name, identity)
         if (folder / "result.json").exists():
             try:
                 self._measured.answers[asked] = read_finished(folder).result
@@ -184,5 +197,7 @@ def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
         "precision": card.recipe.get("precision"),  # it depends on the device
     }
     place = (card.dataset, card.seed, card.threat_model.eps)
-    same = all(card.recipe.get(key) == value for key, value in wanted.items())
+    # A setting that the card of an earlier version does not know: its default trains as that version did.
+    noted = {name: setting.default for name, setting in settings_of(Training).items()} | card.recipe
+    same = all(noted.get(key) == value for key, value in wanted.items())
     return same and place == (model.dataset, model.seed, model.eps)

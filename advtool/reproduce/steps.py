@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from advtool.checkpoints import Header
 from advtool.data.folds import Fold
 from advtool.evaluation.settings import Settings
 from advtool.training.recipes import Recipe, recipe_for
@@ -44,6 +45,15 @@ class Model:
         made = [*(["fixed"] if self.examples_of else []), f"eps{self.eps:g}", f"e{self.epochs}", *sizes]
         fold = [self.fold.name] if self.fold else []
         return "-".join([self.dataset, self.resolved.arch, self.recipe, *words, *made, *fold, f"s{self.seed}"])
+
+    @property
+    def needed(self) -> "tuple[Model, ...]":
+        """What must be trained before it."""
+        return (self.examples_of,) if self.examples_of else ()
+
+    def picked(self, cards: "Mapping[Model, Header]") -> "Model":  # noqa: ARG002 - one that a search chooses reads them
+        """The model to train, once what it needs is trained and has its card."""
+        return self
 
 
 class Question(NamedTuple):
@@ -133,4 +143,6 @@ def _word(key: str, value: Any) -> str:
         return key if value else f"no-{key}"
     if key == "keep":
         return f"{key}-{value}"
+    if isinstance(value, tuple):
+        value = "-".join(value)
     return value if isinstance(value, str) else f"{key.replace('_', '')}{value}"

@@ -74,6 +74,18 @@ def certified(question: Question) -> dict[str, Cell]:
     return {CERTIFIED: share(question, CERTIFIED)} if question.settings.certify else {}
 
 
+def planted(audit: Question) -> Cell:
+    """The share of planted examples that the audit found; the line asks this question of its model elsewhere."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        found = measured.answers[Asked(model, audit)].planted
+        if found is None or not found.total:
+            return Figure(missing="no examples could be planted")
+        return Figure(ours=found.found / found.total, interval=wilson_interval(found.found, found.total))
+
+    return Cell(read=read)
+
+
 def metric(name: str, paper: float | None = None) -> Cell:
     """A share of the validation images, which the training noted on the model's card."""
 
@@ -140,7 +152,7 @@ class Line:
         """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""
         timings = {cell.timing for cell in self.cells.values() if cell.timing}
         named = [*self.models, *(model for timing in timings for model in timing.models)]
-        yield from (model.examples_of for model in named if model.examples_of)
+        yield from (needed for model in named for needed in model.needed)
         for model in () if timings else self.models:
             yield model
             yield from (Asked(model, question) for question in self.questions)

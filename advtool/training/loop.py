@@ -26,6 +26,10 @@ from advtool.training.schedule import Updates, phase_of, schedule_of
 from advtool.training.validation import measure
 
 
+class Diverged(InputError):
+    """The loss of a training is NaN or infinite."""
+
+
 class Batch(NamedTuple):
     """Images float32 (N, C, H, W) in [0, 1], labels int64 (N,), and fixed examples or None."""
 
@@ -64,7 +68,7 @@ def epochs(
         observer: hears of every batch.
 
     Raises:
-        InputError: the loss is NaN or infinite.
+        Diverged: the loss is NaN or infinite.
     """
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
@@ -189,7 +193,7 @@ def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer) -> float:
 
 def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:
     if not math.isfinite(loss):
-        raise InputError(
+        raise Diverged(
             f"the training diverged: the loss became {loss} in epoch {epoch}; "
             f"give a --learning-rate below {learning_rate:g}"
         )
