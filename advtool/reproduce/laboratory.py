@@ -36,7 +36,7 @@ from advtool.reproduce.search import Trial
 from advtool.reproduce.steps import Asked, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Evaluation, Reused
 from advtool.settings import settings_of
-from advtool.training.loop import Diverged
+from advtool.training.loop import DivergenceError
 from advtool.training.session import prepare, train
 from advtool.training.settings import Settings as Training
 from advtool.training.timing import epoch_of, take_turns
@@ -105,7 +105,7 @@ class Laboratory:
             self._observer.begin(planned)
             try:
                 train(**arguments, output=path, observer=self._observer)
-            except Diverged as error:
+            except DivergenceError as error:
                 if not isinstance(model, Trial):
                     raise
                 write_atomically(lost, f"{error}\n".encode())

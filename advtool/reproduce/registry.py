@@ -24,13 +24,14 @@ TABLES = {
     "pnil-fig1": "Figure 1: what PNIL learned on MNIST",
     "pnil-fig3": "Figure 3: what PNIL learned on CIFAR-10",
     "pnil-table1": "Table 1: RFGSM and NFGSM training with and without PNIL, under PGD and SPSA",
+    "pnil-readings": "Table 1 by the readings of its text: stated and fitted eps, with and without early stopping",
     "pnil-fig4": "Figure 4: accuracy of models with PNIL under PGD-50 against EOT draws",
     "pnil-fig5": "Figure 5: accuracy under PGD-50 against eps, trained with RFGSM and NFGSM",
     "pnil-madry": "Section 5.2: NFGSM with PNIL on CIFAR-10's own split, against PGD training",
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
 """Titles by name."""
-MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "timings")
+MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_readings", "timings")
 """Where they are."""
 
 

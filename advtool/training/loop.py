@@ -26,7 +26,7 @@ from advtool.training.schedule import Updates, phase_of, schedule_of
 from advtool.training.validation import measure
 
 
-class Diverged(InputError):
+class DivergenceError(InputError):
     """The loss of a training is NaN or infinite."""
 
 
@@ -68,7 +68,7 @@ def epochs(
         observer: hears of every batch.
 
     Raises:
-        Diverged: the loss is NaN or infinite.
+        DivergenceError: the loss is NaN or infinite.
     """
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
@@ -193,7 +193,7 @@ def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer) -> float:
 
 def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:
     if not math.isfinite(loss):
-        raise Diverged(
+        raise DivergenceError(
             f"the training diverged: the loss became {loss} in epoch {epoch}; "
             f"give a --learning-rate below {learning_rate:g}"
         )
