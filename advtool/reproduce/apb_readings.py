@@ -31,7 +31,7 @@ SEARCH = {
 }
 """Where a scale spends less than ``WHOLE`` on the search."""
 SIZES = (0.01, 0.03, 0.1, 0.3, 2.0)
-"""0.03 is our default, 0.3 the paper's only eps; 2 through SGD came near its figure before, by masking (docs/audit.md)."""
+"""0.03 is our default, 0.3 the paper's only eps; 2 through SGD came near its figure, by masking (docs/audit.md)."""
 DEFAULT_SIZE = settings_of(Training)["apb_eps"].default
 LAST_LAYER = "linear3"
 LEARNED = 0.5

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from advtool import training
 from advtool.data import Split
 from advtool.errors import InputError
-from advtool.models.bias import Direction, perturbation_parameters, sign_gradients, with_perturbation_bias
+from advtool.models.bias import perturbation_parameters, sign_gradients, with_perturbation_bias
 from advtool.training.recipes import default_words
 from advtool.training.schedule import Updates, schedule_of
 from tests.support.models import mlp
@@ -44,29 +45,26 @@ def trained(start: nn.Module, **settings: Any) -> nn.Module:
 
 
 def transcribed(start: nn.Module, optimizer: str, step: str, direction: str, eps: float, rate: float) -> nn.Module:
-    """The same, written out: SGD with momentum 0.9, or Adam (Kingma & Ba 2015, Algorithm 1), on each parameter alone."""
+    """The same, written out: SGD with momentum 0.9, or Adam (Kingma & Ba 2015, Algorithm 1), on each parameter."""
     after = copy.deepcopy(start).double()
     signed = {id(p) for p in perturbation_parameters(after)}
     parameters = list(after.parameters())
     first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
     for t, (x, y) in enumerate(batches(), start=1):
         gradients = torch.autograd.grad(nn.functional.cross_entropy(after(x.double()), y), parameters)
-        with torch.no_grad():
-            for place, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
-                d = g
-                if id(p) in signed:
-                    d = eps * g.sign() * (1 if direction == "descent" else -1)  # the "d delta_AP" of Algorithm 2
-                    if step == "direct":
-                        p -= d
-                        continue
-                if optimizer == "sgd":
-                    first[place] = 0.9 * first[place] + d
-                    p -= rate * first[place]
-                else:
-                    first[place] = 0.9 * first[place] + 0.1 * d
-                    second[place] = 0.999 * second[place] + 0.001 * d**2
-                    mean, square = first[place] / (1 - 0.9**t), second[place] / (1 - 0.999**t)
-                    p -= rate * mean / (square.sqrt() + 1e-8)
+        for place, (p, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+            d = gradient
+            if id(p) in signed:  # "d delta_AP" and "d m_AP" of Algorithm 2
+                d = (eps if direction == "descent" else -eps) * gradient.sign()
+            if optimizer == "sgd":
+                first[place] = 0.9 * first[place] + d
+                change = rate * first[place]
+            else:
+                first[place] = 0.9 * first[place] + 0.1 * d
+                second[place] = 0.999 * second[place] + 0.001 * d**2
+                mean, square = first[place] / (1 - 0.9**t), second[place] / (1 - 0.999**t)
+                change = rate * mean / (square.sqrt() + 1e-8)
+            p.data -= d if id(p) in signed and step == "direct" else change
     return after
 
 
@@ -83,20 +81,18 @@ def test_each_reading_is_a_transcription_of_algorithm_2(optimizer: str, step: st
     assert min(moved) > 1e-4, "every parameter takes part"
 
 
-@pytest.mark.parametrize("direction", ["descent", "ascent"])
-def test_adam_cancels_eps_and_momentum_sums_it_up(direction: Direction) -> None:
-    """The gradient of a sum has one sign for good: Adam moves by its rate, SGD by rate eps (1 + 1.9 + 2.71)."""
-    sign = 1 if direction == "descent" else -1
-    for optimizer, eps, expected in (("adam", 0.01, 3e-3), ("adam", 2.0, 3e-3), ("sgd", 0.5, 0.01 * 0.5 * 5.61)):
-        layer = with_perturbation_bias(nn.Linear(2, 3), bias="naive")
-        start = layer.bias.detach().clone()
-        recipe = training.recipe_for("mnist", "apb", optimizer=optimizer, apb_step="optimizer")
-        updates = Updates(layer, recipe, schedule_of(recipe, 3), 3)
-        updates._recipe = training.recipe_for("mnist", "apb", optimizer="sgd", apb_step="optimizer", apb_eps=eps)
-        updates._recipe = training.Recipe(**{**vars(updates._recipe), "apb_direction": direction})
-        for _ in range(3):
-            updates.step(layer(torch.ones(4, 2)).sum())
-        torch.testing.assert_close(start - layer.bias.detach(), torch.full((3,), sign * expected), atol=1e-6, rtol=1e-4)
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(("optimizer", "eps", "moved"), [("adam", 0.01, 3), ("adam", 2.0, 3), ("sgd", 0.5, 2.805)])
+def test_adam_cancels_eps_and_momentum_sums_it_up(optimizer: str, eps: float, moved: float, side: int) -> None:
+    """Three steps with one sign: Adam moves by its rate each time, SGD by its rate times eps (1 + 1.9 + 2.71)."""
+    direction = "descent" if side == 1 else "ascent"
+    given = {"optimizer": optimizer, "apb_step": "optimizer", "apb_direction": direction, "learning_rate": 0.001}
+    recipe = replace(training.recipe_for("mnist", "apb", **given), apb_eps=eps)
+    layer = with_perturbation_bias(nn.Linear(2, 3), bias="naive")
+    start, updates = layer.bias.detach().clone(), Updates(layer, recipe, schedule_of(recipe, 3), 3)
+    for _ in range(3):
+        updates.step(layer(torch.ones(4, 2)).sum())
+    torch.testing.assert_close(start - layer.bias, torch.full((3,), side * 0.001 * moved), atol=1e-7, rtol=1e-3)
 
 
 def test_a_sign_gradient_has_the_size_of_eps_and_the_side_of_its_direction() -> None:
@@ -137,8 +133,16 @@ def test_sgd_has_a_rate_of_its_own_unless_one_is_asked_for() -> None:
     ("recipe", "settings", "words"),
     [
         ("nfgsm", {"optimizer": "sgd"}, "--optimizer does not go with the recipe 'nfgsm', only with clean, adv, both"),
-        ("clean", {"apb_step": "direct"}, "--apb-step does not go with bias plain .*, only with bias naive or bias mul"),
-        ("apb", {"apb_step": "optimizer", "apb_eps": 0.1}, "--apb-eps does nothing with --apb-step optimizer and --opt"),
+        (
+            "clean",
+            {"apb_step": "direct"},
+            "--apb-step does not go with bias plain .*, only with bias naive or bias mul",
+        ),
+        (
+            "apb",
+            {"apb_step": "optimizer", "apb_eps": 0.1},
+            "--apb-eps does nothing with --apb-step optimizer and --opt",
+        ),
         ("apb", {"apb_step": "adam"}, "--apb-step 'adam': it must be one of direct, optimizer"),
         ("apb", {"optimizer": "lion"}, "--optimizer 'lion': it must be one of adam, sgd"),
     ],
