@@ -2,12 +2,12 @@
 
 ::
 
-    RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, NAME.partial.safetensors
+    RUN_DIR/models/NAME.safetensors       a finished training; while it runs, its state is beside it
     RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
     RUN_DIR/origins/NAME.json             where and when each of these was finished
 
-A kill therefore loses one training and one shard at most, and a model that two tables name is trained once.
+A kill therefore loses one epoch and one shard at most, and a model that two tables name is trained once.
 """
 
 import json
@@ -97,7 +97,7 @@ class Laboratory:
         kept = agrees(path, model, arguments)
         if not kept:
             self._observer.begin(model)
-            train(**arguments, output=path, observer=self._observer)
+            train(**arguments, output=path, resume=True, observer=self._observer)
         self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
         return model.name, kept
 
