@@ -119,7 +119,8 @@ def _write(result: "Reproduced", folder: Path, datasets: Sequence[str]) -> None:
     from advtool import files
     from advtool.report import FORMATS, plots, reproduction_plot
 
-    name, drawn = "-".join([result.name, *dict.fromkeys(datasets)]), plots.available()
+    name = "-".join([result.name, *dict.fromkeys(datasets)])
+    drawn = bool(result.panels) and plots.available()
     for suffix, view in ((".md", "markdown"), (".json", "json")):
         files.write_atomically(folder / f"{name}{suffix}", FORMATS[view](result).encode())
     if drawn:

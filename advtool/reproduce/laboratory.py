@@ -4,10 +4,10 @@
 
     RUN_DIR/parts/NAME.json               what a table reads of a model: small, and enough without the rest
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
-    RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, NAME.partial.safetensors
+    RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, the state to go on from
     RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
 
-A kill therefore loses one training and one shard at most, and a model that two tables name is trained once. A folder
+A kill therefore loses one epoch and one shard at most, and a model that two tables name is trained once. A folder
 with parts alone is as good: a model is trained again only if something is left to ask of it.
 """
 
@@ -156,7 +156,7 @@ class Laboratory:
 
     def _train(self, model: Model, origin: Reused) -> None:
         path = self._measured.files[model] = self._path(model)
-        train(**self._training_arguments(model), output=path, observer=self._observer)
+        train(**self._training_arguments(model), output=path, resume=True, observer=self._observer)
         part = self._parts.get(model)
         if part is None or part.weights != _fingerprint(path):  # else equal weights: what they answered still holds
             part = self._begin_part(model, origin)
@@ -251,8 +251,9 @@ class Laboratory:
     def _learn(self, model: Model) -> None:
         found = input_pnil(models.load_checkpoint(self._measured.files[model]))
         assert found is not None, model.name
-        self._measured.layers[model] = found
-        self._parts.add_layer(model, Layer.of(found))
+        kept = Layer.of(found)
+        self._measured.layers[model] = kept.module()
+        self._parts.add_layer(model, kept)
 
     def _find_times(self, timing: Timing) -> bool:
         turns = self._kept_times(timing)
