@@ -113,20 +113,29 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
     }
 
 
-def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
+def read_file(path: Path, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What any safetensors file says in its header, and its tensors, onto the CPU; without ``tensors``, none.
+
+    Raises:
+        InputError: there is no such file; or it is a pickle, truncated, or no safetensors file.
+    """
     if not path.is_file():
         raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
     _refuse_pickles(path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = _parse(path, (file.metadata() or {}).get(HEADER_KEY))
             content = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+            return file.metadata() or {}, content
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"'{path}' is damaged, truncated or not a safetensors file ({_first_line(error)}); "
             "advtool reads the checkpoints that 'advtool train' writes"
         ) from None
-    return header, content
+
+
+def _open(path: Path, *, tensors: bool) -> tuple[Header, dict[str, Tensor]]:
+    metadata, content = read_file(path, tensors=tensors)
+    return _parse(path, metadata.get(HEADER_KEY)), content
 
 
 def _refuse_pickles(path: Path) -> None:

@@ -17,6 +17,7 @@ GROUND = {
     "errors",
     "files",
     "locks",
+    "ranks",
     "results",
     "seeding",
     "settings",

@@ -4,6 +4,7 @@ Heavy imports (torch, ART) stay inside the commands, so that ``--help`` is insta
 """
 
 import os
+import signal
 import sys
 
 import typer
@@ -90,6 +91,7 @@ EXIT_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 def main() -> None:
     """Run the command line. An error ends in one line on stderr and an exit code that says whose error it is."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way of saying Ctrl-C
     sys.exit(_run())
 
 

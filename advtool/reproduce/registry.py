@@ -5,6 +5,7 @@ The modules import torch; this one does not, so that ``--help`` can list them. A
 """
 
 import runpy
+from collections.abc import Sequence
 from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ class Scale(StrEnum):
     """everything runs once, on a slice: under two minutes, and its figures mean nothing"""
     cpu = "cpu"
     """at most twenty minutes on two cores; what was cut down is in the result"""
+    night = "night"
+    """the papers' trainings with a smaller evaluation: at most twelve hours of two cores for all tables together"""
     paper = "paper"
     """the paper's protocol in full"""
 
@@ -62,6 +65,12 @@ def find(name: str) -> "Table":
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
     every = (table for module in MODULES for table in _defined_in(f"{__package__}.{module}").values())
     return next(table for table in every if table.name == name)
+
+
+def every(scale: Scale, datasets: Sequence[str] = ()) -> "list[Table]":
+    """All tables; of ``datasets``, if any are named, those that take one of them at this scale."""
+    tables = [find(name) for name in TABLES]
+    return [table for table in tables if not datasets or {*datasets} & {*table.datasets_at(scale)}]
 
 
 def _defined_in(place: str) -> "dict[str, Table]":

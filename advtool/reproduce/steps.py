@@ -79,6 +79,12 @@ class Asked(NamedTuple):
     question: Question
 
 
+class Learned(NamedTuple):
+    """The noise layer in front of a model."""
+
+    model: Model
+
+
 class Timing(NamedTuple):
     """``repeats`` epochs, at least 2, of each of several models, timed in turn on one machine."""
 
@@ -87,13 +93,15 @@ class Timing(NamedTuple):
     repeats: int
 
 
-Step = Model | Asked | Timing
+Step = Model | Asked | Learned | Timing
 
 
 def title(step: Step) -> str:
     """What a step is called while it runs."""
     if isinstance(step, Model):
         return f"train {step.name}"
+    if isinstance(step, Learned):
+        return f"read the noise layer of {step.model.name}"
     if isinstance(step, Timing):
         return f"time {step.name}: {len(step.models)} trainings in turn"
     settings = step.question.settings

@@ -11,7 +11,7 @@ from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import TABLES, Scale
-from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
+from advtool.reproduce.steps import Asked, Learned, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
 from advtool.results import CERTIFIED, Estimate, Figure, Panel, Row, Unit
 
@@ -30,6 +30,8 @@ class Cell:
     read: Callable[[Measured, Model], Figure] | None = None
     timing: Timing | None = None
     """the epochs that are timed for it"""
+    learned: bool = False
+    """whether it reads the noise layer of the model"""
     unit: Unit = "per cent"
     paper: float | None = None
     paper_deviation: float | None = None
@@ -141,7 +143,7 @@ class Line:
     def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
         if not self.chosen_by:
-            return self.models
+            return [measured.chosen.get(model, model) for model in self.models]
         return [max(self.models, key=lambda model: float(measured.cards[model].metrics[self.chosen_by]))]
 
     def outcomes(self, measured: Measured, column: str) -> list[Tensor]:
@@ -156,6 +158,8 @@ class Line:
         for model in () if timings else self.models:
             yield model
             yield from (Asked(model, question) for question in self.questions)
+            if any(cell.learned for cell in self.cells.values()):
+                yield Learned(model)
         yield from timings
 
 
@@ -173,15 +177,24 @@ class Gain:
     alpha: float = 0.05
     """level of a test over trainings"""
 
+    @property
+    def lines(self) -> list[Line]:
+        """All lines that it speaks of."""
+        return [line for pair in self.pairs for line in pair if line is not None]
+
     def estimate(self, measured: Measured) -> Estimate:
         """With its interval."""
-        points: list[tuple[list[Tensor], gains.Side]] = []
-        for line, baseline in self.pairs:
-            paper = float(line.cells[self.column].paper or 0.0)
-            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
-            points.append((line.outcomes(measured, self.column), theirs))
         # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
         folded = self.pairs[0][0].models[0].fold is not None
+        points: list[tuple[list[Tensor], gains.Side]] = []
+        for line, baseline in self.pairs:
+            ours = line.outcomes(measured, self.column)
+            paper = float(line.cells[self.column].paper or 0.0)
+            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
+            if folded or len(ours) >= gains.MIN_TRAININGS:
+                points.append((ours, theirs))
+            else:  # few seeds on the same images are no further images
+                points += [([each], [theirs[i]] if isinstance(theirs, list) else theirs) for i, each in enumerate(ours)]
         return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
 
 
@@ -220,6 +233,10 @@ class Table:
     def title(self) -> str:
         """What it shows."""
         return TABLES.get(self.name, self.name)
+
+    def datasets_at(self, scale: Scale) -> tuple[str, ...]:
+        """What a scale takes if nothing is asked for."""
+        return self.other_datasets.get(scale, self.datasets)
 
     @property
     def printed_rule(self) -> str:
