@@ -143,7 +143,7 @@ def _filled(
         rows=rows,
         verdict=None if any(row.left for row in rows) else together(row.verdict for row in rows),
         panels=[*panels(table, rows, columns), *(each for line in finished for each in table.pictures(measured, line))],
-        notes=[*table.notes, *of_proofs(lines), *choices(finished, measured), *_reuse(reused)],
+        notes=[*table.notes, *of_proofs(lines), *choices(lines, measured), *_reuse(reused)],
         provenance=made.model_copy(
             update={
                 "cuts": all_cuts(table, Scale(made.scale), datasets),
@@ -201,7 +201,7 @@ def of_proofs(lines: Sequence[Line]) -> Iterator[str]:
 def choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
     """What a search or another choice by validation found."""
     for line in lines:
-        if line.chosen_by or measured.chosen.keys() & {*line.models}:
+        if measured.chosen.keys() & {*line.models} or (line.chosen_by and not _left(line, measured)):
             yield f"{', '.join(line.labels)}: {', '.join(model.name for model in line.members(measured))}"
 
 
