@@ -76,10 +76,19 @@ def read_header(path: Path) -> Header:
 
 def read(path: Path) -> tuple[Header, dict[str, Tensor]]:
     """Read the header and the tensors, onto the CPU. The errors are those of :func:`read_header`."""
+    texts, tensors = read_file(path)
+    return _parse(path, texts.get(HEADER_KEY)), tensors
+
+
+def read_file(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What any safetensors file says in its header, and its tensors, onto the CPU.
+
+    Raises:
+        InputError: there is no such file; or it is a pickle, truncated, damaged, or no safetensors file.
+    """
     _check_there(path)
     with _explained(path):
-        texts, tensors = tensor_files.read(path)
-    return _parse(path, texts.get(HEADER_KEY)), tensors
+        return tensor_files.read(path)
 
 
 def newest(folder: Path) -> Path:

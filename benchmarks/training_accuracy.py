@@ -37,6 +37,7 @@ def ours(prepared: Prepared) -> nn.Module:
         prepared.recipe,
         prepared.training,
         prepared.validation[:1],
+        updates=loop.updates_of(prepared.model, prepared.recipe, len(prepared.training)),
         threat_model=prepared.threat_model,
         seed=prepared.header.seed,
         observer=Observer(),

@@ -9,14 +9,14 @@ from advtool.settings import settings_of
 from advtool.training.recipes import RECIPES, default_words, special_settings, takers
 from advtool.training.settings import Settings
 
-Recipe = Annotated[
-    str,
-    typer.Argument(
-        metavar="RECIPE",
-        autocompletion=lambda: list(RECIPES),
-        help="\n\n".join(f"[bold]{recipe.name}[/]: {recipe.summary}" for recipe in RECIPES.values()),
-    ),
-]
+_RECIPE = typer.Argument(
+    metavar="RECIPE",
+    autocompletion=lambda: list(RECIPES),
+    help="\n\n".join(f"[bold]{recipe.name}[/]: {recipe.summary}" for recipe in RECIPES.values()),
+)
+Recipe = Annotated[str, _RECIPE]
+AnyRecipe = Annotated[str | None, _RECIPE]
+"""It may be left out."""
 
 
 def asked(**given: Any) -> dict[str, Any]:

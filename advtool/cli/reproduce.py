@@ -2,16 +2,22 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
 from advtool.cli.progress import say
+from advtool.errors import InputError
 from advtool.reproduce.registry import TABLES, Scale
 
+if TYPE_CHECKING:
+    from advtool.results import Reproduced
+
+ALL = "all"
 EPILOG = "\n\n".join(
     [
         "[bold]Tables and figures[/bold]",
@@ -22,23 +28,39 @@ EPILOG = "\n\n".join(
         "On two cores, at most 20 minutes:  [cyan]advtool reproduce apb-fig2[/cyan]",
         "One data set, as Markdown:  [cyan]advtool reproduce apb-fig3a --dataset mnist --format markdown[/cyan]",
         "The verdicts:  [cyan]advtool reproduce apb-time --format json | jq '.rows\\[].verdict'[/cyan]",
+        "What there is, and what is done:  [cyan]advtool reproduce --list[/cyan]",
+        "Everything, for eight hours at most:  [cyan]advtool reproduce all --scale night --seconds 28800[/cyan]",
     ]
 )
 FOLDER = Path("reproductions")
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="Which table or figure; see the list below.")],
+    table: Annotated[
+        str | None, typer.Argument(metavar="TABLE", help="Which table or figure, see the list below; or 'all'.")
+    ] = None,
     scale: Annotated[
         Scale,
         typer.Option(
-            help="smoke: it runs, and means nothing; cpu: at most 20 minutes on two cores; "
-            "paper: the paper's protocol in full."
+            help="smoke: it runs, and means nothing; cpu: at most 20 minutes on two cores; night: all tables in about "
+            "twelve hours of two cores; paper: the paper's protocol in full."
         ),
     ] = Scale.cpu,
     dataset: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="digits, mnist, fashion-mnist or cifar10; repeats.", show_default="by table"),
+    ] = None,
+    list_tables: Annotated[
+        bool, typer.Option("--list", help="Say what there is at this scale, and how much of it is done.")
+    ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=0,
+            help="Begin nothing more after so many; what is not finished stays blank. 0: only show what is done.",
+            show_default="no end",
+        ),
     ] = None,
     run_dir: Annotated[
         Path | None,
@@ -62,33 +84,46 @@ def reproduce(
     """
     from advtool.reproduce import registry
 
-    chosen = registry.find(table)
-    from advtool import files
+    if table is None and not list_tables:
+        raise InputError(f"name a table or figure, or '{ALL}'; 'advtool reproduce --list' lists them")
+    everything = table in (ALL, None)
+    tables = registry.every(scale, dataset or ()) if everything else [registry.find(str(table))]
     from advtool.cli.reproduction_progress import ReproductionProgress
-    from advtool.report import FORMATS, plots, reproduction_plot
-    from advtool.reproduce.engine import reproduce as carry_out
+    from advtool.report import plots
+    from advtool.reproduce import engine
 
     folder = run_dir or FOLDER / scale
-    name = "-".join([chosen.name, *dict.fromkeys(dataset or ())])
-    drawn = plots.available()
-    if not drawn:
+    options: dict[str, Any] = {"folder": folder, "datasets": dataset or (), "data_dir": data_dir}
+    options["device"] = resolve_device(device)
+    if list_tables:
+        answer(engine.standing(tables, scale, **options), format)
+        return
+    if not plots.available():
         say("no drawings: they need matplotlib (pip install 'advtool[plots]')")
-    with ReproductionProgress(f"reproducing {chosen.name}, scale {scale}", folder) as progress:
-        result = carry_out(
-            chosen,
+    with ReproductionProgress(f"reproducing {table}, scale {scale}", folder) as progress:
+        results = engine.reproduce_all(
+            tables,
             scale,
-            folder=folder,
-            datasets=dataset or (),
-            device=resolve_device(device),
-            data_dir=data_dir,
+            **options,
+            seconds=seconds,
             command=shlex.join(["advtool", *sys.argv[1:]]),
             observer=progress,
         )
+    for result in results:
+        _write(result, folder, dataset or ())
+    answer(engine.standing(tables, scale, **options) if everything else results[0], format)
+
+
+def _write(result: "Reproduced", folder: Path, datasets: Sequence[str]) -> None:
+    """Put a table beside what it was made of, as a page, for programs and as drawings."""
+    from advtool import files
+    from advtool.report import FORMATS, plots, reproduction_plot
+
+    name = "-".join([result.name, *dict.fromkeys(datasets)])
+    drawn = bool(result.panels) and plots.available()
     for suffix, view in ((".md", "markdown"), (".json", "json")):
-        content = FORMATS[view](result)
-        files.write_atomically(folder / f"{name}{suffix}", content.encode())
+        files.write_atomically(folder / f"{name}{suffix}", FORMATS[view](result).encode())
     if drawn:
         paths = (folder / f"{name}{suffix}" for suffix in reproduction_plot.SUFFIXES)
         plots.save(reproduction_plot.figure(result), *paths)
     say(f"written to {folder}/{name}.md, .json{', .svg and .png' if drawn else ''}")
-    answer(result, format)

@@ -35,7 +35,7 @@ class ReproductionProgress(Observer):
             disable=not has_bars(),
         )
         self._task = TaskID(0)
-        self._steps = self._number = self._kept = self._done = self._total = 0
+        self._steps = self._number = self._kept = self._before = self._done = self._total = 0
         self._title = ""
         self._noted: set[str] = set()
 
@@ -70,8 +70,12 @@ class ReproductionProgress(Observer):
         self._kept += kept
         self._bar.update(self._task, completed=1.0, number=self._number)
 
+    def resumed(self, header: Header, epochs: int) -> None:  # noqa: ARG002 - the step says what trains
+        self._before = epochs
+
     def started(self, header: Header, batches: int) -> None:
-        self._done, self._total = 0, batches * header.recipe["epochs"]
+        self._done, self._total = batches * self._before, batches * header.recipe["epochs"]
+        self._before = 0
 
     def batch(self, loss: Tensor) -> None:  # noqa: ARG002 - reading the loss would make a GPU wait
         self._done += 1

@@ -1,5 +1,7 @@
 """``advtool train``: train a classifier and print the path of its checkpoint."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +9,8 @@ import typer
 
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
-from advtool.cli.recipe_options import SETTINGS, Recipe, asked
+from advtool.cli.recipe_options import SETTINGS, AnyRecipe, asked
+from advtool.errors import InputError
 
 EPILOG = """[bold]Examples[/]
 
@@ -22,10 +25,21 @@ EPILOG = """[bold]Examples[/]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Train on N images only.", show_default="all")]
 
 
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="FILE",
+        help="Go on with the training whose state lies beside this checkpoint, with its own options.",
+    ),
+]
+
+
 @gathering("settings", SETTINGS, asked)
 def train(
-    recipe: Recipe,
+    recipe: AnyRecipe = None,
     *,
+    context: typer.Context,
     dataset: DatasetName = "digits",
     eps: Eps = None,
     limit: Limit = None,
@@ -49,6 +63,7 @@ def train(
             show_default="no log",
         ),
     ] = None,
+    resume: Resume = None,
     settings: dict[str, Any],
 ) -> None:
     """Train a classifier, keep its best epoch, and print the checkpoint's path on stdout.
@@ -57,25 +72,32 @@ def train(
     training images. If only clean images train ([bold]clean[/], [bold]apb[/]), it has the highest
     clean accuracy; if bounds train ([bold]ibp[/]), the highest certified accuracy. [bold]--keep[/]
     chooses another rule. The test images are not used.
-    After Ctrl-C the best epoch so far stays beside the output, as NAME.partial.safetensors.
+    After Ctrl-C the best epoch so far stays beside the output, as NAME.partial.safetensors, and
+    [bold]--resume[/] goes on.
     """
+    if recipe is None and resume is None:
+        raise InputError("name a RECIPE, e.g. 'advtool train both' (--help lists them), or --resume FILE")
     from advtool import training
     from advtool.cli.training_progress import TrainingProgress
 
-    chosen = training.recipe_for(dataset, recipe, **settings)
-    path = output or training.default_output(dataset, chosen.arch, recipe, seed)
     log = [] if log_dir is None else [training.TensorBoard(log_dir)]
-    with TrainingProgress(path) as progress:
-        training.train(
-            dataset,
-            recipe,
-            eps=eps,
-            seed=seed,
-            device=resolve_device(device),
-            limit=limit,
-            data_dir=data_dir,
-            output=path,
-            observer=training.Observers(progress, *log),
-            **settings,
-        )
+    work: Callable[..., training.Trained]
+    if resume is not None:
+        path = training.find_output(resume)
+        work = partial(training.resume, resume, **_given(context), **settings)
+    else:
+        chosen = training.recipe_for(dataset, str(recipe), **settings)
+        path = output or training.default_output(dataset, chosen.arch, chosen.name, seed)
+        work = partial(training.train, dataset, chosen.name, eps=eps, seed=seed, limit=limit, output=path, **settings)
+    again = {"--device": None if device == "auto" else device.value, "--log-dir": log_dir}
+    with TrainingProgress(path, {name: str(value) for name, value in again.items() if value is not None}) as progress:
+        work(device=resolve_device(device), data_dir=data_dir, observer=training.Observers(progress, *log))
     typer.echo(path)
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The arguments of a training, beside its settings, that the command or its file of options names."""
+    names = {"recipe": "recipe", "dataset": "data", "eps": "eps", "seed": "seed", "limit": "limit", "output": "output"}
+    sources = {name: context.get_parameter_source(name) for name in names}
+    named = [name for name, source in sources.items() if source and source.name in {"COMMANDLINE", "DEFAULT_MAP"}]
+    return {names[name]: context.params[name] for name in named}

@@ -1,5 +1,6 @@
 """Shows a training on stderr: a bar on a terminal, a line every few seconds elsewhere."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,8 @@ from advtool.report.card import COLUMNS, collapse_line, setting
 from advtool.report.units import SHARE
 from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
+from advtool.training.beside import partial_path, state_path
+from advtool.training.loop import Diverged
 
 SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
 SECONDS_BETWEEN_EPOCHS = 5.0
@@ -24,14 +27,15 @@ SECONDS_WITHIN_AN_EPOCH = 30.0
 
 
 class TrainingProgress(Observer):
-    """Shows a training. If the training breaks off, it says where the best epoch so far is.
+    """Shows a training. If the training breaks off, it says where the best epoch so far is, and how to go on.
 
     Args:
         output: where the checkpoint goes.
+        again: options that the command which goes on needs again, with their values.
     """
 
-    def __init__(self, output: Path) -> None:
-        self._output = output
+    def __init__(self, output: Path, again: Mapping[str, str] | None = None) -> None:
+        self._output, self._again = output, again or {}
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=10),
@@ -45,6 +49,9 @@ class TrainingProgress(Observer):
         self._stops = False
         self._pace = Pace()
         self._partial: Path | None = None
+        self._state: Path | None = None
+        self._before = 0
+        self._versions: dict[str, str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,23 +60,55 @@ class TrainingProgress(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if error is None or self._partial is None:
+        if error is None:
             return
-        note = f"the best epoch so far is in '{self._partial}'"
+        notes = [] if self._partial is None else [f"the best epoch so far is in '{self._partial}'"]
+        if self._state is not None and not isinstance(error, Diverged):
+            notes.append(f"go on with: {self._going_on(self._state)}")
         if isinstance(error, InputError):
-            raise InputError(f"{error}; {note}") from None
-        say(note)
+            raise InputError("; ".join([str(error), *notes])) from None
+        for note in notes:
+            say(note)
+
+    def _going_on(self, file: Path) -> str:
+        """The command that goes on with a training."""
+        options = [part for option in self._again.items() for part in option]
+        return shlex.join(["advtool", "train", "--resume", str(file), *options])
+
+    def resumed(self, header: Header, epochs: int) -> None:
+        self._before, self._versions = epochs, header.versions
+        self._state = state_path(self._output)
+        if partial_path(self._output).exists():
+            self._partial = partial_path(self._output)
 
     def started(self, header: Header, batches: int) -> None:
         self._epochs, self._batches = header.recipe["epochs"], batches
         self._stops = header.recipe.get("stop_on_collapse", False)
-        if replaced := _replaced(self._output, header):
-            say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
+        self._done = batches * self._before
+        if self._versions is None:
+            self._tell_what_is_replaced(header)
+        else:
+            say(f"goes on after epoch {self._before} of {self._epochs}")
+            if different := [name for name, old in self._versions.items() if old != header.versions.get(name)]:
+                say(f"it began with another version of {', '.join(different)}: the weights may differ in rounding")
         self._task = self._bar.add_task(
-            "", total=batches * self._epochs, epoch=1, epochs=self._epochs, loss="", accuracies=""
+            "",
+            total=batches * self._epochs,
+            completed=self._done,
+            epoch=min(self._before + 1, self._epochs),
+            epochs=self._epochs,
+            loss="",
+            accuracies="",
         )
         self._bar.start()
         self._pace = Pace()
+
+    def _tell_what_is_replaced(self, header: Header) -> None:
+        if replaced := _replaced(self._output, header):
+            say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
+        state = state_path(self._output)
+        if state.exists():
+            say(f"replaces the stopped training at '{state}' after its first epoch; {self._going_on(state)} goes on")
 
     def batch(self, loss: Tensor) -> None:
         self._done += 1
@@ -97,6 +136,12 @@ class TrainingProgress(Observer):
 
     def saved(self, path: Path) -> None:
         self._partial = path
+
+    def resumable(self, path: Path) -> None:
+        self._state = path
+
+    def nothing_left(self, output: Path) -> None:
+        say(f"the training of '{output}' is finished")
 
     def finished(self, header: Header) -> None:
         metrics = header.metrics

@@ -141,7 +141,8 @@ def with_perturbation_bias(
 
 
 def perturbation_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """``delta_AP`` or ``m_AP`` of each layer, in the model's order. Do not give them to the optimiser.
+    """``delta_AP`` or ``m_AP`` of each layer, in the model's order. Do not give them to the optimiser if the sign step
+    is direct (:func:`perturbation_step`).
 
     Adam divides a gradient by its running size, so a sign step of size eps would lose its eps. W and ``W_AP`` have
     ordinary gradients and belong to the optimiser.
@@ -168,14 +169,25 @@ def perturbation_step(model: nn.Module, eps: float, direction: Direction = "desc
     Raises:
         InputError: ``eps`` is not a positive number, or the direction is unknown.
     """
-    if not 0 < eps < float("inf"):
-        raise InputError(f"eps {eps} of a perturbation step: it must be a positive number, such as 0.03")
-    if direction not in get_args(Direction):
-        raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
-    size = eps if direction == "ascent" else -eps
+    size = _signed(eps, direction)
     for p in perturbation_parameters(model):
         p.add_(_summed_gradient(p).sign(), alpha=size)
         p.grad = None
+
+
+@torch.no_grad()
+def sign_gradients(model: nn.Module, eps: float, direction: Direction = "descent") -> None:
+    """Algorithm 2 with the step left to an optimiser: ``eps sign(g)`` replaces each gradient g, as "d delta_AP" there.
+
+    Call it between ``loss.backward()`` and ``optimizer.step()``, and give the :func:`perturbation_parameters` to the
+    optimiser. :func:`perturbation_step` explains g, the arguments and the errors; ascent gives ``-eps sign(g)``, since
+    optimisers descend.
+    """
+    size = _signed(eps, direction)
+    for p in perturbation_parameters(model):
+        sign = _summed_gradient(p).sign()
+        if p.requires_grad:
+            p.grad = -size * sign
 
 
 def collapse(model: nn.Module) -> nn.Module:
@@ -185,6 +197,15 @@ def collapse(model: nn.Module) -> nn.Module:
     before :func:`with_perturbation_bias`. A layer that had no bias has one now.
     """
     return replaced(model, dict.fromkeys(_perturbed(model), PerturbedLinear.collapsed))
+
+
+def _signed(eps: float, direction: Direction) -> float:
+    """``-eps`` for descent, ``eps`` for ascent."""
+    if not 0 < eps < float("inf"):
+        raise InputError(f"eps {eps} of a perturbation step: it must be a positive number, such as 0.03")
+    if direction not in get_args(Direction):
+        raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
+    return eps if direction == "ascent" else -eps
 
 
 def _perturbed(model: nn.Module) -> list[PerturbedLinear]:

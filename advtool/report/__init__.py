@@ -25,6 +25,7 @@ TABLES = {
     "PerImageSweep": "smallest_eps",
     "RangeTest": "lr_range",
     "Reproduced": "reproduction",
+    "Reproductions": "reproductions",
     "Runs": "runs",
     "Score": "score",
     "SeedsEvaluation": "seeds",

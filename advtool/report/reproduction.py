@@ -21,6 +21,8 @@ DEVIATIONS = {"per cent": Unit(notation.points), "times": decimals(2)}
 """What follows after ±, where it is not three digits behind the point."""
 MISSING = SHARE.blank
 """Where a value of ours was asked for and there is none; what nobody asked for is blank."""
+NOT_FINISHED = "not finished"
+"""In place of a verdict: nobody judges on half of the evidence."""
 VERDICT = Unit(words=True, strong=True)
 FIGURE = Unit(
     parts=("paper", "ours", "deviation", "low", "high"),
@@ -64,7 +66,8 @@ def _columns(result: Reproduced) -> Iterator[Column]:
 
 def _row(result: Reproduced, row: MeasuredRow) -> Row:
     labels = dict(zip(result.label_columns, row.labels, strict=True))
-    values = {**labels, **row.figures, "masking codes": ", ".join(row.codes), "verdict": row.verdict}
+    verdict = row.verdict or (NOT_FINISHED if row.left else None)
+    values = {**labels, **row.figures, "masking codes": ", ".join(row.codes), "verdict": verdict}
     return Row(values, kind=row.verdict or "", section=tuple(row.labels[:2]))
 
 
@@ -108,8 +111,10 @@ def _written(
 
 
 def _reasons(result: Reproduced) -> Iterator[str]:
-    """Why each row has its verdict."""
+    """Why each row has its verdict, or what is left of it."""
     for row in result.rows:
+        if row.left:
+            yield f"{', '.join(filter(None, row.labels))}: {NOT_FINISHED}: {row.left}"
         if row.verdict and row.why:
             yield f"{', '.join(filter(None, row.labels))}: {row.verdict}: {row.why}"
 

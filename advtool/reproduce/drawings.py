@@ -16,11 +16,13 @@ def panels(table: Table, rows: Sequence[Row], columns: Sequence[Column]) -> Iter
             share = units[names[0]] == "per cent"
             series = [one for name in names for one in _bars(group, name, table.split, alone=len(names) == 1)]
             y_label = "accuracy" if share else units[names[0]]
-            yield Panel(title=f"{title}: {names[0]}", kind="bars", y_label=y_label, share=share, series=series)
+            if series:
+                yield Panel(title=f"{title}: {names[0]}", kind="bars", y_label=y_label, share=share, series=series)
         for name in table.curves:
             series = [_curve(label, list(rest), name) for label, rest in groupby(group, key=lambda row: row.labels[1])]
             x_label = table.label_columns[2]
-            yield Panel(title=f"{title}: {name}", kind="curves", x_label=x_label, y_label="accuracy", series=series)
+            if series := [each for each in series if each.points]:
+                yield Panel(title=f"{title}: {name}", kind="curves", x_label=x_label, y_label="accuracy", series=series)
 
 
 def _bars(rows: Sequence[Row], column: str, split: int, *, alone: bool) -> Iterator[Series]:
@@ -28,13 +30,16 @@ def _bars(rows: Sequence[Row], column: str, split: int, *, alone: bool) -> Itera
     figures = [(", ".join(filter(None, row.labels[split:])), row.figures[column]) for row in rows]
     if stated := [Point(x=x, y=figure.paper) for x, figure in figures if figure.paper is not None]:
         yield Series(name="paper" if alone else f"{column}, paper", points=stated, paper=True)
-    yield Series(name="ours" if alone else column, points=[_point(x, figure) for x, figure in figures])
+    if ours := [_point(x, figure) for x, figure in figures if figure.ours is not None]:
+        yield Series(name="ours" if alone else column, points=ours)
 
 
 def _curve(name: str, rows: Sequence[Row], column: str) -> Series:
     """Against eps it begins with the clean accuracy, where that was measured."""
-    first = [_point(0.0, rows[0].figures["clean"])] if "clean" in rows[0].figures else []
-    return Series(name=name, points=[*first, *(_point(float(row.labels[2]), row.figures[column]) for row in rows)])
+    start = rows[0].figures.get("clean")
+    first = [_point(0.0, start)] if start and start.ours is not None else []
+    found = ((float(row.labels[2]), row.figures[column]) for row in rows)
+    return Series(name=name, points=[*first, *(_point(x, figure) for x, figure in found if figure.ours is not None)])
 
 
 def _point(x: float | str, figure: Figure) -> Point:

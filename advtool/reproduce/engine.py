@@ -1,8 +1,9 @@
-"""One table from its lines to its finished result: what is measured, the rows, the verdicts, the panels."""
+"""Tables from their lines to their results: what is measured, the rows, the verdicts, the panels."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,20 +11,28 @@ from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import gains, provenance
-from advtool.files import sha256
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Step, Timing
+from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Gain, Line, Table
 from advtool.reproduce.verdict import together
-from advtool.results import CERTIFIED, Column, Provenance, Reproduced, Row
+from advtool.results import CERTIFIED, Column, Figure, Provenance, Reproduced, Reproductions, Reused, Row, Standing
+
+STATED = {"paper", "paper_deviation", "paper_significant"}
+"""The fields of a figure that are the paper's."""
+KINDS = {Model: "trainings", Asked: "evaluations", Learned: "noise layers", Timing: "timings"}
 
 
-def reproduce(
-    table: Table,
+def reproduce(table: Table, scale: Scale, **options: Any) -> Reproduced:
+    """One table; :func:`reproduce_all` names the options and the errors."""
+    return reproduce_all([table], scale, **options)[0]
+
+
+def reproduce_all(
+    tables: Sequence[Table],
     scale: Scale,
     *,
     folder: Path,
@@ -31,28 +40,98 @@ def reproduce(
     device: torch.device | str = "cpu",
     data_dir: Path | None = None,
     command: str = "",
+    seconds: float | None = None,
     observer: Observer | None = None,
-) -> Reproduced:
-    """Train and evaluate what a table needs, and fill it; what ``folder`` holds already is not computed again.
+) -> list[Reproduced]:
+    """Train and evaluate what tables need, and fill them; what ``folder`` holds already is not computed again.
 
-    Several tables may share a ``folder``. ``datasets`` are names that :func:`advtool.data.load` knows, by default the
-    table's own; ``data_dir`` is their cache, and ``command`` is for the provenance.
+    A model that several tables ask is trained once, and asked everything before the next one is trained.
+
+    Args:
+        tables: to fill, in this order.
+        scale: how much is spent.
+        folder: of everything that is kept; several calls may share it, at the same time too if their data sets differ.
+        datasets: names that :func:`advtool.data.load` knows; none: each table's own.
+        device: where to train and evaluate.
+        data_dir: the cache of data sets.
+        command: for the provenance.
+        seconds: after so many nothing more is begun, and the rows that are not finished stay blank.
+        observer: hears of every step.
 
     Raises:
         InputError: a data set is unknown or cannot be read, or the folder cannot be written.
     """
-    for dataset in datasets:
-        if dataset not in KNOWN:
-            raise InputError(f"--dataset '{dataset}': no such data set{near_match(dataset, KNOWN)}")
-    chosen = list(dict.fromkeys(datasets)) or list(table.other_datasets.get(scale, table.datasets))
+    chosen = [_chosen(table, scale, datasets) for table in tables]
+    lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
     try:
         folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     except OSError as error:
         raise InputError(f"--run-dir '{folder}': cannot be made ({error.strerror})") from None
-    lines, place = table.all_lines(scale, chosen), torch.device(device)
-    measured = Laboratory(folder, place, data_dir, observer or Observer()).carry_out(steps(lines))
-    rows = [table.judged(_row(line, measured)) for line in lines]
-    columns = columns_of(lines)
+    place = torch.device(device)
+    laboratory = Laboratory(folder, place, data_dir, observer or Observer(), command=command, seconds=seconds)
+    measured = laboratory.carry_out(steps([line for each in lines for line in each]))
+    made = Provenance(
+        command=command,
+        scale=scale,
+        cuts=[],
+        datasets=[],
+        seeds=[],
+        models={},
+        environment=provenance.machine(place),
+        date=now(),
+    )
+    return [_filled(*each, measured, made) for each in zip(tables, lines, chosen, strict=True)]
+
+
+def standing(
+    tables: Sequence[Table],
+    scale: Scale,
+    *,
+    folder: Path,
+    datasets: Sequence[str] = (),
+    device: torch.device | str = "cpu",
+    data_dir: Path | None = None,
+) -> Reproductions:
+    """How much of each table is done in ``folder``; the arguments are those of :func:`reproduce_all`."""
+    laboratory = Laboratory(folder, torch.device(device), data_dir, Observer(), seconds=0)
+    chosen = [_chosen(table, scale, datasets) for table in tables]
+    lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
+    measured = laboratory.carry_out(steps([line for each in lines for line in each]))
+    parts = [_standing(*each, measured) for each in zip(tables, lines, chosen, strict=True)]
+    return Reproductions(scale=scale, folder=str(folder), tables=parts)
+
+
+def _standing(table: Table, lines: Sequence[Line], datasets: Sequence[str], measured: Measured) -> Standing:
+    rows = [_judged(table, line, measured) for line in lines]
+    needed = [measured.actual(step) for step in steps(lines)]
+    return Standing(
+        name=table.name,
+        title=table.title,
+        datasets=list(datasets),
+        rows=len(rows),
+        rows_done=sum(row.left is None for row in rows),
+        steps=len(needed),
+        steps_done=len(needed) - len(measured.left.intersection(needed)),
+        verdicts=dict(Counter(row.verdict for row in rows if row.verdict)),
+    )
+
+
+def _chosen(table: Table, scale: Scale, datasets: Sequence[str]) -> list[str]:
+    """The data sets of a table: those that were asked for, or its own."""
+    for dataset in datasets:
+        if dataset not in KNOWN:
+            raise InputError(f"--dataset '{dataset}': no such data set{near_match(dataset, KNOWN)}")
+    return list(dict.fromkeys(datasets)) or list(table.datasets_at(scale))
+
+
+def _filled(
+    table: Table, lines: Sequence[Line], datasets: Sequence[str], measured: Measured, made: Provenance
+) -> Reproduced:
+    rows = [_judged(table, line, measured) for line in lines]
+    columns, own = columns_of(lines), [measured.actual(step) for step in steps(lines)]
+    reused = [measured.reused[step] for step in own if step in measured.reused]
+    hashes = {step.name: measured.hashes[step] for step in own if isinstance(step, Model) and step in measured.hashes}
+    finished = [line for line in lines if not _left(line, measured)]
     return Reproduced(
         name=table.name,
         title=table.title,
@@ -62,27 +141,32 @@ def reproduce(
         label_columns=list(table.label_columns),
         columns=columns,
         rows=rows,
-        verdict=together(row.verdict for row in rows),
-        panels=[*panels(table, rows, columns), *(each for line in lines for each in table.pictures(measured, line))],
-        notes=[*table.notes, *of_proofs(columns), *_reuse(measured)],
-        provenance=Provenance(
-            command=command,
-            scale=scale,
-            cuts=all_cuts(table, scale, chosen),
-            datasets=chosen,
-            seeds=sorted({model.seed for line in lines for model in line.models}),
-            models={model.name: sha256(path) for model, path in measured.files.items()},
-            environment=provenance.machine(place),
-            date=now(),
-            reused=measured.reused,
+        verdict=None if any(row.left for row in rows) else together(row.verdict for row in rows),
+        panels=[*panels(table, rows, columns), *(each for line in finished for each in table.pictures(measured, line))],
+        notes=[*table.notes, *of_proofs(lines), *choices(lines, measured), *_reuse(reused)],
+        provenance=made.model_copy(
+            update={
+                "cuts": all_cuts(table, Scale(made.scale), datasets),
+                "datasets": datasets,
+                "seeds": sorted({model.seed for line in lines for model in line.models}),
+                "models": hashes,
+                "reused": reused,
+            }
         ),
     )
 
 
 def steps(lines: Sequence[Line]) -> list[Step]:
-    """Each thing once, in an order in which it can be done; timings last, when nothing else runs."""
+    """Each thing once, in an order in which it can be done: the shortest trainings first, each with its questions.
+
+    Timings come last, when nothing else runs.
+    """
     every = dict.fromkeys(step for line in lines for step in line.steps())
-    return sorted(every, key=lambda step: isinstance(step, Timing))
+    trained = sorted((step for step in every if isinstance(step, Model)), key=lambda model: model.epochs)
+    models = dict.fromkeys(each for model in trained for each in (*model.needed, model))
+    asked = [step for step in every if isinstance(step, Asked | Learned)]
+    of_models = (step for model in models for step in (model, *(each for each in asked if each.model == model)))
+    return [*of_models, *(step for step in every if isinstance(step, Timing))]
 
 
 def columns_of(lines: Sequence[Line]) -> list[Column]:
@@ -103,27 +187,61 @@ def all_cuts(table: Table, scale: Scale, chosen: Sequence[str]) -> list[str]:
     ]
 
 
-def of_proofs(columns: Sequence[Column]) -> Iterator[str]:
-    """What the column ``certified`` says."""
-    if any(column.name == CERTIFIED for column in columns):
+def of_proofs(lines: Sequence[Line]) -> Iterator[str]:
+    """What the column ``certified`` says, if there is one."""
+    asked = [CERTIFIED in line.cells for line in lines]
+    if any(asked):
+        blank = "" if all(asked) else f" Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
         yield (
             "Certified: images that bounds prove to have no adversarial example, so robust accuracy lies between it "
-            f"and what the attacks leave. Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
+            f"and what the attacks leave.{blank}"
         )
+
+
+def choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
+    """What a search or another choice by validation found."""
+    for line in lines:
+        if measured.chosen.keys() & {*line.models} or (line.chosen_by and not _left(line, measured)):
+            yield f"{', '.join(line.labels)}: {', '.join(model.name for model in line.members(measured))}"
+
+
+def _judged(table: Table, line: Line, measured: Measured) -> Row:
+    return table.judged(_row(line, measured))
 
 
 def _row(line: Line, measured: Measured) -> Row:
     """The figures and the evidence of a line; it is not judged yet."""
-    models, figures = line.members(measured), {}
-    for name, cell in line.cells.items():
-        if not cell.hidden:
-            stated = {key: getattr(cell, key) for key in ("paper", "paper_deviation", "paper_significant")}
-            figures[name] = cell.figure(measured, models).model_copy(update=stated)
+    figures = {
+        name: Figure(paper=cell.paper, paper_deviation=cell.paper_deviation, paper_significant=cell.paper_significant)
+        for name, cell in line.cells.items()
+        if not cell.hidden
+    }
+    if left := _left(line, measured):
+        return Row(labels=list(line.labels), figures=figures, left=left)
+    models = line.members(measured)
+    for name, stated in figures.items():
+        ours = line.cells[name].figure(measured, models)
+        figures[name] = ours.model_copy(update=stated.model_dump(include=STATED))
+    others = [other for gain in line.evidence.values() if isinstance(gain, Gain) for other in gain.lines]
+    if left := next(filter(None, (_left(other, measured) for other in others)), None):
+        return Row(labels=list(line.labels), figures=figures, left=f"another row that it is judged by: {left}")
     evidence = {
         name: each.estimate(measured) if isinstance(each, Gain) else gains.of_figure(figures[each])
         for name, each in line.evidence.items()
     }
     return Row(labels=list(line.labels), figures=figures, codes=_codes(line, measured), evidence=evidence)
+
+
+def _left(line: Line, measured: Measured) -> str | None:
+    """What is not finished of a line; None: nothing."""
+    needed = list(dict.fromkeys(measured.actual(step) for step in line.steps()))
+    left = measured.left.intersection(needed)
+    counts = [
+        f"{sum(isinstance(step, kind) for step in left)} of {sum(isinstance(step, kind) for step in needed)} {what}"
+        for kind, what in KINDS.items()
+        if any(isinstance(step, kind) for step in left)
+    ]
+    return f"{' and '.join(counts)} left" if counts else None
 
 
 def _codes(line: Line, measured: Measured) -> list[str]:
@@ -136,10 +254,10 @@ def _codes(line: Line, measured: Measured) -> list[str]:
     return sorted(code for code, count in found.items() if 2 * count >= len(models))
 
 
-def _reuse(measured: Measured) -> Iterator[str]:
+def _reuse(reused: Sequence[Reused]) -> Iterator[str]:
     """What an earlier call had finished, by where and when."""
-    parts = Counter("a time and a machine that were not noted" for each in measured.reused if not each.date)
-    for each in measured.reused:
+    parts = Counter("a time and a machine that were not noted" for each in reused if not each.date)
+    for each in reused:
         if each.date:
             where = "{device}, {threads} threads, torch {torch}".format_map(each.environment)
             parts[f"{each.date:%Y-%m-%d}, {where}"] += 1

@@ -2,15 +2,17 @@
 
 ::
 
-    RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, NAME.partial.safetensors
-    RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
+    RUN_DIR/parts/NAME.json               what a table reads of a model: small, and enough without the rest
+    RUN_DIR/parts/NAME.diverged           a trial of a search that came to no end
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
-    RUN_DIR/origins/NAME.json             where and when each of these was finished
+    RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, the state to go on from
+    RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
 
-A kill therefore loses one training and one shard at most, and a model that two tables name is trained once.
+A kill therefore loses one epoch and one shard at most, and a model that two tables name is trained once. A folder
+with parts alone is as good: a model is trained again only if something is left to ask of it.
 """
 
-import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -19,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 
 from advtool import checkpoints, documents, models
 from advtool.checkpoints import SUFFIX, Header
@@ -27,47 +28,81 @@ from advtool.data import Split, first_images, folds, load, to_float, train_valid
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
-from advtool.evaluation.finished import read_finished
-from advtool.evaluation.run import RESULT, default_folder
-from advtool.files import refuse_links, sha256
+from advtool.evaluation.run import default_folder
+from advtool.files import read_bytes, refuse_links, sha256, write_atomically
 from advtool.models.noise import PNIL, input_pnil
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.steps import Asked, Model, Step, Timing, title
+from advtool.reproduce.parts import Answer, Layer, Part, Parts, Turns, is_of
+from advtool.reproduce.search import Chosen, Trial
+from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Evaluation, Reused
+from advtool.training.loop import Diverged
 from advtool.training.session import prepare, train
 from advtool.training.timing import epoch_of, take_turns
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was asked for: checkpoints and their cards, answers, seconds of each epoch by the model's name."""
+    """What was asked for: cards and hashes of checkpoints, answers, seconds of each epoch by the model's name."""
 
     data_dir: Path | None
     files: dict[Model, Path] = field(default_factory=dict)
+    """of the models whose weights are there"""
     cards: dict[Model, Header] = field(default_factory=dict)
+    chosen: dict[Model, Model] = field(default_factory=dict)
+    """what searches chose, by the plan of it"""
+    hashes: dict[Model, str] = field(default_factory=dict)
     answers: dict[Asked, Evaluation] = field(default_factory=dict)
+    layers: dict[Model, PNIL] = field(default_factory=dict)
     times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)
-    reused: list[Reused] = field(default_factory=list)
+    left: set[Step] = field(default_factory=set)
+    """what is not finished, since the time was up"""
+    reused: dict[Step, Reused] = field(default_factory=dict)
     """what an earlier call had finished"""
+
+    def actual(self, step: Step) -> Step:
+        """The step with the model that a search chose, if it is about one."""
+        match step:
+            case Model():
+                return self.chosen.get(step, step)
+            case Asked(model, question):
+                return Asked(self.chosen.get(model, model), question)
+            case _:
+                return step
 
     def layer(self, model: Model, count: int) -> tuple[PNIL, Split]:
         """The PNIL of a trained model, on the CPU, and the first test images of the fixed permutation."""
-        found = input_pnil(models.load_checkpoint(self.files[model]))
-        assert found is not None, model.name
-        return found, first_images(load(model.dataset, "test", self.data_dir), count)
-
-
-TIMES = TypeAdapter(dict[str, list[float]])
-"""Seconds a training step, by model."""
+        return self.layers[model], first_images(load(model.dataset, "test", self.data_dir), count)
 
 
 class Laboratory:
-    """Carries out steps in one folder, which several tables may share."""
+    """Carries out steps in one folder, which several tables may share.
 
-    def __init__(self, folder: Path, device: torch.device, data_dir: Path | None, observer: Observer) -> None:
-        self._folder, self._device, self._observer = folder, device, observer
+    Args:
+        folder: of all that is kept.
+        device: where to train and evaluate.
+        data_dir: the cache of data sets.
+        observer: hears of every step.
+        command: noted beside what is finished now.
+        seconds: after so many nothing more is begun; None: everything is done.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        data_dir: Path | None,
+        observer: Observer,
+        *,
+        command: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        self._folder, self._device, self._observer, self._command = folder, device, observer, command
+        self._end = None if seconds is None else time.monotonic() + seconds
         self._load = cache(lambda dataset, split: load(dataset, split, data_dir))
         self._measured = Measured(data_dir)
+        self._parts = Parts(folder / "parts")
+        self._plan: Sequence[Step] = ()
 
     def carry_out(self, steps: Sequence[Step]) -> Measured:
         """Do every step that is not done yet; what a step needs stands before it.
@@ -75,82 +110,211 @@ class Laboratory:
         Raises:
             InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
         """
-        refuse_links(self._folder, "models", "evaluations", "origins", "timings")
+        refuse_links(self._folder, "models", "evaluations", "parts", "timings")
+        self._plan = steps
         self._observer.planned(steps)
-        for step in steps:
-            if isinstance(step, Model):
-                name, kept = self._train(step)
-            else:
-                name, kept = self._ask(step) if isinstance(step, Asked) else self._time(step)
-            self._note_origin(self._folder / "origins" / f"{name}.json", title(step), kept=kept)
+        for planned in steps:
+            if isinstance(planned, Chosen) and self._measured.left.isdisjoint(planned.trials):
+                self._measured.chosen[planned] = planned.picked(self._measured.cards)
+            step = self._measured.actual(planned)
+            kept = self._find(step)
+            if not kept and self._is_over():
+                self._measured.left.add(step)
+                continue
+            if not kept:
+                self._observer.begin(step)
+                self._do(step)
             self._observer.end(step, kept=kept)
         return self._measured
 
-    def _note_origin(self, path: Path, part: str, *, kept: bool) -> None:
-        if kept:
-            origin = Reused(part=part)
-            with suppress(OSError, ValueError):  # a folder of an earlier version has none
-                origin = Reused.model_validate(documents.read(path.parent, path.name))
-            self._measured.reused.append(origin)
-        else:
-            origin = Reused(part=part, environment=provenance.machine(self._device), date=checkpoints.now())
-            documents.write(path.parent, path.name, origin.model_dump_json(indent=2))
+    def _is_over(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
 
-    def _train(self, model: Model) -> tuple[str, bool]:
-        """A name for what is kept, and whether it was there before."""
-        path, arguments = self._folder / "models" / f"{model.name}{SUFFIX}", self._training_arguments(model)
-        kept = agrees(path, model, arguments)
-        if not kept:
-            self._observer.begin(model)
-            train(**arguments, output=path, observer=self._observer)
-        self._measured.files[model], self._measured.cards[model] = path, checkpoints.read_header(path)
-        return model.name, kept
+    def _find(self, step: Step) -> bool:
+        """Take over what was finished before, if it was."""
+        match step:
+            case Model():
+                return self._find_model(step)
+            case Timing():
+                return self._find_times(step)
+            case Learned(model):
+                return self._find_layer(model)
+            case Asked():
+                return self._find_answer(step)
 
-    def _ask(self, asked: Asked) -> tuple[str, bool]:
+    def _do(self, step: Step) -> None:
+        origin = Reused(
+            part=title(step),
+            environment=provenance.machine(self._device) | {"code": provenance.code()},
+            date=checkpoints.now(),
+            command=self._command or None,
+        )
+        match step:
+            case Model():
+                self._train(step, origin)
+            case Timing():
+                self._time(step, origin)
+            case Learned(model):
+                self._learn(model)
+            case Asked():
+                self._ask(step, origin)
+
+    def _find_model(self, model: Model) -> bool:
+        """The weights, or a part to which no question is left that needs them; or a trial that is known to diverge."""
+        if isinstance(model, Trial) and self._note_of_divergence(model).exists():
+            return True
+        part = self._parts.get(model)
+        if self._agrees(model):
+            self._measured.files[model] = self._path(model)
+            if part is None or part.weights != _fingerprint(self._path(model)):
+                part = self._begin_part(model, Reused(part=title(model)))  # of an earlier version, or from elsewhere
+        elif part is None or not (self._is_over() or self._is_complete(model, part)):
+            return False
+        self._note(model, part)
+        self._measured.reused[model] = part.origin
+        return True
+
+    def _train(self, model: Model, origin: Reused) -> None:
+        path = self._path(model)
+        try:
+            train(**self._training_arguments(model), output=path, resume=True, observer=self._observer)
+        except Diverged as error:
+            if not isinstance(model, Trial):
+                raise
+            write_atomically(self._note_of_divergence(model), f"{error}\n".encode())
+            return
+        self._measured.files[model] = path
+        part = self._parts.get(model)
+        if part is None or part.weights != _fingerprint(path):  # else equal weights: what they answered still holds
+            part = self._begin_part(model, origin)
+        self._note(model, part)
+
+    def _begin_part(self, model: Model, origin: Reused) -> Part:
+        path = self._path(model)
+        source = self._parts.get(model.examples_of) if model.examples_of else None
+        part = Part.of(
+            checkpoints.read_header(path),
+            sha256=sha256(path),
+            weights=_fingerprint(path),
+            source=source.weights if source else None,
+            origin=origin,
+        )
+        self._parts.put(model, part)
+        return part
+
+    def _note(self, model: Model, part: Part) -> None:
+        self._measured.cards[model], self._measured.hashes[model] = part.card, part.sha256
+
+    def _agrees(self, model: Model) -> bool:
+        """Whether the model's checkpoint is there, trained to its end as the plan says."""
+        try:
+            card = checkpoints.read_header(self._path(model))
+        except InputError:  # not there, or damaged
+            return False
+        source = None
+        if model.examples_of in self._measured.files:
+            source = sha256(self._measured.files[model.examples_of])
+        elif model.examples_of and (part := self._parts.get(model.examples_of)):
+            source = part.sha256
+        return is_of(card, model) and card.recipe.get("fixed_examples_sha256") == source
+
+    def _is_complete(self, model: Model, part: Part) -> bool:
+        """Whether nothing in the plan needs the weights of a model."""
+        return not any(self._needs(self._measured.actual(step), model, part) for step in self._plan)
+
+    def _needs(self, step: Step, model: Model, part: Part) -> bool:
+        """Whether a step is not finished and needs the weights of ``model``."""
+        match step:
+            case Model(examples_of=source):
+                if source != model or self._agrees(step):
+                    return False
+                own = self._parts.get(step)
+                return own is None or not self._is_complete(step, own)
+            case Timing():
+                fixed = {each.examples_of for each in step.models}
+                return model in fixed and self._kept_times(step) is None
+            case Learned(asked):
+                return asked == model and part.layer is None
+            case Asked(asked, question):
+                return asked == model and part.to(question) is None
+
+    def _find_answer(self, asked: Asked) -> bool:
+        part = self._parts.get(asked.model)
+        answer = None if part is None else part.to(asked.question)
+        if answer is None:
+            return False
+        self._measured.answers[asked] = answer.result()
+        self._measured.reused[asked] = answer.origin
+        return True
+
+    def _ask(self, asked: Asked, origin: Reused) -> None:
         """Other weights, images, settings or code have a folder of their own."""
         model, (count, settings) = asked
         path, images = self._measured.files[model], first_images(self._splits(model)[2], count)
         origins = (sha256(path), provenance.tensors(images.images, images.labels), provenance.code())
         identity = asdict(settings) | {"origins": origins, "device": self._device.type}
-        folder = default_folder(self._folder / "evaluations", model.name, identity)
-        if (folder / RESULT).exists():
-            try:
-                self._measured.answers[asked] = read_finished(folder).result
-                return folder.name, True
-            except InputError as error:
-                self._observer.note(f"{error}; what is missing is computed again")
-        self._observer.begin(asked)
         split = "test" if model.fold is None else f"train, fold {model.fold.name}"
-        self._measured.answers[asked] = evaluate(
+        result = evaluate(
             models.load_checkpoint(path),
             to_float(images.images),
             images.labels,
             **asdict(settings),
             device=self._device,
-            run_dir=folder,
+            run_dir=default_folder(self._folder / "evaluations", model.name, identity),
             dataset=DatasetInfo(name=images.name, split=split, images=len(images)),
             checkpoint=checkpoints.describe(path, self._measured.cards[model]),
             observer=self._observer,
         )
-        return folder.name, False
+        self._measured.answers[asked] = result
+        self._parts.extend(model, Answer.of(asked.question, result, origin))
 
-    def _time(self, timing: Timing) -> tuple[str, bool]:
-        """Another device, or another number of threads, has times of its own."""
-        name = f"{timing.name}-{self._device.type}-{torch.get_num_threads()}"
-        path = self._folder / "timings" / f"{name}.json"
-        names = [model.name for model in timing.models]
-        found: dict[str, list[float]] = {}
-        with suppress(OSError, ValueError):
-            found = TIMES.validate_python(documents.read(path.parent, path.name))
-        kept = {key: len(turns) for key, turns in found.items()} == dict.fromkeys(names, timing.repeats)
-        if not kept:
-            self._observer.begin(timing)
-            # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
-            epochs = [epoch_of(prepare(**self._training_arguments(model))) for model in timing.models]
-            found = take_turns(dict(zip(names, epochs, strict=True)), timing.repeats, self._observer.timed)
-            documents.write(path.parent, path.name, json.dumps(found, indent=2))
+    def _find_layer(self, model: Model) -> bool:
+        part = self._parts.get(model)
+        if part is None or part.layer is None:
+            return False
+        self._measured.layers[model] = part.layer.module()
+        return True
+
+    def _learn(self, model: Model) -> None:
+        found = input_pnil(models.load_checkpoint(self._measured.files[model]))
+        assert found is not None, model.name
+        kept = Layer.of(found)
+        self._measured.layers[model] = kept.module()
+        self._parts.add_layer(model, kept)
+
+    def _find_times(self, timing: Timing) -> bool:
+        turns = self._kept_times(timing)
+        if turns is None:
+            return False
+        self._measured.times[timing] = turns.seconds
+        self._measured.reused[timing] = turns.origin
+        return True
+
+    def _time(self, timing: Timing, origin: Reused) -> None:
+        # In torch's own layers, unlike a training: methods are compared, and others should be able to repeat it.
+        epochs = {model.name: epoch_of(prepare(**self._training_arguments(model))) for model in timing.models}
+        found = take_turns(epochs, timing.repeats, self._observer.timed)
         self._measured.times[timing] = found
-        return name, kept
+        content = Turns(origin=origin, seconds=found).model_dump_json(indent=2)
+        write_atomically(self._times_path(timing), content.encode())
+
+    def _kept_times(self, timing: Timing) -> Turns | None:
+        with suppress(OSError, ValueError):
+            turns = Turns.model_validate(documents.parse(read_bytes(self._times_path(timing), documents.MOST_BYTES)))
+            names = [model.name for model in timing.models]
+            if {name: len(each) for name, each in turns.seconds.items()} == dict.fromkeys(names, timing.repeats):
+                return turns
+        return None
+
+    def _times_path(self, timing: Timing) -> Path:
+        """Another device, or another number of threads, has times of its own."""
+        return self._folder / "timings" / f"{timing.name}-{self._device.type}-{torch.get_num_threads()}.json"
+
+    def _path(self, model: Model) -> Path:
+        return self._folder / "models" / f"{model.name}{SUFFIX}"
+
+    def _note_of_divergence(self, trial: Trial) -> Path:
+        return self._folder / "parts" / f"{trial.name}.diverged"
 
     def _training_arguments(self, model: Model) -> dict[str, Any]:
         training, validation, _ = self._splits(model)
@@ -176,18 +340,7 @@ class Laboratory:
         return *train_validation(train_split), test_split
 
 
-def agrees(path: Path, model: Model, arguments: dict[str, Any]) -> bool:
-    """Whether a checkpoint's card is that of ``model``, trained to its end with these arguments."""
-    try:
-        card = checkpoints.read_header(path)
-    except InputError:  # not there, or damaged
-        return False
-    source = arguments.get("fixed_examples")
-    wanted = model.resolved.to_dict() | {
-        "limit": arguments["limit"],
-        "fixed_examples_sha256": None if source is None else sha256(source),
-        "precision": card.recipe.get("precision"),  # it depends on the device
-    }
-    place = (card.dataset, card.seed, card.threat_model.eps)
-    same = all(card.recipe.get(key) == value for key, value in wanted.items())
-    return same and place == (model.dataset, model.seed, model.eps)
+def _fingerprint(path: Path) -> str:
+    """Of the weights alone: equal trainings on different days have the same."""
+    _, tensors = checkpoints.read(path)
+    return provenance.tensors(*(tensors[name] for name in sorted(tensors)))

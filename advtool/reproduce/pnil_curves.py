@@ -18,7 +18,7 @@ from advtool.results import Row
 from advtool.studies.curves import MAX_FALL
 from advtool.studies.sweep import EOT_DRAWS
 
-FIG4_SCALES = pnil.SCALES | {Scale.cpu: replace(pnil.SCALES[Scale.cpu], images=100)}
+FIG4_SCALES = pnil.SCALES | {scale: replace(pnil.SCALES[scale], images=100) for scale in (Scale.cpu, Scale.night)}
 ENOUGH = 10
 """Draws from which on the paper saw only a marginal decline."""
 MIN_ACCURACY = 0.2

@@ -92,7 +92,7 @@ def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int
     """NFGSM with PNIL on the data set's own split: the paper does not say which training its figures show."""
 
     def cell(read: Read) -> Cell:
-        return Cell(read=lambda m, model: Figure(ours=read(*m.layer(model, images))), unit="noise level")
+        return Cell(read=lambda m, model: Figure(ours=read(*m.layer(model, images))), unit="noise level", learned=True)
 
     models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.FITTED_EPS[dataset], pnil=True)
     cells = {name: cell(read) for name, read in readings.items()}

@@ -5,6 +5,7 @@ The modules import torch; this one does not, so that ``--help`` can list them. A
 """
 
 import runpy
+from collections.abc import Sequence
 from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -19,16 +20,19 @@ TABLES = {
     "apb-fig3a": "Figure 3a: accuracy against eps, LeNet trained on clean images",
     "apb-fig3b": "Figure 3b: the structure of the perturbation bias, LeNet trained on clean images",
     "apb-time": "Section 5.2: what an epoch costs, with the bias and on clean and adversarial images",
+    "apb-search": "Algorithm 2: the readings that its text allows, by FGSM on validation images",
+    "apb-readings": "Algorithm 2: the best two readings of apb-search beside the default ones, trained in full",
     "pnil-fig1": "Figure 1: what PNIL learned on MNIST",
     "pnil-fig3": "Figure 3: what PNIL learned on CIFAR-10",
     "pnil-table1": "Table 1: RFGSM and NFGSM training with and without PNIL, under PGD and SPSA",
+    "pnil-readings": "Table 1 by the readings of its text: stated and fitted eps, with and without early stopping",
     "pnil-fig4": "Figure 4: accuracy of models with PNIL under PGD-50 against EOT draws",
     "pnil-fig5": "Figure 5: accuracy under PGD-50 against eps, trained with RFGSM and NFGSM",
     "pnil-madry": "Section 5.2: NFGSM with PNIL on CIFAR-10's own split, against PGD training",
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
 """Titles by name."""
-MODULES = ("apb", "pnil", "pnil_curves", "pnil_maps", "timings")
+MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_readings", "timings")
 """Where they are."""
 
 
@@ -39,6 +43,8 @@ class Scale(StrEnum):
     """everything runs once, on a slice: under two minutes, and its figures mean nothing"""
     cpu = "cpu"
     """at most twenty minutes on two cores; what was cut down is in the result"""
+    night = "night"
+    """the papers' trainings with a smaller evaluation: at most twelve hours of two cores for all tables together"""
     paper = "paper"
     """the paper's protocol in full"""
 
@@ -59,6 +65,12 @@ def find(name: str) -> "Table":
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
     every = (table for module in MODULES for table in _defined_in(f"{__package__}.{module}").values())
     return next(table for table in every if table.name == name)
+
+
+def every(scale: Scale, datasets: Sequence[str] = ()) -> "list[Table]":
+    """All tables; of ``datasets``, if any are named, those that take one of them at this scale."""
+    tables = [find(name) for name in TABLES]
+    return [table for table in tables if not datasets or {*datasets} & {*table.datasets_at(scale)}]
 
 
 def _defined_in(place: str) -> "dict[str, Table]":

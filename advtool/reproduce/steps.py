@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from advtool.checkpoints import Header
 from advtool.data.folds import Fold
 from advtool.evaluation.settings import Settings
 from advtool.training.recipes import Recipe, recipe_for
@@ -45,6 +46,15 @@ class Model:
         fold = [self.fold.name] if self.fold else []
         return "-".join([self.dataset, self.resolved.arch, self.recipe, *words, *made, *fold, f"s{self.seed}"])
 
+    @property
+    def needed(self) -> "tuple[Model, ...]":
+        """What must be trained before it."""
+        return (self.examples_of,) if self.examples_of else ()
+
+    def picked(self, cards: "Mapping[Model, Header]") -> "Model":  # noqa: ARG002 - one that a search chooses reads them
+        """The model to train, once what it needs is trained and has its card."""
+        return self
+
 
 class Question(NamedTuple):
     """An evaluation of the first ``images`` test images of the fixed permutation; None: of all."""
@@ -69,6 +79,12 @@ class Asked(NamedTuple):
     question: Question
 
 
+class Learned(NamedTuple):
+    """The noise layer in front of a model."""
+
+    model: Model
+
+
 class Timing(NamedTuple):
     """``repeats`` epochs, at least 2, of each of several models, timed in turn on one machine."""
 
@@ -77,13 +93,15 @@ class Timing(NamedTuple):
     repeats: int
 
 
-Step = Model | Asked | Timing
+Step = Model | Asked | Learned | Timing
 
 
 def title(step: Step) -> str:
     """What a step is called while it runs."""
     if isinstance(step, Model):
         return f"train {step.name}"
+    if isinstance(step, Learned):
+        return f"read the noise layer of {step.model.name}"
     if isinstance(step, Timing):
         return f"time {step.name}: {len(step.models)} trainings in turn"
     settings = step.question.settings
@@ -133,4 +151,6 @@ def _word(key: str, value: Any) -> str:
         return key if value else f"no-{key}"
     if key == "keep":
         return f"{key}-{value}"
+    if isinstance(value, tuple):
+        value = "-".join(value)
     return value if isinstance(value, str) else f"{key.replace('_', '')}{value}"

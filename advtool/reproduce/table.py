@@ -11,7 +11,7 @@ from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.reproduce.laboratory import Measured
 from advtool.reproduce.registry import TABLES, Scale
-from advtool.reproduce.steps import Asked, Model, Question, Step, Timing
+from advtool.reproduce.steps import Asked, Learned, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule
 from advtool.results import CERTIFIED, Estimate, Figure, Panel, Row, Unit
 
@@ -30,6 +30,8 @@ class Cell:
     read: Callable[[Measured, Model], Figure] | None = None
     timing: Timing | None = None
     """the epochs that are timed for it"""
+    learned: bool = False
+    """whether it reads the noise layer of the model"""
     unit: Unit = "per cent"
     paper: float | None = None
     paper_deviation: float | None = None
@@ -72,6 +74,18 @@ def share(question: Question, stage: str, paper: float | None = None, *, hidden:
 def certified(question: Question) -> dict[str, Cell]:
     """The column of the images that no attack can break, by its name; none where the question asks for no proofs."""
     return {CERTIFIED: share(question, CERTIFIED)} if question.settings.certify else {}
+
+
+def planted(audit: Question) -> Cell:
+    """The share of planted examples that the audit found; the line asks this question of its model elsewhere."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        found = measured.answers[Asked(model, audit)].planted
+        if found is None or not found.total:
+            return Figure(missing="no examples could be planted")
+        return Figure(ours=found.found / found.total, interval=wilson_interval(found.found, found.total))
+
+    return Cell(read=read)
 
 
 def metric(name: str, paper: float | None = None) -> Cell:
@@ -129,7 +143,7 @@ class Line:
     def members(self, measured: Measured) -> Sequence[Model]:
         """The models that the line speaks of."""
         if not self.chosen_by:
-            return self.models
+            return [measured.chosen.get(model, model) for model in self.models]
         return [max(self.models, key=lambda model: float(measured.cards[model].metrics[self.chosen_by]))]
 
     def outcomes(self, measured: Measured, column: str) -> list[Tensor]:
@@ -140,10 +154,12 @@ class Line:
         """What it needs, in an order in which it can be done; the models of a timing are not trained to their end."""
         timings = {cell.timing for cell in self.cells.values() if cell.timing}
         named = [*self.models, *(model for timing in timings for model in timing.models)]
-        yield from (model.examples_of for model in named if model.examples_of)
+        yield from (needed for model in named for needed in model.needed)
         for model in () if timings else self.models:
             yield model
             yield from (Asked(model, question) for question in self.questions)
+            if any(cell.learned for cell in self.cells.values()):
+                yield Learned(model)
         yield from timings
 
 
@@ -161,15 +177,24 @@ class Gain:
     alpha: float = 0.05
     """level of a test over trainings"""
 
+    @property
+    def lines(self) -> list[Line]:
+        """All lines that it speaks of."""
+        return [line for pair in self.pairs for line in pair if line is not None]
+
     def estimate(self, measured: Measured) -> Estimate:
         """With its interval."""
-        points: list[tuple[list[Tensor], gains.Side]] = []
-        for line, baseline in self.pairs:
-            paper = float(line.cells[self.column].paper or 0.0)
-            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
-            points.append((line.outcomes(measured, self.column), theirs))
         # Two halves of a cross-validation test each other; trainings with other seeds have one test set.
         folded = self.pairs[0][0].models[0].fold is not None
+        points: list[tuple[list[Tensor], gains.Side]] = []
+        for line, baseline in self.pairs:
+            ours = line.outcomes(measured, self.column)
+            paper = float(line.cells[self.column].paper or 0.0)
+            theirs = baseline.outcomes(measured, self.of_baseline or self.column) if baseline else paper
+            if folded or len(ours) >= gains.MIN_TRAININGS:
+                points.append((ours, theirs))
+            else:  # few seeds on the same images are no further images
+                points += [([each], [theirs[i]] if isinstance(theirs, list) else theirs) for i, each in enumerate(ours)]
         return gains.gain(points, test_to_train=float(folded), alpha=self.alpha)
 
 
@@ -208,6 +233,10 @@ class Table:
     def title(self) -> str:
         """What it shows."""
         return TABLES.get(self.name, self.name)
+
+    def datasets_at(self, scale: Scale) -> tuple[str, ...]:
+        """What a scale takes if nothing is asked for."""
+        return self.other_datasets.get(scale, self.datasets)
 
     @property
     def printed_rule(self) -> str:

@@ -39,9 +39,9 @@ PNIL_TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """PGD with the fewest steps that Madry et al. trained with (CIFAR-10), and with the most (MNIST)."""
 BOUNDS = {"PGD-7 takes": 2, "PGD-40 takes": 10}
-LIMITS = {Scale.smoke: (200, 20), Scale.cpu: (5000, 100), Scale.paper: (None, None)}
+LIMITS = {Scale.smoke: (200, 20), Scale.cpu: (5000, 100), Scale.night: (20_000, 100), Scale.paper: (None, None)}
 """Training images, and those of CIFAR-10, where one core needs a minute and a half for a hundred with PGD-40."""
-REPEATS = {Scale.smoke: (2, 2), Scale.cpu: (5, 3), Scale.paper: (20, 5)}
+REPEATS = {Scale.smoke: (2, 2), Scale.cpu: (5, 3), Scale.night: (10, 5), Scale.paper: (20, 5)}
 """Epochs of each training, for the first paper and for the second."""
 
 

@@ -55,6 +55,8 @@ class Estimate(Record):
 class Row(Record):
     """One line of a table; ``labels`` fill its label columns. A row that claims nothing has no verdict."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"left"})
+
     labels: list[str]
     figures: dict[str, Figure]
     """by the name of the column; a column that is missing was not measured"""
@@ -64,6 +66,8 @@ class Row(Record):
     """everything that the rule reads beside the codes, so that a row can be judged again"""
     verdict: Verdict | None = None
     why: str | None = None
+    left: str | None = None
+    """what is not finished of a row that has no figures or no verdict yet; None: nothing"""
 
 
 class Point(Record):
@@ -99,10 +103,14 @@ class Panel(Record):
 class Reused(Record):
     """A part that an earlier call had finished, and where and when it did so."""
 
+    optional: ClassVar[frozenset[str]] = frozenset({"command"})
+
     part: str
     environment: dict[str, Any] = {}
     """empty where nothing was noted"""
     date: AwareDatetime | None = None
+    command: str | None = None
+    """None where it was not noted"""
 
 
 class Provenance(Record):
@@ -140,3 +148,28 @@ class Reproduced(Document):
     panels: list[Panel]
     notes: list[str]
     provenance: Provenance
+
+
+class Standing(Record):
+    """How much of a table is done."""
+
+    name: str
+    title: str
+    datasets: list[str]
+    rows: int
+    rows_done: int
+    """with every figure, and a verdict if they claim something"""
+    steps: int
+    """trainings, evaluations and timings; what several tables share counts in each"""
+    steps_done: int
+    verdicts: dict[str, int]
+    """how many rows have each"""
+
+
+class Reproductions(Document):
+    """The tables at one scale, and how much of them a folder holds: the answer of ``--list`` and of ``all``."""
+
+    schema_name: Literal["advtool.reproductions/1"] = Field(default="advtool.reproductions/1", alias="schema")
+    scale: str
+    folder: str
+    tables: list[Standing]

@@ -48,7 +48,7 @@ class Figures(Measured):
     Attributes:
         epoch: from 1.
         loss: the mean over the training images, while the weights changed.
-        learning_rate: Adam's, at the last step of the epoch.
+        learning_rate: the optimizer's, at the last step of the epoch.
         seconds: wall time.
     """
 
@@ -102,6 +102,7 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
             "one-step": one_step,
             "clean": f.clean,
             "certified": certified,
+            "last": f.epoch,
         }
         return first[keep], one_step, f.clean, f.epoch
 

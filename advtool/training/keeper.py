@@ -1,5 +1,6 @@
 """Keeps the best epoch so far, in memory and on disk: an interrupt loses no finished epoch."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from advtool import checkpoints, models
 from advtool.checkpoints import Header
 from advtool.models.bias import collapse
+from advtool.training.beside import partial_path, state_path
 from advtool.training.history import Collapse, Figures, best, decided_by_floor, find_collapse
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
@@ -23,7 +25,7 @@ class Trained:
 
 
 class Keeper:
-    """Keeps the best epoch. If there is an ``output``, it also writes the epoch to :func:`partial_path` at once.
+    """Keeps the best epoch. If there is an ``output``, it also writes the epoch to its :func:`partial_path` at once.
 
     Args:
         header: of the checkpoint, without the figures that are measured while training.
@@ -45,6 +47,27 @@ class Keeper:
         self._history: list[Figures] = []
         self._tensors: dict[str, Tensor] = {}
 
+    @property
+    def history(self) -> list[Figures]:
+        """The figures of all epochs so far."""
+        return list(self._history)
+
+    @property
+    def best_tensors(self) -> dict[str, Tensor]:
+        """The tensors of the best epoch so far, on the CPU."""
+        return dict(self._tensors)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the training ends here, because it collapsed and the recipe stops then."""
+        return self.collapse is not None and self._recipe.stop_on_collapse
+
+    def restore(self, history: Sequence[Figures], best_tensors: Mapping[str, Tensor]) -> None:
+        """Take over the epochs that another process did. The observer does not hear of them."""
+        self._history, self._tensors = list(history), dict(best_tensors)
+        if self._recipe.clean_weight < 1:
+            self.collapse = find_collapse(self._history)
+
     def offer(self, model: nn.Module, figures: Figures) -> None:
         """Record an epoch, and keep the model's weights if it is the best so far.
 
@@ -65,6 +88,7 @@ class Keeper:
         if self._output is not None:
             checkpoints.write(self._output, header, self._tensors)
             partial_path(self._output).unlink(missing_ok=True)
+            state_path(self._output).unlink(missing_ok=True)
         self._observer.finished(header)
         return Trained(models.from_checkpoint(header, self._tensors).to(device), header)
 
@@ -103,8 +127,3 @@ class Keeper:
         }
         metrics |= {name: value for name, value in if_any.items() if value is not None}
         return self._header.model_copy(update={"date": checkpoints.now(), "metrics": metrics})
-
-
-def partial_path(output: Path) -> Path:
-    """``NAME.partial.safetensors`` beside ``NAME.safetensors``."""
-    return output.with_name(f"{output.name.removesuffix(checkpoints.SUFFIX)}.partial{checkpoints.SUFFIX}")

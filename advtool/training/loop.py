@@ -26,6 +26,10 @@ from advtool.training.schedule import Updates, phase_of, schedule_of
 from advtool.training.validation import measure
 
 
+class Diverged(InputError):  # noqa: N818 - it says what happened
+    """The loss of a training is NaN or infinite."""
+
+
 class Batch(NamedTuple):
     """Images float32 (N, C, H, W) in [0, 1], labels int64 (N,), and fixed examples or None."""
 
@@ -40,6 +44,8 @@ def epochs(
     training: Split,
     validation: Split,
     *,
+    updates: Updates,
+    after: int = 0,
     threat_model: ThreatModel,
     seed: int,
     fixed: FixedExamples | None = None,
@@ -57,6 +63,8 @@ def epochs(
         recipe: how it is trained.
         training: images to train on.
         validation: images to measure on, on the same device.
+        updates: of the model, made by :func:`updates_of`.
+        after: how many epochs are done already.
         threat_model: of the examples.
         seed: of all random streams.
         fixed: examples of both splits, on the same device; None: examples are made from the current weights.
@@ -64,13 +72,11 @@ def epochs(
         observer: hears of every batch.
 
     Raises:
-        InputError: the loss is NaN or infinite.
+        Diverged: the loss is NaN or infinite.
     """
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
-    steps = recipe.epochs * batches_per_epoch(len(training), recipe.batch_size)
-    updates = Updates(model, recipe, schedule_of(recipe, steps), steps)
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(after + 1, recipe.epochs + 1):
         start = time.perf_counter()
         with seeding.global_streams(device, seed, "epoch", epoch):
             losses = train_on(
@@ -102,6 +108,12 @@ def epochs(
             seconds=time.perf_counter() - start,
             **asdict(measured),
         )
+
+
+def updates_of(model: nn.Module, recipe: Recipe, images: int) -> Updates:
+    """The updates of a whole training of ``model`` on that many images."""
+    steps = recipe.epochs * batches_per_epoch(images, recipe.batch_size)
+    return Updates(model, recipe, schedule_of(recipe, steps), steps)
 
 
 def train_on(
@@ -189,7 +201,7 @@ def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer) -> float:
 
 def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:
     if not math.isfinite(loss):
-        raise InputError(
+        raise Diverged(
             f"the training diverged: the loss became {loss} in epoch {epoch}; "
             f"give a --learning-rate below {learning_rate:g}"
         )

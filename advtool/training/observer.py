@@ -11,6 +11,9 @@ from advtool.training.history import Collapse, Figures
 class Observer:
     """Watches a training. Override the methods that you need; the others do nothing."""
 
+    def resumed(self, header: Header, epochs: int) -> None:
+        """The training that starts now goes on after ``epochs`` that are done; it had begun with this ``header``."""
+
     def started(self, header: Header, batches: int) -> None:
         """The training begins. The ``header`` has no metrics of epochs yet; an epoch has that many ``batches``."""
 
@@ -26,8 +29,14 @@ class Observer:
     def saved(self, path: Path) -> None:
         """The best epoch so far was written to ``path``, in case the training does not reach its end."""
 
+    def resumable(self, path: Path) -> None:
+        """The state after the last epoch was written to ``path``: :func:`advtool.training.resume` goes on from it."""
+
     def finished(self, header: Header) -> None:
         """The training is over. The ``header`` has all metrics."""
+
+    def nothing_left(self, output: Path) -> None:
+        """The training that should go on is over already: its checkpoint is at ``output``."""
 
 
 class Observers(Observer):
@@ -35,6 +44,10 @@ class Observers(Observer):
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+
+    def resumed(self, header: Header, epochs: int) -> None:
+        for observer in self._observers:
+            observer.resumed(header, epochs)
 
     def started(self, header: Header, batches: int) -> None:
         for observer in self._observers:
@@ -56,6 +69,14 @@ class Observers(Observer):
         for observer in self._observers:
             observer.saved(path)
 
+    def resumable(self, path: Path) -> None:
+        for observer in self._observers:
+            observer.resumable(path)
+
     def finished(self, header: Header) -> None:
         for observer in self._observers:
             observer.finished(header)
+
+    def nothing_left(self, output: Path) -> None:
+        for observer in self._observers:
+            observer.nothing_left(output)

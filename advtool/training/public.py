@@ -6,6 +6,7 @@ from advtool.training.history import Collapse, Figures
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer, Observers
 from advtool.training.range_test import lr_range
+from advtool.training.resumption import find_output, resume
 from advtool.training.session import default_output, train
 from advtool.training.tensorboard import TensorBoard
 
@@ -20,6 +21,8 @@ __all__ = [
     "TensorBoard",
     "Trained",
     "default_output",
+    "find_output",
     "lr_range",
+    "resume",
     "train",
 ]

@@ -20,7 +20,7 @@ CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Settings):
-    """How a model is trained: Adam on ``w L(F(x), y) + (1 - w) L(F(x'), y)``.
+    """How a model is trained: its optimizer on ``w L(F(x), y) + (1 - w) L(F(x'), y)``.
 
     L is the mean cross entropy of a batch, w the ``CLEAN_WEIGHT`` of the scenario, and x' the adversarial examples. A
     recipe by bounds has worst-case logits instead of F(x'), and a w that falls (:mod:`advtool.training.bounds`).
@@ -78,7 +78,7 @@ class Recipe(Settings):
         return need is None or getattr(self, need.setting) in need.values
 
 
-BIAS = frozenset({"bias", "memories", "bias_layers", "apb_eps", "apb_direction"})
+FIRST_PAPER = frozenset({"optimizer", "bias", "memories", "bias_layers", "apb_eps", "apb_direction", "apb_step"})
 NOISE = frozenset({"pnil", "pnil_at", "eot", "base_learning_rate"})
 
 _first_paper = partial(Recipe, arch="lenet", batch_size=128, learning_rate=1e-3, schedule="constant")
@@ -89,19 +89,19 @@ _second_paper = partial(
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _first_paper(name="clean", scenario="clean", takes=BIAS, summary="clean images only"),
-        _first_paper(name="adv", scenario="adv", takes=BIAS | {"fixed_examples"}, summary="FGSM examples only"),
+        _first_paper(name="clean", scenario="clean", takes=FIRST_PAPER, summary="clean images only"),
+        _first_paper(name="adv", scenario="adv", takes=FIRST_PAPER | {"fixed_examples"}, summary="FGSM examples only"),
         _first_paper(
             name="both",
             scenario="both",
-            takes=BIAS | {"fixed_examples"},
+            takes=FIRST_PAPER | {"fixed_examples"},
             summary="clean images and FGSM examples, weighed equally",
         ),
         _first_paper(
             name="apb",
             scenario="clean",
             bias="naive",
-            takes=BIAS | {"fixed_examples", "scenario"},
+            takes=FIRST_PAPER | {"fixed_examples", "scenario"},
             summary="adversarial perturbation bias, on clean images unless --scenario says otherwise",
         ),
         _second_paper(name="fgsm", examples="fgsm", summary="FGSM examples, as adv"),
@@ -148,6 +148,9 @@ FOR_DATASET: dict[str, dict[str, Any]] = {
 }
 """Settings that a data set needs instead of the recipe's."""
 
+FOR_OPTIMIZER: dict[str, dict[str, Any]] = {"sgd": {"learning_rate": 0.01}}
+"""Settings that an optimizer needs instead of the recipe's."""
+
 
 def register(recipe: Recipe) -> Recipe:
     """Make a recipe known by its name, e.g. to :func:`advtool.training.train`.
@@ -182,7 +185,8 @@ def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
         models.check_name(asked["arch"])
     _check_taken(RECIPES[name], asked)
     of_dataset = {**FOR_DATASET.get(dataset, {}), **RECIPES[name].for_dataset.get(dataset, {})}
-    recipe = replace(RECIPES[name], **{**of_dataset, **asked})
+    of_optimizer = FOR_OPTIMIZER.get(asked.get("optimizer", RECIPES[name].optimizer), {})
+    recipe = replace(RECIPES[name], **{**of_dataset, **of_optimizer, **asked})
     _check_needs(recipe, asked)
     return recipe
 
@@ -212,6 +216,7 @@ def default_words(setting: str) -> str | None:
     for value, _ in by_recipe[1:]:
         words.append(f"{_value(value)} for {', '.join(name for name, own in values.items() if own == value)}")
     words += [f"{_value(own[setting])} for {name}" for name, own in FOR_DATASET.items() if setting in own]
+    words += [f"{_value(own[setting])} with {name}" for name, own in FOR_OPTIMIZER.items() if setting in own]
     for recipe in takers(setting):
         for name, own in recipe.for_dataset.items():
             words += [f"{_value(own[setting])} for {recipe.name} on {name}"] if setting in own else []
@@ -240,6 +245,11 @@ def _check_needs(recipe: Recipe, asked: Iterable[str]) -> None:
         raise InputError(
             f"{option_name(setting)} does not go with {need.setting} {getattr(recipe, need.setting)} "
             f"(recipe '{recipe.name}'), only with {wanted}"
+        )
+    if "apb_eps" in asked and recipe.apb_step == "optimizer" and recipe.optimizer == "adam":
+        raise InputError(
+            "--apb-eps does nothing with --apb-step optimizer and --optimizer adam, which divides a gradient by its "
+            "size: give --optimizer sgd or --apb-step direct"
         )
     if recipe.keep == "certified" and not recipe.by_bounds:
         names = ", ".join(one.name for one in RECIPES.values() if one.by_bounds)

@@ -1,8 +1,10 @@
 """One training, from the images to the checkpoint."""
 
+import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,19 +20,31 @@ from advtool.compute import precision
 from advtool.compute.convolution import quick_convolutions
 from advtool.compute.layers import LayerGraph
 from advtool.compute.memory import freed_memory_kept
-from advtool.data import KNOWN, Split, check_split, default_eps, first_images, load, to_float, train_validation
+from advtool.data import (
+    KNOWN,
+    Split,
+    cache_dir,
+    check_split,
+    default_eps,
+    first_images,
+    load,
+    to_float,
+    train_validation,
+)
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
-from advtool.settings import with_settings
+from advtool.settings import checked, with_settings
 from advtool.threat import ThreatModel
 from advtool.training.bounds import initialise, layers_of
 from advtool.training.fixed import FixedExamples, precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
-from advtool.training.loop import batches_per_epoch, epochs
+from advtool.training.loop import batches_per_epoch, epochs, updates_of
 from advtool.training.observer import Observer
+from advtool.training.place import Place, found_beside
 from advtool.training.recipes import Recipe, recipe_for
 from advtool.training.settings import Settings
+from advtool.training.state import Arguments, Beginning, fingerprint
 from advtool.training.validation import draws_of, pgd_images
 
 
@@ -46,6 +60,7 @@ def train(
     data_dir: Path | None = None,
     validation: Split | None = None,
     output: Path | None = None,
+    resume: bool = False,
     observer: Observer | None = None,
     **settings: Any,
 ) -> Trained:
@@ -67,7 +82,11 @@ def train(
         data_dir: the cache of data sets.
         validation: images that choose the epoch; None: a part of ``data``.
         output: where to write the checkpoint; an existing file is replaced. During the training the best epoch so far
-            lies beside it as ``NAME.partial.safetensors``. After an interrupt that file stays.
+            lies beside it as ``NAME.partial.safetensors``, and the state after the last epoch as
+            ``NAME.state.safetensors``. After an interrupt both stay.
+        resume: go on from the state beside ``output``, if there is one and it is of this very training. A state of
+            another one, or a damaged one, is replaced after the first epoch. :func:`advtool.training.resume` refuses
+            these instead, and knows the arguments.
         observer: hears of every batch and epoch.
         settings: fields of :class:`Settings`, listed below; None: the recipe's own value, or the data set's.
 
@@ -75,7 +94,7 @@ def train(
         InputError: an argument is unknown, out of range or does not go with another one; the data cannot be read; the
             loss diverges; or ``output`` cannot be written.
     """
-    observer = observer or Observer()
+    place = None
     if output is not None:
         output = arguments.path(f"--output {shown(output)}", output)
         files.check_writable(output)
@@ -90,26 +109,72 @@ def train(
         validation=validation,
         **settings,
     )
-    chosen = prepared.recipe
+    if output is not None:
+        by_name = not isinstance(data, Split) and validation is None
+        beginning = beginning_of(prepared, output, data_dir, settings if by_name else None)
+        place = Place(output, beginning, found_beside(output, beginning) if resume else None)
+    return carry_out(prepared, place, observer or Observer())
+
+
+def carry_out(prepared: "Prepared", place: Place | None, observer: Observer) -> Trained:
+    """Train to the end, in the ``place`` if there is one.
+
+    Raises:
+        InputError: the loss diverges, the output cannot be written, or the tensors of the place's state do not fit.
+    """
+    model, chosen = prepared.model, prepared.recipe
     floor = floor_of(pgd_images(prepared.validation).labels)
-    keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
+    keeper = Keeper(prepared.header, chosen, floor, output=None if place is None else place.output, observer=observer)
+    updates = updates_of(model, chosen, len(prepared.training))
+    if place is not None and place.state is not None:
+        place.restore(model, updates, keeper)
+        observer.resumed(place.state.beginning.header, len(keeper.history))
     observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
-    with freed_memory_kept(), quick_convolutions(prepared.model):
-        for figures in epochs(
-            prepared.model,
+    with freed_memory_kept(), quick_convolutions(model):
+        remaining = epochs(
+            model,
             chosen,
             prepared.training,
             prepared.validation,
+            updates=updates,
+            after=len(keeper.history),
             threat_model=prepared.threat_model,
             seed=prepared.header.seed,
             fixed=prepared.fixed,
             layers=prepared.layers,
             observer=observer,
-        ):
-            keeper.offer(prepared.model, figures)
-            if keeper.collapse is not None and chosen.stop_on_collapse:
-                break
+        )
+        while not keeper.is_over and (figures := next(remaining, None)) is not None:
+            keeper.offer(model, figures)
+            if place is not None:
+                observer.resumable(place.save(model, updates, keeper))
     return keeper.finish(prepared.training.images.device)
+
+
+def beginning_of(
+    prepared: "Prepared", output: Path, data_dir: Path | None, settings: Mapping[str, Any] | None
+) -> Beginning:
+    """What tells this training from others; ``settings`` that were asked for are None if it has images of its own."""
+    header = prepared.header
+    asked = None
+    if settings is not None:
+        given = checked(Settings, {name: value for name, value in settings.items() if value is not None})
+        asked = Arguments(
+            data=header.dataset,
+            recipe=prepared.recipe.name,
+            eps=header.threat_model.eps,
+            seed=header.seed,
+            limit=header.recipe["limit"],
+            data_dir=_absolute(cache_dir(data_dir)),
+            # The device decides what "auto" is.
+            settings=json.loads(json.dumps(given | {"precision": prepared.recipe.precision}, default=_absolute)),
+        )
+    images = fingerprint(prepared.training, prepared.validation)
+    return Beginning(output=output.name, header=header, images=images, arguments=asked)
+
+
+def _absolute(path: Path) -> str:
+    return str(path.resolve())
 
 
 def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:

@@ -16,7 +16,9 @@ from advtool.settings import About, Need, checked, option_name, settings_of
 Scenario = Literal["clean", "adv", "both"]
 Bias = Literal["plain", "naive", "multimodal"]
 Direction = Literal["descent", "ascent"]
-Keep = Literal["pgd", "loss", "one-step", "clean", "certified"]
+Step = Literal["direct", "optimizer"]
+Optimizer = Literal["adam", "sgd"]
+Keep = Literal["pgd", "loss", "one-step", "clean", "certified", "last"]
 Schedule = Literal["constant", "cyclic", "falling"]
 
 TRAINING = "Training"
@@ -48,9 +50,12 @@ class Settings:
     arch: Annotated[str, About("Architecture: lenet, cnn, gowal or resnet11.")]
     epochs: Annotated[int, About("Passes over the training images.")] = 10
     batch_size: Annotated[int, About("Images in a training step.")]
+    optimizer: Annotated[
+        Optimizer, About("Adam, or SGD with momentum 0.9, for the first paper's recipes.", panel=TRAINING)
+    ] = "adam"
     learning_rate: Annotated[
         float,
-        About("Learning rate of Adam. If it is cyclic: its highest value, after 40 % of the steps.", panel=TRAINING),
+        About("Of the optimizer. If it is cyclic: its highest value, after 40 % of the steps.", panel=TRAINING),
     ]
     base_learning_rate: Annotated[float, About("Where a cyclic learning rate begins and ends.", panel=TRAINING)] = 0.0
     schedule: Schedule
@@ -60,7 +65,8 @@ class Settings:
             "Which epoch is the best, on the validation images: the one with the highest accuracy under PGD (10 steps, "
             "500 images), the lowest loss there, the highest accuracy on one-step examples, the highest clean "
             "accuracy, or for ibp the highest accuracy that its bounds prove. If no epoch does better on adversarial "
-            "examples than a constant answer, the one-step accuracy decides, then the clean accuracy.",
+            "examples than a constant answer, the one-step accuracy decides, then the clean accuracy. last: the last "
+            "epoch, whatever it measures.",
             panel=TRAINING,
             default="pgd; clean if only clean images train; certified for ibp",
         ),
@@ -98,7 +104,7 @@ class Settings:
     apb_eps: Annotated[
         float,
         About(
-            "Step of the bias, or of its memories, at each batch.",
+            "Step of the bias, or of its memories, at each batch; through SGD the learning rate multiplies it.",
             panel=BIAS,
             needs=WITH_PERTURBATION_BIAS,
         ),
@@ -111,6 +117,14 @@ class Settings:
             needs=WITH_PERTURBATION_BIAS,
         ),
     ] = "descent"
+    apb_step: Annotated[
+        Step,
+        About(
+            "The bias takes its sign step directly, or the optimizer gets eps times the sign as its gradient.",
+            panel=BIAS,
+            needs=WITH_PERTURBATION_BIAS,
+        ),
+    ] = "direct"
     fixed_examples: Annotated[
         Path | None,
         About(

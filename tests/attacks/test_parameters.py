@@ -489,7 +489,7 @@ def _takes(recipe: str, setting: str) -> bool:
     [
         (
             {"keep": "pdg"},
-            "--keep 'pdg': it must be one of pgd, loss, one-step, clean, certified (did you mean 'pgd'?)",
+            "--keep 'pdg': it must be one of pgd, loss, one-step, clean, certified, last (did you mean 'pgd'?)",
         ),
         ({"precision": "float16"}, "--precision 'float16': it must be one of auto, float32, bfloat16"),
         ({"schedule": "linear"}, "unknown setting 'schedule'"),

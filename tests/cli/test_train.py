@@ -25,7 +25,7 @@ from advtool.report.card import Card
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
 from advtool.training.history import Measured
-from tests.support.trainings import short
+from tests.support.trainings import StopsAfter, short
 
 QUICK = ("--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu")
 
@@ -270,22 +270,71 @@ def test_a_checkpoint_of_another_setting_is_not_replaced_in_silence(
     assert told(pnil=True) == "replaces 'model' (nfgsm, no pnil)"
     assert told(pnil=True, pnil_at=("conv2",), eps=0.3) == "replaces 'model' (nfgsm, no pnil at, eps 0.03137)"
     assert told("both") == "replaces 'model' (nfgsm)"
-    assert told("both", bias="naive") == "replaces 'model' (both, bias plain, no apb eps, no apb direction)"
+    assert (
+        told("both", bias="naive") == "replaces 'model' (both, bias plain, no apb eps, no apb direction, no apb step)"
+    )
 
 
-def test_ctrl_c_keeps_the_best_epoch_and_says_where(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "advtool", "train", "clean", "--arch", "cnn", "--epochs", "10000"]
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_best_epoch_and_says_how_to_go_on(
+    tmp_path: Path, way: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--arch", "cnn", "--epochs", "10000", "--device", "cpu"]
+    command = [sys.executable, "-m", "advtool", "train", "clean", *options]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         partial = tmp_path / "checkpoints" / "digits-cnn-clean-s0.partial.safetensors"
+        state = tmp_path / "checkpoints" / "digits-cnn-clean-s0.state.safetensors"
         give_up = time.monotonic() + 120
-        while not partial.exists() and time.monotonic() < give_up:
+        while not state.exists() and time.monotonic() < give_up:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(way)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "the best epoch so far is in 'checkpoints/digits-cnn-clean-s0.partial.safetensors'" in err
     assert "Traceback" not in err
     assert checkpoints.read_header(partial).metrics["epoch"] >= 1
+    again = "advtool train --resume checkpoints/digits-cnn-clean-s0.state.safetensors --device cpu"
+    assert f"advtool: go on with: {again}\n" in err
+    monkeypatch.chdir(tmp_path)
+    words = refused_here(monkeypatch, capsys, *again.split()[1:], "--epochs", "3")
+    assert "'checkpoints/digits-cnn-clean-s0.state.safetensors'" in words
+    assert "--epochs is 10000 there and 3 here" in words
+
+
+def test_a_stopped_training_goes_on_by_its_file_alone_and_is_finished_then(
+    folder: Path, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training of ``path``, stopped after its first epoch."""
+    monkeypatch.chdir(folder)
+    output, settings = Path("again.safetensors"), {"arch": "cnn", "epochs": 2, "limit": 128}
+    with pytest.raises(KeyboardInterrupt):
+        training.train("digits", "both", **settings, output=output, observer=StopsAfter(2))
+    done = advtool(folder, "train", "--resume", "again.state.safetensors", "both", "--limit", "128", "--device", "cpu")
+    assert (done.returncode, done.stdout) == (0, "again.safetensors\n"), done.stderr
+    assert "advtool: goes on after epoch 1 of 2\n" in done.stderr
+    expected, tensors = checkpoints.read(path)[1], checkpoints.read(output)[1]
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in expected.items())
+
+    def told(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["advtool", "train", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    finished = "advtool: the training of 'again.safetensors' is finished\n"
+    assert told("--resume", "again.safetensors") == (0, "again.safetensors\n", finished)
+
+
+def test_a_stopped_training_is_not_replaced_in_silence(
+    tiny: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        short(tiny, output=output, observer=StopsAfter(2))
+    short(tiny, output=output, observer=TrainingProgress(output))
+    state = tmp_path / "model.state.safetensors"
+    told = f"replaces the stopped training at '{state}' after its first epoch; advtool train --resume {state} goes on"
+    assert told in " ".join(capsys.readouterr().err.split())

@@ -1,11 +1,13 @@
-"""What tests of training share: a generator, a batch, a short training, and a comparison of trained models."""
+"""What tests of training share: a generator, a batch, short and stopped trainings, a comparison of trained models."""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from advtool import training
 from advtool.data import Split
-from advtool.training import Trained
+from advtool.training import Figures, Observer, Trained
 
 
 def draws() -> torch.Generator:
@@ -24,3 +26,18 @@ def short(split: Split, recipe: str = "both", **options: object) -> Trained:
 def equal(a: Trained, b: Trained) -> bool:
     pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
     return all(torch.equal(x, y) for x, y in pairs)
+
+
+class StopsAfter(Observer):
+    """Stops a training in an epoch, after it is measured and before its state is written."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.saved_at: list[Path] = []
+
+    def epoch(self, figures: Figures, *, kept: bool) -> None:
+        if figures.epoch == self.epochs:
+            raise KeyboardInterrupt
+
+    def saved(self, path: Path) -> None:
+        self.saved_at.append(path)

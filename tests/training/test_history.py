@@ -28,7 +28,7 @@ def epochs(*figures: tuple[float, float, float]) -> list[Figures]:
 
 @pytest.mark.parametrize(
     ("keep", "epoch"),
-    [("pgd", 2), ("one-step", 4), ("clean", 3), ("loss", 3)],
+    [("pgd", 2), ("one-step", 4), ("clean", 3), ("loss", 3), ("last", 4)],
 )
 def test_the_kept_epoch_is_the_first_by_the_asked_figure(keep: str, epoch: int) -> None:
     history = epochs((0.5, 0.5, 0.3), (0.7, 0.6, 0.6), (0.9, 0.6, 0.5), (0.8, 0.95, 0.2))

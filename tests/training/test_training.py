@@ -14,12 +14,12 @@ from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
-from advtool.training import RECIPES, Collapse, Figures, Observer, Trained, loop, recipe_for, session
+from advtool.training import RECIPES, Collapse, Observer, Trained, loop, recipe_for, session
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.loop import Batch, training_loss
 from advtool.training.validation import measure
-from tests.support.trainings import batch, draws, equal, short
+from tests.support.trainings import StopsAfter, batch, draws, equal, short
 
 CPU = torch.device("cpu")
 
@@ -220,19 +220,6 @@ def test_the_card_holds_what_is_needed_to_repeat(trained: dict[str, Trained]) ->
 # Files
 
 
-class StopsAfter(Observer):
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.saved_at: list[Path] = []
-
-    def epoch(self, figures: Figures, *, kept: bool) -> None:
-        if figures.epoch == self.epochs:
-            raise KeyboardInterrupt
-
-    def saved(self, path: Path) -> None:
-        self.saved_at.append(path)
-
-
 @pytest.mark.parametrize("arch", ["cnn", "lenet"])
 def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_handed_back(
     digits: Split, arch: str, monkeypatch: pytest.MonkeyPatch
@@ -260,7 +247,7 @@ def test_an_interrupted_training_leaves_its_best_epoch(tiny: Split, tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         short(tiny, epochs=5, output=output, observer=observer)
     partial = tmp_path / "new" / "m.partial.safetensors"
-    assert list(output.parent.iterdir()) == [partial]
+    assert sorted(output.parent.iterdir()) == [partial, tmp_path / "new" / "m.state.safetensors"]
     assert set(observer.saved_at) == {partial}
     header, tensors = checkpoints.read(partial)
     assert header.metrics["epoch"] in (1, 2)

@@ -1,0 +1,186 @@
+"""What is finished of a reproduction, small enough to be committed: a file of JSON for each model.
+
+A part holds everything that a table reads of a model: its card, and the answer to each question with the outcome of
+every image. So a row stays finished where the weights are gone, and another machine goes on with what is left.
+"""
+
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from advtool import documents
+from advtool.checkpoints import Header
+from advtool.errors import InputError
+from advtool.evaluation.ledger import Ledger
+from advtool.evaluation.settings import Settings
+from advtool.files import read_bytes, write_atomically
+from advtool.models.noise import PNIL
+from advtool.reproduce.steps import Model, Question
+from advtool.results import Evaluation, Outcomes, Reused
+from advtool.results.record import Record
+
+
+class Answer(Record):
+    """The answer to a question, with the outcome of every image. Margins and steps of the search are not kept."""
+
+    images: int | None
+    settings: dict[str, Any]
+    origin: Reused
+    evaluation: Evaluation
+    outcomes: dict[str, str]
+    """by stage: a digit for each image, a value of :class:`advtool.results.Outcome`"""
+    on_examples: dict[str, str]
+    """by one-step attack: 1 for each image whose example is classified right, else 0"""
+    probes: list[str]
+
+    @classmethod
+    def of(cls, question: Question, result: Evaluation, origin: Reused) -> Self:
+        """What is kept of a result."""
+        found = result.outcomes
+        return cls(
+            images=question.images,
+            settings=asdict(question.settings),
+            origin=origin,
+            evaluation=result,
+            outcomes={stage: _digits(found.of(stage)) for stage in found.stages},
+            on_examples={stage: _digits(right) for stage, right in found.on_examples.items()},
+            probes=sorted(found.probes),
+        )
+
+    def answers(self, question: Question) -> bool:
+        """Whether this is the question. A setting that is younger than the answer has its default."""
+        with suppress(InputError):  # of a setting that is no more
+            return self.images == question.images and Settings.of(_tuples(self.settings)) == question.settings
+        return False
+
+    def result(self) -> Evaluation:
+        """The evaluation with its outcomes."""
+        _, *stages = self.outcomes
+        ledger = Ledger(stages, self.evaluation.clean.total, one_step=self.on_examples, probes=self.probes)
+        found: Outcomes = ledger.outcomes
+        for place, digits in enumerate(self.outcomes.values()):
+            found.outcome[place] = _values(digits)
+        for stage, digits in self.on_examples.items():
+            found.on_examples[stage][:] = _values(digits).bool()
+        return self.evaluation.with_outcomes(found)
+
+
+class Layer(Record):
+    """The noise layer that a model learned: nested lists of its W and B, each (C, H, W)."""
+
+    W: list[list[list[float]]]
+    B: list[list[list[float]]]
+
+    @classmethod
+    def of(cls, layer: PNIL) -> Self:
+        """To six decimals: for a drawing and a reader."""
+        W, B = (values.detach().double().mul(10**6).round().div(10**6).tolist() for values in (layer.W, layer.B))
+        return cls(W=W, B=B)
+
+    def module(self) -> PNIL:
+        """The layer, on the CPU."""
+        W, B = torch.tensor(self.W), torch.tensor(self.B)
+        made = PNIL(W.shape)
+        made.load_state_dict({"W": W, "B": B})
+        return made
+
+
+class Turns(Record):
+    """The seconds of each epoch of a timing, by the model's name."""
+
+    origin: Reused
+    seconds: dict[str, list[float]]
+
+
+class Part(Record):
+    """A model that was trained, and what it answered."""
+
+    schema_name: Literal["advtool.part/1"] = Field(default="advtool.part/1", alias="schema")
+    card: Header
+    """without the history of its epochs"""
+    sha256: str
+    """of its checkpoint"""
+    weights: str
+    """a fingerprint of its tensors alone"""
+    source: str | None = None
+    """the same of the model whose examples it trained on; None: it made its own"""
+    origin: Reused
+    layer: Layer | None = None
+    answers: list[Answer] = []
+
+    @classmethod
+    def of(cls, card: Header, **known: Any) -> Self:
+        """Of a model that has not been asked yet; ``known`` are the other fields."""
+        metrics = {name: value for name, value in card.metrics.items() if name != "history"}
+        return cls(card=card.model_copy(update={"metrics": metrics}), **known)
+
+    def to(self, question: Question) -> Answer | None:
+        """The answer to a question; None: it was not asked."""
+        return next((each for each in self.answers if each.answers(question)), None)
+
+
+class Parts:
+    """The parts in a folder. What is damaged, or another model's, counts as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Model, Part] = {}
+
+    def get(self, model: Model) -> Part | None:
+        """The part of a model; None if there is none, or it is of other settings or other fixed examples."""
+        if model not in self._read:
+            with suppress(OSError, ValueError):
+                document = documents.parse(read_bytes(self._path(model), documents.MOST_BYTES))
+                self._read[model] = Part.model_validate(document)
+        part = self._read.get(model)
+        if part is None or not is_of(part.card, model):
+            return None
+        source = self.get(model.examples_of) if model.examples_of else None
+        return part if part.source == (source.weights if source else None) else None
+
+    def put(self, model: Model, part: Part) -> None:
+        """Keep it, on disk the whole file or none."""
+        self._read[model] = part
+        write_atomically(self._path(model), (part.model_dump_json(by_alias=True) + "\n").encode())
+
+    def extend(self, model: Model, answer: Answer) -> None:
+        """Keep another answer of a model that has a part."""
+        part = self._read[model]
+        self.put(model, part.model_copy(update={"answers": [*part.answers, answer]}))
+
+    def add_layer(self, model: Model, layer: Layer) -> None:
+        """Keep the noise layer of a model that has a part."""
+        self.put(model, self._read[model].model_copy(update={"layer": layer}))
+
+    def _path(self, model: Model) -> Path:
+        return self._folder / f"{model.name}.json"
+
+
+def is_of(card: Header, model: Model) -> bool:
+    """Whether a card is that of ``model``, trained to its end; from which fixed examples is not asked."""
+    recipe, asked = card.recipe, dict(model.settings)
+    wanted = {key: value for key, value in model.resolved.to_dict().items() if key != "precision"}  # the device's
+    # A card that is older than a setting was trained with what is its default now.
+    same = all(recipe.get(key) == value for key, value in wanted.items() if key in recipe or key in asked)
+    limit, images = recipe.get("limit"), recipe.get("train_images", 0)
+    cut = limit == model.limit or (limit is None and model.limit is not None and images <= model.limit)
+    place = (card.dataset, card.architecture.name, card.seed, card.threat_model.eps)
+    return same and cut and place == (model.dataset, model.resolved.arch, model.seed, model.eps)
+
+
+def _digits(values: Tensor) -> str:
+    return "".join(map(str, values.int().tolist()))
+
+
+def _values(digits: str) -> Tensor:
+    return torch.tensor([int(digit) for digit in digits], dtype=torch.uint8)
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them, with their sequences as tuples again."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

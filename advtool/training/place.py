@@ -1,0 +1,66 @@
+"""Where a training writes, and what it finds there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from advtool.errors import InputError
+from advtool.training import state as states
+from advtool.training.beside import state_path
+from advtool.training.keeper import Keeper
+from advtool.training.schedule import Updates
+from advtool.training.state import Beginning, State
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training writes its checkpoint, with the state beside it after every epoch.
+
+    Attributes:
+        output: of the checkpoint.
+        beginning: tells which training it is.
+        state: from which it goes on; None: it begins.
+    """
+
+    output: Path
+    beginning: Beginning
+    state: State | None = None
+
+    def save(self, model: nn.Module, updates: Updates, keeper: Keeper) -> Path:
+        """Write the state after an epoch, and tell where."""
+        path = state_path(self.output)
+        state = State(
+            beginning=self.beginning,
+            history=keeper.history,
+            weights=model.state_dict(),
+            best=keeper.best_tensors,
+            updates=updates.state(),
+        )
+        states.write(path, state)
+        return path
+
+    def restore(self, model: nn.Module, updates: Updates, keeper: Keeper) -> None:
+        """Bring all three to where they were in the place's state.
+
+        Raises:
+            InputError: the state's tensors do not fit.
+        """
+        assert self.state is not None
+        try:
+            model.load_state_dict(self.state.weights)
+            updates.restore(self.state.updates)
+        except (RuntimeError, ValueError, KeyError, IndexError):
+            raise InputError(
+                f"'{state_path(self.output)}' does not hold the tensors of its training: train again from the beginning"
+            ) from None
+        keeper.restore(self.state.history, self.state.best)
+
+
+def found_beside(output: Path, beginning: Beginning) -> State | None:
+    """The state beside ``output``, if it is of this training; None: there is none, it is damaged, or of another."""
+    try:
+        state = states.read(state_path(output))
+    except InputError:
+        return None
+    return None if any(state.beginning.differences(beginning)) else state

@@ -1,0 +1,147 @@
+"""The state of a training after an epoch: what a training that was stopped goes on from.
+
+It is a safetensors file beside the output. Its header holds a JSON document, and a checksum of the document and the
+tensors.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor
+
+from advtool import checkpoints, documents, tensor_files
+from advtool.checkpoints import Header
+from advtool.data import Split
+from advtool.errors import InputError
+from advtool.settings import option_name
+from advtool.training.beside import state_path
+from advtool.training.history import Figures
+
+DOCUMENT = "advtool.training"
+"""The keys of the file's header."""
+PARTS = ("weights", "best", "updates")
+"""The fields that hold tensors."""
+
+
+class Arguments(BaseModel):
+    """Arguments of :func:`advtool.training.session.prepare` that name the data, in JSON's types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    recipe: str
+    eps: float
+    seed: int
+    limit: int | None
+    data_dir: str
+    settings: dict[str, Any]
+
+
+class Beginning(BaseModel):
+    """What a training begins with. Equal beginnings give equal weights.
+
+    Attributes:
+        output: the name of the checkpoint's file.
+        header: of the checkpoint, without the figures that are measured while training.
+        images: fingerprint of the images and labels that train and that validate.
+        arguments: for who goes on; None: the images were handed over, and nobody else has them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: str
+    header: Header
+    images: str
+    arguments: Arguments | None
+
+    def differences(self, other: Self) -> Iterator[str]:
+        """In words, in what the ``other`` training is not this one."""
+        there, here = _settings(self.header), _settings(other.header)
+        for name in {**there, **here}:
+            if there.get(name) != here.get(name):
+                yield f"{name} is {there.get(name)} there and {here.get(name)} here"
+        if (self.images, self.header.architecture) != (other.images, other.header.architecture):
+            yield f"the images of '{self.header.dataset}' are others now"
+
+
+class State(BaseModel):
+    """A training after an epoch.
+
+    Attributes:
+        beginning: tells which training it is.
+        history: the figures of all epochs so far.
+        weights: the model's tensors.
+        best: the tensors that the checkpoint of the best epoch has.
+        updates: :meth:`advtool.training.schedule.Updates.state`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+    schema_name: Literal["advtool.training/1"] = Field(default="advtool.training/1", alias="schema")
+    beginning: Beginning
+    history: list[Figures] = Field(min_length=1)
+    weights: dict[str, Tensor] = Field(exclude=True)
+    best: dict[str, Tensor] = Field(exclude=True)
+    updates: dict[str, Tensor] = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _epochs_are_whole(self) -> Self:
+        if [figures.epoch for figures in self.history] != list(range(1, len(self.history) + 1)):
+            raise ValueError("the epochs of the history are not 1, 2, ...")
+        return self
+
+
+def write(path: Path, state: State) -> None:
+    """Write a state atomically; an existing one is replaced."""
+    document = json.dumps(state.model_dump(mode="json", by_alias=True))
+    tensors = {f"{part}/{name}": tensor for part in PARTS for name, tensor in getattr(state, part).items()}
+    tensor_files.write(path, tensors, {DOCUMENT: document})
+
+
+def read(path: Path) -> State:
+    """Read a state.
+
+    Raises:
+        InputError: there is none, it is damaged, or the file was renamed.
+    """
+    metadata, tensors = checkpoints.read_file(path)
+    document = metadata.get(DOCUMENT)
+    if document is None:
+        raise InputError(f"'{path}' is no state of a training: 'advtool train' writes them as NAME.state.safetensors")
+    try:
+        state = State.model_validate(documents.parse(document) | {part: _of(part, tensors) for part in PARTS})
+    except (ValidationError, ValueError, TypeError) as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
+        raise InputError(f"'{path}' is no state that this version of advtool can read (at '{where}')") from None
+    own_name = state_path(Path(state.beginning.output))
+    if own_name != Path(path.name):  # a name with folders in it leads nowhere
+        raise InputError(
+            f"'{path}' was renamed: call it '{own_name.name}' again, and the output will have its own name"
+        )
+    return state
+
+
+def fingerprint(*splits: Split) -> str:
+    """SHA-256 of the images and labels of these splits, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for tensor in (split.images, split.labels):
+            digest.update(tensor.cpu().contiguous().numpy().reshape(-1).data)
+    return digest.hexdigest()
+
+
+def _settings(header: Header) -> dict[str, Any]:
+    """What was asked for. A checkpoint that fixed examples come from is known by its hash, wherever it lies."""
+    places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
+    settings = places | {"eps": header.threat_model.eps} | header.recipe
+    options = {option_name(name): value for name, value in settings.items() if name not in {"name", "fixed_examples"}}
+    return {"RECIPE": header.recipe["name"], **options}
+
+
+def _of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    own = f"{part}/"
+    return {name.removeprefix(own): tensor for name, tensor in tensors.items() if name.startswith(own)}
