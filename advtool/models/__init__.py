@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from advtool import checkpoints
 from advtool.errors import InputError
-from advtool.models.registry import ARCHITECTURES, build, check_name
+from advtool.models.registry import ARCHITECTURES, build, check_name, check_sizes
 
-__all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "from_checkpoint", "load_checkpoint"]
+__all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "check_sizes", "from_checkpoint", "load_checkpoint"]
 
 
 def load_checkpoint(path: str | Path) -> nn.Module:

@@ -29,6 +29,20 @@ TABLES = {
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
 """Titles by name."""
+NIGHT_HOURS = {
+    "apb-fig2": {"mnist": 11.4, "fashion-mnist": 3.7},
+    "apb-fig3a": {"mnist": 0.4, "fashion-mnist": 0.2},
+    "apb-fig3b": {"mnist": 0.7, "fashion-mnist": 0.4},
+    "apb-time": {"mnist": 0.2, "fashion-mnist": 0.2},
+    "pnil-fig1": {"mnist": 0.1},
+    "pnil-fig3": {"cifar10": 0.3},
+    "pnil-table1": {"mnist": 2.9, "fashion-mnist": 2.9, "cifar10": 2.0},
+    "pnil-fig4": {"mnist": 0.3, "fashion-mnist": 0.3},
+    "pnil-fig5": {"mnist": 0.1, "fashion-mnist": 0.1},
+    "pnil-madry": {"cifar10": 2.0},
+    "pnil-time": {"mnist": 0.1, "fashion-mnist": 0.1, "cifar10": 0.3},
+}
+"""About how many hours of one core a table takes at the scale night, what an earlier table shares with it aside."""
 MODULES = ("apb", "pnil", "pnil_curves", "pnil_maps", "timings")
 """Where they are."""
 
@@ -44,6 +58,16 @@ class Scale(StrEnum):
     """the papers' trainings with a smaller evaluation: at most twelve hours of two cores for all tables together"""
     paper = "paper"
     """the paper's protocol in full"""
+
+
+def hours(name: str, scale: Scale, datasets: Sequence[str]) -> float | None:
+    """About how many hours of one core a table takes at most; None: nobody knows."""
+    if scale in (Scale.smoke, Scale.cpu):
+        return {Scale.smoke: 1 / 30, Scale.cpu: 2 / 3}[scale]
+    known = NIGHT_HOURS.get(name, {})
+    if scale is Scale.paper or not {*datasets} <= known.keys():
+        return None
+    return sum(known[dataset] for dataset in datasets)
 
 
 def find(name: str) -> "Table":
