@@ -55,7 +55,7 @@ class Scale(StrEnum):
     cpu = "cpu"
     """at most twenty minutes on two cores; what was cut down is in the result"""
     night = "night"
-    """the papers' trainings with a smaller evaluation: at most twelve hours of two cores for all tables together"""
+    """the papers' trainings with a smaller evaluation: about fourteen hours of two cores for all tables"""
     paper = "paper"
     """the paper's protocol in full"""
 
