@@ -104,7 +104,7 @@ def page() -> str:
         lines.append(f"## {paper}\n")
         for number, claim in enumerate(claims, 1):
             lines += section(number, claim, every)
-    return "\n".join([*lines, *overview(every)])
+    return "\n".join(["", *lines, *overview(every), "", ""])
 
 
 def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
@@ -176,7 +176,7 @@ def with_block(text: str, block: str) -> str:
     _, end, after = rest.partition(END)
     assert begin, "the page has no marks"
     assert end, "the page has no marks"
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n{block}{END}{after}"
 
 
 PAGES = {RESULTS / "README.md": page, ROOT / "README.md": summary}
