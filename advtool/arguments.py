@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advtool import documents
 from advtool.errors import InputError, near_match
 
 if TYPE_CHECKING:
@@ -163,6 +164,36 @@ def eps(option: str, text: str) -> float:
             f"{option} {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
         )
     return radius
+
+
+def json_object(option: str, text: str, example: str = '{"width": 16}') -> dict[str, Any]:
+    """A JSON object: how a command line gives keyword arguments; ``example`` is for the message.
+
+    Raises:
+        InputError: the text is no JSON object.
+    """
+    try:
+        found = documents.parse(text)
+    except ValueError as error:
+        raise InputError(f"{option} is no JSON ({error}): write e.g. '{example}'") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{option} is no JSON object: write e.g. '{example}'")
+    return found
+
+
+def named(label: str, value: Any) -> dict[str, Any]:
+    """Values by name, given as a mapping or as pairs.
+
+    Raises:
+        InputError: it is neither, or a name is no text.
+    """
+    try:
+        found = dict(value)
+    except (TypeError, ValueError):
+        found = {None: value}
+    if not all(isinstance(name, str) for name in found):
+        raise InputError(f"{label} must be values by name, such as {{'width': 16}}")
+    return found
 
 
 def choice(label: str, value: Any, known: Iterable[str]) -> str:

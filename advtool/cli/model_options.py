@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool import documents
+from advtool.arguments import json_object
 from advtool.errors import InputError
 from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
 
@@ -37,13 +37,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
     Raises:
         InputError: the text is no JSON object.
     """
-    try:
-        arguments = documents.parse(text)
-    except ValueError as error:
-        raise InputError(f"--model-args is no JSON ({error}): write e.g. '{{\"num_classes\": 10}}'") from None
-    if not isinstance(arguments, dict):
-        raise InputError("--model-args is no JSON object: write e.g. '{\"num_classes\": 10}'")
-    return arguments
+    return json_object("--model-args", text, '{"num_classes": 10}')
 
 
 def model_argument(default: str) -> Any:

@@ -43,7 +43,7 @@ def reproduce(
         Scale,
         typer.Option(
             help="smoke: it runs, and means nothing; cpu: at most 20 minutes on two cores; night: all tables in about "
-            "twelve hours of two cores; paper: the paper's protocol in full."
+            "fourteen hours of two cores; paper: the paper's protocol in full."
         ),
     ] = Scale.cpu,
     dataset: Annotated[

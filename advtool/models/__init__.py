@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from advtool import checkpoints
 from advtool.errors import InputError, reason
-from advtool.models.registry import ARCHITECTURES, build, check_name
+from advtool.models.registry import ARCHITECTURES, build, check_name, check_sizes
 
 FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 """The types in which a file may hold weights."""
 
-__all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "from_checkpoint", "load_checkpoint"]
+__all__ = ["ARCHITECTURES", "build", "check_images", "check_name", "check_sizes", "from_checkpoint", "load_checkpoint"]
 
 
 def load_checkpoint(path: str | Path) -> nn.Module:

@@ -28,7 +28,9 @@ class Block(nn.Module):
 
 
 class ResNet11(nn.Sequential):
-    """A residual network for CIFAR-10: a 3x3 stem and three blocks of widths 64, 128, 256 and strides 1, 2, 2.
+    """A residual network for CIFAR-10: a 3x3 stem and three blocks of strides 1, 2, 2.
+
+    Their widths are ``width`` (64), and one, two and four times that.
 
     Eleven weighted layers: the stem, two 3x3 convolutions and a 1x1 projection in each block, the linear
     layer. Input: float32 (N, C, H, W) in [0, 1], H and W at least 8. Output: logits (N, ``classes``).
@@ -36,17 +38,17 @@ class ResNet11(nn.Sequential):
     Source: Schwinn, Raab and Eskofier 2020, who name it and do not list its layers; blocks as in He et al. 2016.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(self, input_shape: tuple[int, int, int], classes: int, width: int = 64) -> None:
         super().__init__(
             OrderedDict(
-                stem=nn.Conv2d(input_shape[0], 64, 3, padding=1, bias=False),
-                norm=nn.BatchNorm2d(64),
+                stem=nn.Conv2d(input_shape[0], width, 3, padding=1, bias=False),
+                norm=nn.BatchNorm2d(width),
                 relu=nn.ReLU(),
-                block1=Block(64, 64, stride=1),
-                block2=Block(64, 128, stride=2),
-                block3=Block(128, 256, stride=2),
+                block1=Block(width, width, stride=1),
+                block2=Block(width, 2 * width, stride=2),
+                block3=Block(2 * width, 4 * width, stride=2),
                 pool=nn.AdaptiveAvgPool2d(1),
                 flatten=nn.Flatten(),
-                linear=nn.Linear(256, classes),
+                linear=nn.Linear(4 * width, classes),
             )
         )

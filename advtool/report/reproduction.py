@@ -57,8 +57,8 @@ def _columns(result: Reproduced) -> Iterator[Column]:
         name, stated = column.name, any(figure.paper is not None for figure in found)
         yield Column(name, name, Unit(partial(_pair, column)), Reader.TERMINAL)
         if stated:
-            yield Column(f"{name}, paper", name, Unit(partial(_paper, column)), Reader.PAGE)
-        yield Column(f"{name}, ours" if stated else name, name, Unit(partial(_ours, column)), Reader.PAGE)
+            yield Column(f"{name}, paper", name, Unit(partial(paper_value, column)), Reader.PAGE)
+        yield Column(f"{name}, ours" if stated else name, name, Unit(partial(own_value, column)), Reader.PAGE)
         yield Column("", name, FIGURE, Reader.PROGRAM)
     yield Column("masking codes", "masking codes", WORDS, Reader.PAGE | Reader.PROGRAM)
     yield Column("verdict", "verdict", VERDICT)
@@ -79,11 +79,13 @@ def _pair(column: Measured, found: Figure) -> str:
     return _written(column, found.ours, star=found.significant) + (f" ({paper})" if paper else "")
 
 
-def _paper(column: Measured, found: Figure) -> str:
+def paper_value(column: Measured, found: Figure) -> str:
+    """The paper's figure with its deviation; blank where it states none."""
     return _written(column, found.paper, found.paper_deviation, star=found.paper_significant)
 
 
-def _ours(column: Measured, found: Figure) -> str:
+def own_value(column: Measured, found: Figure) -> str:
+    """Ours with its interval or deviation, a dash where there is none although it was asked for."""
     return (
         MISSING
         if found.missing

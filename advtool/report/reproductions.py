@@ -1,13 +1,15 @@
 """The tables of the papers, a line each: how much of them is done, and their verdicts so far."""
 
 from advtool.report.table import Column, Reader, Row, Table
-from advtool.report.units import COUNT, WORDS
+from advtool.report.units import COUNT, WORDS, decimals
 from advtool.results import Reproductions, Standing
 
+HOURS = decimals(1)
 COLUMNS = (
     Column("name", "name", WORDS),
     Column("data sets", "data sets", WORDS, Reader.PEOPLE),
     Column("", "datasets", WORDS, Reader.PROGRAM),
+    Column("hours", "hours", HOURS),
     Column("rows", "of rows", COUNT, Reader.PEOPLE),
     Column("", "rows_done", COUNT, Reader.PROGRAM),
     Column("", "rows", COUNT, Reader.PROGRAM),
@@ -19,13 +21,13 @@ COLUMNS = (
 
 
 def table(result: Reproductions) -> Table:
-    """Rows and steps: how many are done, of how many."""
+    """What is done is given of how many there are."""
     return Table(
         columns=COLUMNS,
         rows=tuple(Row(_values(each)) for each in result.tables),
         notes=(
-            f"scale {result.scale}, in {result.folder}; done, of all. A step is a training, an evaluation or a timing; "
-            "tables share many of them",
+            f"scale {result.scale}, in {result.folder}; hours of one core for all of it, about; rows and steps that "
+            "are done. A step is a training, an evaluation or a timing; tables share many of them",
         ),
         boxed=False,
     )

@@ -28,6 +28,7 @@ def _described(lines: Sequence[Line]) -> dict[str, list[Any]]:
     timings = [step for step in steps if isinstance(step, Timing)]
     models = [step for step in steps if isinstance(step, Model)]
     found: dict[str, list[Any]] = {
+        "network": [model.network for model in models],
         "epochs": [model.epochs for model in models],
         "training images": [model.limit for group in (models, *(each.models for each in timings)) for model in group],
         "validation images": [model.validated for model in models],

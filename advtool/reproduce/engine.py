@@ -15,7 +15,7 @@ from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import Scale
+from advtool.reproduce.registry import Scale, hours
 from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Gain, Line, Table
 from advtool.reproduce.verdict import together
@@ -97,17 +97,20 @@ def standing(
     chosen = [_chosen(table, scale, datasets) for table in tables]
     lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
     measured = laboratory.carry_out(steps([line for each in lines for line in each]))
-    parts = [_standing(*each, measured) for each in zip(tables, lines, chosen, strict=True)]
+    parts = [_standing(*each, scale, measured) for each in zip(tables, lines, chosen, strict=True)]
     return Reproductions(scale=scale, folder=str(folder), tables=parts)
 
 
-def _standing(table: Table, lines: Sequence[Line], datasets: Sequence[str], measured: Measured) -> Standing:
+def _standing(
+    table: Table, lines: Sequence[Line], datasets: Sequence[str], scale: Scale, measured: Measured
+) -> Standing:
     rows = [_judged(table, line, measured) for line in lines]
     needed = [measured.actual(step) for step in steps(lines)]
     return Standing(
         name=table.name,
         title=table.title,
         datasets=list(datasets),
+        hours=hours(table.name, scale, datasets),
         rows=len(rows),
         rows_done=sum(row.left is None for row in rows),
         steps=len(needed),

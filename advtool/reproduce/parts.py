@@ -170,7 +170,9 @@ def is_of(card: Header, model: Model) -> bool:
     limit, images = recipe.get("limit"), recipe.get("train_images", 0)
     cut = limit == model.limit or (limit is None and model.limit is not None and images <= model.limit)
     place = (card.dataset, card.architecture.name, card.seed, card.threat_model.eps)
-    return same and cut and place == (model.dataset, model.resolved.arch, model.seed, model.eps)
+    sizes = {name: value for name, value in card.architecture.options.items() if name != "pnil"}
+    here = (model.dataset, model.resolved.arch, model.seed, model.eps)
+    return same and cut and place == here and sizes == (model.resolved.arch_args or {})
 
 
 def _digits(values: Tensor) -> str:

@@ -57,7 +57,7 @@ def curve(budget: Budget, dataset: str, recipe: str, points: Mapping[str, Questi
 
 def against_draws(scale: Scale, dataset: str) -> Iterator[Line]:
     """A curve for each training; its last line claims."""
-    budget, eps = FIG4_SCALES[scale], pnil.FITTED_EPS[dataset]
+    budget, eps = pnil.budget_of(FIG4_SCALES, scale, dataset), pnil.FITTED_EPS[dataset]
     counts = (1, ENOUGH, 20) if scale is Scale.smoke else EOT_DRAWS
     points = {str(draws): budget.shown(eps, "pgd", eot=draws, votes=pnil.VOTES) for draws in counts}
     for recipe in RECIPES:
@@ -68,7 +68,7 @@ def against_draws(scale: Scale, dataset: str) -> Iterator[Line]:
 
 def against_eps(scale: Scale, dataset: str) -> Iterator[Line]:
     """RFGSM's curve and NFGSM's, whose last line claims."""
-    budget, trained_for = pnil.SCALES[scale], pnil.FITTED_EPS[dataset]
+    budget, trained_for = pnil.budget_of(pnil.SCALES, scale, dataset), pnil.FITTED_EPS[dataset]
     radii = [
         round(min(1.0, part * trained_for), 6) for part in (EPS_SHARES[1::5] if scale is Scale.smoke else EPS_SHARES)
     ]

@@ -102,12 +102,17 @@ def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int
 
 def regions(scale: Scale, dataset: str) -> Iterator[Line]:
     """The one model of figure 1."""
-    yield line(pnil.SCALES[scale], dataset, {name: partial(level, name) for pair in REGIONS for name in pair}, 1000)
+    yield line(
+        pnil.budget_of(pnil.SCALES, scale, dataset),
+        dataset,
+        {name: partial(level, name) for pair in REGIONS for name in pair},
+        1000,
+    )
 
 
 def intensity(scale: Scale, dataset: str) -> Iterator[Line]:
     """The one model of figure 3."""
-    yield line(FIG3_SCALES[scale], dataset, READINGS, 500)
+    yield line(pnil.budget_of(FIG3_SCALES, scale, dataset), dataset, READINGS, 500)
 
 
 def pictures(measured: Measured, line: Line) -> list[Panel]:

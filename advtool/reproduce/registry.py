@@ -32,6 +32,23 @@ TABLES = {
     "pnil-time": "What an epoch costs: one-step training, with and without PNIL, against PGD training",
 }
 """Titles by name."""
+NIGHT_HOURS = {
+    "apb-fig2": {"mnist": 11.4, "fashion-mnist": 3.7},
+    "apb-fig3a": {"mnist": 0.4, "fashion-mnist": 0.2},
+    "apb-fig3b": {"mnist": 0.7, "fashion-mnist": 0.4},
+    "apb-search": {"mnist": 1.1},
+    "apb-readings": {"mnist": 1.8},
+    "apb-time": {"mnist": 0.2, "fashion-mnist": 0.2},
+    "pnil-fig1": {"mnist": 0.1},
+    "pnil-fig3": {"cifar10": 0.3},
+    "pnil-table1": {"mnist": 2.9, "fashion-mnist": 2.9, "cifar10": 2.0},
+    "pnil-fig4": {"mnist": 0.3, "fashion-mnist": 0.3},
+    "pnil-fig5": {"mnist": 0.1, "fashion-mnist": 0.1},
+    "pnil-madry": {"cifar10": 2.0},
+    "pnil-readings": {"mnist": 2.0, "fashion-mnist": 2.0},
+    "pnil-time": {"mnist": 0.1, "fashion-mnist": 0.1, "cifar10": 0.3},
+}
+"""About how many hours of one core a table takes at the scale night, what an earlier table shares with it aside."""
 MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_readings", "timings")
 """Where they are."""
 
@@ -44,9 +61,19 @@ class Scale(StrEnum):
     cpu = "cpu"
     """at most twenty minutes on two cores; what was cut down is in the result"""
     night = "night"
-    """the papers' trainings with a smaller evaluation: at most twelve hours of two cores for all tables together"""
+    """the papers' trainings with a smaller evaluation: about fourteen hours of two cores for all tables"""
     paper = "paper"
     """the paper's protocol in full"""
+
+
+def hours(name: str, scale: Scale, datasets: Sequence[str]) -> float | None:
+    """About how many hours of one core a table takes at most; None: nobody knows."""
+    if scale in (Scale.smoke, Scale.cpu):
+        return {Scale.smoke: 1 / 30, Scale.cpu: 2 / 3}[scale]
+    known = NIGHT_HOURS.get(name, {})
+    if scale is Scale.paper or not {*datasets} <= known.keys():
+        return None
+    return sum(known[dataset] for dataset in datasets)
 
 
 def find(name: str) -> "Table":

@@ -26,7 +26,7 @@ class Model:
     """how many validation images choose the epoch at most; None: all"""
     seed: int = 0
     settings: tuple[tuple[str, Any], ...] = ()
-    """further settings of the training, as pairs in the order of their names"""
+    """further settings of the training, as pairs in the order of their names; ``arch_args`` as pairs too"""
     examples_of: "Model | None" = None
     """the model whose FGSM examples, made once, it trains on; None: examples of its own, on the fly"""
     fold: Fold | None = None
@@ -36,6 +36,12 @@ class Model:
     def resolved(self) -> Recipe:
         """The recipe with the data set's settings and the model's own, its fixed examples aside."""
         return recipe_for(self.dataset, self.recipe, epochs=self.epochs, **dict(self.settings))
+
+    @property
+    def network(self) -> str:
+        """In words: ``resnet11, width 16``."""
+        sizes = (self.resolved.arch_args or {}).items()
+        return ", ".join([self.resolved.arch, *(f"{name} {size}" for name, size in sizes)])
 
     @cached_property
     def name(self) -> str:
@@ -127,11 +133,14 @@ class Budget:
     """models of the cross-validation; 0: the data set's own split"""
     keep: str = "loss"
     """the figure that chooses the epoch"""
+    arch_args: tuple[tuple[str, int], ...] = ()
+    """sizes of the network, as pairs; none: its own"""
 
     def model(self, dataset: str, recipe: str, eps: float, settings: Mapping[str, Any] = {}, **others: Any) -> Model:
         """A training; ``others`` are further fields of the model."""
         sizes: dict[str, Any] = {"epochs": self.epochs, "limit": self.limit, "validated": self.validated}
-        pairs = tuple(sorted(settings.items()))
+        network = {"arch_args": self.arch_args} if self.arch_args else {}
+        pairs = tuple(sorted({**settings, **network}.items()))
         return Model(dataset=dataset, recipe=recipe, eps=eps, settings=pairs, **sizes, **others)
 
     def shown(self, eps: float, *attacks: str, certify: bool = False, **settings: Any) -> Question:
@@ -149,6 +158,8 @@ def _word(key: str, value: Any) -> str:
     """A setting in a file name: ``pnil``, ``naive``, ``memories8``."""
     if isinstance(value, bool):
         return key if value else f"no-{key}"
+    if key == "arch_args":
+        return "-".join(f"{name}{size}" for name, size in value)
     if key == "keep":
         return f"{key}-{value}"
     if isinstance(value, tuple):

@@ -156,6 +156,8 @@ class Standing(Record):
     name: str
     title: str
     datasets: list[str]
+    hours: float | None
+    """of one core, about, for all of it; null where nobody knows"""
     rows: int
     rows_done: int
     """with every figure, and a verdict if they claim something"""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
+import advtool.training.state as states
 from advtool.errors import InputError
-from advtool.training import state as states
 from advtool.training.beside import state_path
 from advtool.training.keeper import Keeper
 from advtool.training.schedule import Updates

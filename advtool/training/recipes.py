@@ -65,7 +65,9 @@ class Recipe(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that matter for this recipe, for a checkpoint's header, as JSON's types."""
-        moot = {"summary", "takes", "for_dataset", "arch"} | (special_settings() - self.takes - {"scenario"})
+        moot = {"summary", "takes", "for_dataset", "arch", "arch_args"} | (
+            special_settings() - self.takes - {"scenario"}
+        )
         moot |= {name for name in settings_of(Settings) if not self.fits(name)}
         given = {"name": self.name, "scenario": self.scenario, **asdict(self), "keep": self.kept_by}
         plain = {name: value for name, value in given.items() if name not in moot and value is not None}
@@ -187,6 +189,10 @@ def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
     of_dataset = {**FOR_DATASET.get(dataset, {}), **RECIPES[name].for_dataset.get(dataset, {})}
     of_optimizer = FOR_OPTIMIZER.get(asked.get("optimizer", RECIPES[name].optimizer), {})
     recipe = replace(RECIPES[name], **{**of_dataset, **of_optimizer, **asked})
+    if recipe.arch_args:
+        from advtool import models  # noqa: PLC0415 - it imports torch
+
+        models.check_sizes(recipe.arch, recipe.arch_args)
     _check_needs(recipe, asked)
     return recipe
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
+import advtool.training.state as states
 from advtool import arguments, checkpoints, files, models
 from advtool.arguments import shown
 from advtool.data import available
 from advtool.errors import InputError
 from advtool.settings import checked, with_settings
-from advtool.training import state as states
 from advtool.training.beside import STATE, output_beside, state_path
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer

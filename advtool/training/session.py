@@ -276,7 +276,7 @@ def _name(data: Split | str | Path) -> str:
 
 
 def _architecture(recipe: Recipe, split: Split) -> Architecture:
-    options = {"pnil": ["", *recipe.pnil_at]} if recipe.pnil else {}
+    options = dict(recipe.arch_args or {}) | ({"pnil": ["", *recipe.pnil_at]} if recipe.pnil else {})
     return Architecture(name=recipe.arch, input_shape=split.shape, classes=len(split.classes), options=options)
 
 

@@ -5,7 +5,7 @@ This file and the recipes import nothing heavy: the commands' ``--help`` reads t
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from advtool import arguments
 from advtool.arguments import LARGEST_NUMBER
@@ -48,6 +48,16 @@ class Settings:
 
     examples: str = "fgsm"
     arch: Annotated[str, About("Architecture: lenet, cnn, gowal or resnet11.")]
+    arch_args: Annotated[
+        dict[str, Any] | None,
+        About(
+            "Its sizes, where it has any: '{\"width\": 16}' for resnet11, whose own is 64.",
+            metavar="JSON",
+            panel=TRAINING,
+            read=arguments.json_object,
+            check=arguments.named,
+        ),
+    ] = None
     epochs: Annotated[int, About("Passes over the training images.")] = 10
     batch_size: Annotated[int, About("Images in a training step.")]
     optimizer: Annotated[

@@ -120,6 +120,9 @@ def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         ("lr-range nfgsm --steps 3", "--steps 3"),
         ("lr-range nfgsm --plot curve.txt", ".png, .svg or .pdf"),
         ("lr-range clean --pnil", "--pnil does not go with the recipe 'clean'"),
+        ("train nfgsm --arch-args width=16", "--arch-args is no JSON"),
+        ("train nfgsm --arch-args [16]", "--arch-args is no JSON object: write e.g. '{\"width\": 16}'"),
+        ('train nfgsm --arch-args {"width":16}', "the model 'cnn' has no option 'width'"),
     ],
 )
 def test_options_that_are_wrong_or_do_not_go_together(

@@ -55,6 +55,26 @@ def test_parameter_counts(name: str, shape: tuple[int, int, int], count: int) ->
     assert parameters(build(name, shape)) == count
 
 
+def test_the_width_of_resnet11_can_be_chosen() -> None:
+    convolutions = (RESNET_CONVOLUTIONS - 9 * 3 * 64) // 16 + 9 * 3 * 16
+    narrow = Architecture(name="resnet11", input_shape=CIFAR, classes=10, options={"width": 16})
+    assert parameters(models.build(narrow)) == convolutions + RESNET_NORMS // 4 + 650
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet11", {"depth": 3}, "no option 'depth': it has width"),
+        ("cnn", {"width": 3}, "no option 'width': it has none"),
+        ("resnet11", {"width": 0}, "'width' of the model 'resnet11' must be an integer of at least 1"),
+        ("resnet11", {"width": 10**9}, "must be at most"),
+    ],
+)
+def test_a_size_that_a_model_does_not_have_is_refused(name: str, options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        models.build(Architecture(name=name, input_shape=CIFAR, classes=10, options=options))
+
+
 @pytest.mark.parametrize(
     ("name", "shapes"),
     [

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +14,6 @@ from advtool.cli import main
 from advtool.data import Split, folds
 from advtool.errors import InputError
 from advtool.evaluation import gains
-from advtool.evaluation.settings import Settings
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import apb, engine, pnil, pnil_maps
@@ -25,12 +22,13 @@ from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory, Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import TABLES, Scale, find
-from advtool.reproduce.steps import Asked, Learned, Model, Question, Step, Timing
-from advtool.reproduce.table import Gain, Line, Table, ratio, seconds, share
-from advtool.reproduce.verdict import Judgement, above, combined, led_by, robust, together
+from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
+from advtool.reproduce.table import ratio, seconds
+from advtool.reproduce.verdict import Judgement, combined, led_by, robust, together
 from advtool.results import Estimate, Figure, Panel, Reproduced, Row, Verdict
 from advtool.training.timing import take_turns
 from tests.conftest import Command
+from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TIMING, TOY, Watcher, lines
 
 CLEARLY, NOISE, WORSE = (0.05, 0.3), (-0.1, 0.2), (-0.3, -0.05)
 
@@ -321,70 +319,6 @@ def test_a_given_validation_set_leaves_all_images_for_training(tiny: Split) -> N
     trained = training.train(tiny[:30], "nfgsm", arch="cnn", epochs=1, validation=tiny[30:])
     assert trained.header.recipe["train_images"] == 30
     assert trained.header.metrics["validation_images"] == 10
-
-
-def model(**changes: Any) -> Model:
-    first = Model(dataset="digits", recipe="clean", eps=0.1, epochs=1, limit=60, settings=(("arch", "cnn"),))
-    return replace(first, **changes)
-
-
-SOURCE = model()
-FIXED = model(recipe="adv", examples_of=SOURCE)
-FOLDED = model(recipe="nfgsm", limit=None, fold=folds.Fold(0, 1))
-QUESTION = Question(12, Settings(eps=0.1, attacks=("fgsm", "pgd"), pgd_steps=3))
-TIMING = Timing("toy", (SOURCE, FIXED), 2)
-
-
-def rule(given: Row) -> Judgement:
-    """The gain is above 0."""
-    return above("gain", given.evidence["gain"])
-
-
-def lines(scale: Scale, dataset: str) -> Iterator[Line]:
-    del scale
-    shown = share(QUESTION, "pgd", 0.99)
-    cells = {"clean": share(QUESTION, "clean"), "PGD": shown}
-    first, second, third = (
-        Line(labels=(dataset, of.name), cells=cells, models=(of,)) for of in (SOURCE, FIXED, FOLDED)
-    )
-    yield from (first, third)
-    yield replace(second, evidence={"gain": Gain([(second, first)], "PGD")})
-    timed = {"seconds": seconds(TIMING), "times": ratio(TIMING, FIXED, SOURCE)}
-    yield Line(labels=(dataset, "timed"), cells=timed, models=(FIXED,))
-
-
-TOY = Table(
-    name="toy",
-    paper="nobody",
-    claim="it runs",
-    rule=rule,
-    datasets=("digits",),
-    label_columns=("data set", "model"),
-    lines=lines,
-)
-
-
-class Watcher(Observer):
-    """Breaks off at its ``fatal`` step, halfway through."""
-
-    def __init__(self, fatal: int | None = None) -> None:
-        self.fatal, self.steps, self.kept = fatal, list[Step](), list[bool]()
-
-    def begin(self, step: Step) -> None:
-        self.steps.append(step)
-
-    def batch(self, loss: torch.Tensor) -> None:
-        self.timed(0.5)
-
-    def advance(self, stage: str, done: float, standing: int) -> None:
-        self.timed(0.5)
-
-    def timed(self, share: float) -> None:
-        if self.fatal is not None and len(self.steps) == self.fatal:
-            raise KeyboardInterrupt
-
-    def end(self, step: Step, *, kept: bool) -> None:
-        self.kept.append(kept)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,14 @@
 """Recipes as data: one from outside of the package, and what a recipe refuses."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from advtool import training
+from advtool import models, training
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import settings_of
@@ -68,6 +69,16 @@ def test_a_name_that_is_taken_and_examples_that_nobody_makes_are_refused(tiny: S
     register(Recipe(**GENTLE | {"examples": "pdg"}))
     with pytest.raises(InputError, match=r"unknown kind of examples 'pdg' \(did you mean 'pgd'\?\)"):
         training.train(tiny, "gentle", epochs=1)
+
+
+def test_the_sizes_of_a_network_are_those_of_the_checkpoint(tiny: Split, tmp_path: Path) -> None:
+    settings = {"arch": "resnet11", "arch_args": {"width": 4}, "epochs": 1, "pnil": True}
+    path = tmp_path / "narrow.safetensors"
+    header = training.train(tiny, "nfgsm", output=path, **settings).header
+    assert header.architecture.options == {"width": 4, "pnil": [""]}
+    assert models.load_checkpoint(path)(torch.zeros(1, *tiny.shape)).shape == (1, len(tiny.classes))
+    with pytest.raises(InputError, match="values by name"):
+        training.recipe_for("tiny", "nfgsm", arch_args=3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""What holds of the two papers, as docs/results/README.md and three lines of README.md say it, made of stored tables.
+
+    python -m benchmarks.verdicts
+
+No figure of these pages is typed. A row comes from the scale night (docs/results/night) if it is finished there, else
+from the scale cpu (docs/results), and says which.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from advtool.report import reproduction
+from advtool.reproduce.registry import TABLES
+from advtool.reproduce.verdict import points, together
+from advtool.results import Reproduced, Row
+from benchmarks.claims import APB, PAPERS, PNIL, Claim
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+FOLDERS = (RESULTS / "night", RESULTS)
+"""The first has the better evidence."""
+BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
+NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+WORDS = {"holds": "*holds*", "does not": "*does not* hold", "partly": "holds *partly*"}
+NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+WORDS = {"holds": "*holds*", "does not": "*does not* hold", "undecided": "is *undecided*", "partly": "holds *partly*"}
+
+
+class Found(NamedTuple):
+    """A row, and the table that it comes from."""
+
+    row: Row
+    table: Reproduced
+    page: str
+    """of the table, from docs/results"""
+
+
+def stored(folder: Path) -> Iterator[tuple[Path, Reproduced]]:
+    """The tables of a data set each, in a folder."""
+    for path in sorted(folder.glob("*-*.json")):
+        yield path, Reproduced.model_validate_json(path.read_text())
+
+
+def found(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[Found]:
+    """The rows that speak of a claim: of each the finished one with the better evidence, or else the better one."""
+    rows: dict[tuple[str, ...], Found] = {}
+    for path, table in every:
+        for row in table.rows if table.name == claim.table else ():
+            labels = tuple(row.labels)
+            if labels[0] == "stated eps" or not any(labels[-len(last) :] == last for last in claim.rows):
+                continue
+            known = rows.get(labels)
+            if known is None or (known.row.left and not row.left):
+                rows[labels] = Found(row, table, str(path.with_suffix(".md").relative_to(RESULTS)))
+    yield from sorted(rows.values(), key=lambda each: [*NAMES].index(dataset(each)))
+
+
+def dataset(each: Found) -> str:
+    """That the row is of."""
+    return next(label for label in each.row.labels if label in NAMES)
+
+
+def verdict(each: Found) -> str:
+    """In a cell: the verdict with a link to its reason; blank for a baseline."""
+    said = each.row.verdict or (reproduction.NOT_FINISHED if each.row.left else "")
+    return f"[{said}]({each.page})" if said else ""
+
+
+def gain(row: Row, name: str) -> str:
+    """How far it is above its baseline, with the interval, where the rule reads that."""
+    return points(row.evidence[name]).replace(" points (", " (") if name in row.evidence else ""
+
+
+def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
+    """A claim with its figures."""
+    rows = list(found(claim, every))
+    gains = [(name, words) for name, words in claim.gains if any(name in each.row.evidence for each in rows)]
+    units = {column.name: column for each in rows for column in each.table.columns}
+    columns = [name for name in claim.columns if name in units]
+    yield f"### {number}. {claim.title}\n"
+    yield f"{claim.says}\n"
+    yield f"*Reading:* {claim.reading}\n"
+    head = ["row", *columns, *(f"{words}, points" for _, words in gains), "verdict", "scale"]
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for each in rows:
+        figures = each.row.figures
+        cells = [", ".join(label for label in each.row.labels if label and label not in ("fitted eps",))]
+        for name in columns:
+            value = reproduction.own_value(units[name], figures[name]) if name in figures else ""
+            paper = reproduction.paper_value(units[name], figures[name]) if name in figures else ""
+            cells.append(f"{value}; paper {paper}" if value and paper else value)
+        cells += [gain(each.row, name) for name, _ in gains]
+        yield f"| {' | '.join([*cells, verdict(each), each.table.provenance.scale])} |"
+    yield f"\n*What would change it:* {claim.would_change}\n"
+
+
+def page() -> str:
+    """The body of docs/results/README.md."""
+    every = [each for folder in FOLDERS for each in stored(folder)]
+    lines: list[str] = []
+    for paper, claims in PAPERS.items():
+        lines.append(f"## {paper}\n")
+        for number, claim in enumerate(claims, 1):
+            lines += section(number, claim, every)
+    return "\n".join(["", *lines, *overview(every), "", ""])
+
+
+def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
+    """Every stored table with its verdict, and what is not finished of it."""
+    yield "## All tables\n"
+    yield "| table | data set | scale | verdict | rows that are not finished | measured |"
+    yield "|---|---|---|---|---|---|"
+    for path, table in sorted(every, key=lambda each: (list(TABLES).index(each[1].name), each[0].name)):
+        left, place = sum(row.left is not None for row in table.rows), path.relative_to(RESULTS)
+        said = table.verdict or (reproduction.NOT_FINISHED if left else "no verdict")
+        days = [each.date for each in table.provenance.reused if each.date] or [table.provenance.date]
+        when = dict.fromkeys(f"{day:%Y-%m-%d}" for day in (min(days), max(days)))
+        cells = [
+            table.name,
+            ", ".join(table.provenance.datasets),
+            table.provenance.scale,
+            f"[{said}]({place.with_suffix('.md')})"
+            + (f" ([drawing]({place.with_suffix('.svg')}))" if path.with_suffix(".svg").exists() else ""),
+            f"{left} of {len(table.rows)}" if left else "",
+            " to ".join(when),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
+    """The verdict on each data set: ``*does not* hold on MNIST, *undecided* on Fashion-MNIST``."""
+    verdicts: dict[str, list[str]] = {}
+    for name, printed in NAMES.items():
+        rows = [each.row for each in found(claim, every) if dataset(each) == name]
+        if overall := together(row.verdict for row in rows):
+            verdicts.setdefault(WORDS.get(overall, f"is *{overall}*"), []).append(printed)
+    return ", ".join(f"{words} on {' and '.join(names)}" for words, names in verdicts.items()) or "not finished"
+
+
+def span(claim: Claim, column: str, every: Sequence[tuple[Path, Reproduced]]) -> str:
+    """Ours in a column, over the rows with a verdict: ``0.0 to 2.8 %``."""
+    rows = [each.row.figures[column].ours for each in found(claim, every) if each.row.verdict]
+    values = [100 * value for value in rows if value is not None]
+    return f"{min(values):.1f} to {max(values):.1f} %"
+
+
+def summary() -> str:
+    """Three lines for README.md."""
+    every = [each for folder in FOLDERS for each in stored(folder)]
+    robust, *_, cheap = APB
+    effective, draws, recipes, fast, *_ = PNIL
+    tables = [each.table for claim in (*APB, *PNIL) for each in found(claim, every)]
+    scales = dict.fromkeys(table.provenance.scale for table in tables)
+    seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
+    robustness = f"{in_words(robust, every)} ({span(robust, 'FGSM on examples', every)}; paper: 98.9 and 53.9 %)"
+    trained = (
+        f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, seeds {', '.join(map(str, seeds))}"
+    )
+    link = "[reading, interval, verdict, and what would change it](docs/results/README.md)"
+    lines = (
+        f"**Wen & Itti (APB)**: robustness under FGSM from clean training {robustness}; the low cost "
+        f"{in_words(cheap, every)}.",
+        f"**Schwinn et al. (NFGSM, PNIL)**: more effective robustness through PNIL {in_words(effective, every)}; NFGSM "
+        f"above RFGSM {in_words(recipes, every)}; that ten EOT draws are enough {in_words(draws, every)}; the speed "
+        f"{in_words(fast, every)}.",
+        f"{trained}; every claim with its {link}.",
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def with_block(text: str, block: str) -> str:
+    """The page with what lies between the marks replaced."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, "the page has no marks"
+    assert end, "the page has no marks"
+    return f"{before}{BEGIN}\n{block}{END}{after}"
+
+
+PAGES = {RESULTS / "README.md": page, ROOT / "README.md": summary}
+"""What is between the marks of each page."""
+
+
+def main() -> None:
+    for path, block in PAGES.items():
+        path.write_text(with_block(path.read_text(), block()))
+
+
+if __name__ == "__main__":
+    main()

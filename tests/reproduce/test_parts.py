@@ -1,0 +1,258 @@
+"""What is finished is kept in small files: a table goes on from them, and is shown with what is left."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from advtool.data.folds import Fold
+from advtool.models.noise import PNIL
+from advtool.report import FORMATS
+from advtool.reproduce import engine
+from advtool.reproduce.engine import reproduce, reproduce_all, standing
+from advtool.reproduce.laboratory import Laboratory, Measured
+from advtool.reproduce.observer import Observer
+from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
+from advtool.reproduce.registry import TABLES, Scale, every, find
+from advtool.reproduce.steps import Asked, Model, Step, Timing
+from advtool.reproduce.table import Cell, Gain, Line
+from advtool.results import Reproduced
+from tests.conftest import Command
+from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TOY, Watcher, lines
+
+NIGHT = [(name, dataset) for name in TABLES for dataset in find(name).datasets_at(Scale.night)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Reproduced]:
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, reproduce(TOY, Scale.smoke, folder=folder, command="advtool reproduce toy")
+
+
+@pytest.fixture
+def clone(finished: tuple[Path, Reproduced], tmp_path: Path) -> Path:
+    """What a clone of the repository has: no weights, no evaluations."""
+    for name in ("parts", "timings"):
+        shutil.copytree(finished[0] / name, tmp_path / "clone" / name)
+    return tmp_path / "clone"
+
+
+def part_of(folder: Path, model: Model) -> Path:
+    return folder / "parts" / f"{model.name}.json"
+
+
+def test_a_table_is_the_same_where_its_weights_are_gone(finished: tuple[Path, Reproduced], clone: Path) -> None:
+    watcher = Watcher()
+    again = reproduce(TOY, Scale.smoke, folder=clone, observer=watcher)
+    assert (again.rows, again.verdict, again.panels) == (finished[1].rows, finished[1].verdict, finished[1].panels)
+    assert again.provenance.models == finished[1].provenance.models
+    assert not watcher.steps
+    assert {each.command for each in again.provenance.reused} == {"advtool reproduce toy"}
+    assert {path.name for path in clone.iterdir()} == {"parts", "timings"}
+
+
+def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
+    watcher = Watcher()
+    result = reproduce(TOY, Scale.smoke, folder=tmp_path, seconds=0, observer=watcher)
+    assert not watcher.steps
+    assert not list(tmp_path.iterdir())
+    assert result.verdict is None
+    for row in result.rows:
+        assert row.verdict is None
+        assert row.left
+        assert all(figure.ours is None for figure in row.figures.values())
+    assert result.rows[0].figures["PGD"].paper == 0.99, "what the paper states stays"
+    page = FORMATS["markdown"](result)
+    assert page.count("**not finished**") == len(result.rows)
+    assert "1 of 1 trainings and 1 of 1 evaluations left" in page
+    assert Reproduced.model_validate_json(result.model_dump_json(by_alias=True)) == result
+
+
+def test_a_row_is_judged_when_all_its_evidence_is_there(finished: tuple[Path, Reproduced], clone: Path) -> None:
+    part_of(clone, FOLDED).unlink()
+    first, folded, claims, timed = reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows
+    whole = finished[1].rows
+    assert (first, claims, timed) == (whole[0], whole[2], whole[3])
+    assert folded.left == "1 of 1 trainings and 1 of 1 evaluations left"
+    part = json.loads(part_of(clone, SOURCE).read_text())
+    part_of(clone, SOURCE).write_text(json.dumps(part | {"answers": []}))
+    result = reproduce(TOY, Scale.smoke, folder=clone, seconds=0)
+    assert result.rows[0].left == "1 of 1 evaluations left"
+    claims = result.rows[2]
+    assert claims.figures == whole[2].figures, "its own figures are there"
+    assert (claims.verdict, claims.evidence) == (None, {})
+    assert "another row" in (claims.left or "")
+    assert result.verdict is None
+
+
+def carried_out(folder: Path, *steps: Step) -> list[Step]:
+    """What was begun of the steps."""
+    watcher = Watcher()
+    Laboratory(folder, torch.device("cpu"), None, watcher).carry_out(steps)
+    return watcher.steps
+
+
+def test_a_model_is_trained_again_where_a_question_is_left(clone: Path) -> None:
+    other = Asked(SOURCE, QUESTION._replace(images=7))
+    assert carried_out(clone, SOURCE, Asked(SOURCE, QUESTION), other) == [SOURCE, other], (
+        "equal weights: one answer holds"
+    )
+    assert len(json.loads(part_of(clone, SOURCE).read_text())["answers"]) == 2
+    shutil.rmtree(clone / "models")
+    part = json.loads(part_of(clone, SOURCE).read_text())
+    part_of(clone, SOURCE).write_text(
+        json.dumps(part | {"weights": "0123456789abcdef", "answers": part["answers"][:1]})
+    )
+    begun = carried_out(clone, SOURCE, Asked(SOURCE, QUESTION), other)
+    assert begun == [SOURCE, Asked(SOURCE, QUESTION), other], "other weights: everything is asked again"
+
+
+def test_the_source_of_fixed_examples_is_trained_again_only_for_a_training(clone: Path) -> None:
+    steps = [SOURCE, FIXED, Asked(FIXED, QUESTION)]
+    assert not carried_out(clone, *steps)
+    part = json.loads(part_of(clone, FIXED).read_text())
+    part_of(clone, FIXED).write_text(json.dumps(part | {"source": "0123456789abcdef"}))
+    assert carried_out(clone, *steps) == [SOURCE, FIXED, Asked(FIXED, QUESTION)], "it trained on another one's"
+
+
+def test_a_part_of_other_settings_counts_as_absent_and_one_of_an_older_version_does_not(clone: Path) -> None:
+    part = Part.model_validate_json(part_of(clone, SOURCE).read_bytes())
+
+    def card(**recipe: Any) -> Any:
+        return part.card.model_copy(update={"recipe": {**part.card.recipe, **recipe}})
+
+    assert is_of(part.card, SOURCE)
+    assert not is_of(card(learning_rate=0.5), SOURCE)
+    assert not is_of(card(limit=59), SOURCE)
+    assert not is_of(part.card, replace(SOURCE, epochs=2))
+    assert not is_of(part.card, replace(SOURCE, settings=(("arch", "lenet"),)))
+    older = part.card.model_copy(update={"recipe": {k: v for k, v in part.card.recipe.items() if k != "schedule"}})
+    assert is_of(older, SOURCE), "a setting that is younger than the card"
+    part_of(clone, SOURCE).write_text("{}")
+    assert Parts(clone / "parts").get(SOURCE) is None
+
+
+def test_an_answer_gives_its_outcomes_back(finished: tuple[Path, Reproduced]) -> None:
+    laboratory = Laboratory(finished[0], torch.device("cpu"), None, Observer())
+    result = laboratory.carry_out([FOLDED, Asked(FOLDED, QUESTION)]).answers[Asked(FOLDED, QUESTION)]
+    answer = Answer.of(QUESTION, result, Part.model_validate_json(part_of(finished[0], FOLDED).read_bytes()).origin)
+    read = Answer.model_validate_json(answer.model_dump_json(by_alias=True))
+    assert read.answers(QUESTION)
+    assert not read.answers(QUESTION._replace(images=11))
+    assert not read.answers(QUESTION._replace(settings=replace(QUESTION.settings, pgd_steps=4)))
+    outcomes = read.result().outcomes
+    assert outcomes == result.outcomes
+    assert outcomes.on_examples["fgsm"].tolist() == result.outcomes.on_examples["fgsm"].tolist()
+    assert outcomes.worst_case.double().mean().item() == result.worst_case.accuracy
+
+
+def test_a_noise_layer_is_kept_to_six_decimals() -> None:
+    layer = PNIL((1, 4, 4))
+    torch.nn.init.normal_(layer.B, -4, 0.3, generator=torch.Generator().manual_seed(0))
+    read = Layer.model_validate_json(Layer.of(layer).model_dump_json()).module()
+    assert torch.allclose(read.B, layer.B, atol=1e-6)
+    assert torch.equal(Layer.of(read).module().B, read.B)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Cell):
+    """A share whose outcomes are given, the same for every model."""
+
+    right: torch.Tensor
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[torch.Tensor]:
+        del measured
+        return [self.right] * len(models)
+
+
+def test_few_seeds_on_the_same_images_are_no_further_images() -> None:
+    """Three equal models tell no more than one."""
+
+    def interval(*models: Model) -> tuple[float, float]:
+        ours, theirs = (
+            Line(labels=(), cells={"share": Given(right=torch.arange(100) < count)}, models=models)
+            for count in (60, 50)
+        )
+        return Gain([(ours, theirs)], "share").estimate(Measured(None)).interval
+
+    seeds = [replace(SOURCE, seed=seed) for seed in range(10)]
+    assert interval(*seeds[:3]) == pytest.approx(interval(seeds[0]))
+    halves = [replace(SOURCE, fold=Fold(0, half)) for half in (0, 1)]
+    assert interval(*halves)[0] > interval(seeds[0])[0], "they test other images"
+
+
+@pytest.mark.parametrize(("name", "dataset"), NIGHT)
+def test_models_with_all_their_questions_come_one_after_the_other(name: str, dataset: str) -> None:
+    tables = [find(name), *every(Scale.night, (dataset,))]
+    steps = engine.steps([line for table in tables for line in table.all_lines(Scale.night, [dataset])])
+    models = [step for step in steps if isinstance(step, Model)]
+    owners = [step if isinstance(step, Model) else step.model for step in steps if not isinstance(step, Timing)]
+    assert list(dict.fromkeys(owners)) == models
+    runs = [owner for before, owner in zip([None, *owners], owners, strict=False) if owner != before]
+    assert runs == models, "a model is left and comes up again"
+    free = [model.epochs for model in models if model.examples_of is None and not needed_early(model, models)]
+    assert free == sorted(free)
+
+
+def needed_early(model: Model, models: list[Model]) -> bool:
+    return any(each.examples_of == model for each in models)
+
+
+def at_night(name: str, dataset: str) -> Iterator[Model]:
+    steps = engine.steps(find(name).all_lines(Scale.night, [dataset]))
+    return (step for step in steps if isinstance(step, Model))
+
+
+def test_the_scale_night_trains_as_the_papers_do() -> None:
+    clean = [each for each in at_night("apb-fig2", "mnist") if each.recipe == "clean"]
+    assert {(each.epochs, each.seed, each.limit) for each in clean} == {(500, seed, None) for seed in range(3)}
+    rest = [*at_night("apb-fig2", "fashion-mnist"), *(m for m in at_night("apb-fig2", "mnist") if m not in clean)]
+    assert {(each.epochs, each.seed, each.limit) for each in rest} <= {(100, 0, None), (50, 0, None)}
+    fitted = [each for each in at_night("pnil-table1", "mnist") if each.eps == 0.3]
+    assert len(fitted) == 40
+    assert len({each.fold for each in fitted}) == 10
+    assert {(each.limit, each.validated, each.resolved.keep) for each in fitted} == {(None, None, "loss")}
+    for curve in ("pnil-fig4", "pnil-fig5"):
+        assert set(at_night(curve, "mnist")) <= set(fitted), "no trainings of its own"
+    networks = {
+        each.network for name in ("pnil-table1", "pnil-fig3", "pnil-madry") for each in at_night(name, "cifar10")
+    }
+    assert networks == {"resnet11, width 16"}
+    cuts = engine.all_cuts(find("pnil-table1"), Scale.night, ["cifar10"])
+    assert "network: resnet11, width 16 instead of resnet11" in cuts
+
+
+def test_standing_counts_rows_and_steps(clone: Path) -> None:
+    part_of(clone, FOLDED).unlink()
+    (table,) = standing([TOY], Scale.smoke, folder=clone).tables
+    assert (table.rows_done, table.rows, table.steps_done, table.steps) == (3, 4, 5, 7)
+    assert sum(table.verdicts.values()) == 1
+
+
+def test_several_tables_share_their_models(tmp_path: Path) -> None:
+    other = replace(TOY, name="other", lines=lambda scale, dataset: [next(lines(scale, dataset))])
+    watcher = Watcher()
+    results = reproduce_all([replace(TOY, lines=other.lines), other], Scale.smoke, folder=tmp_path, observer=watcher)
+    assert watcher.steps == [SOURCE, Asked(SOURCE, QUESTION)]
+    assert results[0].rows == results[1].rows
+
+
+def test_the_real_command_lists_and_shows_what_is_left(advtool_command: Command) -> None:
+    listed = json.loads(advtool_command("reproduce", "--list", "--scale", "smoke", "--format", "json").stdout)
+    assert listed["schema"] == "advtool.reproductions/1"
+    assert [table["name"] for table in listed["tables"]] == list(TABLES)
+    assert all(table["rows_done"] == 0 < table["rows"] for table in listed["tables"])
+    assert not list(advtool_command.folder.iterdir())
+    done = advtool_command(
+        "reproduce", "all", "--scale", "smoke", "--dataset", "digits", "--run-dir", "r", "--seconds", "0"
+    )
+    pages = list((advtool_command.folder / "r").glob("*.md"))
+    assert len(pages) == len(TABLES)
+    assert all("**not finished**" in page.read_text() for page in pages)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "name a table or figure, or 'all'" in advtool_command.refused("reproduce")
