@@ -85,6 +85,9 @@ class Ranks:
         Args:
             device: where this process computes, see :meth:`device`. CUDA devices talk through NCCL, which wants one
                 for each process; otherwise all talk through Gloo.
+
+        Raises:
+            InputError: another process ended.
         """
         import torch  # noqa: PLC0415
         import torch.distributed as dist  # noqa: PLC0415
@@ -98,8 +101,16 @@ class Ranks:
         dist.init_process_group("nccl" if enough else "gloo", timeout=LONGEST_WAIT)
         try:
             yield
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise InputError(f"rank {self.rank} lost another process, whose own message says why") from None
+            raise
         finally:
             dist.destroy_process_group()
+
+
+ALONE = Ranks()
+"""One process that works with nobody."""
 
 
 def _number(environment: Mapping[str, str], name: str, least: int) -> int:

@@ -23,7 +23,8 @@ from training import Opaque
 from advtool import evaluate
 from advtool.data import first_images, load, to_float
 from advtool.training import Observer, loop
-from advtool.training.session import Prepared, prepare
+from advtool.training.prepared import Prepared
+from advtool.training.session import prepare
 
 BATCH_SIZE = 100
 

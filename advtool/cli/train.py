@@ -11,6 +11,7 @@ from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, AnyRecipe, asked
 from advtool.errors import InputError
+from advtool.ranks import Ranks
 
 EPILOG = """[bold]Examples[/]
 
@@ -80,6 +81,7 @@ def train(
     from advtool import training
     from advtool.cli.training_progress import TrainingProgress
 
+    ranks = Ranks.of_environment()
     log = [] if log_dir is None else [training.TensorBoard(log_dir)]
     work: Callable[..., training.Trained]
     if resume is not None:
@@ -91,8 +93,10 @@ def train(
         work = partial(training.train, dataset, chosen.name, eps=eps, seed=seed, limit=limit, output=path, **settings)
     again = {"--device": None if device == "auto" else device.value, "--log-dir": log_dir}
     with TrainingProgress(path, {name: str(value) for name, value in again.items() if value is not None}) as progress:
-        work(device=resolve_device(device), data_dir=data_dir, observer=training.Observers(progress, *log))
-    typer.echo(path)
+        observer = training.Observers(progress, *log)
+        work(device=resolve_device(device), data_dir=data_dir, ranks=ranks, observer=observer)
+    if ranks.is_first:
+        typer.echo(path)
 
 
 def _given(context: typer.Context) -> dict[str, Any]:

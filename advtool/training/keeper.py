@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advtool import checkpoints, models
 from advtool.checkpoints import Header
 from advtool.models.bias import collapse
-from advtool.training.beside import partial_path, state_path
+from advtool.training.beside import partial_path
 from advtool.training.history import Collapse, Figures, best, decided_by_floor, find_collapse
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
@@ -88,7 +88,6 @@ class Keeper:
         if self._output is not None:
             checkpoints.write(self._output, header, self._tensors)
             partial_path(self._output).unlink(missing_ok=True)
-            state_path(self._output).unlink(missing_ok=True)
         self._observer.finished(header)
         return Trained(models.from_checkpoint(header, self._tensors).to(device), header)
 

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
+from advtool.ranks import ALONE, Ranks
 from advtool.threat import ThreatModel
 from advtool.training.bounds import bound_loss
 from advtool.training.examples import craft
@@ -23,6 +25,7 @@ from advtool.training.history import Figures
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
 from advtool.training.schedule import Updates, phase_of, schedule_of
+from advtool.training.sharing import by_the_first, equalise_buffers, mean_over, shared
 from advtool.training.validation import measure
 
 
@@ -50,6 +53,7 @@ def epochs(
     seed: int,
     fixed: FixedExamples | None = None,
     layers: LayerGraph | None = None,
+    ranks: Ranks = ALONE,
     observer: Observer,
 ) -> Iterator[Figures]:
     """Train ``model`` in place, and yield the figures of every epoch.
@@ -69,6 +73,7 @@ def epochs(
         seed: of all random streams.
         fixed: examples of both splits, on the same device; None: examples are made from the current weights.
         layers: of the model, for a recipe by bounds.
+        ranks: the processes that train together, in one process group; each makes this call.
         observer: hears of every batch.
 
     Raises:
@@ -76,31 +81,32 @@ def epochs(
     """
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
+    objective = shared(Objective(model, recipe, threat_model, layers), ranks)
     for epoch in range(after + 1, recipe.epochs + 1):
         start = time.perf_counter()
+        model.train()
         with seeding.global_streams(device, seed, "epoch", epoch):
             losses = train_on(
                 batches(training, recipe.batch_size, seed, epoch, on_training),
-                model,
-                recipe,
+                objective,
                 updates,
-                threat_model=threat_model,
                 generator=seeding.generator(device, seed, "train", epoch),
-                layers=layers,
             )
-            loss = _mean(losses, observer)
+            loss = _mean(losses, observer, ranks)
+        equalise_buffers(model, ranks)
         _check_finite(loss, epoch, recipe.learning_rate)
+        validated = partial(
+            measure,
+            model,
+            recipe,
+            validation,
+            threat_model=threat_model,
+            generator=seeding.generator(device, seed, "validate"),
+            fixed=on_validation,
+            layers=layers,
+        )
         with seeding.global_streams(device, seed, "validate"):
-            generator = seeding.generator(device, seed, "validate")
-            measured = measure(
-                model,
-                recipe,
-                validation,
-                threat_model=threat_model,
-                generator=generator,
-                fixed=on_validation,
-                layers=layers,
-            )
+            measured = by_the_first(validated, ranks)
         yield Figures(
             epoch=epoch,
             loss=loss,
@@ -116,28 +122,50 @@ def updates_of(model: nn.Module, recipe: Recipe, images: int) -> Updates:
     return Updates(model, recipe, schedule_of(recipe, steps), steps)
 
 
+class Objective(nn.Module):
+    """The loss of a batch, which trains a model.
+
+    Args:
+        model: on the device of the batches.
+        recipe: how it is trained.
+        threat_model: of the examples.
+        layers: of the model; the loss is that of the bounds then, without them :func:`training_loss`.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, threat_model: ThreatModel, layers: LayerGraph | None = None
+    ) -> None:
+        super().__init__()
+        self.model, self._recipe, self._threat_model, self._layers = model, recipe, threat_model, layers
+
+    def forward(self, batch: Batch, generator: torch.Generator, done: float) -> Tensor:
+        """A scalar with a graph to the parameters.
+
+        Args:
+            batch: images, labels and fixed examples.
+            generator: of the examples' noise.
+            done: the share of the training's steps that are done.
+        """
+        with autocast(self._recipe.precision, batch.x.device):
+            if self._layers is not None:
+                phase = phase_of(self._recipe, self._threat_model.eps, done)
+                return bound_loss(self.model, self._layers, batch.x, batch.y, phase, self._threat_model)
+            return training_loss(self.model, self._recipe, batch, threat_model=self._threat_model, generator=generator)
+
+
 def train_on(
-    batches: Iterable[Batch],
-    model: nn.Module,
-    recipe: Recipe,
-    updates: Updates,
-    *,
-    threat_model: ThreatModel,
-    generator: torch.Generator,
-    layers: LayerGraph | None = None,
+    batches: Iterable[Batch], objective: Callable[..., Tensor], updates: Updates, *, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, int]]:
     """Train on each batch; yield its loss, a detached scalar, and its number of images.
 
-    With ``layers`` the loss is that of the bounds, without them :func:`training_loss`.
+    Args:
+        batches: to train on.
+        objective: an :class:`Objective` whose model is in training mode, or one that several ranks share.
+        updates: of the model.
+        generator: of the examples' noise.
     """
-    model.train()
     for batch in batches:
-        with autocast(recipe.precision, batch.x.device):
-            if layers is None:
-                loss = training_loss(model, recipe, batch, threat_model=threat_model, generator=generator)
-            else:
-                phase = phase_of(recipe, threat_model.eps, updates.done)
-                loss = bound_loss(model, layers, batch.x, batch.y, phase, threat_model)
+        loss = objective(batch, generator, updates.done)
         updates.step(loss)
         yield loss.detach(), len(batch.x)
 
@@ -189,14 +217,14 @@ def batches(split: Split, size: int, seed: int, epoch: int, fixed: Tensor | None
         yield Batch(to_float(split.images[index]), split.labels[index], None if fixed is None else fixed[index])
 
 
-def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer) -> float:
-    """The mean loss of an epoch's images. The observer hears of every batch."""
+def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer, ranks: Ranks) -> float:
+    """The mean loss of an epoch's images. The observer hears of every batch, from this rank's part of it."""
     total, images = torch.zeros(()), 0
     for loss, count in losses:
         total = total.to(loss.device) + count * loss
         images += count
         observer.batch(total / images)
-    return total.item() / images
+    return mean_over(ranks, total).item() / images
 
 
 def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:

@@ -40,6 +40,10 @@ class Place:
         states.write(path, state)
         return path
 
+    def clear(self) -> None:
+        """Remove the state of a training that is over."""
+        state_path(self.output).unlink(missing_ok=True)
+
     def restore(self, model: nn.Module, updates: Updates, keeper: Keeper) -> None:
         """Bring all three to where they were in the place's state.
 

@@ -14,9 +14,10 @@ from advtool.data import Split
 from advtool.errors import InputError
 from advtool.results import RangeTest
 from advtool.settings import with_settings
-from advtool.training.loop import Batch, batches, batches_per_epoch, train_on
+from advtool.training.loop import Batch, Objective, batches, batches_per_epoch, train_on
+from advtool.training.prepared import Prepared
 from advtool.training.schedule import Updates, exponential
-from advtool.training.session import Prepared, prepare
+from advtool.training.session import prepare
 from advtool.training.settings import Schedule, Settings
 
 FEWEST_STEPS = 20
@@ -110,17 +111,11 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
     device = prepared.training.images.device
     rate = exponential(low=lowest, high=highest, steps=steps)
     whole = prepared.recipe.epochs * batches_per_epoch(len(prepared.training), prepared.recipe.batch_size)
+    objective = Objective(prepared.model.train(), prepared.recipe, prepared.threat_model, prepared.layers)
     updates = Updates(prepared.model, prepared.recipe, rate, whole)
     with seeding.global_streams(device, seed, "lr-range"):
-        training = train_on(
-            islice(_endless(prepared, seed), steps),
-            prepared.model,
-            prepared.recipe,
-            updates,
-            threat_model=prepared.threat_model,
-            generator=seeding.generator(device, seed, "lr-range"),
-            layers=prepared.layers,
-        )
+        generator = seeding.generator(device, seed, "lr-range")
+        training = train_on(islice(_endless(prepared, seed), steps), objective, updates, generator=generator)
         losses = list(_until_diverged(loss.item() for loss, _ in training))
     return [rate(step) for step in range(len(losses))], losses
 

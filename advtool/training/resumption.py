@@ -10,12 +10,14 @@ from advtool import arguments, checkpoints, files, models
 from advtool.arguments import shown
 from advtool.data import available
 from advtool.errors import InputError
+from advtool.ranks import ALONE, Ranks
 from advtool.settings import checked, with_settings
 from advtool.training.beside import STATE, output_beside, state_path
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer
 from advtool.training.place import Place
-from advtool.training.session import beginning_of, carry_out, prepare
+from advtool.training.prepared import beginning_of
+from advtool.training.session import carry_out, check_fetched, prepare
 from advtool.training.settings import Settings
 from advtool.training.state import Arguments
 
@@ -48,6 +50,7 @@ def resume(
     *,
     device: str | torch.device = "cpu",
     data_dir: Path | None = None,
+    ranks: Ranks = ALONE,
     observer: Observer | None = None,
     data: str | Path | None = None,
     recipe: str | None = None,
@@ -68,6 +71,7 @@ def resume(
         file: the state beside the output, or the output (:func:`find_output`).
         device: where to train.
         data_dir: the cache of data sets; None: the one that the training began with, if it still holds the data set.
+        ranks: the processes that train together.
         observer: hears of every batch and epoch.
         data: a name or path; images as tensors are for :func:`advtool.training.train` with ``resume=True``.
         recipe: a name.
@@ -81,12 +85,12 @@ def resume(
         InputError: there is no state; it is damaged; its images were handed over as tensors; an argument or the images
             are others than those of the training; or an error of :func:`advtool.training.train`.
     """
-    found, observer = find_output(file), observer or Observer()
+    found, device = find_output(file), ranks.device(arguments.device(device))
     label = f"--resume {shown(str(file))}"
     if output is not None and Path(output).resolve() != found.resolve():
         raise InputError(f"{label} writes to '{found}': leave out --output '{output}'")
     if not state_path(found).is_file():
-        return _finished(found, arguments.device(device), observer)
+        return _finished(found, device, observer or Observer())
     state = states.read(state_path(found))
     begun = state.beginning.arguments
     if begun is None:
@@ -95,6 +99,7 @@ def resume(
         )
     files.check_writable(found)
     data_dir = data_dir or _data_dir(begun)
+    check_fetched(data or begun.data, data_dir, ranks)
     wanted = checked(Settings, begun.settings) | {name: value for name, value in settings.items() if value is not None}
     prepared = prepare(
         begun.data if data is None else data,
@@ -109,7 +114,7 @@ def resume(
     beginning = beginning_of(prepared, found, data_dir, wanted)
     if differences := list(state.beginning.differences(beginning)):
         raise InputError(f"{label} cannot go on like this: {'; '.join(differences)}")
-    return carry_out(prepared, Place(found, beginning, state), observer)
+    return carry_out(prepared, Place(found, beginning, state), ranks, observer)
 
 
 def _finished(output: Path, device: torch.device, observer: Observer) -> Trained:

@@ -1,11 +1,9 @@
 """One training, from the images to the checkpoint."""
 
-import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,11 @@ from advtool.arguments import shown
 from advtool.checkpoints import Architecture, Header
 from advtool.compute import precision
 from advtool.compute.convolution import quick_convolutions
-from advtool.compute.layers import LayerGraph
 from advtool.compute.memory import freed_memory_kept
 from advtool.data import (
     KNOWN,
     Split,
-    cache_dir,
+    available,
     check_split,
     default_eps,
     first_images,
@@ -33,18 +30,20 @@ from advtool.data import (
 )
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
-from advtool.settings import checked, with_settings
+from advtool.ranks import ALONE, Ranks
+from advtool.settings import with_settings
 from advtool.threat import ThreatModel
 from advtool.training.bounds import initialise, layers_of
-from advtool.training.fixed import FixedExamples, precompute
+from advtool.training.fixed import precompute
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.loop import batches_per_epoch, epochs, updates_of
 from advtool.training.observer import Observer
 from advtool.training.place import Place, found_beside
+from advtool.training.prepared import Prepared, beginning_of
 from advtool.training.recipes import Recipe, recipe_for
 from advtool.training.settings import Settings
-from advtool.training.state import Arguments, Beginning, fingerprint
+from advtool.training.sharing import check_agreement, wait_for_all
 from advtool.training.validation import draws_of, pgd_images
 
 
@@ -61,6 +60,7 @@ def train(
     validation: Split | None = None,
     output: Path | None = None,
     resume: bool = False,
+    ranks: Ranks = ALONE,
     observer: Observer | None = None,
     **settings: Any,
 ) -> Trained:
@@ -87,6 +87,9 @@ def train(
         resume: go on from the state beside ``output``, if there is one and it is of this very training. A state of
             another one, or a damaged one, is replaced after the first epoch. :func:`advtool.training.resume` refuses
             these instead, and knows the arguments.
+        ranks: the processes that train together, ``Ranks.of_environment()`` of :mod:`advtool.ranks` under torchrun.
+            Every process makes this call and gets the same model; rank 0 alone validates, writes and has its observer
+            told. With a ``device`` of "cuda" each takes one of its own. After a restart they go on as with ``resume``.
         observer: hears of every batch and epoch.
         settings: fields of :class:`Settings`, listed below; None: the recipe's own value, or the data set's.
 
@@ -94,7 +97,9 @@ def train(
         InputError: an argument is unknown, out of range or does not go with another one; the data cannot be read; the
             loss diverges; or ``output`` cannot be written.
     """
-    place = None
+    place, resume = None, resume or ranks.restarts > 0
+    device = ranks.device(arguments.device(device))
+    check_fetched(data, data_dir, ranks)
     if output is not None:
         output = arguments.path(f"--output {shown(output)}", output)
         files.check_writable(output)
@@ -113,24 +118,29 @@ def train(
         by_name = not isinstance(data, Split) and validation is None
         beginning = beginning_of(prepared, output, data_dir, settings if by_name else None)
         place = Place(output, beginning, found_beside(output, beginning) if resume else None)
-    return carry_out(prepared, place, observer or Observer())
+    return carry_out(prepared, place, ranks, observer)
 
 
-def carry_out(prepared: "Prepared", place: Place | None, observer: Observer) -> Trained:
+def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: Observer | None) -> Trained:
     """Train to the end, in the ``place`` if there is one.
 
     Raises:
-        InputError: the loss diverges, the output cannot be written, or the tensors of the place's state do not fit.
+        InputError: the loss diverges, the output cannot be written, the tensors of the place's state do not fit, or
+            not every rank finds that state.
     """
-    model, chosen = prepared.model, prepared.recipe
+    model, chosen, device = prepared.model, prepared.recipe, prepared.training.images.device
+    written, observer = (place, observer or Observer()) if ranks.is_first else (None, Observer())
     floor = floor_of(pgd_images(prepared.validation).labels)
-    keeper = Keeper(prepared.header, chosen, floor, output=None if place is None else place.output, observer=observer)
+    keeper = Keeper(
+        prepared.header, chosen, floor, output=None if written is None else written.output, observer=observer
+    )
     updates = updates_of(model, chosen, len(prepared.training))
-    if place is not None and place.state is not None:
-        place.restore(model, updates, keeper)
-        observer.resumed(place.state.beginning.header, len(keeper.history))
-    observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
-    with freed_memory_kept(), quick_convolutions(model):
+    with ranks.group(device), freed_memory_kept(), quick_convolutions(model):
+        if place is not None and place.state is not None:
+            place.restore(model, updates, keeper)
+            observer.resumed(place.state.beginning.header, len(keeper.history))
+        check_agreement(len(keeper.history), ranks, "the ranks go on after different epochs: they must share --output")
+        observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
         remaining = epochs(
             model,
             chosen,
@@ -142,66 +152,36 @@ def carry_out(prepared: "Prepared", place: Place | None, observer: Observer) -> 
             seed=prepared.header.seed,
             fixed=prepared.fixed,
             layers=prepared.layers,
+            ranks=ranks,
             observer=observer,
         )
         while not keeper.is_over and (figures := next(remaining, None)) is not None:
             keeper.offer(model, figures)
-            if place is not None:
-                observer.resumable(place.save(model, updates, keeper))
-    return keeper.finish(prepared.training.images.device)
+            if written is not None:
+                observer.resumable(written.save(model, updates, keeper))
+        trained = keeper.finish(device)
+        wait_for_all(ranks)  # a rank that died here would find no state and begin anew
+        if written is not None:
+            written.clear()
+    return trained
 
 
-def beginning_of(
-    prepared: "Prepared", output: Path, data_dir: Path | None, settings: Mapping[str, Any] | None
-) -> Beginning:
-    """What tells this training from others; ``settings`` that were asked for are None if it has images of its own."""
-    header = prepared.header
-    asked = None
-    if settings is not None:
-        given = checked(Settings, {name: value for name, value in settings.items() if value is not None})
-        asked = Arguments(
-            data=header.dataset,
-            recipe=prepared.recipe.name,
-            eps=header.threat_model.eps,
-            seed=header.seed,
-            limit=header.recipe["limit"],
-            data_dir=_absolute(cache_dir(data_dir)),
-            # The device decides what "auto" is.
-            settings=json.loads(json.dumps(given | {"precision": prepared.recipe.precision}, default=_absolute)),
-        )
-    images = fingerprint(prepared.training, prepared.validation)
-    return Beginning(output=output.name, header=header, images=images, arguments=asked)
+def check_fetched(data: Split | str | Path, data_dir: Path | None, ranks: Ranks) -> None:
+    """Refuse to download a data set by several processes into one folder at once.
 
-
-def _absolute(path: Path) -> str:
-    return str(path.resolve())
+    Raises:
+        InputError: the data set is not in the cache.
+    """
+    if ranks.are_several and not isinstance(data, Split):
+        missing = [entry.name for entry in available(data_dir) if entry.cached is None]
+        if str(data) in missing:
+            raise InputError(f"--dataset {data} is not here yet: run 'advtool data fetch {data}' before torchrun")
 
 
 def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:
     """``checkpoints/DATASET-ARCH-RECIPE-sSEED.safetensors`` in the current folder."""
     name = Path(dataset).resolve().name.removesuffix(".npz")
     return Path("checkpoints") / f"{name}-{arch}-{recipe}-s{seed}{checkpoints.SUFFIX}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a training starts from: a new model, images and fixed examples on one device, and the header.
-
-    The layers of the model are there if its bounds train.
-    """
-
-    recipe: Recipe
-    header: Header
-    model: nn.Module
-    training: Split
-    validation: Split
-    fixed: FixedExamples | None
-    layers: LayerGraph | None
-
-    @property
-    def threat_model(self) -> ThreatModel:
-        """What the attacker may do."""
-        return self.header.threat_model
 
 
 def prepare(

@@ -8,8 +8,8 @@ import torch
 
 from advtool import seeding
 from advtool.training import loop
+from advtool.training.prepared import Prepared
 from advtool.training.schedule import Updates, schedule_of
-from advtool.training.session import Prepared
 
 Epoch = Callable[[], None]
 
@@ -19,6 +19,7 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     training, recipe = prepared.training, prepared.recipe
     steps = loop.batches_per_epoch(len(training), recipe.batch_size)
     updates = Updates(prepared.model, recipe, schedule_of(recipe, 1000 * steps), 1000 * steps)
+    objective = loop.Objective(prepared.model, recipe, prepared.threat_model, prepared.layers)
     generator = seeding.generator(training.images.device, seed, "timing")
     fixed = None if prepared.fixed is None else prepared.fixed.training
     numbers = cycle(range(1, 1000))
@@ -26,15 +27,8 @@ def epoch_of(prepared: Prepared, seed: int = 0) -> Epoch:
     def epoch() -> None:
         batches = loop.batches(training, recipe.batch_size, seed, next(numbers), fixed)
         last = torch.zeros(())
-        losses = loop.train_on(
-            batches,
-            prepared.model,
-            recipe,
-            updates,
-            threat_model=prepared.threat_model,
-            generator=generator,
-            layers=prepared.layers,
-        )
+        prepared.model.train()
+        losses = loop.train_on(batches, objective, updates, generator=generator)
         for loss, _ in losses:
             last = loss
         last.item()  # waits for the device

@@ -1,0 +1,70 @@
+"""Several processes train one model as one process does."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch import Tensor
+
+from advtool.ranks import Ranks
+from advtool.training.sharing import PartOfNoise, part_of
+from tests.support.ranks import CASES, model_of, trained
+
+ROOT = Path(__file__).parents[2]
+
+
+@given(st.integers(1, 300), st.integers(1, 9))
+def test_parts_cover_a_batch_once_and_weigh_as_many_images(images: int, world_size: int) -> None:
+    parts = [part_of(images, Ranks(rank=rank, world_size=world_size)) for rank in range(world_size)]
+    weighed = [(rows, weight) for rows, weight in parts if weight > 0]
+    assert [row for rows, _ in weighed for row in range(images)[rows]] == list(range(images))
+    counts = [len(range(images)[rows]) for rows, _ in weighed]
+    assert max(counts) - min(counts) <= 1
+    assert len(weighed) == min(images, world_size)
+    for (_, weight), count in zip(weighed, counts, strict=True):
+        assert weight / world_size == pytest.approx(count / images)
+
+
+def test_noise_of_a_part_is_that_of_the_whole_and_the_streams_go_on_alike() -> None:
+    def draws(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(3)
+        torch.manual_seed(5)
+        first = torch.empty_like(x).uniform_(-2, 2, generator=generator)
+        return first, torch.randn_like(x), torch.randn_like(x) + torch.rand((), generator=generator)
+
+    x = torch.zeros(5, 2, 3)
+    whole = draws(x)
+    for rows in (slice(0, 2), slice(2, 5), slice(0, 1)):
+        with PartOfNoise(5, rows):
+            parts = draws(x[rows])
+        for part, all_rows in zip(parts, whole, strict=True):
+            assert torch.equal(part, all_rows[rows])
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of every case, trained by two processes."""
+    out = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "tests.support.ranks", port]
+    both = [subprocess.Popen([*command, str(rank), "2", str(out)], cwd=ROOT) for rank in range(2)]
+    assert [each.wait(timeout=240) for each in both] == [0, 0]
+    return out
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_ranks_with_half_the_batch_each_give_the_weights_of_one(by_two: Path, case: str) -> None:
+    one, start = trained(case), model_of(case).state_dict()
+    first, second = (load_file(by_two / f"{case}.{rank}") for rank in range(2))
+    for name, weights in one.items():
+        assert not torch.equal(weights, start[name])
+        torch.testing.assert_close(first[name], weights, rtol=0, atol=1e-10)
+        assert torch.equal(first[name], second[name])
