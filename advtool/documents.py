@@ -27,8 +27,8 @@ def write(folder: Path, name: str, content: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    seal = _seal(folder, content.encode())
-    if not seal.exists():
+    seal, has_seals = _seal(folder, content.encode()), (folder / SEALS).is_dir()
+    if not seal.exists() and (has_seals or not any(folder.glob("*.json"))):  # a run without seals stays without
         write_atomically(seal, b"")
     write_atomically(folder / name, content.encode())
 
@@ -56,8 +56,13 @@ def read_text(folder: Path, name: str, most: int) -> str:
     return content.decode()
 
 
-def parse(text: str | bytes, **options: Any) -> Any:
+def parse(text: str | bytes, *, finite: bool = True, **options: Any) -> Any:
     """The value of JSON, as :func:`json.loads` gives it with these ``options``.
+
+    Args:
+        text: of the document.
+        finite: refuse NaN and infinity, which no other program reads.
+        options: of :func:`json.loads`.
 
     Raises:
         ValueError: it is no JSON, it is nested too deeply, or it holds a number or a text that JSON cannot hold.
@@ -68,9 +73,9 @@ def parse(text: str | bytes, **options: Any) -> Any:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
     level, depth = [value], 0
     while level:
-        _check([each for each in level if not isinstance(each, dict | list | tuple)])
+        _check([each for each in level if not isinstance(each, dict | list | tuple)], finite=finite)
         below = [each for each in level if isinstance(each, dict | list | tuple) and each]
-        _check([key for each in below if isinstance(each, dict) for key in each])
+        _check([key for each in below if isinstance(each, dict) for key in each], finite=finite)
         level = [child for each in below for child in (each.values() if isinstance(each, dict) else each)]
         depth += 1
         if depth > MOST_DEPTH:
@@ -78,9 +83,9 @@ def parse(text: str | bytes, **options: Any) -> Any:
     return value
 
 
-def _check(values: list[Any]) -> None:
+def _check(values: list[Any], *, finite: bool) -> None:
     for value in values:
-        if isinstance(value, float) and not math.isfinite(value):
+        if finite and isinstance(value, float) and not math.isfinite(value):
             raise ValueError("it holds NaN or infinity")
         if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
             raise ValueError("it holds an integer beyond 64 bits")

@@ -113,7 +113,9 @@ def read(path: Path) -> State:
     if document is None:
         raise InputError(f"'{path}' is no state of a training: 'advtool train' writes them as NAME.state.safetensors")
     try:
-        state = State.model_validate(documents.parse(document) | {part: _of(part, tensors) for part in PARTS})
+        state = State.model_validate(
+            documents.parse(document, finite=False) | {part: _of(part, tensors) for part in PARTS}
+        )
     except (ValidationError, ValueError, TypeError) as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
         raise InputError(f"'{path}' is no state that this version of advtool can read (at '{where}')") from None

@@ -461,6 +461,7 @@ def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
         "step_size": {"1e-320"},
         "bias_layers": {"list"},
         "pnil_at": {"list"},
+        "arch_args": {"dict", "list", "empty text"},  # pairs of nothing
         "fixed_examples": {"empty text", "a number as text"},
         "stop_on_collapse": {"True"},
         "pnil": {"True"},

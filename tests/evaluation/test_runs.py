@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,14 @@ def test_a_forged_shard_fails_its_checksum(tmp_path: Path) -> None:
     document["record"]["outcome"] = [1] * len(document["record"]["outcome"])
     path.write_text(json.dumps(document))
     assert evaluate(tmp_path)[0] == expected
+
+
+def test_a_run_of_an_older_version_which_has_no_seals_goes_on_again_and_again(tmp_path: Path) -> None:
+    expected, _ = evaluate(tmp_path)
+    shutil.rmtree(tmp_path / ".sealed")
+    for gone in ("inspection.json", "result.json"):
+        (tmp_path / gone).unlink()
+        assert evaluate(tmp_path)[0] == expected
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

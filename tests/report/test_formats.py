@@ -18,6 +18,8 @@ from advtool.errors import InputError
 from advtool.report import FORMATS, TABLES, Document, to_table
 from advtool.report.card import Card
 from advtool.report.data_sets import DataSets
+from advtool.reproduce.engine import standing
+from advtool.reproduce.registry import Scale, find
 from advtool.results import Evaluation, Reproduced
 from advtool.results import record as records
 from advtool.results.schema import json_schema
@@ -50,6 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -
         advtool.sweep_eot(noisy, *images, eps=0.05, draws=[1, 2], votes=2, pgd_steps=2),
         propose([10.0**power for power in range(-6, 0)], [2.0, 2.0, 1.5, 1.0, 0.5, 0.4], "cyclic"),
         Reproduced.model_validate_json(sorted((ROOT / "docs" / "results").glob("*.json"))[0].read_text()),
+        standing([find("apb-fig2")], Scale.smoke, folder=folder / "none"),
         DataSets(available(folder)),
         Card(digits_checkpoint.name, read_header(digits_checkpoint)),
         attacks.catalogue(),

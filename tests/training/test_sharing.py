@@ -68,3 +68,21 @@ def test_two_ranks_with_half_the_batch_each_give_the_weights_of_one(by_two: Path
         assert not torch.equal(weights, start[name])
         torch.testing.assert_close(first[name], weights, rtol=0, atol=1e-10)
         assert torch.equal(first[name], second[name])
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_model_and_prints_its_path_once(tmp_path: Path) -> None:
+    """The real launcher and command. In float32 the weights are those of one process to rounding."""
+    ask = ["-m", "advtool", "train", "nfgsm", "--arch", "cnn", "--epochs", "2", "--limit", "300", "--device", "cpu"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+
+    def train(*before: str, name: str) -> dict[str, Tensor]:
+        command = [*before, *ask, "--output", str(tmp_path / name)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path / name}\n"), done.stderr
+        return load_file(tmp_path / name)
+
+    alone = train(sys.executable, name="one.safetensors")
+    for name, weights in train(*launcher, name="two.safetensors").items():
+        torch.testing.assert_close(weights, alone[name], rtol=1e-3, atol=1e-3)
+    assert not list(tmp_path.glob("*.state.safetensors"))

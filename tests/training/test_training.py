@@ -206,6 +206,7 @@ def test_the_card_holds_what_is_needed_to_repeat(trained: dict[str, Trained]) ->
         "batch_size": 128,
         "learning_rate": 1e-3,
         "schedule": "constant",
+        "optimizer": "adam",
         "keep": "pgd",
         "stop_on_collapse": False,
         "precision": "float32",

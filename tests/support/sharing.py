@@ -1,0 +1,57 @@
+"""``advtool eval`` in shards of 25 images, telling on stderr which it writes: ``CHECKPOINT RUN_DIR [--die]``.
+
+With ``--die`` rank 1 of torchrun kills itself after its first shard, unless it was started again.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from advtool import cli
+from advtool.evaluation import run, shard
+
+ATTACKS = ("--attack", "fgsm", "--attack", "pgd", "--attack", "square(queries=100)")
+
+
+def command_line(checkpoint: str, folder: str) -> list[str]:
+    """The arguments of the program."""
+    return [
+        "advtool",
+        "eval",
+        "--checkpoint",
+        checkpoint,
+        "--images",
+        "200",
+        *ATTACKS,
+        "--format",
+        "json",
+        "--run-dir",
+        folder,
+    ]
+
+
+def in_shards_of(images: int) -> None:
+    """Cut runs of this process into such shards."""
+    shard.MAX_IMAGES_A_SHARD["cpu"] = images
+
+
+def main() -> None:
+    """Run the command."""
+    checkpoint, folder, *die = sys.argv[1:]
+    in_shards_of(25)
+    put = run.Run.put
+
+    def telling(self: run.Run, position: int, record: shard.ShardRecord, *examples: object) -> None:
+        put(self, position, record, *examples)  # type: ignore[arg-type]
+        print(f"wrote {position} {record.shard}", file=sys.stderr, flush=True)
+        if die and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run.Run.put = telling  # type: ignore[assignment, method-assign]
+    sys.argv = command_line(checkpoint, str(Path(folder)))
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
