@@ -40,7 +40,7 @@ PAPERS_BUDGET = Budget(epochs=10, spsa=(100, 2048), folds=2 * REPEATS)
 SCALES = {
     Scale.smoke: Budget(epochs=2, limit=300, validated=50, images=20, folds=2),
     Scale.cpu: Budget(epochs=10, limit=12_000, validated=250, images=200, folds=2, keep="pgd"),
-    Scale.night: replace(PAPERS_BUDGET, images=1000, audited=40, spsa=(100, 128), eot=20),
+    Scale.night: replace(PAPERS_BUDGET, images=1000, audited=20, spsa=(100, 128), eot=20),
     Scale.paper: PAPERS_BUDGET,
 }
 """Of figures 1, 3, 4 and 5."""
