@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # No test reaches the network: whatever tries to, in this process or in a command, fails at once.
 os.environ |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ import torch
 from advtool.data import Split, available, cache_dir, load
 
 torch.set_num_threads(1)
+# A shell that starts the tests in the background has them ignore Ctrl-C, and the commands that they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FOLDER = Path(__file__).parent
 

@@ -14,7 +14,8 @@ from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
-from advtool.evaluation.run import IMAGE_IDS, IMAGES, MANIFEST, RESULT, Manifest, Run
+from advtool.evaluation.manifest import MANIFEST, Manifest
+from advtool.evaluation.run import IMAGE_IDS, IMAGES, RESULT, Run
 from advtool.evaluation.shard import ShardRecord
 from advtool.results import CERTIFIED, CLEAN, Evaluation
 

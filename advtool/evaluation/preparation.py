@@ -12,12 +12,13 @@ from torch import nn
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.known_noise import KnownNoise
+from advtool.evaluation.manifest import Known, read_manifest
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Decision, Proof
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
-from advtool.evaluation.run import Known, Run, read_manifest
+from advtool.evaluation.run import Run
 from advtool.evaluation.shard import shard_size
 from advtool.evaluation.stages import (
     PASSES_OF_A_GRADIENT,

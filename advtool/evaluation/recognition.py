@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advtool.compute.precision import Precision
 from advtool.errors import InputError, is_out_of_memory
-from advtool.evaluation.run import Manifest
+from advtool.evaluation.manifest import Manifest
 from advtool.evaluation.shard import ShardRecord
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled, handled

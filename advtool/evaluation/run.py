@@ -25,20 +25,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from typing import Any, Self
 
 from advtool import documents, locks
 from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
-from advtool.evaluation.proof import Decision
+from advtool.evaluation.manifest import MANIFEST, Known, Manifest, differences, read_manifest, refuse_changes
 from advtool.evaluation.shard import ShardRecord
 from advtool.files import read_bytes, write_atomically
 from advtool.results import Evaluation
-from advtool.target.facts import Facts
 from advtool.target.inspection import Inspection
 
 EXAMPLES = "adversarial"
@@ -46,48 +43,10 @@ SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
 INSPECTION = "inspection.json"
-MANIFEST = "manifest.json"
 RESULT = "result.json"
 LOCK, CLAIMS = ".lock", ".claims"
 SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
 """The name of a shard's file; its groups are the position of the stage and the number of the shard."""
-
-
-class Known(NamedTuple):
-    """The facts about the models and what follows from them, which a run finds out once and keeps."""
-
-    facts: Facts | None = None
-    surrogate_facts: Facts | None = None
-    moot: tuple[str, ...] = ()
-    certification: Decision | None = None
-
-
-class Manifest(BaseModel):
-    """Everything that a run's numbers depend on."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
-    configuration: dict[str, Any]
-    environment: dict[str, Any]
-    """its ``images_a_pass`` is a number that the run goes on with"""
-    facts: Facts | None = None
-    surrogate_facts: Facts | None = None
-    moot: tuple[str, ...] = ()
-    """labels of the cascade's attacks that are left out: on this model they repeat another one, or cost too much"""
-    certification: Decision | None = None
-    """whether images are proved robust; None if nobody asked"""
-    created: AwareDatetime
-    asked: dict[str, Any] | None = None
-    """the settings that are not the default, to ask again; None if an older version began the run"""
-
-    @field_validator("environment")
-    @classmethod
-    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
-        count = environment.get("images_a_pass", 1)
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError("images_a_pass is no positive integer")
-        return environment
 
 
 class Run:
@@ -129,7 +88,7 @@ class Run:
             self.manifest = wanted
             self._write_manifest()
         else:
-            _refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
+            refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
             same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
             self.changed_environment = differences(found.environment, same_plan)
@@ -313,56 +272,6 @@ def _remove_empty(folder: Path) -> None:
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
     """The folder of a run that was given none. Equal questions have the same folder, different questions their own."""
     return root / f"{name}-{_checksum(asked)[:8]}"
-
-
-def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of the run in ``folder``; None if the folder is empty or absent.
-
-    Raises:
-        InputError: the manifest is damaged, or the folder holds something else.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        is_other = folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir())))
-        if is_other and not path.exists():  # another process may have begun the run since
-            raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
-        if not path.exists():
-            return None
-    try:
-        return Manifest.model_validate(documents.read(folder, MANIFEST))
-    except (ValueError, OSError):
-        raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
-
-
-def _is_no_remainder(path: Path) -> bool:
-    """Whether the file is more than a temporary file, which a kill during the first write leaves behind."""
-    return not path.name.startswith(".")
-
-
-def _refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:
-    changes = [
-        f"{key}: there {json.dumps(there)}, here {json.dumps(here)}"
-        for key, (there, here) in differences(before, wanted).items()
-    ]
-    if changes:
-        raise InputError(
-            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "
-            "name another folder, or give the same settings"
-        )
-
-
-def differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The values that differ, before and now, by dotted name such as ``attacks.pgd.steps``."""
-    there, here = _flat(before), _flat(wanted)
-    keys = sorted(there.keys() | here.keys())
-    return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
-    return flat
 
 
 def _name(position: int, record: ShardRecord) -> str:

@@ -14,7 +14,7 @@ from advtool.checkpoints import Header
 from advtool.evaluation.settings import Settings
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.reproduce import apb
-from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Budget, Model, Question

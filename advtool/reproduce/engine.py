@@ -13,7 +13,8 @@ from advtool.errors import InputError, near_match
 from advtool.evaluation import gains, provenance
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
-from advtool.reproduce.laboratory import Laboratory, Measured
+from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, hours
 from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing

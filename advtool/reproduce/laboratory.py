@@ -15,7 +15,7 @@ with parts alone is as good: a model is trained again only if something is left 
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,56 +23,23 @@ from typing import Any
 import torch
 
 from advtool import checkpoints, documents, models
-from advtool.checkpoints import SUFFIX, Header
+from advtool.checkpoints import SUFFIX
 from advtool.data import Split, first_images, folds, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.run import default_folder
 from advtool.files import read_bytes, refuse_links, sha256, write_atomically
-from advtool.models.noise import PNIL, input_pnil
+from advtool.models.noise import input_pnil
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, Turns, is_of
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing, title
-from advtool.results import DatasetInfo, Evaluation, Reused
+from advtool.results import DatasetInfo, Reused
 from advtool.training.loop import Diverged
 from advtool.training.session import prepare, train
 from advtool.training.timing import epoch_of, take_turns
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was asked for: cards and hashes of checkpoints, answers, seconds of each epoch by the model's name."""
-
-    data_dir: Path | None
-    files: dict[Model, Path] = field(default_factory=dict)
-    """of the models whose weights are there"""
-    cards: dict[Model, Header] = field(default_factory=dict)
-    chosen: dict[Model, Model] = field(default_factory=dict)
-    """what searches chose, by the plan of it"""
-    hashes: dict[Model, str] = field(default_factory=dict)
-    answers: dict[Asked, Evaluation] = field(default_factory=dict)
-    layers: dict[Model, PNIL] = field(default_factory=dict)
-    times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)
-    left: set[Step] = field(default_factory=set)
-    """what is not finished, since the time was up"""
-    reused: dict[Step, Reused] = field(default_factory=dict)
-    """what an earlier call had finished"""
-
-    def actual(self, step: Step) -> Step:
-        """The step with the model that a search chose, if it is about one."""
-        match step:
-            case Model():
-                return self.chosen.get(step, step)
-            case Asked(model, question):
-                return Asked(self.chosen.get(model, model), question)
-            case _:
-                return step
-
-    def layer(self, model: Model, count: int) -> tuple[PNIL, Split]:
-        """The PNIL of a trained model, on the CPU, and the first test images of the fixed permutation."""
-        return self.layers[model], first_images(load(model.dataset, "test", self.data_dir), count)
 
 
 class Laboratory:

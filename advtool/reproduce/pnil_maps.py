@@ -17,7 +17,7 @@ from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, maps, noise_levels
 from advtool.reproduce import pnil
-from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget
 from advtool.reproduce.table import Cell, Line

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
-from advtool.reproduce.laboratory import Measured
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import TABLES, Scale
 from advtool.reproduce.steps import Asked, Learned, Model, Question, Step, Timing
 from advtool.reproduce.verdict import Rule

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.manifest import differences
 from advtool.evaluation.recognition import MODEL
-from advtool.evaluation.run import differences
 from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
 from advtool.results import (
     CERTIFIED,

@@ -6,7 +6,7 @@ from typing import Any
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.run import differences
+from advtool.evaluation.manifest import differences
 from advtool.results import Sweep
 from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
 

@@ -11,7 +11,8 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation import command
 from advtool.evaluation.command import Command
-from advtool.evaluation.run import LOCK, MANIFEST, RESULT, SHARD_FILE, Manifest
+from advtool.evaluation.manifest import MANIFEST, Manifest
+from advtool.evaluation.run import LOCK, RESULT, SHARD_FILE
 from advtool.evaluation.settings import Settings
 from advtool.files import read_bytes
 from advtool.printable import printable

@@ -16,8 +16,9 @@ import pytest
 import advtool
 from advtool import locks
 from advtool.evaluation import shard
+from advtool.evaluation.manifest import MANIFEST
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.run import CLAIMS, MANIFEST, beginning
+from advtool.evaluation.run import CLAIMS, beginning
 from tests.support.models import mlp
 from tests.support.runs import labelled, without_times
 

@@ -15,7 +15,8 @@ from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
 from advtool.reproduce.engine import reproduce, reproduce_all, standing
-from advtool.reproduce.laboratory import Laboratory, Measured
+from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import TABLES, Scale, every, find

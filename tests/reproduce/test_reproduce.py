@@ -19,7 +19,8 @@ from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import apb, engine, pnil, pnil_maps
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
-from advtool.reproduce.laboratory import Laboratory, Measured
+from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import TABLES, Scale, find
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
@@ -523,7 +524,13 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("smoke")
 
 
-@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"apb-fig2"}))
+LONG = {"pnil-fig4", "pnil-readings"}
+EVERY_OTHER = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in sorted(TABLES.keys() - {"apb-fig2"})
+]
+
+
+@pytest.mark.parametrize("name", EVERY_OTHER)
 def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, shared_folder: Path) -> None:
     pytest.importorskip("matplotlib")
     table = find(name)

@@ -15,7 +15,7 @@ import pytest
 from tests.safety.inputs import Base, Input, Maker
 from tests.support.fuzzing import Worker
 
-QUICK, FULL = 216, 2400
+QUICK, FULL = 108, 2400
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Command
 
 HIDING = """
@@ -22,6 +24,7 @@ for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC"):
 MAIN = HIDING + "from advtool.cli import main\nmain()\n"
 
 
+@pytest.mark.slow
 def test_advtool_evaluates_without_what_windows_lacks(
     advtool_command: Command, digits_checkpoint: Path, tmp_path: Path
 ) -> None:

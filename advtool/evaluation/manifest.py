@@ -1,0 +1,106 @@
+"""What a run's numbers depend on: its question, the models, the machine. A run with another question is refused."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from advtool import documents
+from advtool.errors import InputError
+from advtool.evaluation.proof import Decision
+from advtool.target.facts import Facts
+
+MANIFEST = "manifest.json"
+
+
+class Known(NamedTuple):
+    """The facts about the models and what follows from them, which a run finds out once and keeps."""
+
+    facts: Facts | None = None
+    surrogate_facts: Facts | None = None
+    moot: tuple[str, ...] = ()
+    certification: Decision | None = None
+
+
+class Manifest(BaseModel):
+    """Everything that a run's numbers depend on."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
+    configuration: dict[str, Any]
+    environment: dict[str, Any]
+    """its ``images_a_pass`` is a number that the run goes on with"""
+    facts: Facts | None = None
+    surrogate_facts: Facts | None = None
+    moot: tuple[str, ...] = ()
+    """labels of the cascade's attacks that are left out: on this model they repeat another one, or cost too much"""
+    certification: Decision | None = None
+    """whether images are proved robust; None if nobody asked"""
+    created: AwareDatetime
+    asked: dict[str, Any] | None = None
+    """the settings that are not the default, to ask again; None if an older version began the run"""
+
+    @field_validator("environment")
+    @classmethod
+    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
+        count = environment.get("images_a_pass", 1)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError("images_a_pass is no positive integer")
+        return environment
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the run in ``folder``; None if the folder is empty or absent.
+
+    Raises:
+        InputError: the manifest is damaged, or the folder holds something else.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        is_other = folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir())))
+        if is_other and not path.exists():  # another process may have begun the run since
+            raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
+        if not path.exists():
+            return None
+    try:
+        return Manifest.model_validate(documents.read(folder, MANIFEST))
+    except (ValueError, OSError):
+        raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
+
+
+def _is_no_remainder(path: Path) -> bool:
+    """Whether the file is more than a temporary file, which a kill during the first write leaves behind."""
+    return not path.name.startswith(".")
+
+
+def refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to go on with a run that asks something else.
+
+    Raises:
+        InputError: the configurations differ; each difference is named.
+    """
+    changes = [
+        f"{key}: there {json.dumps(there)}, here {json.dumps(here)}"
+        for key, (there, here) in differences(before, wanted).items()
+    ]
+    if changes:
+        raise InputError(
+            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "
+            "name another folder, or give the same settings"
+        )
+
+
+def differences(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The values that differ, before and now, by dotted name such as ``attacks.pgd.steps``."""
+    there, here = _flat(before), _flat(wanted)
+    keys = sorted(there.keys() | here.keys())
+    return {key: (there.get(key), here.get(key)) for key in keys if there.get(key) != here.get(key)}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+    return flat
