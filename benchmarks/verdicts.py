@@ -22,9 +22,8 @@ FOLDERS = (RESULTS / "night", RESULTS)
 """The first has the better evidence."""
 BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-WORDS = {"holds": "*holds*", "does not": "*does not* hold", "partly": "holds *partly*"}
-NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 WORDS = {"holds": "*holds*", "does not": "*does not* hold", "undecided": "is *undecided*", "partly": "holds *partly*"}
+TOO_LITTLE = "has no finding yet"
 
 
 class Found(NamedTuple):
@@ -65,6 +64,12 @@ def verdict(each: Found) -> str:
     """In a cell: the verdict with a link to its reason; blank for a baseline."""
     said = each.row.verdict or (reproduction.NOT_FINISHED if each.row.left else "")
     return f"[{said}]({each.page})" if said else ""
+
+
+def is_a_finding(claim: Claim, each: Found) -> bool:
+    """Whether the evidence is enough: the accuracy of one small training is not, the time that it takes is."""
+    units = {column.unit for column in each.table.columns if column.name in claim.columns}
+    return each.table.provenance.scale != "cpu" or "per cent" not in units
 
 
 def gain(row: Row, name: str) -> str:
@@ -130,12 +135,15 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
 
 
 def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
-    """The verdict on each data set: ``*does not* hold on MNIST, *undecided* on Fashion-MNIST``."""
+    """The verdict on each data set: ``*does not* hold on MNIST, has no finding yet on Fashion-MNIST``."""
     verdicts: dict[str, list[str]] = {}
     for name, printed in NAMES.items():
-        rows = [each.row for each in found(claim, every) if dataset(each) == name]
-        if overall := together(row.verdict for row in rows):
-            verdicts.setdefault(WORDS.get(overall, f"is *{overall}*"), []).append(printed)
+        rows = [each for each in found(claim, every) if dataset(each) == name and each.row.verdict]
+        if overall := together(each.row.verdict for each in rows):
+            words = (
+                WORDS.get(overall, f"is *{overall}*") if all(is_a_finding(claim, each) for each in rows) else TOO_LITTLE
+            )
+            verdicts.setdefault(words, []).append(printed)
     return ", ".join(f"{words} on {' and '.join(names)}" for words, names in verdicts.items()) or "not finished"
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from advtool.evaluation.settings import Settings
 from advtool.reproduce.registry import Scale
-from advtool.reproduce.steps import Budget, Model
-from advtool.reproduce.table import Cell, Gain, Line, Table, metric, robustness, share
+from advtool.reproduce.steps import Budget, Model, Question, asks_for_proofs
+from advtool.reproduce.table import Cell, Gain, Line, Table, certified, metric, robustness, share
 from advtool.reproduce.verdict import Judgement, above, combined, led_by, robust
 from advtool.results import Row
 
@@ -53,6 +54,8 @@ CURVE_SCALES = SCALES | {Scale.night: replace(SCALES[Scale.night], images=1000)}
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """The paper does not list its own."""
 SMALL_EPS = 0.15
+PROVED = {Scale.smoke: 2, Scale.cpu: 20}
+"""Test images that bounds are asked about; elsewhere 100."""
 STAGES = {CLEAN: "clean", FGSM: "fgsm on examples", "PGD-50": "pgd", "PGD-50 on the margin": "pgd-margin", WORST: WORST}
 """What figure 3a shows of each eps, by its column."""
 MEMORIES = {
@@ -102,6 +105,11 @@ def lenets(scale: Scale, dataset: str, bias: str, recipe: str = "clean", example
 def title(bias: str, h: int = 8) -> str:
     """In a table: ``classical``, ``naive, descent``, ``multimodal h=8, ascent``."""
     return bias.replace(CLASSICAL, "classical").replace("multimodal", f"multimodal h={h}")
+
+
+def proofs(scale: Scale, eps: float) -> Question:
+    """What can be proved, of fewer images than are attacked: bounds take longer."""
+    return Question(PROVED.get(scale, 100), Settings(eps=eps, attacks=("fgsm",), certify=True))
 
 
 def accuracies(scale: Scale, clean: float | None = None, fgsm: float | None = None) -> dict[str, Cell]:
@@ -201,6 +209,8 @@ def curve(scale: Scale, dataset: str, bias: str) -> Iterator[Line]:
     for eps in RADII[1::2] if scale is Scale.smoke else RADII:
         asked = CURVE_SCALES[scale].shown(eps, "fgsm", "pgd", "pgd-margin")
         cells = {name: share(asked, stage) for name, stage in STAGES.items()}
+        if asks_for_proofs(eps) and scale is not Scale.cpu:  # its twenty minutes are spent
+            cells |= certified(proofs(scale, eps))
         labels = (dataset, title(bias), f"{eps:g}")
         yield Line(labels=labels, cells=cells, models=lenets(scale, dataset, bias))
 

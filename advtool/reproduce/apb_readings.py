@@ -11,13 +11,12 @@ from itertools import product
 from typing import Any
 
 from advtool.checkpoints import Header
-from advtool.evaluation.settings import Settings
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.reproduce import apb
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.search import Chosen, Trial
-from advtool.reproduce.steps import Budget, Model, Question
+from advtool.reproduce.steps import Budget, Model
 from advtool.reproduce.table import Cell, Gain, Line, certified, planted, robustness
 from advtool.reproduce.verdict import Judgement, above, led_by, robust
 from advtool.results import Figure, Row
@@ -37,8 +36,6 @@ LAST_LAYER = "linear3"
 LEARNED = 0.5
 """A reading that has fewer clean images right has not learned, whatever FGSM leaves of it."""
 PLACES = {1: "best in validation", 2: "second in validation"}
-PROVED = {Scale.smoke: 2, Scale.cpu: 20}
-"""Test images that bounds are asked about; elsewhere 100."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +159,11 @@ def best(scale: Scale, dataset: str) -> Iterator[Line]:
 def in_full(scale: Scale, dataset: str, bias: str) -> Line:
     """A LeNet of figure 2, with what is proved of it and what the audit found of planted examples."""
     line = apb.trained(scale, dataset, bias, "clean", "")
-    proofs = Question(PROVED.get(scale, 100), Settings(eps=apb.EPS, attacks=("fgsm",), certify=True))
-    cells = {**line.cells, **certified(proofs), "planted": planted(apb.SCALES[scale].audit(apb.EPS))}
+    cells = {
+        **line.cells,
+        **certified(apb.proofs(scale, apb.EPS)),
+        "planted": planted(apb.SCALES[scale].audit(apb.EPS)),
+    }
     return Line(labels=(dataset, apb.title(bias)), cells=cells, models=line.models[:1])
 
 

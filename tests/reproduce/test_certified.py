@@ -21,6 +21,7 @@ from advtool.results import CERTIFIED, Figure, Reproduced, Row
 
 SMALL, LARGE, IMAGES = 0.02, 0.3, 12
 ASKED_FOR = {
+    "apb-fig3a": {(dataset, eps) for dataset in ("mnist", "fashion-mnist") for eps in (0.05, 0.1)},
     "apb-readings": {("mnist", 0.3), ("fashion-mnist", 0.3)},
     "pnil-readings": {("fashion-mnist", 4 / 255), ("fashion-mnist", 0.1), ("mnist", 8 / 255)},
     "pnil-table1": {("cifar10", 0.03), ("fashion-mnist", 4 / 255), ("fashion-mnist", 0.1), ("mnist", 8 / 255)},
