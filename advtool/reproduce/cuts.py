@@ -36,9 +36,9 @@ def _described(lines: Sequence[Line]) -> dict[str, list[Any]]:
         "models a line": [len(line.models) for line in lines if not line.chosen_by],
         "epochs of each timed": [timing.repeats for timing in timings],
     }
-    for images, settings in (step.question for step in steps if isinstance(step, Asked)):
-        under = f"under {' and '.join(settings.attacks)}"
-        found.setdefault(f"test images {under}", []).append(images)
+    for question in (step.question for step in steps if isinstance(step, Asked)):
+        under, settings = question.under, question.settings
+        found.setdefault(f"test images {under}", []).append(question.images)
         for name, words in STRENGTHS.items():
             if getattr(settings, name) and (name == "eot" or "spsa" in settings.attacks):
                 found.setdefault(f"{words} {under}", []).append(getattr(settings, name))

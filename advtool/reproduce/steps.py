@@ -68,6 +68,12 @@ class Question(NamedTuple):
     images: int | None
     settings: Settings
 
+    @property
+    def under(self) -> str:
+        """What the images go through. A question of proofs has FGSM only because it must have one attack."""
+        attacks = self.settings.attacks
+        return "under bounds" if self.settings.certify and attacks == ("fgsm",) else f"under {' and '.join(attacks)}"
+
 
 CERTIFIED_EPS = 0.1
 """The largest eps at which a table asks for proofs. Of the papers' networks linear bounds prove nothing at 0.3."""
