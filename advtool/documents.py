@@ -27,6 +27,8 @@ def write(folder: Path, name: str, content: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    if _is_there(folder, name, content):  # a finished run is shown from a folder where nobody may write
+        return
     seal, has_seals = _seal(folder, content.encode()), (folder / SEALS).is_dir()
     if not seal.exists() and (has_seals or not any(folder.glob("*.json"))):  # a run without seals stays without
         write_atomically(seal, b"")
@@ -54,6 +56,13 @@ def read_text(folder: Path, name: str, most: int) -> str:
     if (folder / SEALS).is_dir() and not _seal(folder, content).exists():
         raise ValueError(f"{name} is not as it was written")
     return content.decode()
+
+
+def _is_there(folder: Path, name: str, content: str) -> bool:
+    try:
+        return read_text(folder, name, MOST_BYTES) == content
+    except (OSError, ValueError):
+        return False
 
 
 def parse(text: str | bytes, *, finite: bool = True, **options: Any) -> Any:

@@ -43,7 +43,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise InputError(f"cannot write '{path}': {error.strerror or error}") from None
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

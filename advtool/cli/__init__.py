@@ -91,7 +91,7 @@ EXIT_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 def main() -> None:
     """Run the command line. An error ends in one line on stderr and an exit code that says whose error it is."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so a scheduler's end is like Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # for who calls this in Python
     sys.exit(_run())
 
 
@@ -110,9 +110,8 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _complain(
-            f"{error.strerror or error}: '{error.filename}'" if error.filename else str(error), EXIT_BAD_INPUT
-        )
+        where = f"'{error.filename}'" if error.filename else "what was read or written, such as stdout"
+        return _complain(f"{error.strerror or error}: {where}", EXIT_BAD_INPUT)
     except Exception as error:
         if is_out_of_memory(error):
             return _complain(f"out of memory: {reason(error)}; ask for fewer or smaller images", EXIT_BAD_INPUT)

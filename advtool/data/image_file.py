@@ -75,9 +75,13 @@ def _opened(file: str) -> "Iterator[Image.Image]":
                 raise OSError("it is no regular file")
             with Image.open(file, formats=_FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
-                    raise OSError(f"it has {image.width}x{image.height} pixels, more than {MOST_PIXELS:,}")
+                    raise Image.DecompressionBombError
                 yield image
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:  # opening it refuses so many already
+        raise InputError(
+            f"cannot read the image '{file}' (more than {MOST_PIXELS:,} pixels): make it smaller"
+        ) from None
+    except _DAMAGE as error:
         raise InputError(f"cannot read the image '{file}' ({_why(error)}): replace or remove it") from None
     finally:
         log.setLevel(level)

@@ -69,7 +69,7 @@ def write(folder: Path, options: Mapping[str, Value]) -> None:
         InputError: nobody may write there.
     """
     try:
-        noted = Command(options={name: _in_one_line(value) for name, value in options.items()})
+        noted = Command(options={name: _in_one_line(value) for name, value in sorted(options.items())})
     except ValidationError:
         return
     documents.write(folder, COMMAND, f"{noted.model_dump_json(by_alias=True, indent=2)}\n")

@@ -240,6 +240,8 @@ def _check(
 
 def _inspected(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     """What the gradient of the model is worth. Of several processes one asks, and the others read it."""
+    if run.inspection is not None:
+        return run.inspection
     with run.claim("inspection", waits=partial(observer.waits, "asks what the gradient is worth")):
         inspection = run.inspection or _inspect(ready, run, observer)
         run.put_inspection(inspection)

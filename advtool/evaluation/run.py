@@ -236,6 +236,8 @@ class Run:
             name = SHARD_FILE.fullmatch(path.name)
             if name is None or (int(name[1]), int(name[2])) in self._shards:
                 continue
+            if path.is_dir():
+                raise InputError(f"'{path}' is a folder where a file of the run belongs: remove it")
             try:
                 document = documents.parse(read_bytes(path, documents.MOST_BYTES))
                 record = ShardRecord.model_validate(document["record"])

@@ -49,6 +49,7 @@ def _notes(result: Runs) -> Iterator[str]:
     if not result.runs:
         yield f"no runs in '{result.folder}'"
     if elsewhere := [run.run for run in result.runs if run.state == "stopped" and run.resume is None]:
-        yield f"begun in Python, by a sweep or by an older version, which go on with them: {', '.join(elsewhere)}"
+        which = "begun in Python, by a sweep or by an older version, or without a whole command.json"
+        yield f"{which}; what began them goes on with them: {', '.join(elsewhere)}"
     if damaged := [run.run for run in result.runs if run.state == "damaged"]:
         yield f"the manifest cannot be read, so nothing goes on with them: {', '.join(damaged)}"

@@ -19,17 +19,20 @@ from advtool.printable import printable
 from advtool.results import ListedRun, Runs
 from advtool.results.runs import State
 
+DEFAULT = Path("runs")
+"""Where ``advtool eval`` keeps runs if nothing else is asked for. Before the first one there is no such folder."""
 
-def list_runs(folder: Path | str = "runs") -> Runs:
+
+def list_runs(folder: Path | str = DEFAULT) -> Runs:
     """The runs in ``folder`` and in the folders below it, the newest first; a run's own folder gives that run.
 
     Links are not followed, and hidden folders are left out. A run that is damaged comes last.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, and it is not ``DEFAULT``.
     """
     root = arguments.path(f"folder {shown(folder)}", folder)
-    if not root.is_dir():
+    if not root.is_dir() and (root.exists() or root != DEFAULT):
         raise InputError(f"'{root}' is no folder: name one that holds runs, such as runs/ or a --run-dir")
     runs = [_listed(path) for path in _folders(root)]
     runs.sort(key=lambda run: (run.created is not None and run.created.timestamp(), run.run), reverse=True)

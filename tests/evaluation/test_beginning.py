@@ -132,3 +132,12 @@ def test_what_killed_writes_of_a_shard_left_is_removed_by_who_computes_it_again(
     evaluate(tmp_path)
     assert not any(path.exists() for path in left)
     assert mine.exists()
+
+
+def test_a_folder_in_the_place_of_a_shard_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    evaluate(tmp_path)
+    path = tmp_path / "shards" / "1-fgsm-0000.json"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=r"1-fgsm-0000\.json' is a folder where a file of the run belongs: remove it"):
+        evaluate(tmp_path)

@@ -83,7 +83,7 @@ def _npy(array: Any) -> bytes:
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (10_001, 10_000), (2**31 - 1, 1)])
 def test_a_huge_image_is_refused_by_its_header(width: int, height: int, tmp_path: Path, capfd: Any) -> None:
-    with pytest.raises(InputError, match=rf"{width}x{height} pixels, more than 100,000,000|exceeds limit"):
+    with pytest.raises(InputError, match="more than 100,000,000 pixels"):
         load(pictures(tmp_path / "p", png_of(width, height)), "test", input_size=8)
     assert capfd.readouterr() == ("", "")
 

@@ -67,7 +67,7 @@ def test_a_finished_run_tells_what_it_is(run: Path) -> None:
 def test_a_stopped_run_tells_the_shards_that_are_there_and_the_command_that_goes_on(run: Path) -> None:
     stop(run)
     assert (listed(run).state, listed(run).shards, listed(run).resume) == ("stopped", 2, None)
-    assert squeezed(f"an older version, which go on with them: {run}") in table(run)
+    assert squeezed(f"what began them goes on with them: {run}") in table(run)
     command.write(run, {"model": "net.safetensors"})
     assert (listed(run).model, listed(run).resume) == ("net.safetensors", f"advtool eval --resume {run}")
     assert squeezed(f"(1) advtool eval --resume {run}") in table(run)
@@ -174,3 +174,11 @@ def test_an_empty_folder_has_no_runs_and_none_is_refused(tmp_path: Path) -> None
     for path in ("file", "absent"):
         with pytest.raises(InputError, match="is no folder: name one that holds runs"):
             list_runs(tmp_path / path)
+
+
+def test_before_the_first_run_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list_runs().runs == []
+    (tmp_path / "runs").touch()
+    with pytest.raises(InputError, match="is no folder"):
+        list_runs()

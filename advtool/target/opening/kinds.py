@@ -212,6 +212,8 @@ def _check_place(reference: Reference) -> None:
     if reference.kind.suffixes or (reference.kind is FACTORY and is_python_file(name)):
         if path.is_dir():
             raise InputError(f"MODEL '{reference.text}': '{name}' is a folder, not {reference.kind.what}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"MODEL '{reference.text}': '{name}' is no regular file: save the model to one")
         if not path.is_file():
             raise InputError(f"MODEL '{reference.text}': there is no file '{name}'{_neighbour(path)}")
     elif reference.kind is FACTORY:
