@@ -28,6 +28,7 @@ class Ranks:
         local_rank: its number on its machine.
         local_world_size: how many there are on its machine.
         restarts: how often torchrun has started all of them again, because one had died.
+        max_restarts: how often it will at most.
     """
 
     rank: int = 0
@@ -35,6 +36,7 @@ class Ranks:
     local_rank: int = 0
     local_world_size: int = 1
     restarts: int = 0
+    max_restarts: int = 0
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Ranks:
@@ -56,6 +58,7 @@ class Ranks:
             local_rank=_number(environment, "LOCAL_RANK", 0),
             local_world_size=_number(environment, "LOCAL_WORLD_SIZE", 1),
             restarts=_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
+            max_restarts=_number(environment, "TORCHELASTIC_MAX_RESTARTS", 0),
         )
 
     @property

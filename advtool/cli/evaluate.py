@@ -119,6 +119,7 @@ def evaluate(
     accuracy over the attacks. The worst case is the share of images that
     survive all attacks. With --certify a lower bound stands beside it.
     """
+    _refuse_restarts(gates)
     if resume is not None:
         resuming.check(context, resume)
     with resuming.paths_of(resume):
@@ -174,6 +175,15 @@ def evaluate(
     else:
         answer(result, format, output)
     _hold_to(gates, evaluations)
+
+
+def _refuse_restarts(gates: Gates) -> None:
+    """Torchrun takes the code 1 of a gate for a crash: all ranks would start again, and print the answer again."""
+    if gates != Gates(as_options=True) and Ranks.of_environment().max_restarts:
+        raise InputError(
+            "a gate such as --fail-under ends with code 1, which torchrun takes for a crash: leave out --max-restarts, "
+            "or ask afterwards with 'advtool eval --resume RUN --fail-under X'"
+        )
 
 
 def _hold_to(gates: Gates, evaluations: list[Evaluation]) -> None:
