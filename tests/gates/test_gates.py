@@ -229,7 +229,9 @@ def test_the_command_refuses_bad_gates_in_a_line(evaluate: Any, arguments: tuple
     assert words in err
 
 
-def test_a_gate_under_torchrun_that_restarts_is_refused(evaluate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_under_torchrun_that_restarts_is_refused(
+    evaluate: Any, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else each failure would be taken for a crash, and the answer would be printed again and again."""
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
@@ -240,4 +242,4 @@ def test_a_gate_under_torchrun_that_restarts_is_refused(evaluate: Any, monkeypat
         assert (code, out, len(err.splitlines())) == (2, "", 1)
         assert "leave out --max-restarts" in err
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")
-    assert evaluate("--fail-under", "0")[0] == 0
+    assert evaluate("--fail-under", "0", "--checkpoint", digits_checkpoint, "--images", "20")[0] == 0
