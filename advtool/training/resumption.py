@@ -8,7 +8,7 @@ import torch
 import advtool.training.state as states
 from advtool import arguments, checkpoints, files, models
 from advtool.arguments import shown
-from advtool.data import available
+from advtool.data import available, check_fetched
 from advtool.errors import InputError
 from advtool.ranks import ALONE, Ranks
 from advtool.settings import checked, with_settings
@@ -16,8 +16,8 @@ from advtool.training.beside import STATE, output_beside, state_path
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer
 from advtool.training.place import Place
-from advtool.training.prepared import beginning_of
-from advtool.training.session import carry_out, check_fetched, prepare
+from advtool.training.prepared import beginning_of, prepare
+from advtool.training.session import carry_out
 from advtool.training.settings import Settings
 from advtool.training.state import Arguments
 

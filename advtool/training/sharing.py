@@ -126,14 +126,14 @@ def wait_for_all(ranks: Ranks) -> None:
         dist.barrier()
 
 
-def check_agreement(value: int, ranks: Ranks, complaint: str) -> None:
+def check_agreement(value: int | str, ranks: Ranks, complaint: str) -> None:
     """Refuse to go on where the ranks have different values.
 
     Raises:
         InputError: with the ``complaint``, on every rank.
     """
     if ranks.are_several:
-        values: list[int | None] = [None] * ranks.world_size
+        values: list[int | str | None] = [None] * ranks.world_size
         dist.all_gather_object(values, value)
         if len(set(values)) > 1:
             raise InputError(f"{complaint} (they have {', '.join(map(str, values))})")
