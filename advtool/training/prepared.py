@@ -78,7 +78,7 @@ def prepare(
 
     :func:`advtool.training.train` explains arguments and errors.
     """
-    name = _name(data)
+    name = dataset_name(data)
     chosen = recipe_for(name, recipe, **settings)
     threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
     seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
@@ -99,7 +99,7 @@ def prepare(
     header = Header(
         architecture=architecture,
         dataset=name,
-        recipe=_described(chosen) | {"limit": limit, "train_images": len(training)},
+        recipe=described(chosen) | {"limit": limit, "train_images": len(training)},
         threat_model=threat_model,
         seed=seed,
         date=checkpoints.now(),
@@ -149,7 +149,7 @@ def beginning_of(
     return Beginning(output=output.name, header=header, images=images, arguments=asked)
 
 
-def _name(data: Split | str | Path) -> str:
+def dataset_name(data: Split | str | Path) -> str:
     """The name of a known data set, or the absolute path of another, so that ``advtool eval`` finds it anywhere."""
     if isinstance(data, Split):
         check_split(data)
@@ -163,7 +163,7 @@ def _architecture(recipe: Recipe, split: Split) -> Architecture:
     return Architecture(name=recipe.arch, input_shape=split.shape, classes=len(split.classes), options=options)
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
+def described(recipe: Recipe) -> dict[str, Any]:
     """The recipe for the header, with a hash of the checkpoint that its fixed examples come from."""
     if recipe.fixed_examples is None:
         return recipe.to_dict()

@@ -147,7 +147,7 @@ def _settings(header: Header) -> dict[str, Any]:
     places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
     settings = places | {"eps": header.threat_model.eps} | header.recipe
     options = {option_name(name): value for name, value in settings.items() if name not in {"name", "fixed_examples"}}
-    return {"RECIPE": header.recipe["name"], **options}
+    return {"RECIPE": header.recipe.get("name"), **options}
 
 
 def _of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
