@@ -1,8 +1,8 @@
 """Several processes train one model as one process does."""
 
-import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+from advtool.errors import InputError
 from advtool.ranks import Ranks
 from advtool.training.sharing import PartOfNoise, part_of
 from tests.support.ranks import CASES, model_of, trained
@@ -47,16 +48,32 @@ def test_noise_of_a_part_is_that_of_the_whole_and_the_streams_go_on_alike() -> N
             assert torch.equal(part, all_rows[rows])
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (5, 3), ()])
+def test_noise_that_is_not_of_the_part_is_refused(shape: tuple[int, ...]) -> None:
+    """As clean and adversarial images in one batch, or noise for a parameter: its rows are not the images."""
+    for draw in (torch.randn_like, Tensor.uniform_):
+        with PartOfNoise(5, slice(3, 5)):
+            assert draw(torch.zeros(2, 3)).shape == (2, 3)
+            with pytest.raises(InputError, match="in one process, without torchrun"):
+                draw(torch.zeros(shape))
+
+
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of every case, trained by two processes."""
     out = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "tests.support.ranks", port]
+    command = [sys.executable, "-m", "tests.support.ranks", str(out / "store")]
     both = [subprocess.Popen([*command, str(rank), "2", str(out)], cwd=ROOT) for rank in range(2)]
-    assert [each.wait(timeout=240) for each in both] == [0, 0]
+    try:
+        ends = time.monotonic() + 240
+        while any(each.poll() is None for each in both) and not any(each.returncode for each in both):
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        assert [each.returncode for each in both] == [0, 0]
+    finally:  # a rank that is left alone waits for the other
+        for each in both:
+            each.kill()
+            each.wait()
     return out
 
 
