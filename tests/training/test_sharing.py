@@ -103,3 +103,31 @@ def test_torchrun_trains_one_model_and_prints_its_path_once(tmp_path: Path) -> N
     for name, weights in train(*launcher, name="two.safetensors").items():
         torch.testing.assert_close(weights, alone[name], rtol=1e-3, atol=1e-3)
     assert not list(tmp_path.glob("*.state.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dies", "epochs"), [("epoch", [1, 2, 2, 3]), ("end", [1, 2, 3])])
+def test_torchrun_restarts_a_rank_that_dies_and_no_finished_epoch_is_repeated(
+    dies: str, epochs: list[int], tmp_path: Path
+) -> None:
+    """In the midst of an epoch, or when the state that a restart needs is gone already."""
+    whole, output = tmp_path / "whole.safetensors", tmp_path / "m.safetensors"
+    assert launched(whole) == [1, 2, 3]
+    assert launched(output, dies) == epochs
+    expected, weights = load_file(whole), load_file(output)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    assert sorted(tmp_path.iterdir()) == [output, whole]
+
+
+def launched(output: Path, *dies: str) -> list[int]:
+    """The epochs that two ranks of tests/support/dying_rank.py began. They end well, and print the path once."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1"]
+    command = [*launcher, "-m", "tests.support.dying_rank", str(output), *dies]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as torchrun:
+        try:
+            printed, told = torchrun.communicate(timeout=240)
+        finally:
+            torchrun.terminate()  # it ends its ranks
+    assert (torchrun.returncode, printed) == (0, f"{output}\n"), told
+    assert ("SIGKILL" in told or "exitcode: -9" in told) == bool(dies)
+    return [int(line.split()[-1]) for line in told.splitlines() if line.startswith("begins epoch ")]
