@@ -1,4 +1,4 @@
-"""JSON that anybody may have written: it is whole, and its size, depth and numbers are bounded.
+"""Reads and writes JSON that a stranger may have changed: checks that it is whole, and bounds size, depth and numbers.
 
 The folder ``.sealed`` beside the documents of a run holds an empty file for each document that was written there,
 named by the SHA-256 of its content. So damage is seen, and several processes may write at once. It is no signature:

@@ -3,13 +3,20 @@
 import errno
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from advtool.errors import InputError
+
+UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}")
+"""The name of a file while it is written; its group is the name that it will have."""
+NO_SYNC = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTSUP}
+"""Where folders cannot be synced: Windows opens none, and some file systems of a network do not know it."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -24,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         if path.exists() and not path.is_file():  # a pipe, or /dev/null: nothing to replace
             path.write_bytes(content)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with temporary.open("xb") as file:  # with the permissions of the process's umask, unlike tempfile's
             file.write(content)
@@ -37,6 +44,24 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they survive a power failure."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def remove_unfinished(folder: Path, names: str) -> None:
+    """Remove what killed writes have left of files whose ``names`` match a pattern. Nobody may write them meanwhile."""
+    if folder.is_dir():
+        for path in list(folder.iterdir()):
+            left = UNFINISHED.fullmatch(path.name)
+            if left and fnmatchcase(left[1], names):
+                with suppress(OSError):
+                    path.unlink()
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -118,10 +143,13 @@ def check_writable(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file last. Windows opens no folders."""
-    with suppress(PermissionError):
+    """Sync the folder, so that the name of a new file survives a power failure."""
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise

@@ -96,10 +96,11 @@ class EvaluationProgress(Observer):
         self._shards.done = done
         self._bars.update(self._task, completed=done)
 
-    def waits(self, shards: int) -> None:
-        words = f"waits for another process, which computes {shards} shard{'s' * (shards > 1)}"
-        self._bars.update(self._task, amount=words)
-        if self._bars.disable and self._pace.due(SECONDS_BETWEEN_LINES):
+    def waits(self, other: str) -> None:
+        words = f"waits for another process, which {other}"
+        if not self._bars.disable and self._task in self._bars.task_ids:
+            self._bars.update(self._task, amount=words)
+        elif self._pace.due(SECONDS_BETWEEN_LINES):
             say(words)
 
     def start(self, stage: str, images: int) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -21,15 +21,15 @@ from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
 from advtool.evaluation.stages import AttackStage, Stage, asked_of, standing_of
 from advtool.evaluation.worker import Worker
-from advtool.ranks import Ranks
+from advtool.ranks import ALONE, Ranks
 from advtool.results import CLEAN, Outcome
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
 SHOWN_IMAGES = 8
 """For so many images, the first that fall, a run always keeps an adversarial example."""
-SECONDS_BETWEEN_LOOKS = 0.2
-"""While others compute all that is left, a run looks that often whether they have finished or died."""
+SECONDS_BETWEEN_LOOKS = 1
+"""Between two looks at the shards that other processes have claimed, while nothing else is left."""
 
 Work = Callable[[StepReport], tuple[ShardRecord, Examples | None]]
 """Computes one stage on one shard. Gives its record, and the adversarial examples that an attack found."""
@@ -44,11 +44,19 @@ class Engine:
         stages: the attacks, proofs, probes, known noise and planted examples in their order, without the clean stage.
         observer: is told of the progress.
         indices: the index of each image in its data set, for messages.
+        ranks: of several processes each begins with another shard.
     """
 
     def __init__(
-        self, run: Run, worker: Worker, stages: Sequence[Stage], observer: Observer, indices: Sequence[int]
+        self,
+        run: Run,
+        worker: Worker,
+        stages: Sequence[Stage],
+        observer: Observer,
+        indices: Sequence[int],
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         self.run, self.worker, self.stages, self.observer, self.indices = run, worker, stages, observer, indices
         self.ledger = self._new_ledger()
         self._images_done: dict[str, int] = {}
@@ -72,7 +80,7 @@ class Engine:
         while left:
             claimed = [shard for shard in left if not self._finish_shard(shard)]
             if len(claimed) == len(left):
-                self.observer.waits(len(claimed))
+                self.observer.waits(f"computes {len(claimed)} shard{'s' * (len(claimed) > 1)}")
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             left = claimed
         return self._in_order_of_shards()
@@ -82,15 +90,15 @@ class Engine:
 
         Of several processes each begins at a place of its own: where the file system has no locks, nobody sees claims.
         """
-        shards, ranks = self.worker.shards, Ranks.of_environment()
-        first = ranks.rank * len(shards) // ranks.world_size
+        shards = self.worker.shards
+        first = self._ranks.rank * len(shards) // self._ranks.world_size
         return shards[first:] + shards[:first]
 
     def _finish_shard(self, shard: Shard) -> bool:
         """Compute what is missing of a shard, unless another process has claimed it; then False."""
         with self.run.claim(f"{shard.number:04d}") as ours:
             if ours:
-                self.run.look_again(shard.number)
+                tell_of_damage(self.run, self.run.look_again(shard.number), self.observer)
                 self._compute(shard)
                 done = sum(map(self._is_there, self.worker.shards))
                 self.observer.shards(done, len(self.worker.shards))
@@ -201,6 +209,12 @@ class Engine:
         self.observer.advance(name, self._images_done[name], left)
         if self._images_done[name] == images:
             self.observer.finish(name, left)
+
+
+def tell_of_damage(run: Run, names: Collection[str], observer: Observer) -> None:
+    """Say which shards of a run are damaged."""
+    for name in sorted(names):
+        observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
 
 
 def halve(run: Run, target: Target, observer: Observer) -> int:

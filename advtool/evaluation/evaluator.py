@@ -1,7 +1,7 @@
 """``evaluate`` and ``check``: they make a run of their arguments, and an answer of the run."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from advtool import arguments
 from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image
+from advtool.evaluation.beginning import beginning
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnostics.setup import draws, model_findings
-from advtool.evaluation.engine import Engine, halve
+from advtool.evaluation.engine import Engine, halve, tell_of_damage
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.preparation import Prepared, prepared
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
-from advtool.evaluation.run import Run, beginning
+from advtool.evaluation.run import Run
 from advtool.evaluation.settings import Settings
 from advtool.evaluation.stages import DIAGNOSED_IMAGES
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
+from advtool.ranks import Ranks
 from advtool.results import Check, DatasetInfo, Evaluation
 from advtool.settings import with_settings
 from advtool.target.arithmetic import plain_defaults
@@ -96,13 +98,9 @@ def evaluate(
         surrogate=surrogate is not None,
     )
     folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
-    with ExitStack() as stack:
-        with beginning(folder):
-            ready = stack.enter_context(prepared(model, question, place, surrogate=surrogate, folder=folder))
-            run = stack.enter_context(ready.run(save_adversarial=save_adversarial))
+    opening = partial(prepared, model, question, place, surrogate=surrogate, folder=folder)
+    with _begun(folder, opening, observer, save_adversarial=save_adversarial) as (ready, run):
         origin, worker = _origin(origin, ready), ready.worker()
-        if run.folder is not None:
-            observer.begun(run.folder)
         _recognise(ready, run, worker)
         if _is_complete(run, worker, ready):
             observer.note(f"run '{run.folder}' is complete: this is its answer, and nothing was computed again")
@@ -111,13 +109,11 @@ def evaluate(
             _tell(run, worker, ready, check, observer)
             if refuse_chance:
                 refuse_guessing(check)
-        ledger = Engine(run, worker, ready.stages, observer, question.indices).compute()
+        ranks = Ranks.of_environment()
+        ledger = Engine(run, worker, ready.stages, observer, question.indices, ranks).compute()
         for reason in ledger.unplantable:
             observer.note(f"not planted: {reason}")
-        with run.claim("inspection", wait=True):
-            inspection = run.inspection or _inspect(ready, run, observer)
-            run.put_inspection(inspection)
-        answer = conclude(ready, worker.shards, ledger, inspection)
+        answer = conclude(ready, worker.shards, ledger, _inspected(ready, run, observer))
         lines = partial(
             per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes
         )
@@ -178,7 +174,27 @@ def check(
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(images, labels, Settings.of(settings), limit=limit, dataset=dataset, indices=indices)
     with prepared(model, question, _place(model, device)) as ready:
-        return _check(ready, ready.run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready))
+        return _check(
+            ready, ready.begin_run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready)
+        )
+
+
+@contextmanager
+def _begun(
+    folder: Path | None,
+    opening: Callable[[], AbstractContextManager[Prepared]],
+    observer: Observer,
+    *,
+    save_adversarial: bool,
+) -> Iterator[tuple[Prepared, Run]]:
+    """Open the models, and begin the run or go on with it. Afterwards the models are as they were."""
+    with ExitStack() as stack:
+        with beginning(folder, partial(observer.waits, "begins this run")):
+            ready = stack.enter_context(opening())
+            run = stack.enter_context(ready.begin_run(save_adversarial=save_adversarial))
+        if folder is not None:
+            observer.begun(folder)
+        yield ready, run
 
 
 def _check_descriptions(**descriptions: Any) -> None:
@@ -222,6 +238,14 @@ def _check(
     return understand(ready, preview, checkpoint=checkpoint, origin=origin, environment=run.manifest.environment)
 
 
+def _inspected(ready: Prepared, run: Run, observer: Observer) -> Inspection:
+    """What the gradient of the model is worth. Of several processes one asks, and the others read it."""
+    with run.claim("inspection", waits=partial(observer.waits, "asks what the gradient is worth")):
+        inspection = run.inspection or _inspect(ready, run, observer)
+        run.put_inspection(inspection)
+    return inspection
+
+
 def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
     target = ready.ours.target
     x, y = ready.question.first(DIAGNOSED_IMAGES, target.device)
@@ -238,8 +262,7 @@ def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Obs
     if run.finished:
         shards = _shards(worker, ready)
         observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
-    for name in sorted(run.damaged):
-        observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
+    tell_of_damage(run, run.damaged, observer)
     for key, (there, here) in run.changed_environment.items():
         observer.note(
             f"run '{run.folder}' was begun with {key} {there}, here it is {here}: rounding may change results"

@@ -11,7 +11,7 @@ from advtool.errors import InputError
 from advtool.evaluation.proof import Decision
 from advtool.target.facts import Facts
 
-MANIFEST = "manifest.json"
+MANIFEST, IDENTITY = "manifest.json", "model.safetensors"
 
 
 class Known(NamedTuple):
@@ -45,7 +45,7 @@ class Manifest(BaseModel):
     @field_validator("environment")
     @classmethod
     def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
-        count = environment.get("images_a_pass", 1)
+        count = environment.get("images_a_pass")
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError("images_a_pass is no positive integer")
         return environment
@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     if not path.exists():
-        is_other = folder.exists() and (not folder.is_dir() or any(map(_is_no_remainder, folder.iterdir())))
+        is_other = folder.exists() and (not folder.is_dir() or any(map(_is_foreign, _names(folder))))
         if is_other and not path.exists():  # another process may have begun the run since
             raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
         if not path.exists():
@@ -70,9 +70,26 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
 
 
-def _is_no_remainder(path: Path) -> bool:
-    """Whether the file is more than a temporary file, which a kill during the first write leaves behind."""
-    return not path.name.startswith(".")
+def read_begun(folder: Path) -> Manifest | None:
+    """The manifest of a run that is begun: its model is noted too, which comes last. Errors as :func:`read_manifest`.
+
+    None also after a kill in between. Nothing tells yet which model the manifest is about, so the run begins anew.
+    """
+    manifest = read_manifest(folder)
+    is_begun = (folder / IDENTITY).exists() or any((folder / "shards").glob("*.json"))  # each shard has answers too
+    return manifest if is_begun else None
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:  # another process began no run there, and has removed it since
+        return []
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether somebody else put the file there. Hidden ones are locks, seals, or what a killed write left."""
+    return not name.startswith(".")
 
 
 def refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -37,5 +37,5 @@ class Observer:
     def shards(self, done: int, shards: int) -> None:
         """``done`` of so many shards have all their stages. The first call tells how many had them before."""
 
-    def waits(self, shards: int) -> None:
-        """Other processes compute so many shards, and nothing else is left. It is told again and again."""
+    def waits(self, other: str) -> None:
+        """Another process does what this one waits for, such as ``begins this run``. It is told again and again."""

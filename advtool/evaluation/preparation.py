@@ -12,7 +12,7 @@ from torch import nn
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.known_noise import KnownNoise
-from advtool.evaluation.manifest import Known, read_manifest
+from advtool.evaluation.manifest import Known, read_begun
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Decision, Proof
@@ -31,7 +31,6 @@ from advtool.evaluation.stages import (
     with_budget,
 )
 from advtool.evaluation.worker import Worker
-from advtool.files import refuse_links
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
 
@@ -74,8 +73,8 @@ class Prepared:
         """The stage that attacks copies of the model; None if the run has none."""
         return next((stage for stage in self.stages if isinstance(stage, Planting)), None)
 
-    def run(self, *, save_adversarial: bool = False) -> Run:
-        """The folder of the run, with the shards that are finished.
+    def begin_run(self, *, save_adversarial: bool = False) -> Run:
+        """Begin the run, or open it with the shards that are finished. Its model is noted last (:func:`read_begun`).
 
         Args:
             save_adversarial: keep the verified examples there too.
@@ -96,11 +95,11 @@ class Prepared:
             ),
             keep_examples=[s.label for s in self.attacks if s.probed_eps is None] if save_adversarial else [],
         )
-        self.begun.keep(self.ours.identity)
+        run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
         if self.surrogate is not None:
             replace(self.begun, role="surrogate").keep(self.surrogate.identity)
-        run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
-        self.ours.target.batch_size = run.manifest.environment.get("images_a_pass", self.ours.target.batch_size)
+        self.begun.keep(self.ours.identity)
+        self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
         return run
 
     def worker(self) -> Worker:
@@ -157,9 +156,7 @@ def prepared(
         InputError: a model is broken or does not fit the images, the folder belongs to another model, or a parameter
             is out of range.
     """
-    manifest = None if folder is None else read_manifest(folder)
-    if folder is not None:
-        refuse_links(folder)
+    manifest = None if folder is None else read_begun(folder)
     same = manifest is None or manifest.configuration.get("images") == question.images_id
     begun = Begun(folder, manifest, same_images=same)
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advtool.compute.precision import Precision
 from advtool.errors import InputError, is_out_of_memory
-from advtool.evaluation.manifest import Manifest
+from advtool.evaluation.manifest import IDENTITY, Manifest
 from advtool.evaluation.shard import ShardRecord
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled, handled
@@ -25,7 +25,7 @@ ANSWERS_A_SHARD = 4
 """How many images of each shard have their logits kept. They show a difference that only few images have."""
 
 Role = Literal["model", "surrogate"]
-MODEL, SURROGATE = "model.safetensors", "surrogate.safetensors"
+SURROGATE = "surrogate.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Begun:
     @property
     def path(self) -> Path | None:
         """Where the run keeps the identity of the model; None in memory."""
-        return None if self.folder is None else self.folder / (MODEL if self.role == "model" else SURROGATE)
+        return None if self.folder is None else self.folder / (IDENTITY if self.role == "model" else SURROGATE)
 
     @cached_property
     def identity(self) -> Identity | None:
@@ -68,8 +68,8 @@ class Begun:
         return None if self.path is None or self.manifest is None else Identity.read(self.path)
 
     def keep(self, identity: Identity) -> None:
-        """Write the identity of the model, unless it is there already."""
-        if self.path is not None and not self.path.exists():
+        """Write the identity of the model, unless the run has it already."""
+        if self.path is not None and not (self.manifest and self.path.exists()):
             identity.write(self.path)
 
     def refuse(self, difference: str | None) -> None:

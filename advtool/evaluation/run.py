@@ -22,7 +22,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,9 +32,17 @@ from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
 from advtool.evaluation import examples
 from advtool.evaluation.examples import Examples
-from advtool.evaluation.manifest import MANIFEST, Known, Manifest, differences, read_manifest, refuse_changes
+from advtool.evaluation.manifest import (
+    MANIFEST,
+    Known,
+    Manifest,
+    differences,
+    read_begun,
+    read_manifest,
+    refuse_changes,
+)
 from advtool.evaluation.shard import ShardRecord
-from advtool.files import read_bytes, write_atomically
+from advtool.files import read_bytes, remove_unfinished, write_atomically
 from advtool.results import Evaluation
 from advtool.target.inspection import Inspection
 
@@ -78,25 +86,26 @@ class Run:
         if keep_examples and folder is None:
             raise InputError("adversarial examples are kept in the run's folder: name one")
         self.folder, self._keep_examples = folder, keep_examples
-        self.damaged: set[str] = set()
+        self._holding = ExitStack()
         self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
         facts = (known or Known())._asdict()
         wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now(), asked=asked)
-        found = None if folder is None else read_manifest(folder)
+        found = None if folder is None else read_begun(folder)
         if folder is None or found is None:
-            self.manifest = wanted
+            self.manifest, self.damaged = wanted, frozenset[str]()
             self._write_manifest()
+            if folder is not None:
+                (folder / IMAGE_IDS).unlink(missing_ok=True)  # of a beginning that was killed
         else:
             refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
             same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
             self.changed_environment = differences(found.environment, same_plan)
-            self._read_shards(folder)
+            self.damaged = self._read_shards(folder)
 
     def __enter__(self) -> Self:
         """Hold the run's lock, by which others see that it is going on."""
-        self._holding = ExitStack()
         if self.folder is not None:
             self._holding.enter_context(locks.shared(self.folder / LOCK))
         return self
@@ -116,14 +125,15 @@ class Run:
         return self._shards.get((position, shard))
 
     @contextmanager
-    def claim(self, part: str, *, wait: bool = False) -> Iterator[bool]:
+    def claim(self, part: str, *, waits: Callable[[], None] | None = None) -> Iterator[bool]:
         """Claim a part of the run, such as the shard ``0003``, so that no other process computes it at the same time.
 
         The claim ends with the context, or with the process. So a claim of a dead process holds nobody off.
 
         Args:
             part: its name.
-            wait: until whoever has claimed it lets go or dies.
+            waits: is called again and again while another process has it, until that one lets go or dies. None: this
+                one does not wait.
 
         Yields:
             Whether this process may compute it. False: another process computes it now.
@@ -134,13 +144,19 @@ class Run:
         if self.folder is None:
             yield True
             return
-        with locks.alone(self.folder / CLAIMS / part, wait=wait) as ours:
+        with locks.alone(self.folder / CLAIMS / part, waits=waits) as ours:
             yield ours
 
-    def look_again(self, shard: int) -> None:
-        """See which stages of a shard another process has finished."""
-        if self.folder is not None:
-            self._read_shards(self.folder, f"*-{shard:04d}.json")
+    def look_again(self, shard: int) -> Collection[str]:
+        """See which stages of a claimed shard another process has finished, and remove what a killed one left.
+
+        Returns the names of damaged files.
+        """
+        if self.folder is None:
+            return ()
+        for folder in (self.folder / "shards", self.folder / EXAMPLES, self.folder / SHOWN):
+            remove_unfinished(folder, f"*-{shard:04d}.*")
+        return self._read_shards(self.folder, f"*-{shard:04d}.json")
 
     def put(
         self, position: int, record: ShardRecord, found: Examples | None = None, shown: Examples | None = None
@@ -213,7 +229,9 @@ class Run:
         if self.folder is not None:
             documents.write(self.folder, MANIFEST, self.manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
-    def _read_shards(self, folder: Path, names: str = "*.json") -> None:
+    def _read_shards(self, folder: Path, names: str = "*.json") -> frozenset[str]:
+        """Read the shards that are not known yet. Returns the names of damaged files."""
+        damaged = set[str]()
         for path in (folder / "shards").glob(names):
             name = SHARD_FILE.fullmatch(path.name)
             if name is None or (int(name[1]), int(name[2])) in self._shards:
@@ -223,12 +241,16 @@ class Run:
                 record = ShardRecord.model_validate(document["record"])
                 if document["sha256"] != _checksum(document["record"]) or not self._fits(record, int(name[1]), path):
                     raise ValueError("checksum or place")
-            except (ValueError, KeyError, TypeError, OSError):
-                self.damaged.add(path.name)
+                kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
+                if record.stage in self._keep_examples:
+                    if not kept.exists():
+                        continue
+                    examples.read(kept)
+            except (ValueError, KeyError, TypeError, OSError, InputError):
+                damaged.add(path.name)
                 continue
-            kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
-            if record.stage not in self._keep_examples or kept.exists():
-                self._shards[int(name[1]), int(name[2])] = record
+            self._shards[int(name[1]), int(name[2])] = record
+        return frozenset(damaged)
 
     def _fits(self, record: ShardRecord, position: int, path: Path) -> bool:
         """Whether the record is that of the file's name, and has as many images as the shard."""
@@ -236,37 +258,6 @@ class Run:
         return path.stem == _name(position, record) and record.images == min(
             size, images["images"] - record.shard * size
         )
-
-
-@contextmanager
-def beginning(folder: Path | None) -> Iterator[None]:
-    """Let one process begin the run. Others wait until its manifest is there, and go on with the run.
-
-    Raises:
-        InputError: nobody may write there, or the folder holds something else.
-    """
-    if folder is None or read_manifest(folder) is not None:
-        yield
-        return
-    is_new = not folder.exists()
-    with locks.alone(folder / CLAIMS / "begin", wait=True):
-        if read_manifest(folder) is None:
-            try:
-                yield
-            finally:
-                if is_new:
-                    _remove_empty(folder)
-            return
-    yield
-
-
-def _remove_empty(folder: Path) -> None:
-    """Leave no folder behind if the run was not begun, since the model or an option was refused."""
-    if not (folder / MANIFEST).exists():
-        with suppress(OSError):
-            (folder / CLAIMS / "begin").unlink()
-            (folder / CLAIMS).rmdir()
-            folder.rmdir()
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:

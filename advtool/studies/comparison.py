@@ -8,8 +8,7 @@ from torch import Tensor
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.manifest import differences
-from advtool.evaluation.recognition import MODEL
+from advtool.evaluation.manifest import IDENTITY, differences
 from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
 from advtool.results import (
     CERTIFIED,
@@ -160,7 +159,7 @@ def _compared(run: FinishedRun) -> ComparedRun:
 def _notes(a: FinishedRun, b: FinishedRun, images: int, shared: list[str], counted: list[str]) -> Iterator[str]:
     """Whether both runs have the same model, what was left out, and what else differs."""
     letters = (("A", a), ("B", b))
-    models = [Identity.read(run.folder / MODEL) for run in (a, b)]
+    models = [Identity.read(run.folder / IDENTITY) for run in (a, b)]
     if models[0] is not None and models[1] is not None and models[0].difference(models[1]) is None:
         yield "A and B are the same model"
     if any(len(run.result.outcomes) > images for run in (a, b)):

@@ -13,7 +13,8 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.recognition import MODEL, Begun, opened
+from advtool.evaluation.manifest import IDENTITY
+from advtool.evaluation.recognition import Begun, opened
 from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
@@ -63,7 +64,7 @@ def score(
     saved = _read_examples(finished)
     place = home_of(model) if device is None else arguments.device(device)
     first = next((part for parts in saved.values() for part in parts if len(part.places)), None)
-    kept = Identity.read(finished.folder / MODEL)
+    kept = Identity.read(finished.folder / IDENTITY)
     if first is None:
         attacks, drawn, random = [_counted(name, 0, 0, 0) for name in saved], 1 if votes is None else votes, False
         same = kept is not None and kept.clash(tensors_by_hash(model)) is None

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from advtool import locks
 from advtool.evaluation import shard
 from advtool.evaluation.manifest import MANIFEST
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.run import CLAIMS, beginning
+from advtool.evaluation.run import CLAIMS
 from tests.support.models import mlp
 from tests.support.runs import labelled, without_times
 
@@ -44,12 +43,16 @@ class Other(Observer):
     def __init__(self, run: Path, shard_number: str) -> None:
         self.run, self.number, self.waited = run, shard_number, 0
         self._claim = ExitStack()
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def begun(self, folder: Path) -> None:
-        assert self._claim.enter_context(locks.alone(folder / CLAIMS / self.number, wait=False))
+        assert self._claim.enter_context(locks.alone(folder / CLAIMS / self.number))
 
-    def waits(self, shards: int) -> None:
-        assert shards == 1
+    def waits(self, other: str) -> None:
+        assert other == "computes 1 shard"
         self.waited += 1
         self.finish_work()
         self._claim.close()
@@ -93,38 +96,9 @@ def test_a_shard_that_is_damaged_meanwhile_is_computed_again(tmp_path: Path) -> 
         def finish_work(self) -> None:
             (self.run / "shards" / "1-fgsm-0003.json").write_text("{")
 
-    assert evaluate(tmp_path, Damaging(tmp_path, "0003")) == evaluate(None)
-
-
-def test_one_process_begins_a_run_and_the_others_go_on_with_it(tmp_path: Path) -> None:
-    run, order = tmp_path / "run", []
-
-    def second() -> None:
-        with beginning(run):
-            order.append("second")
-
-    with beginning(run):
-        waiting = threading.Thread(target=second)
-        waiting.start()
-        waiting.join(timeout=0.2)
-        assert not order
-        order.append("first")
-        evaluate(tmp_path / "other")
-        shutil.copytree(tmp_path / "other", run, dirs_exist_ok=True)
-    waiting.join(timeout=60)
-    assert order == ["first", "second"]
-
-
-def test_a_run_that_was_refused_leaves_no_folder(tmp_path: Path) -> None:
-    def refused(run: Path) -> None:
-        with pytest.raises(ZeroDivisionError), beginning(run):
-            raise ZeroDivisionError
-
-    refused(tmp_path / "new")
-    assert not (tmp_path / "new").exists()
-    (tmp_path / "mine").mkdir()
-    refused(tmp_path / "mine")
-    assert (tmp_path / "mine").is_dir(), "it was there before"
+    other = Damaging(tmp_path, "0003")
+    assert evaluate(tmp_path, other) == evaluate(None)
+    assert any("shard 1-fgsm-0003.json is damaged" in note for note in other.notes)
 
 
 def test_a_file_system_without_locks_changes_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
