@@ -125,6 +125,7 @@ KILLS = 20
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte(
     tmp_path: Path, digits_checkpoint: Path
 ) -> None:
@@ -134,7 +135,7 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte
         cwd=FOLDER.parent,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stderr
