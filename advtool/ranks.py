@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from advtool.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from torch.distributed.distributed_c10d import Store
 
 LONGEST_WAIT = timedelta(hours=2)
 """While rank 0 validates or makes examples, the others wait for it. torchrun itself sees a process that dies."""
+
+MEETING = "advtool meets at"
+"""The key in torchrun's store where rank 0 leaves the name."""
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +101,8 @@ class Ranks:
         """
         import torch  # noqa: PLC0415
         import torch.distributed as dist  # noqa: PLC0415
+        from torch.distributed.distributed_c10d import PrefixStore  # noqa: PLC0415
+        from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415
 
         if not self.are_several or dist.is_initialized():
             yield
@@ -101,19 +110,52 @@ class Ranks:
         enough = device.type == "cuda" and self.local_world_size <= torch.cuda.device_count()
         if enough:
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if enough else "gloo", timeout=LONGEST_WAIT)
         try:
+            store, rank, world_size = next(rendezvous("env://", timeout=LONGEST_WAIT))
+            dist.init_process_group(
+                "nccl" if enough else "gloo",
+                store=PrefixStore(meet(store, rank, world_size), store),
+                rank=rank,
+                world_size=world_size,
+                timeout=LONGEST_WAIT,
+            )
             yield
         except RuntimeError as error:
-            if isinstance(error, dist.DistError) or "gloo" in str(error):
-                raise InputError(f"rank {self.rank} lost another process, whose own message says why") from None
+            if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+                raise InputError(f"rank {self.rank} lost another rank; see its message above, if it left one") from None
             raise
         finally:
-            dist.destroy_process_group()
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
 
 ALONE = Ranks()
 """One process that works with nobody."""
+
+
+def meet(store: Store, rank: int, world_size: int) -> str:
+    """A name that the ranks have in common and that no ranks had before.
+
+    torchrun keeps its store over a restart, with the addresses of dead ranks in it: what the ranks write there belongs
+    below a new name. The number of restarts is no such name, because each machine counts its own.
+
+    Args:
+        store: that all ranks share.
+        rank: of this process.
+        world_size: how many call this.
+    """
+    own = uuid4().hex
+    if rank == 0:
+        store.set(MEETING, own)
+        for other in range(1, world_size):
+            store.set(store.get(f"{own}/{other}").decode(), "seen")
+        return own
+    while True:
+        meeting = store.get(MEETING).decode()  # of dead ranks, until rank 0 is here
+        store.set(f"{meeting}/{rank}", own)
+        if store.check([own]):
+            return meeting
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _number(environment: Mapping[str, str], name: str, least: int) -> int:

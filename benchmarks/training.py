@@ -25,7 +25,7 @@ from advtool import models
 from advtool.checkpoints import Architecture
 from advtool.compute.convolution import make_quick
 from advtool.data import Split, to_float
-from advtool.training.session import prepare
+from advtool.training.prepared import prepare
 from advtool.training.timing import Epoch, epoch_of, take_turns
 
 EPS = {"cnn": 0.3, "lenet": 0.3, "resnet11": 8 / 255}

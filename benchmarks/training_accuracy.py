@@ -23,8 +23,7 @@ from training import Opaque
 from advtool import evaluate
 from advtool.data import first_images, load, to_float
 from advtool.training import Observer, loop
-from advtool.training.prepared import Prepared
-from advtool.training.session import prepare
+from advtool.training.prepared import Prepared, prepare
 
 BATCH_SIZE = 100
 

@@ -1,11 +1,14 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch.distributed import HashStore
 
 from advtool.errors import InputError
-from advtool.ranks import Ranks
+from advtool.ranks import Ranks, meet
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 
@@ -41,3 +44,34 @@ def test_each_process_takes_its_own_cuda_device(monkeypatch: pytest.MonkeyPatch)
 def test_the_ranks_are_known_before_torch_is_imported() -> None:
     code = "import sys; from advtool.ranks import Ranks; Ranks.of_environment(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_ranks_that_start_again_meet_under_a_new_name_in_the_same_store() -> None:
+    """The store still holds what the dead ranks wrote, and rank 0 may come last."""
+    store = HashStore()
+    names: list[str] = []
+    for delays in ((0.0, 0.0, 0.1), (0.2, 0.0, 0.1), (0.1, 0.2, 0.0)):
+
+        def join(rank: int, delay: float) -> str:
+            time.sleep(delay)
+            return meet(store, rank, 3)
+
+        with ThreadPoolExecutor(3) as ranks:
+            met = list(ranks.map(join, range(3), delays, timeout=60))
+        assert len({*met}) == 1
+        names += {*met}
+    assert len({*names}) == 3
+
+
+def test_a_rank_that_another_one_leaves_alone_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("Gloo connectFullMesh failed with [tcp.cc:146] Connection refused")
+
+    monkeypatch.setattr(
+        sys.modules["torch.distributed.rendezvous"], "rendezvous", lambda *_, **__: iter([(HashStore(), 0, 1)])
+    )
+    monkeypatch.setattr(torch.distributed, "init_process_group", refused)
+    ranks = Ranks(rank=0, world_size=2)
+    message = r"^rank 0 lost another rank; see its message above, if it left one$"
+    with pytest.raises(InputError, match=message), ranks.group(torch.device("cpu")):
+        raise AssertionError("there is no group")

@@ -9,6 +9,7 @@ import typer
 
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
+from advtool.cli.progress import say
 from advtool.cli.recipe_options import SETTINGS, AnyRecipe, asked
 from advtool.errors import InputError
 from advtool.ranks import Ranks
@@ -21,6 +22,8 @@ EPILOG = """[bold]Examples[/]
 
 [cyan]advtool train nfgsm --pnil --dataset mnist[/]: the second paper's method
 
+[cyan]advtool train both --resume net.safetensors[/]: begins, or goes on where it was stopped
+
 [cyan]advtool eval --checkpoint "$(advtool train adv --dataset fashion-mnist --epochs 5 --limit 10000)"[/]"""
 
 Limit = Annotated[int | None, typer.Option(metavar="N", help="Train on N images only.", show_default="all")]
@@ -31,7 +34,8 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         metavar="FILE",
-        help="Go on with the training whose state lies beside this checkpoint, with its own options.",
+        help="Go on with the training whose state lies beside this checkpoint, with its own options. If nothing is "
+        "there yet and a RECIPE is named, begin it. So one command serves a job that is started again and again.",
     ),
 ]
 
@@ -79,24 +83,26 @@ def train(
     if recipe is None and resume is None:
         raise InputError("name a RECIPE, e.g. 'advtool train both' (--help lists them), or --resume FILE")
     from advtool import training
+    from advtool.cli.training_answer import TrainingAnswer
     from advtool.cli.training_progress import TrainingProgress
 
     ranks = Ranks.of_environment()
     log = [] if log_dir is None else [training.TensorBoard(log_dir)]
     work: Callable[..., training.Trained]
-    if resume is not None:
+    if resume is not None and (recipe is None or training.is_begun(resume)):
         path = training.find_output(resume)
         work = partial(training.resume, resume, **_given(context), **settings)
     else:
         chosen = training.recipe_for(dataset, str(recipe), **settings)
         path = output or training.default_output(dataset, chosen.arch, chosen.name, seed)
+        if resume is not None:
+            path = training.new_output(resume, output)
+            say(f"no training at '{path}' yet: it begins")
         work = partial(training.train, dataset, chosen.name, eps=eps, seed=seed, limit=limit, output=path, **settings)
     again = {"--device": None if device == "auto" else device.value, "--log-dir": log_dir}
     with TrainingProgress(path, {name: str(value) for name, value in again.items() if value is not None}) as progress:
-        observer = training.Observers(progress, *log)
+        observer = training.Observers(progress, *log, TrainingAnswer(path, ranks))
         work(device=resolve_device(device), data_dir=data_dir, ranks=ranks, observer=observer)
-    if ranks.is_first:
-        typer.echo(path)
 
 
 def _given(context: typer.Context) -> dict[str, Any]:

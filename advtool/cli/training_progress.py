@@ -145,6 +145,7 @@ class TrainingProgress(Observer):
 
     def finished(self, header: Header) -> None:
         metrics = header.metrics
+        self._bar.stop()
         if self._bar.disable:
             kept = metrics["history"][metrics["epoch"] - 1]
             say(f"kept epoch {kept['epoch']}: {_accuracies(kept)}")

@@ -6,7 +6,7 @@ Other modules import from here, not from the files of this package.
 from advtool.data.catalogue import KNOWN, Entry, available, cache_dir, default_eps
 from advtool.data.class_file import read_classes
 from advtool.data.given import as_images, as_indices, as_labels, layout_hint, shape_of
-from advtool.data.loading import check_exists, fetch, load, load_first
+from advtool.data.loading import check_exists, check_fetched, fetch, load, load_first
 from advtool.data.pairs import as_pairs
 from advtool.data.resizing import read_size
 from advtool.data.split import Split, SplitName, check_split, first_images, first_indices, to_float, train_validation
@@ -23,6 +23,7 @@ __all__ = [
     "available",
     "cache_dir",
     "check_exists",
+    "check_fetched",
     "check_split",
     "default_eps",
     "fetch",

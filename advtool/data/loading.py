@@ -11,6 +11,7 @@ from advtool.data.catalogue import KNOWN, Known, cache_dir, find, is_file, locat
 from advtool.data.resizing import Size, check_size, fit_all
 from advtool.data.split import Split, SplitName, first_of
 from advtool.errors import InputError, near_match
+from advtool.ranks import Ranks
 
 
 def load(
@@ -140,3 +141,14 @@ def check_exists(name_or_path: str | Path) -> None:
     if is_npz or len(path.parts) > 1:
         raise InputError(f"no data set at '{text}': there is no such file or folder")
     raise InputError(f"no data set named '{text}', nor a file or folder{near_match(text, KNOWN)}")
+
+
+def check_fetched(data: Split | str | Path, data_dir: Path | None, ranks: Ranks) -> None:
+    """Refuse to download a data set by several processes into one folder at once.
+
+    Raises:
+        InputError: the data set is not in the cache.
+    """
+    known = None if isinstance(data, Split) else KNOWN.get(str(data))
+    if ranks.are_several and known is not None and locate(known, cache_dir(data_dir)) is None:
+        raise InputError(f"--dataset {data} is not here yet: run 'advtool data fetch {data}' before torchrun")

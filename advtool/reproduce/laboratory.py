@@ -38,7 +38,8 @@ from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing, title
 from advtool.results import DatasetInfo, Reused
 from advtool.training.loop import Diverged
-from advtool.training.session import prepare, train
+from advtool.training.prepared import prepare
+from advtool.training.session import train
 from advtool.training.timing import epoch_of, take_turns
 
 

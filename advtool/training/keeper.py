@@ -88,7 +88,6 @@ class Keeper:
         if self._output is not None:
             checkpoints.write(self._output, header, self._tensors)
             partial_path(self._output).unlink(missing_ok=True)
-        self._observer.finished(header)
         return Trained(models.from_checkpoint(header, self._tensors).to(device), header)
 
     def _best(self) -> Figures:

@@ -33,7 +33,7 @@ class Observer:
         """The state after the last epoch was written to ``path``: :func:`advtool.training.resume` goes on from it."""
 
     def finished(self, header: Header) -> None:
-        """The training is over. The ``header`` has all metrics."""
+        """The training is over, and the output written. The ``header`` has all metrics."""
 
     def nothing_left(self, output: Path) -> None:
         """The training that should go on is over already: its checkpoint is at ``output``."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 import advtool.training.state as states
+from advtool import checkpoints
 from advtool.errors import InputError
 from advtool.training.beside import state_path
 from advtool.training.keeper import Keeper
@@ -26,6 +27,17 @@ class Place:
     output: Path
     beginning: Beginning
     state: State | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the checkpoint at the output is of a training with this beginning: it tells all but the images."""
+        try:
+            header = checkpoints.read_header(self.output)
+        except InputError:
+            return False
+        own = self.beginning.header
+        alike = header.versions == own.versions and own.metrics.items() <= header.metrics.items()
+        return alike and not any(states.differences(header, own))
 
     def save(self, model: nn.Module, updates: Updates, keeper: Keeper) -> Path:
         """Write the state after an epoch, and tell where."""

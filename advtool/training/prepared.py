@@ -1,22 +1,44 @@
 """What a training starts from, and what tells it from others."""
 
 import json
+import os
+import platform
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from advtool.checkpoints import Header
+from advtool import arguments, checkpoints, files, models, seeding
+from advtool.arguments import shown
+from advtool.checkpoints import Architecture, Header
+from advtool.compute import precision
 from advtool.compute.layers import LayerGraph
-from advtool.data import Split, cache_dir
+from advtool.data import (
+    KNOWN,
+    Split,
+    cache_dir,
+    check_split,
+    default_eps,
+    first_images,
+    load,
+    to_float,
+    train_validation,
+)
+from advtool.errors import InputError
+from advtool.models.bias import with_perturbation_bias
 from advtool.settings import checked
 from advtool.threat import ThreatModel
-from advtool.training.fixed import FixedExamples
-from advtool.training.recipes import Recipe
+from advtool.training.bounds import initialise, layers_of
+from advtool.training.fixed import FixedExamples, precompute
+from advtool.training.recipes import Recipe, recipe_for
 from advtool.training.settings import Settings
 from advtool.training.state import Arguments, Beginning, fingerprint
+from advtool.training.validation import draws_of, pgd_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +62,71 @@ class Prepared:
         return self.header.threat_model
 
 
+def prepare(
+    data: Split | str | Path,
+    recipe: str,
+    *,
+    eps: float | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    limit: int | None = None,
+    data_dir: Path | None = None,
+    validation: Split | None = None,
+    **settings: Any,
+) -> Prepared:
+    """Do everything that comes before the first step of a training.
+
+    :func:`advtool.training.train` explains arguments and errors.
+    """
+    name = dataset_name(data)
+    chosen = recipe_for(name, recipe, **settings)
+    threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
+    seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
+    limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
+    data_dir = None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
+    if chosen.fixed_examples is not None:
+        checkpoints.read_header(chosen.fixed_examples)
+    split = data if isinstance(data, Split) else load(data, "train", data_dir)
+    training, validation = (part.to(device) for part in _carve(split, limit, validation))
+    architecture = _architecture(chosen, split)
+    model = _initialise(architecture, chosen, seed).to(device)
+    chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
+    if chosen.by_bounds:
+        chosen = replace(chosen, train_eps=chosen.radius(threat_model.eps))
+    fixed = None
+    if chosen.fixed_examples is not None:
+        fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
+    header = Header(
+        architecture=architecture,
+        dataset=name,
+        recipe=described(chosen) | {"limit": limit, "train_images": len(training)},
+        threat_model=threat_model,
+        seed=seed,
+        date=checkpoints.now(),
+        versions={
+            "advtool": version("advtool"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        metrics={
+            "validation_images": len(validation),
+            "pgd_images": len(pgd_images(validation)),
+            "pgd_draws": draws_of(chosen),
+        },
+    )
+    model = model.to(memory_format=precision.layout(model))
+    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
+    return Prepared(
+        recipe=chosen,
+        header=header,
+        model=model,
+        training=training,
+        validation=validation,
+        fixed=fixed,
+        layers=layers,
+    )
+
+
 def beginning_of(
     prepared: Prepared, output: Path, data_dir: Path | None, settings: Mapping[str, Any] | None
 ) -> Beginning:
@@ -60,6 +147,72 @@ def beginning_of(
         )
     images = fingerprint(prepared.training, prepared.validation)
     return Beginning(output=output.name, header=header, images=images, arguments=asked)
+
+
+def dataset_name(data: Split | str | Path) -> str:
+    """The name of a known data set, or the absolute path of another, so that ``advtool eval`` finds it anywhere."""
+    if isinstance(data, Split):
+        check_split(data)
+        return data.name
+    data = arguments.path(f"--dataset {shown(data)}", data)
+    return os.fspath(data) if os.fspath(data) in KNOWN else str(Path(data).resolve())
+
+
+def _architecture(recipe: Recipe, split: Split) -> Architecture:
+    options = dict(recipe.arch_args or {}) | ({"pnil": ["", *recipe.pnil_at]} if recipe.pnil else {})
+    return Architecture(name=recipe.arch, input_shape=split.shape, classes=len(split.classes), options=options)
+
+
+def described(recipe: Recipe) -> dict[str, Any]:
+    """The recipe for the header, with a hash of the checkpoint that its fixed examples come from."""
+    if recipe.fixed_examples is None:
+        return recipe.to_dict()
+    digest = files.sha256(recipe.fixed_examples)
+    return recipe.to_dict() | {"fixed_examples_sha256": digest}
+
+
+def _carve(split: Split, limit: int | None, given: Split | None = None) -> tuple[Split, Split]:
+    training, validation = train_validation(split) if given is None else (split, _checked_validation(given, split))
+    if limit is None:
+        return training, validation
+    if not 1 <= limit <= len(training):
+        apart = f" without the {len(validation)} for validation" if given is None else ""
+        raise InputError(
+            f"--limit {limit}: it must lie in 1..{len(training)}, the training images of '{split.name}'{apart}"
+        )
+    return first_images(training, limit), validation
+
+
+def _checked_validation(given: Split, training: Split) -> Split:
+    if not isinstance(given, Split):
+        raise InputError(f"validation={shown(given)} must be a Split (advtool.data)")
+    check_split(given)
+    if (given.shape, given.classes) != (training.shape, training.classes):
+        raise InputError("validation: it must have the image shape and the classes of the training images")
+    return given
+
+
+def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
+    with seeding.global_streams(torch.device("cpu"), seed, "init"):
+        model = models.build(architecture)
+        if recipe.by_bounds:
+            initialise(model)
+        if recipe.bias == "plain":
+            return model
+        layers = recipe.bias_layers or None
+        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
+
+
+def _threat_model(given: float, recipe: Recipe) -> ThreatModel:
+    eps = arguments.number(given)
+    if eps is None or not 0 < eps <= 1:
+        raise InputError(f"--eps {shown(given)}: it must be a number in (0, 1], a fraction of the pixel range")
+    if recipe.examples == "r+fgsm" and recipe.step_size is not None and recipe.step_size > eps:
+        raise InputError(
+            f"--step-size {recipe.step_size}: for r+fgsm it must lie in (0, {eps:g}]: its random step takes "
+            "the rest of eps"
+        )
+    return ThreatModel(eps=eps)
 
 
 def _absolute(path: Path) -> str:

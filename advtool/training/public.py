@@ -6,7 +6,7 @@ from advtool.training.history import Collapse, Figures
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer, Observers
 from advtool.training.range_test import lr_range
-from advtool.training.resumption import find_output, resume
+from advtool.training.resumption import find_output, is_begun, new_output, resume
 from advtool.training.session import default_output, train
 from advtool.training.tensorboard import TensorBoard
 
@@ -22,7 +22,9 @@ __all__ = [
     "Trained",
     "default_output",
     "find_output",
+    "is_begun",
     "lr_range",
+    "new_output",
     "resume",
     "train",
 ]

@@ -15,9 +15,8 @@ from advtool.errors import InputError
 from advtool.results import RangeTest
 from advtool.settings import with_settings
 from advtool.training.loop import Batch, Objective, batches, batches_per_epoch, train_on
-from advtool.training.prepared import Prepared
+from advtool.training.prepared import Prepared, prepare
 from advtool.training.schedule import Updates, exponential
-from advtool.training.session import prepare
 from advtool.training.settings import Schedule, Settings
 
 FEWEST_STEPS = 20

@@ -1,25 +1,28 @@
 """Going on with a training that was stopped, by the name of its file."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import advtool.training.state as states
-from advtool import arguments, checkpoints, files, models
+from advtool import arguments, checkpoints, files
 from advtool.arguments import shown
-from advtool.data import available
+from advtool.checkpoints import Header
+from advtool.data import available, check_fetched
 from advtool.errors import InputError
 from advtool.ranks import ALONE, Ranks
-from advtool.settings import checked, with_settings
+from advtool.settings import checked, settings_of, with_settings
 from advtool.training.beside import STATE, output_beside, state_path
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer
 from advtool.training.place import Place
-from advtool.training.prepared import beginning_of
-from advtool.training.session import carry_out, check_fetched, prepare
+from advtool.training.prepared import beginning_of, dataset_name, described, prepare
+from advtool.training.recipes import recipe_for
+from advtool.training.session import carry_out, finished, heard
 from advtool.training.settings import Settings
-from advtool.training.state import Arguments
+from advtool.training.state import Arguments, differences
 
 
 def find_output(file: Path | str) -> Path:
@@ -31,17 +34,33 @@ def find_output(file: Path | str) -> Path:
     Raises:
         InputError: there is neither a state nor a checkpoint, or the state is damaged.
     """
-    file = arguments.path(f"--resume {shown(file)}", file)
+    file = _checked(file)
     output = output_beside(file)
     if state_path(output).is_file():
         return output.with_name(states.read(state_path(output)).beginning.output)
-    for finished in (output, file.with_name(file.name.removesuffix(STATE))):
-        if finished.is_file():
-            return finished
+    if (done := _checkpoint(file)) is not None:
+        return done
     raise InputError(
         f"--resume '{file}': there is no state of a training at '{state_path(output)}': name the file of a training "
-        "that was stopped after its first epoch"
+        "that was stopped after its first epoch, or a RECIPE too, to begin one"
     )
+
+
+def is_begun(file: Path | str) -> bool:
+    """Whether :func:`find_output` finds a training, be it stopped, damaged or finished."""
+    file = _checked(file)
+    return state_path(output_beside(file)).is_file() or _checkpoint(file) is not None
+
+
+def new_output(file: Path | str, output: Path | None = None) -> Path:
+    """Where a training writes that begins with ``--resume FILE``; an ``output`` that is named too must be the same.
+
+    Raises:
+        InputError: it is another one.
+    """
+    own = output_beside(_checked(file))
+    _check_output(f"--resume {shown(str(file))}", own, output)
+    return own
 
 
 @with_settings(Settings, optional=True)
@@ -87,10 +106,11 @@ def resume(
     """
     found, device = find_output(file), ranks.device(arguments.device(device))
     label = f"--resume {shown(str(file))}"
-    if output is not None and Path(output).resolve() != found.resolve():
-        raise InputError(f"{label} writes to '{found}': leave out --output '{output}'")
+    _check_output(label, found, output)
     if not state_path(found).is_file():
-        return _finished(found, device, observer or Observer())
+        asked = settings | {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
+        _check_agrees(label, checkpoints.read_header(found), asked)
+        return finished(found, device, heard(observer, ranks))
     state = states.read(state_path(found))
     begun = state.beginning.arguments
     if begun is None:
@@ -112,15 +132,47 @@ def resume(
         **wanted,
     )
     beginning = beginning_of(prepared, found, data_dir, wanted)
-    if differences := list(state.beginning.differences(beginning)):
-        raise InputError(f"{label} cannot go on like this: {'; '.join(differences)}")
+    _refuse(label, state.beginning.differences(beginning))
     return carry_out(prepared, Place(found, beginning, state), ranks, observer)
 
 
-def _finished(output: Path, device: torch.device, observer: Observer) -> Trained:
-    header, tensors = checkpoints.read(output)
-    observer.nothing_left(output)
-    return Trained(models.from_checkpoint(header, tensors).to(device), header)
+def _checked(file: Path | str) -> Path:
+    return arguments.path(f"--resume {shown(file)}", file)
+
+
+def _checkpoint(file: Path) -> Path | None:
+    """The checkpoint of a training that is over."""
+    names = (output_beside(file), file.with_name(file.name.removesuffix(STATE)))
+    return next((name for name in names if name.is_file()), None)
+
+
+def _check_output(label: str, own: Path, output: Path | None) -> None:
+    if output is not None and Path(output).resolve() != own.resolve():
+        raise InputError(f"{label} writes to '{own}': leave out --output '{output}'")
+
+
+def _check_agrees(label: str, header: Header, asked: Mapping[str, Any]) -> None:
+    """Refuse arguments that are others than those of a training that is over. None agrees with everything."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    settings = {name: value for name, value in given.items() if name in settings_of(Settings)}
+    dataset = dataset_name(given["data"]) if "data" in given else header.dataset
+    chosen = recipe_for(dataset, str(given.get("recipe", header.recipe.get("name"))), **settings)
+    named = {*settings, *(f"{name}_sha256" for name in settings)}
+    wanted = {name: value for name, value in described(chosen).items() if name in named and value != "auto"}
+    limit = {"limit": given["limit"]} if "limit" in given else {}
+    changes = {
+        "dataset": dataset,
+        "architecture": header.architecture.model_copy(update={"name": chosen.arch} if "arch" in given else {}),
+        "threat_model": header.threat_model.model_copy(update={"eps": given.get("eps", header.threat_model.eps)}),
+        "seed": given.get("seed", header.seed),
+        "recipe": header.recipe | wanted | limit | {"name": chosen.name},
+    }
+    _refuse(label, differences(header, header.model_copy(update=changes)))
+
+
+def _refuse(label: str, found: Iterable[str]) -> None:
+    if words := "; ".join(found):
+        raise InputError(f"{label} cannot go on like this: {words}")
 
 
 def _data_dir(begun: Arguments) -> Path | None:

@@ -46,6 +46,9 @@ class PartOfNoise(TorchFunctionMode):
     Args:
         images: of the whole batch.
         rows: the part.
+
+    Raises:
+        InputError: on a draw for a tensor with another number of rows. Whose noise that is, nobody knows here.
     """
 
     def __init__(self, images: int, rows: slice) -> None:
@@ -63,6 +66,12 @@ class PartOfNoise(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _drawn(self, func: Callable[..., Tensor], like: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        own = self._rows.stop - self._rows.start
+        if like.shape[:1] != (own,):
+            raise InputError(
+                f"noise of shape {tuple(like.shape)} cannot be drawn by several ranks, only noise with a row for each "
+                f"of the rank's {own} images: train this model and recipe in one process, without torchrun"
+            )
         whole = torch.empty((self._images, *like.shape[1:]), dtype=like.dtype, device=like.device)
         return func(whole, *args, **kwargs)[self._rows]
 
@@ -126,14 +135,14 @@ def wait_for_all(ranks: Ranks) -> None:
         dist.barrier()
 
 
-def check_agreement(value: int, ranks: Ranks, complaint: str) -> None:
+def check_agreement(value: int | str, ranks: Ranks, complaint: str) -> None:
     """Refuse to go on where the ranks have different values.
 
     Raises:
         InputError: with the ``complaint``, on every rank.
     """
     if ranks.are_several:
-        values: list[int | None] = [None] * ranks.world_size
+        values: list[int | str | None] = [None] * ranks.world_size
         dist.all_gather_object(values, value)
         if len(set(values)) > 1:
             raise InputError(f"{complaint} (they have {', '.join(map(str, values))})")

@@ -1,7 +1,7 @@
 """The state of a training after an epoch: what a training that was stopped goes on from.
 
-It is a safetensors file beside the output. Its header holds a JSON document, and a checksum of the document and the
-tensors.
+It is a safetensors file beside the output. The header holds a JSON document; :mod:`advtool.tensor_files` adds the
+checksums.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from advtool.training.beside import state_path
 from advtool.training.history import Figures
 
 DOCUMENT = "advtool.training"
-"""The keys of the file's header."""
+"""The key of the document in the header."""
 PARTS = ("weights", "best", "updates")
 """The fields that hold tensors."""
 
 
 class Arguments(BaseModel):
-    """Arguments of :func:`advtool.training.session.prepare` that name the data, in JSON's types."""
+    """Arguments of :func:`advtool.training.prepared.prepare` that name the data, in JSON's types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,8 @@ class Beginning(BaseModel):
         output: the name of the checkpoint's file.
         header: of the checkpoint, without the figures that are measured while training.
         images: fingerprint of the images and labels that train and that validate.
-        arguments: for who goes on; None: the images were handed over, and nobody else has them.
+        arguments: with which the training can be resumed by the name of its file; None if its images were passed as
+            tensors.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,11 +60,8 @@ class Beginning(BaseModel):
     arguments: Arguments | None
 
     def differences(self, other: Self) -> Iterator[str]:
-        """In words, in what the ``other`` training is not this one."""
-        there, here = _settings(self.header), _settings(other.header)
-        for name in {**there, **here}:
-            if there.get(name) != here.get(name):
-                yield f"{name} is {there.get(name)} there and {here.get(name)} here"
+        """Each difference to the ``other`` training, in words."""
+        yield from differences(self.header, other.header)
         if (self.images, self.header.architecture) != (other.images, other.header.architecture):
             yield f"the images of '{self.header.dataset}' are others now"
 
@@ -127,6 +125,14 @@ def read(path: Path) -> State:
     return state
 
 
+def differences(there: Header, here: Header) -> Iterator[str]:
+    """Each difference between the settings of two trainings, in words."""
+    old, new = _settings(there), _settings(here)
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name):
+            yield f"{name} is {old.get(name)} there and {new.get(name)} here"
+
+
 def fingerprint(*splits: Split) -> str:
     """SHA-256 of the images and labels of these splits, in hexadecimal digits."""
     digest = hashlib.sha256()
@@ -141,7 +147,7 @@ def _settings(header: Header) -> dict[str, Any]:
     places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
     settings = places | {"eps": header.threat_model.eps} | header.recipe
     options = {option_name(name): value for name, value in settings.items() if name not in {"name", "fixed_examples"}}
-    return {"RECIPE": header.recipe["name"], **options}
+    return {"RECIPE": header.recipe.get("name"), **options}
 
 
 def _of(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -451,7 +451,7 @@ SETTINGS = sorted(settings_of(training.Settings))
 def test_a_setting_of_the_wrong_kind_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
-    monkeypatch.setattr("advtool.training.session.load", NoData())
+    monkeypatch.setattr("advtool.training.prepared.load", NoData())
     recipe = next(name for name in ("pgd", "nfgsm", "apb", "adv", "ibp") if _takes(name, setting))
     needed = {"memories": {"bias": "multimodal"}, "fixed_examples": {"scenario": "both"}, "pnil_at": {"pnil": True}}
     right = {
@@ -524,7 +524,7 @@ def _takes(recipe: str, setting: str) -> bool:
 def test_an_argument_of_a_training_is_refused_before_data_is_read(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
 ) -> None:
-    monkeypatch.setattr("advtool.training.session.load", NoData())
+    monkeypatch.setattr("advtool.training.prepared.load", NoData())
     assert words in one_line(lambda: training.train(**({"data": "digits", "recipe": "both"} | options)))
 
 
@@ -564,7 +564,7 @@ def test_numpys_numbers_are_as_good_as_pythons_for_a_training(tiny: Split) -> No
     "options", [{"steps": "300"}, {"steps": 20.5}, {"steps": 10**30}, {"lowest": "a"}, {"highest": float("inf")}]
 )
 def test_a_range_test_refuses_them_too(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
-    monkeypatch.setattr("advtool.training.session.load", NoData())
+    monkeypatch.setattr("advtool.training.prepared.load", NoData())
     assert one_line(lambda: training.lr_range("digits", "nfgsm", **options)).startswith("--")
 
 

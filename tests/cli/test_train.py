@@ -331,6 +331,57 @@ def test_a_stopped_training_goes_on_by_its_file_alone_and_is_finished_then(
     assert told("--resume", "again.safetensors") == (0, "again.safetensors\n", finished)
 
 
+def test_one_command_begins_a_training_goes_on_with_it_and_tells_when_it_is_over(tmp_path: Path) -> None:
+    """As a job that a scheduler starts again and again."""
+    ask = ["train", "clean", "--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu", "--resume"]
+    both = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    begun = advtool(tmp_path, *ask, "one.safetensors")
+    assert (begun.returncode, begun.stdout) == (0, "one.safetensors\n"), begun.stderr
+    assert "advtool: no training at 'one.safetensors' yet: it begins\n" in begun.stderr
+
+    over = advtool(tmp_path, *ask, "one.safetensors")
+    assert (over.returncode, over.stdout) == (0, "one.safetensors\n")
+    assert over.stderr == "advtool: the training of 'one.safetensors' is finished\n"
+
+    settings = {"arch": "cnn", "epochs": 2, "limit": 128}
+    with pytest.raises(KeyboardInterrupt):
+        training.train("digits", "clean", **settings, output=both[1], observer=StopsAfter(2))
+    went_on = advtool(tmp_path, *ask, "two.safetensors")
+    assert "advtool: goes on after epoch 1 of 2\n" in went_on.stderr
+    one, two = (checkpoints.read(path)[1] for path in both)
+    assert all(torch.equal(one[name], tensor) for name, tensor in two.items())
+
+    other = advtool(tmp_path, *ask, "one.safetensors", "--seed", "1")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "--seed is 0 there and 1 here" in other.stderr
+
+
+def test_without_a_recipe_nothing_begins_and_it_writes_where_it_is_resumed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    words = refused_here(monkeypatch, capsys, "train", "--resume", "none.safetensors")
+    assert "there is no state of a training at 'none.state.safetensors'" in words
+    words = refused_here(
+        monkeypatch, capsys, "train", "clean", "--resume", "none.safetensors", "--output", "b.safetensors"
+    )
+    assert "--resume 'none.safetensors' writes to 'none.safetensors': leave out --output 'b.safetensors'" in words
+
+
+def test_a_restart_after_the_end_prints_nothing_twice(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["advtool", "train", "--resume", str(path)])
+    for restarts, printed in (("0", f"{path}\n"), ("1", "")):
+        environment = {"RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": restarts}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+        assert capsys.readouterr().out == printed
+
+
 def test_a_stopped_training_is_not_replaced_in_silence(
     tiny: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,7 @@ KILLS = 20
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte(
     tmp_path: Path, digits_checkpoint: Path
 ) -> None:
@@ -134,12 +135,13 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte
         cwd=FOLDER.parent,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["killed"] == report["resumed"] >= KILLS
+    assert report["runs"] == report["resumed"] >= KILLS
+    assert report["killed"] >= KILLS // 2, "the others were over before their moment"
     assert report["in a write of a shard"] >= 1
     assert report["different answers"] == report["written twice"] == report["lost"] == 0
 
@@ -149,8 +151,12 @@ def test_two_processes_share_and_print_the_same(tmp_path: Path, digits_checkpoin
     """The second sees shards of the first, each shard is written once, and one process alone says the same."""
 
     alone = json.loads(start(tmp_path, digits_checkpoint, "alone").communicate()[0])
-    processes = [start(tmp_path, digits_checkpoint, "shared") for _ in range(2)]
-    both = [process.communicate() for process in processes]
+    processes = [start(tmp_path, digits_checkpoint, "shared", "--meet") for _ in range(2)]
+    try:
+        both = [process.communicate(timeout=240) for process in processes]
+    finally:  # one that is left alone waits for the other
+        for process in processes:
+            process.kill()
     assert both[0][0] == both[1][0], both
     assert without_times(json.loads(both[0][0])) == without_times(alone)
     written = [name for _, errors in both for name in errors.splitlines() if name.startswith("wrote ")]
@@ -159,9 +165,9 @@ def test_two_processes_share_and_print_the_same(tmp_path: Path, digits_checkpoin
     assert all("wrote" in errors for _, errors in both), "both worked"
 
 
-def start(folder: Path, checkpoint: Path, run: str) -> subprocess.Popen[str]:
+def start(folder: Path, checkpoint: Path, run: str, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.sharing", checkpoint, folder / run],
+        [sys.executable, "-m", "tests.support.sharing", checkpoint, folder / run, *more],
         cwd=FOLDER.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

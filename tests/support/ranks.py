@@ -1,4 +1,4 @@
-"""Trains on several ranks, in float64, without validation: ``python -m tests.support.ranks PORT RANK WORLD_SIZE OUT``.
+"""Trains on several ranks, in float64, without validation: ``python -m tests.support.ranks STORE RANK WORLD_SIZE OUT``.
 
 The test of the law that the ranks hold calls :func:`trained` on one rank and starts two of these.
 """
@@ -70,11 +70,11 @@ def trained(case: str, ranks: Ranks = ALONE) -> dict[str, Tensor]:
     return model.state_dict()
 
 
-def main(port: str, rank: str, world_size: str, out: str) -> None:
+def main(store: str, rank: str, world_size: str, out: str) -> None:
     torch.set_num_threads(1)
     ranks = Ranks(rank=int(rank), world_size=int(world_size))
-    store = torch.distributed.TCPStore("127.0.0.1", int(port), ranks.world_size, ranks.is_first)
-    torch.distributed.init_process_group("gloo", store=store, rank=ranks.rank, world_size=ranks.world_size)
+    together = torch.distributed.FileStore(store, ranks.world_size)
+    torch.distributed.init_process_group("gloo", store=together, rank=ranks.rank, world_size=ranks.world_size)
     for case in CASES:
         save_file(trained(case, ranks), Path(out) / f"{case}.{rank}")
     torch.distributed.destroy_process_group()

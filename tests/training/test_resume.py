@@ -14,10 +14,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from advtool import training
+from advtool import checkpoints, training
 from advtool.checkpoints import Header
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.ranks import Ranks
 from advtool.training import Observer, Trained, loop
 from advtool.training.history import Measured
 from advtool.training.keeper import Keeper
@@ -275,6 +276,72 @@ def test_a_renamed_state_writes_nowhere_else(state: Path) -> None:
     other = state.rename(state.with_name("other.state.safetensors"))
     with pytest.raises(InputError, match=r"was renamed: call it 'm\.state\.safetensors' again"):
         training.resume(other)
+
+
+# When it is over
+
+
+def test_a_restart_after_the_end_takes_the_checkpoint_of_this_training(tiny: Split, tmp_path: Path) -> None:
+    output, listener = tmp_path / "m.safetensors", Listener()
+    whole = short(tiny, output=output)
+    again = short(tiny, output=output, ranks=Ranks(restarts=1), observer=listener)
+    assert same(whole, again)
+    assert (listener.own, listener.finished_at) == ([], output)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 3}, {"limit": 20}, {"arch": "resnet11"}])
+def test_a_restart_does_not_take_the_checkpoint_of_another_training(
+    tiny: Split, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    output, listener = tmp_path / "m.safetensors", Listener()
+    short(tiny, output=output)
+    trained = short(tiny, **change, output=output, ranks=Ranks(restarts=1), observer=listener)
+    assert same(trained, short(tiny, **change))
+    assert listener.own[0] == 1
+
+
+def test_a_restart_does_not_take_the_checkpoint_of_another_version_or_a_strangers(tiny: Split, tmp_path: Path) -> None:
+    output, listener = tmp_path / "m.safetensors", Listener()
+    short(tiny, output=output)
+    header, tensors = checkpoints.read(output)
+    for change in ({"versions": header.versions | {"torch": "1.0"}}, {"recipe": {}}):
+        checkpoints.write(output, header.model_copy(update=change), tensors)
+        listener.own.clear()
+        short(tiny, output=output, ranks=Ranks(restarts=1), observer=listener)
+        assert listener.own == [1, 2]
+
+
+def test_the_observer_hears_of_the_end_while_a_restart_still_finds_the_state(tiny: Split, tmp_path: Path) -> None:
+    class Looks(Observer):
+        def finished(self, header: Header) -> None:
+            found.extend(path.name for path in tmp_path.iterdir())
+
+    found: list[str] = []
+    short(tiny, output=tmp_path / "m.safetensors", observer=Looks())
+    assert sorted(found) == ["m.safetensors", "m.state.safetensors"]
+
+
+def test_arguments_must_agree_with_a_training_that_is_over_too(tmp_path: Path) -> None:
+    output, source, listener = tmp_path / "m.safetensors", tmp_path / "source.safetensors", Listener()
+    training.train("digits", "clean", **QUICK | {"epochs": 1}, output=source)
+    own = QUICK | {"epochs": 1, "fixed_examples": source, "precision": "auto"}
+    training.train("digits", "adv", **own, output=output)
+    for given, words in (
+        ({"epochs": 4}, "--epochs is 1 there and 4 here"),
+        ({"seed": 1}, "--seed is 0 there and 1 here"),
+        ({"recipe": "clean"}, "RECIPE is adv there and clean here"),
+        ({"recipe": "both"}, "RECIPE is adv there and both here"),
+        ({"limit": 65}, "--limit is 64 there and 65 here"),
+        ({"eps": 0.2}, "--eps is 0.1 there and 0.2 here"),
+        ({"data": "mnist"}, "--dataset is digits there and mnist here"),
+        ({"arch": "lenet"}, "--arch is cnn there and lenet here"),
+        ({"fixed_examples": output}, "--fixed-examples-sha256 is .* there and .* here"),
+        ({"output": Path("other.safetensors")}, "leave out --output 'other.safetensors'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            training.resume(output, **given)
+    training.resume(output, data="digits", recipe="adv", seed=0, **own, output=output, observer=listener)
+    assert listener.finished_at == output
 
 
 # The updates

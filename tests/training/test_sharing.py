@@ -1,8 +1,8 @@
 """Several processes train one model as one process does."""
 
-import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
+from advtool.errors import InputError
 from advtool.ranks import Ranks
 from advtool.training.sharing import PartOfNoise, part_of
 from tests.support.ranks import CASES, model_of, trained
@@ -47,16 +48,32 @@ def test_noise_of_a_part_is_that_of_the_whole_and_the_streams_go_on_alike() -> N
             assert torch.equal(part, all_rows[rows])
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (5, 3), ()])
+def test_noise_that_is_not_of_the_part_is_refused(shape: tuple[int, ...]) -> None:
+    """As clean and adversarial images in one batch, or noise for a parameter: its rows are not the images."""
+    for draw in (torch.randn_like, Tensor.uniform_):
+        with PartOfNoise(5, slice(3, 5)):
+            assert draw(torch.zeros(2, 3)).shape == (2, 3)
+            with pytest.raises(InputError, match="in one process, without torchrun"):
+                draw(torch.zeros(shape))
+
+
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of every case, trained by two processes."""
     out = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "tests.support.ranks", port]
+    command = [sys.executable, "-m", "tests.support.ranks", str(out / "store")]
     both = [subprocess.Popen([*command, str(rank), "2", str(out)], cwd=ROOT) for rank in range(2)]
-    assert [each.wait(timeout=240) for each in both] == [0, 0]
+    try:
+        ends = time.monotonic() + 240
+        while any(each.poll() is None for each in both) and not any(each.returncode for each in both):
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        assert [each.returncode for each in both] == [0, 0]
+    finally:  # a rank that is left alone waits for the other
+        for each in both:
+            each.kill()
+            each.wait()
     return out
 
 
@@ -86,3 +103,31 @@ def test_torchrun_trains_one_model_and_prints_its_path_once(tmp_path: Path) -> N
     for name, weights in train(*launcher, name="two.safetensors").items():
         torch.testing.assert_close(weights, alone[name], rtol=1e-3, atol=1e-3)
     assert not list(tmp_path.glob("*.state.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dies", "epochs"), [("epoch", [1, 2, 2, 3]), ("end", [1, 2, 3])])
+def test_torchrun_restarts_a_rank_that_dies_and_no_finished_epoch_is_repeated(
+    dies: str, epochs: list[int], tmp_path: Path
+) -> None:
+    """In the midst of an epoch, or when the state that a restart needs is gone already."""
+    whole, output = tmp_path / "whole.safetensors", tmp_path / "m.safetensors"
+    assert launched(whole) == [1, 2, 3]
+    assert launched(output, dies) == epochs
+    expected, weights = load_file(whole), load_file(output)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    assert sorted(tmp_path.iterdir()) == [output, whole]
+
+
+def launched(output: Path, *dies: str) -> list[int]:
+    """The epochs that two ranks of tests/support/dying_rank.py began. They end well, and print the path once."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1"]
+    command = [*launcher, "-m", "tests.support.dying_rank", str(output), *dies]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as torchrun:
+        try:
+            printed, told = torchrun.communicate(timeout=240)
+        finally:
+            torchrun.terminate()  # it ends its ranks
+    assert (torchrun.returncode, printed) == (0, f"{output}\n"), told
+    assert ("SIGKILL" in told or "exitcode: -9" in told) == bool(dies)
+    return [int(line.split()[-1]) for line in told.splitlines() if line.startswith("begins epoch ")]

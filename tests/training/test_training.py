@@ -14,7 +14,7 @@ from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
-from advtool.training import RECIPES, Collapse, Observer, Trained, loop, recipe_for, session
+from advtool.training import RECIPES, Collapse, Observer, Trained, loop, prepared, recipe_for, session
 from advtool.training.examples import craft
 from advtool.training.history import Measured
 from advtool.training.loop import Batch, training_loss
@@ -149,7 +149,7 @@ def test_a_seed_repeats_a_run_bit_for_bit_whatever_the_global_stream(
 
 def test_limit_takes_training_images_alone_and_fewer_are_among_more(tiny: Split) -> None:
     _, validation = train_validation(tiny)
-    few, more = (session.prepare(tiny, "clean", arch="cnn", limit=limit) for limit in (10, 30))
+    few, more = (prepared.prepare(tiny, "clean", arch="cnn", limit=limit) for limit in (10, 30))
 
     def rows(split: Split) -> set[tuple[int, ...]]:
         return {tuple(image.flatten().tolist()) for image in split.images}
@@ -167,7 +167,7 @@ def test_test_images_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((name, split))
         return load(name, split, data_dir)
 
-    monkeypatch.setattr(session, "load", spy)
+    monkeypatch.setattr(prepared, "load", spy)
     training.train("digits", "clean", arch="cnn", epochs=1, limit=64)
     assert asked == [("digits", "train")]
 
