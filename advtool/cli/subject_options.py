@@ -13,6 +13,7 @@ from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
 from advtool.cli.options import DataDir
 from advtool.errors import InputError
 from advtool.evaluation.settings import Settings
+from advtool.ranks import Ranks
 from advtool.settings import checked
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ class SubjectOptions:
         size = opened.input_size if opened.header is None else None
         if self.input_size is not None:
             size = data.read_size(self.input_size)
+        data.check_fetched(name, self.data_dir, Ranks.of_environment())
         count = None if self.images == ALL_IMAGES else self.images
         try:
             split, indices = data.load_first(name, "test", count, self.data_dir, input_size=size)

@@ -62,7 +62,8 @@ class TrainingProgress(Observer):
         self._bar.stop()
         if error is None:
             return
-        notes = [] if self._partial is None else [f"the best epoch so far is in '{self._partial}'"]
+        best = "the best epoch before is in" if isinstance(error, InputError) else "the best epoch so far is in"
+        notes = [] if self._partial is None else [f"{best} '{self._partial}'"]
         if self._state is not None and not isinstance(error, Diverged):
             notes.append(f"go on with: {self._going_on(self._state)}")
         if isinstance(error, InputError):
@@ -108,7 +109,8 @@ class TrainingProgress(Observer):
             say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
         state = state_path(self._output)
         if state.exists():
-            say(f"replaces the stopped training at '{state}' after its first epoch; {self._going_on(state)} goes on")
+            say(f"the stopped training at '{state}' is replaced after the first epoch of this one")
+            say(f"to go on with it, interrupt now, and: {self._going_on(state)}")
 
     def batch(self, loss: Tensor) -> None:
         self._done += 1

@@ -137,7 +137,10 @@ def resume(
 
 
 def _checked(file: Path | str) -> Path:
-    return arguments.path(f"--resume {shown(file)}", file)
+    path = arguments.path(f"--resume {shown(file)}", file)
+    if path.is_dir() or not path.name:
+        raise InputError(f"--resume '{path}' is a folder: name the checkpoint of a training, or a file beside it")
+    return path
 
 
 def _checkpoint(file: Path) -> Path | None:

@@ -390,5 +390,16 @@ def test_a_stopped_training_is_not_replaced_in_silence(
         short(tiny, output=output, observer=StopsAfter(2))
     short(tiny, output=output, observer=TrainingProgress(output))
     state = tmp_path / "model.state.safetensors"
-    told = f"replaces the stopped training at '{state}' after its first epoch; advtool train --resume {state} goes on"
-    assert told in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"the stopped training at '{state}' is replaced after the first epoch of this one" in told
+    assert f"interrupt now, and: advtool train --resume {state}" in told
+
+
+@pytest.mark.parametrize("name", [".", "folder"])
+def test_a_folder_is_no_file_of_a_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for recipe in ((), ("clean",)):
+        assert f"--resume '{name}' is a folder" in refused_here(monkeypatch, capsys, "train", *recipe, "--resume", name)
