@@ -110,7 +110,9 @@ def resume(
     if not state_path(found).is_file():
         asked = settings | {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
         _check_agrees(label, checkpoints.read_header(found), asked)
-        return finished(found, device, heard(observer, ranks))
+        trained = finished(found, device)
+        heard(observer, ranks).nothing_left(found)
+        return trained
     state = states.read(state_path(found))
     begun = state.beginning.arguments
     if begun is None:

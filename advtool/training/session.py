@@ -1,5 +1,6 @@
 """One training, from the images to the checkpoint."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from advtool.training.observer import Observer
 from advtool.training.place import Place, found_beside
 from advtool.training.prepared import Prepared, beginning_of, prepare
 from advtool.training.settings import Settings
-from advtool.training.sharing import check_agreement, wait_for_all
+from advtool.training.sharing import check_agreement, on_any, wait_for_all
 from advtool.training.validation import pgd_images
 
 
@@ -93,7 +94,7 @@ def train(
     if output is not None:
         by_name = not isinstance(data, Split) and validation is None
         beginning = beginning_of(prepared, output, data_dir, settings if by_name else None)
-        state = found_beside(output, beginning) if resume or ranks.restarts > 0 else None
+        state = found_beside(output, beginning) if resume else None
         place = Place(output, beginning, state)
     return carry_out(prepared, place, ranks, observer)
 
@@ -113,14 +114,17 @@ def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: O
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
     updates = updates_of(model, chosen, len(prepared.training))
     with ranks.group(device), freed_memory_kept(), quick_convolutions(model):
+        restarted = on_any(ranks.restarts > 0, ranks)
+        if place is not None and place.state is None and restarted:
+            place = replace(place, state=found_beside(place.output, place.beginning))
         if place is not None and place.state is not None:
             place.restore(model, updates, keeper)
             observer.resumed(place.state.beginning.header, len(keeper.history))
-        over = place is not None and place.state is None and ranks.restarts > 0 and place.is_finished
+        over = place is not None and place.state is None and restarted and place.is_finished
         done = "all" if over else len(keeper.history)
         check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
         if place is not None and over:
-            return finished(place.output, device, observer)
+            return finished(place.output, device)  # the observer was told before the restart
         observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
         remaining = epochs(
             model,
@@ -148,14 +152,13 @@ def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: O
     return trained
 
 
-def finished(output: Path, device: torch.device, observer: Observer) -> Trained:
+def finished(output: Path, device: torch.device) -> Trained:
     """What a training that is over had given.
 
     Raises:
         InputError: the checkpoint is damaged.
     """
     header, tensors = checkpoints.read(output)
-    observer.nothing_left(output)
     return Trained(models.from_checkpoint(header, tensors).to(device), header)
 
 

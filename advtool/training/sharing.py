@@ -129,6 +129,15 @@ def by_the_first(compute: Callable[[], T], ranks: Ranks) -> T:
     return given  # type: ignore[no-any-return]
 
 
+def on_any(value: bool, ranks: Ranks) -> bool:
+    """Whether it is true on any rank. Each machine counts its own restarts, for example."""
+    if not ranks.are_several:
+        return value
+    values: list[bool | None] = [None] * ranks.world_size
+    dist.all_gather_object(values, value)
+    return any(values)
+
+
 def wait_for_all(ranks: Ranks) -> None:
     """Go on when every rank is here."""
     if ranks.are_several:
