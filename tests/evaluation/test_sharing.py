@@ -121,7 +121,7 @@ def test_each_rank_begins_at_a_place_of_its_own_and_finds_the_same(
     assert earliest.name == f"0-clean-{first}.json"
 
 
-KILLS = 20
+KILLS, WRITES = 20, 6
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ KILLS = 20
 def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte(
     tmp_path: Path, digits_checkpoint: Path
 ) -> None:
-    """Twenty kills at random moments, and one inside each of the first writes; see tests/support/killed.py."""
+    """Twenty kills at random moments, and one inside each of the first six writes (tests/support/killed.py)."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.killed", tmp_path, digits_checkpoint, str(KILLS)],
         cwd=FOLDER.parent,
@@ -140,9 +140,7 @@ def test_killed_at_any_moment_it_goes_on_and_gives_the_same_answer_byte_for_byte
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["runs"] == report["resumed"] >= KILLS
-    assert report["killed"] >= KILLS // 2, "the others were over before their moment"
-    assert report["in a write of a shard"] >= 1
+    assert report["killed"] == report["resumed"] == KILLS + WRITES
     assert report["different answers"] == report["written twice"] == report["lost"] == 0
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from advtool import cli
@@ -72,34 +72,49 @@ def timeless(text: str) -> str:
     return re.sub(r'("seconds": )[0-9.e+-]+', r"\g<1>0", text)
 
 
+def killed_at_random(kills: int, checkpoint: str, folder: Path, seconds: float) -> Iterator[Path]:
+    """Kill so many runs, each at a moment of its ``seconds``. One that was over before its moment does not count."""
+    draws = random.Random(0)
+    for number in range(kills):
+        status = 0
+        while not os.WIFSIGNALED(status):
+            run, moment = folder / f"run-{number}-{draws.random()}", draws.uniform(0, seconds)
+            child = command(checkpoint, run)
+            time.sleep(moment)
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+            if not os.WIFSIGNALED(status):
+                seconds = moment
+        yield run
+
+
+def killed_in_writes(checkpoint: str, folder: Path) -> Iterator[Path]:
+    """Kill a run inside each of its first writes of a shard."""
+    for number in range(1, WRITES + 1):
+        run = folder / f"write-{number}"
+        status = os.waitpid(command(checkpoint, run, killing_in_write(number, run)), 0)[1]
+        assert os.WIFSIGNALED(status), f"it was not killed in write {number}"
+        yield run
+
+
 def main() -> None:
     """Compare every resumed run with one that nothing stopped."""
     folder, checkpoint, kills = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     in_shards_of(25)
     started = time.monotonic()
     assert os.waitpid(command(checkpoint, folder / "whole"), 0)[1] == 0
-    seconds, draws, report = time.monotonic() - started, random.Random(0), Counter[str]()
+    seconds, report = time.monotonic() - started, Counter[str]()
     expected = timeless((folder / "whole.json").read_text())
-    moments = [draws.uniform(0, seconds) for _ in range(kills)]
-    for number, moment in enumerate([*moments, *[None] * WRITES]):
-        run = folder / f"run-{number}"
-        if moment is None:
-            child = command(checkpoint, run, killing_in_write(number - kills + 1, run))
-        else:
-            child = command(checkpoint, run)
-            time.sleep(moment)
-            os.kill(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)[1]
-        report["killed" if moment is not None else "in a write of a shard"] += os.WIFSIGNALED(status)
+    for run in (*killed_at_random(kills, checkpoint, folder, seconds), *killed_in_writes(checkpoint, folder)):
         before = finished(run)
-        report["runs"] += 1
+        report["killed"] += 1
         report["resumed"] += os.waitpid(command(checkpoint, run), 0)[1] == 0
         after = finished(run)
         report["lost"] += len(before.keys() - after.keys())
         report["written twice"] += sum(after[name] != file for name, file in before.items())
         answer = run.with_suffix(".json").read_text()
         report["different answers"] += timeless(answer) != expected
-    names = ("runs", "resumed", "killed", "in a write of a shard", "different answers", "written twice", "lost")
+    names = ("killed", "resumed", "different answers", "written twice", "lost")
     print(json.dumps({name: report[name] for name in names}))
 
 
