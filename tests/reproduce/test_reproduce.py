@@ -26,7 +26,7 @@ from advtool.reproduce.registry import TABLES, Scale, find
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import ratio, seconds
 from advtool.reproduce.verdict import Judgement, combined, led_by, robust, together
-from advtool.results import Estimate, Figure, Panel, Reproduced, Row, Verdict
+from advtool.results import CERTIFIED, Estimate, Figure, Panel, Reproduced, Row, Verdict
 from advtool.training.timing import take_turns
 from tests.conftest import Command
 from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TIMING, TOY, Watcher, lines
@@ -538,7 +538,8 @@ def test_every_other_table_is_filled_and_drawn_at_the_scale_smoke(name: str, sha
     columns = {column.name for column in result.columns}
     for each in result.rows:
         assert len(each.labels) == len(result.label_columns)
-        assert each.figures.keys() == columns
+        left_out = {CERTIFIED} if name == "apb-fig3a" else set()  # at large eps nobody asks for proofs
+        assert columns - left_out <= each.figures.keys() <= columns
         assert all(figure.ours is not None for figure in each.figures.values())
     assert any(each.evidence for each in result.rows) == (name not in {"pnil-madry", "apb-search"})
     drawn = [axes for axes in reproduction_plot.figure(result).axes if axes.get_title()]
