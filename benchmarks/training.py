@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from advtool import models
 from advtool.checkpoints import Architecture
-from advtool.compute.convolution import make_quick
+from advtool.compute.quick import make_quick
 from advtool.data import Split, to_float
 from advtool.training.prepared import prepare
 from advtool.training.timing import Epoch, epoch_of, take_turns

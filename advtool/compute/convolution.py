@@ -1,8 +1,6 @@
 """Convolutions with a quick input gradient on a CPU, on which attacks and adversarial training spend most time."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -113,22 +111,3 @@ class _QuickGradient(torch.autograd.Function):
 
 # torch asks for it at every call, and working it out takes as long as a small convolution
 _QuickGradient.forward.__signature__ = inspect.signature(_QuickGradient.forward)  # type: ignore[attr-defined]
-
-
-def make_quick(model: nn.Module) -> list[nn.Conv2d]:
-    """Turn the plain ``nn.Conv2d`` layers of ``model`` into quick ones, and return these."""
-    layers = [module for module in model.modules() if type(module) is nn.Conv2d]
-    for layer in layers:
-        layer.__class__ = QuickConv2d
-    return layers
-
-
-@contextmanager
-def quick_convolutions(model: nn.Module) -> Iterator[None]:
-    """Within it, the plain ``nn.Conv2d`` layers of ``model`` are quick ones."""
-    layers = make_quick(model)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.__class__ = nn.Conv2d

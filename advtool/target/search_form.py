@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.compute.convolution import QuickConv2d, make_quick
+from advtool.compute.convolution import QuickConv2d
 from advtool.compute.precision import Precision, autocast, layout
+from advtool.compute.quick import make_quick
 
 LARGEST_DISAGREEMENT = 1e-3
 """Share of an image's largest logit, or gradient, by which the two may differ in float32. Rounding stays far below."""

@@ -8,8 +8,8 @@ import torch
 
 from advtool import arguments, checkpoints, files, models
 from advtool.arguments import shown
-from advtool.compute.convolution import quick_convolutions
 from advtool.compute.memory import freed_memory_kept
+from advtool.compute.quick import quick_layers
 from advtool.data import Split, check_fetched
 from advtool.ranks import ALONE, Ranks
 from advtool.settings import with_settings
@@ -113,7 +113,7 @@ def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: O
     floor = floor_of(pgd_images(prepared.validation).labels)
     keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
     updates = updates_of(model, chosen, len(prepared.training))
-    with ranks.group(device), freed_memory_kept(), quick_convolutions(model):
+    with ranks.group(device), freed_memory_kept(), quick_layers(model):
         restarted = on_any(ranks.restarts > 0, ranks)
         if place is not None and place.state is None and restarted:
             place = replace(place, state=found_beside(place.output, place.beginning))

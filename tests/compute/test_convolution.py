@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from advtool.compute.convolution import QuickConv2d, quick_convolutions
+from advtool.compute.convolution import QuickConv2d
+from advtool.compute.quick import quick_layers
 from advtool.target.state import State
 
 
@@ -110,7 +111,7 @@ def test_the_layers_are_quick_for_a_while() -> None:
         pass
 
     model = nn.Sequential(nn.Conv2d(1, 2, 3), QuickConv2d(2, 2, 3), Own(2, 2, 3))
-    with quick_convolutions(model):
+    with quick_layers(model):
         assert [type(layer) for layer in model] == [QuickConv2d, QuickConv2d, Own]
     assert [type(layer) for layer in model] == [nn.Conv2d, QuickConv2d, Own]
 
