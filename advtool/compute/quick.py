@@ -10,6 +10,7 @@ from advtool.compute.pooling import QuickMaxPool2d
 
 QUICK: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: QuickConv2d, nn.MaxPool2d: QuickMaxPool2d}
 """By torch's layer the quick one. Neither has a state of its own, so a layer becomes the other by its class."""
+PLAIN = {quick: plain for plain, quick in QUICK.items()}
 
 
 def make_quick(model: nn.Module) -> list[nn.Module]:
@@ -23,10 +24,9 @@ def make_quick(model: nn.Module) -> list[nn.Module]:
 @contextmanager
 def quick_layers(model: nn.Module) -> Iterator[None]:
     """Within it, the plain layers of ``model`` are quick ones."""
-    plain = {layer: type(layer) for layer in model.modules()}
     layers = make_quick(model)
     try:
         yield
     finally:
         for layer in layers:
-            layer.__class__ = plain[layer]
+            layer.__class__ = PLAIN[type(layer)]

@@ -131,11 +131,7 @@ def by_the_first(compute: Callable[[], T], ranks: Ranks) -> T:
 
 def on_any(value: bool, ranks: Ranks) -> bool:
     """Whether it is true on any rank. Each machine counts its own restarts, for example."""
-    if not ranks.are_several:
-        return value
-    values: list[bool | None] = [None] * ranks.world_size
-    dist.all_gather_object(values, value)
-    return any(values)
+    return any(_of_all(value, ranks))
 
 
 def wait_for_all(ranks: Ranks) -> None:
@@ -150,8 +146,14 @@ def check_agreement(value: int | str, ranks: Ranks, complaint: str) -> None:
     Raises:
         InputError: with the ``complaint``, on every rank.
     """
+    values = _of_all(value, ranks)
+    if len(set(values)) > 1:
+        raise InputError(f"{complaint} (they have {', '.join(map(str, values))})")
+
+
+def _of_all(value: T, ranks: Ranks) -> list[T]:
+    """What every rank has."""
+    values: list[Any] = [value] * ranks.world_size
     if ranks.are_several:
-        values: list[int | str | None] = [None] * ranks.world_size
         dist.all_gather_object(values, value)
-        if len(set(values)) > 1:
-            raise InputError(f"{complaint} (they have {', '.join(map(str, values))})")
+    return values

@@ -77,6 +77,7 @@ def main(store: str, rank: str, world_size: str, out: str) -> None:
     torch.distributed.init_process_group("gloo", store=together, rank=ranks.rank, world_size=ranks.world_size)
     for case in CASES:
         save_file(trained(case, ranks), Path(out) / f"{case}.{rank}")
+    torch.distributed.barrier()  # a rank that leaves early closes connections that the other may still read
     torch.distributed.destroy_process_group()
 
 
