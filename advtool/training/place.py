@@ -1,6 +1,6 @@
 """Where a training writes, and what it finds there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -28,9 +28,15 @@ class Place:
     beginning: Beginning
     state: State | None = None
 
+    def after_a_restart(self) -> "Place":
+        """The place with the state that lies beside its output by now."""
+        return self if self.state is not None else replace(self, state=found_beside(self.output, self.beginning))
+
     @property
-    def is_finished(self) -> bool:
-        """Whether the checkpoint at the output is of a training with this beginning: it tells all but the images."""
+    def is_over(self) -> bool:
+        """Whether no state is left, and the output has this beginning: its header tells all but the images."""
+        if self.state is not None:
+            return False
         try:
             header = checkpoints.read_header(self.output)
         except InputError:

@@ -1,6 +1,5 @@
 """One training, from the images to the checkpoint."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from advtool.training.loop import batches_per_epoch, epochs, updates_of
 from advtool.training.observer import Observer
 from advtool.training.place import Place, found_beside
 from advtool.training.prepared import Prepared, beginning_of, prepare
+from advtool.training.schedule import Updates
 from advtool.training.settings import Settings
 from advtool.training.sharing import check_agreement, on_any, wait_for_all
 from advtool.training.validation import pgd_images
@@ -106,49 +106,57 @@ def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: O
         InputError: the loss diverges, the output cannot be written, the tensors of the place's state do not fit, or
             not every rank finds that state or that checkpoint.
     """
-    model, chosen, device = prepared.model, prepared.recipe, prepared.training.images.device
+    model, device = prepared.model, prepared.training.images.device
     written = place if ranks.is_first else None
-    observer = heard(observer, ranks)
     output = None if written is None else written.output
+    observer = heard(observer, ranks)
     floor = floor_of(pgd_images(prepared.validation).labels)
-    keeper = Keeper(prepared.header, chosen, floor, output=output, observer=observer)
-    updates = updates_of(model, chosen, len(prepared.training))
+    keeper = Keeper(prepared.header, prepared.recipe, floor, output=output, observer=observer)
+    updates = updates_of(model, prepared.recipe, len(prepared.training))
     with ranks.group(device), freed_memory_kept(), quick_layers(model):
         restarted = on_any(ranks.restarts > 0, ranks)
-        if place is not None and place.state is None and restarted:
-            place = replace(place, state=found_beside(place.output, place.beginning))
+        if place is not None and restarted:
+            place = place.after_a_restart()
         if place is not None and place.state is not None:
             place.restore(model, updates, keeper)
             observer.resumed(place.state.beginning.header, len(keeper.history))
-        over = place is not None and place.state is None and restarted and place.is_finished
+        over = place.output if place is not None and restarted and place.is_over else None
         done = "all" if over else len(keeper.history)
         check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
-        if place is not None and over:
-            return finished(place.output, device)  # the observer was told before the restart
-        observer.started(prepared.header, batches_per_epoch(len(prepared.training), chosen.batch_size))
-        remaining = epochs(
-            model,
-            chosen,
-            prepared.training,
-            prepared.validation,
-            updates=updates,
-            after=len(keeper.history),
-            threat_model=prepared.threat_model,
-            seed=prepared.header.seed,
-            fixed=prepared.fixed,
-            layers=prepared.layers,
-            ranks=ranks,
-            observer=observer,
-        )
-        while not keeper.is_over and (figures := next(remaining, None)) is not None:
-            keeper.offer(model, figures)
-            if written is not None:
-                observer.resumable(written.save(model, updates, keeper))
-        trained = keeper.finish(device)
-        wait_for_all(ranks)
-        observer.finished(trained.header)
-        if written is not None:  # last: a restart that finds no state knows that the observer was told
-            written.clear()
+        if over:
+            return finished(over, device)  # the observer was told before the restart
+        return _to_the_end(prepared, written, keeper, updates, ranks, observer)
+
+
+def _to_the_end(
+    prepared: Prepared, written: Place | None, keeper: Keeper, updates: Updates, ranks: Ranks, observer: Observer
+) -> Trained:
+    """Train the epochs that ``keeper`` has not yet; each leaves its state in the place where this rank writes."""
+    model, training = prepared.model, prepared.training
+    observer.started(prepared.header, batches_per_epoch(len(training), prepared.recipe.batch_size))
+    remaining = epochs(
+        model,
+        prepared.recipe,
+        training,
+        prepared.validation,
+        updates=updates,
+        after=len(keeper.history),
+        threat_model=prepared.threat_model,
+        seed=prepared.header.seed,
+        fixed=prepared.fixed,
+        layers=prepared.layers,
+        ranks=ranks,
+        observer=observer,
+    )
+    while not keeper.is_over and (figures := next(remaining, None)) is not None:
+        keeper.offer(model, figures)
+        if written is not None:
+            observer.resumable(written.save(model, updates, keeper))
+    trained = keeper.finish(training.images.device)
+    wait_for_all(ranks)
+    observer.finished(trained.header)
+    if written is not None:  # last: a restart that finds no state knows that the observer was told
+        written.clear()
     return trained
 
 
