@@ -20,11 +20,12 @@ from advtool.evaluation import provenance
 from advtool.files import sha256
 from advtool.report import FORMATS
 from advtool.reproduce import engine
+from advtool.reproduce.cells import certified
 from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.lines import Line
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.steps import Asked, Model
-from advtool.reproduce.table import Line, certified
 from advtool.results import CERTIFIED, Figure, Reproduced
 
 ROOT = Path(__file__).parents[1]

@@ -2,11 +2,14 @@
 
     python -m benchmarks.verdicts
 
-No figure of these pages is typed. A row comes from the scale night (docs/results/night) if it is finished there, else
-from the scale cpu (docs/results), and says which.
+No measured figure of these pages is typed. The rows of a claim on a data set come from the scale night
+(docs/results/night) if one of them has its verdict there, else from the scale cpu (docs/results), and say which: a gain
+stands beside its own baseline.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +27,7 @@ BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 WORDS = {"holds": "*holds*", "does not": "*does not* hold", "undecided": "is *undecided*", "partly": "holds *partly*"}
 TOO_LITTLE = "has no finding yet"
-OF_README = ("apb-fig2", "apb-time", "pnil-table1", "pnil-fig4", "pnil-fig5", "pnil-time")
+OF_README = ("apb-fig2", "apb-time", "pnil-masking", "pnil-table1", "pnil-fig4", "pnil-fig5", "pnil-time")
 """The tables of the claims that README.md speaks of."""
 
 
@@ -44,17 +47,26 @@ def stored(folder: Path) -> Iterator[tuple[Path, Reproduced]]:
 
 
 def found(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[Found]:
-    """The rows that speak of a claim: of each the finished one with the better evidence, or else the better one."""
-    rows: dict[tuple[str, ...], Found] = {}
-    for path, table in every:
-        for row in table.rows if table.name == claim.table else ():
-            labels = tuple(row.labels)
-            if labels[0] == "stated eps" or not any(labels[-len(last) :] == last for last in claim.rows):
-                continue
-            known = rows.get(labels)
-            if known is None or (known.row.left and not row.left):
-                rows[labels] = Found(row, table, str(path.with_suffix(".md").relative_to(RESULTS)))
-    yield from sorted(rows.values(), key=lambda each: [*NAMES].index(dataset(each)))
+    """The rows that speak of a claim, data set by data set.
+
+    All of a data set are of one table: the first one in which a row has a verdict, or no row is left; else the last.
+    """
+    rows = [
+        Found(row, table, str(path.with_suffix(".md").relative_to(RESULTS)))
+        for path, table in every
+        for row in table.rows
+        if table.name == claim.table and claim.is_about(tuple(row.labels))
+    ]
+    for name in NAMES:
+        of_name = (each for each in rows if dataset(each) == name)
+        tables = [list(group) for _, group in groupby(of_name, attrgetter("page"))]
+        judged = (table for table in tables if any(each.row.verdict for each in table) or not left_of(table))
+        yield from next(judged, tables[-1] if tables else [])
+
+
+def left_of(rows: Iterable[Found]) -> bool:
+    """Whether one of them is not finished."""
+    return any(each.row.left for each in rows)
 
 
 def dataset(each: Found) -> str:
@@ -62,10 +74,11 @@ def dataset(each: Found) -> str:
     return next(label for label in each.row.labels if label in NAMES)
 
 
-def verdict(each: Found) -> str:
-    """In a cell: the verdict with a link to its reason; blank for a baseline."""
+def verdict(claim: Claim, each: Found) -> str:
+    """In a cell: the verdict with a link to its reason, and whether it is a finding; blank for a baseline."""
     said = each.row.verdict or (reproduction.NOT_FINISHED if each.row.left else "")
-    return f"[{said}]({each.page})" if said else ""
+    doubt = "" if not each.row.verdict or is_a_finding(claim, each) else "; no finding"
+    return f"[{said}]({each.page}){doubt}" if said else ""
 
 
 def is_a_finding(claim: Claim, each: Found) -> bool:
@@ -93,13 +106,13 @@ def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]])
     yield f"|{'---|' * len(head)}"
     for each in rows:
         figures = each.row.figures
-        cells = [", ".join(label for label in each.row.labels if label and label not in ("fitted eps",))]
+        cells = [", ".join(filter(None, each.row.labels))]
         for name in columns:
             value = reproduction.own_value(units[name], figures[name]) if name in figures else ""
             paper = reproduction.paper_value(units[name], figures[name]) if name in figures else ""
             cells.append(f"{value}; paper {paper}" if value and paper else value)
         cells += [gain(each.row, name) for name, _ in gains]
-        yield f"| {' | '.join([*cells, verdict(each), each.table.provenance.scale])} |"
+        yield f"| {' | '.join([*cells, verdict(claim, each), each.table.provenance.scale])} |"
     yield f"\n*What would change it:* {claim.would_change}\n"
 
 
@@ -140,11 +153,10 @@ def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
     """The verdict on each data set: ``*does not* hold on MNIST, has no finding yet on Fashion-MNIST``."""
     verdicts: dict[str, list[str]] = {}
     for name, printed in NAMES.items():
-        rows = [each for each in found(claim, every) if dataset(each) == name and each.row.verdict]
+        rows = [each for each in found(claim, every) if dataset(each) == name]
         if overall := together(each.row.verdict for each in rows):
-            words = (
-                WORDS.get(overall, f"is *{overall}*") if all(is_a_finding(claim, each) for each in rows) else TOO_LITTLE
-            )
+            judged = f"{WORDS.get(overall, f'is *{overall}*')}{' so far' * left_of(rows)}"
+            words = judged if all(is_a_finding(claim, each) for each in rows) else TOO_LITTLE
             verdicts.setdefault(words, []).append(printed)
     return ", ".join(f"{words} on {' and '.join(names)}" for words, names in verdicts.items()) or "not finished"
 
@@ -159,7 +171,7 @@ def span(claim: Claim, column: str, every: Sequence[tuple[Path, Reproduced]]) ->
 def summary() -> str:
     """Three lines for README.md."""
     every = [each for folder in FOLDERS for each in stored(folder)]
-    robust, cheap, effective, draws, recipes, fast = map(first_of, OF_README)
+    robust, cheap, hidden, effective, draws, recipes, fast = map(first_of, OF_README)
     tables = [each.table for claim in (*APB, *PNIL) for each in found(claim, every)]
     scales = dict.fromkeys(table.provenance.scale for table in tables)
     seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
@@ -171,9 +183,10 @@ def summary() -> str:
     lines = (
         f"**Wen & Itti (APB)**: robustness under FGSM from clean training {robustness}; the low cost "
         f"{in_words(cheap, every)}.",
-        f"**Schwinn et al. (NFGSM, PNIL)**: more effective robustness through PNIL {in_words(effective, every)}; NFGSM "
-        f"above RFGSM {in_words(recipes, every)}; that ten EOT draws are enough {in_words(draws, every)}; the speed "
-        f"{in_words(fast, every)}.",
+        f"**Schwinn et al. (NFGSM, PNIL)**: gradients hidden from PGD without PNIL, and not with it, "
+        f"{in_words(hidden, every)}; more effective robustness through PNIL {in_words(effective, every)}; NFGSM above "
+        f"RFGSM {in_words(recipes, every)}; that more than ten EOT draws change little {in_words(draws, every)}; the "
+        f"speed {in_words(fast, every)}.",
         f"{trained}; every claim with its {link}.",
     )
     return "\n".join(f"- {line}" for line in lines)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import copysign, inf, sqrt
 from statistics import fmean, variance
 
+import torch
 from scipy.stats import binom, binomtest, t
 from torch import Tensor
 
@@ -75,17 +76,18 @@ def paired_difference(a: Sequence[bool] | Tensor, b: Sequence[bool] | Tensor) ->
     Raises:
         ValueError: there are no items, or a and b differ in length.
     """
-    of_a, of_b = (each.tolist() if isinstance(each, Tensor) else each for each in (a, b))
-    pairs = [(bool(one), bool(other)) for one, other in zip(of_a, of_b, strict=True)]
-    both, only_a, only_b = (pairs.count(pair) for pair in ((True, True), (True, False), (False, True)))
-    neither = len(pairs) - both - only_a - only_b
-    below_a, above_a = _distances(both + only_a, len(pairs))
-    below_b, above_b = _distances(both + only_b, len(pairs))
-    phi = _corrected_phi(both, only_a, only_b, neither)
-    difference = (only_a - only_b) / len(pairs)
+    of_a, of_b = (torch.as_tensor(each, dtype=torch.bool) for each in (a, b))
+    n = len(of_a)
+    if not n or n != len(of_b):
+        raise ValueError(f"{n} and {len(of_b)} items: they must be the same, and at least one")
+    both, only_a, only_b = (int(each.sum()) for each in (of_a & of_b, of_a & ~of_b, of_b & ~of_a))
+    below_a, above_a = _distances(both + only_a, n)
+    below_b, above_b = _distances(both + only_b, n)
+    phi = _corrected_phi(both, only_a, only_b, n - both - only_a - only_b)
+    difference = (only_a - only_b) / n
     low = difference - _joined(below_a, above_b, phi)
     high = difference + _joined(above_a, below_b, phi)
-    return PairedDifference(difference, (low, high), only_a, only_b, len(pairs))
+    return PairedDifference(difference, (low, high), only_a, only_b, n)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from advtool.reproduce.lines import Line
 from advtool.reproduce.steps import Asked, Model, Timing
-from advtool.reproduce.table import Line
 
 STRENGTHS = {"eot": "EOT draws", "spsa_steps": "SPSA steps", "spsa_samples": "SPSA evaluations a step"}
 

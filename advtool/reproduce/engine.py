@@ -10,15 +10,16 @@ import torch
 from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
-from advtool.evaluation import gains, provenance
+from advtool.evaluation import provenance
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, hours
 from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing
-from advtool.reproduce.table import Gain, Line, Table
+from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import together
 from advtool.results import CERTIFIED, Column, Figure, Provenance, Reproduced, Reproductions, Reused, Row, Standing
 
@@ -62,7 +63,7 @@ def reproduce_all(
     Raises:
         InputError: a data set is unknown or cannot be read, or the folder cannot be written.
     """
-    chosen = [_chosen(table, scale, datasets) for table in tables]
+    chosen = [_chosen(table, scale, datasets, among=len(tables)) for table in tables]
     lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
     try:
         folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
@@ -95,7 +96,7 @@ def standing(
 ) -> Reproductions:
     """How much of each table is done in ``folder``; the arguments are those of :func:`reproduce_all`."""
     laboratory = Laboratory(folder, torch.device(device), data_dir, Observer(), seconds=0)
-    chosen = [_chosen(table, scale, datasets) for table in tables]
+    chosen = [_chosen(table, scale, datasets, among=len(tables)) for table in tables]
     lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
     measured = laboratory.carry_out(steps([line for each in lines for line in each]))
     parts = [_standing(*each, scale, measured) for each in zip(tables, lines, chosen, strict=True)]
@@ -120,12 +121,16 @@ def _standing(
     )
 
 
-def _chosen(table: Table, scale: Scale, datasets: Sequence[str]) -> list[str]:
-    """The data sets of a table: those that were asked for, or its own."""
+def _chosen(table: Table, scale: Scale, datasets: Sequence[str], *, among: int) -> list[str]:
+    """The data sets of a table: those that were asked for, or its own. One ``among`` several tables takes those of its
+    own that were asked for, if there are any.
+    """
     for dataset in datasets:
         if dataset not in KNOWN:
             raise InputError(f"--dataset '{dataset}': no such data set{near_match(dataset, KNOWN)}")
-    return list(dict.fromkeys(datasets)) or list(table.datasets_at(scale))
+    own = table.datasets_at(scale)
+    common = [name for name in own if name in datasets]
+    return common if common and among > 1 else list(dict.fromkeys(datasets)) or list(own)
 
 
 def _filled(
@@ -226,20 +231,29 @@ def _row(line: Line, measured: Measured) -> Row:
     for name, stated in figures.items():
         ours = line.cells[name].figure(measured, models)
         figures[name] = ours.model_copy(update=stated.model_dump(include=STATED))
-    others = [other for gain in line.evidence.values() if isinstance(gain, Gain) for other in gain.lines]
+    others = [other for evidence in line.evidence.values() for other in evidence.lines]
     if left := next(filter(None, (_left(other, measured) for other in others)), None):
         return Row(labels=list(line.labels), figures=figures, left=f"another row that it is judged by: {left}")
-    evidence = {
-        name: each.estimate(measured) if isinstance(each, Gain) else gains.of_figure(figures[each])
-        for name, each in line.evidence.items()
-    }
-    return Row(labels=list(line.labels), figures=figures, codes=_codes(line, measured), evidence=evidence)
+    gain = line.evidence.get("gain")
+    if line.star and isinstance(gain, Gain):
+        starred = {"significant": gain.is_significant(measured, line.star.alpha)}
+        figures[line.star.column] = figures[line.star.column].model_copy(update=starred)
+    beside = line.evidence.get("baseline's gap")
+    return Row(
+        labels=list(line.labels),
+        figures=figures,
+        codes=_codes(line, measured),
+        baseline_codes=_codes(beside.lines[0], measured) if beside else [],
+        evidence={name: each.estimate(measured, figures) for name, each in line.evidence.items()},
+    )
 
 
 def _left(line: Line, measured: Measured) -> str | None:
     """What is not finished of a line; None: nothing."""
     needed = list(dict.fromkeys(measured.actual(step) for step in line.steps()))
     left = measured.left.intersection(needed)
+    if any(map(measured.has_diverged, left)):
+        return "a training diverged"
     counts = [
         f"{sum(isinstance(step, kind) for step in left)} of {sum(isinstance(step, kind) for step in needed)} {what}"
         for kind, what in KINDS.items()

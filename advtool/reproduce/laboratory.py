@@ -3,7 +3,7 @@
 ::
 
     RUN_DIR/parts/NAME.json               what a table reads of a model: small, and enough without the rest
-    RUN_DIR/parts/NAME.diverged           a trial of a search that came to no end
+    RUN_DIR/parts/NAME.diverged           a training that came to no end
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
     RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, the state to go on from
     RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
@@ -76,7 +76,7 @@ class Laboratory:
         """Do every step that is not done yet; what a step needs stands before it.
 
         Raises:
-            InputError: a data set cannot be read, a training diverges, or the folder cannot be written.
+            InputError: a data set cannot be read, or the folder cannot be written.
         """
         refuse_links(self._folder, "models", "evaluations", "parts", "timings")
         self._plan = steps
@@ -86,12 +86,14 @@ class Laboratory:
                 self._measured.chosen[planned] = planned.picked(self._measured.cards)
             step = self._measured.actual(planned)
             kept = self._find(step)
-            if not kept and self._is_over():
+            if not kept and (self._is_over() or self._measured.has_diverged(step)):
                 self._measured.left.add(step)
                 continue
             if not kept:
                 self._observer.begin(step)
                 self._do(step)
+                if self._measured.has_diverged(step) and not isinstance(step, Trial):
+                    self._measured.left.add(step)
             self._observer.end(step, kept=kept)
         return self._measured
 
@@ -129,46 +131,54 @@ class Laboratory:
 
     def _find_model(self, model: Model) -> bool:
         """The weights, or a part to which no question is left that needs them; or a trial that is known to diverge."""
-        if isinstance(model, Trial) and self._note_of_divergence(model).exists():
-            return True
-        part = self._parts.get(model)
-        if self._agrees(model):
+        part, trained = self._parts.get(model), self._agrees(model)
+        stands = part is not None and (self._is_over() or self._is_complete(model, part))
+        if trained and (part is None or part.weights != _fingerprint(self._path(model))):
+            if not stands:  # the part is absent, or of weights that are gone
+                part = self._begun(model, Reused(part=title(model)))
+                self._measured.files[model] = self._path(model)
+                if not self._is_over():  # who only looks writes nothing
+                    self._parts.put(model, part)
+        elif trained:
             self._measured.files[model] = self._path(model)
-            if part is None or part.weights != _fingerprint(self._path(model)):
-                part = self._begin_part(model, Reused(part=title(model)))  # of an earlier version, or from elsewhere
-        elif part is None or not (self._is_over() or self._is_complete(model, part)):
-            return False
+        elif not stands:
+            return self._is_known_to_diverge(model) and isinstance(model, Trial)
+        assert part is not None
         self._note(model, part)
         self._measured.reused[model] = part.origin
         return True
+
+    def _is_known_to_diverge(self, model: Model) -> bool:
+        known = self._note_of_divergence(model).exists()
+        if known:
+            self._measured.diverged.add(model)
+        return known
 
     def _train(self, model: Model, origin: Reused) -> None:
         path = self._path(model)
         try:
             train(**self._training_arguments(model), output=path, resume=True, observer=self._observer)
         except Diverged as error:
-            if not isinstance(model, Trial):
-                raise
             write_atomically(self._note_of_divergence(model), f"{error}\n".encode())
+            self._measured.diverged.add(model)
             return
         self._measured.files[model] = path
         part = self._parts.get(model)
         if part is None or part.weights != _fingerprint(path):  # else equal weights: what they answered still holds
-            part = self._begin_part(model, origin)
+            part = self._begun(model, origin)
+            self._parts.put(model, part)
         self._note(model, part)
 
-    def _begin_part(self, model: Model, origin: Reused) -> Part:
+    def _begun(self, model: Model, origin: Reused) -> Part:
         path = self._path(model)
         source = self._parts.get(model.examples_of) if model.examples_of else None
-        part = Part.of(
+        return Part.of(
             checkpoints.read_header(path),
             sha256=sha256(path),
             weights=_fingerprint(path),
             source=source.weights if source else None,
             origin=origin,
         )
-        self._parts.put(model, part)
-        return part
 
     def _note(self, model: Model, part: Part) -> None:
         self._measured.cards[model], self._measured.hashes[model] = part.card, part.sha256
@@ -281,8 +291,8 @@ class Laboratory:
     def _path(self, model: Model) -> Path:
         return self._folder / "models" / f"{model.name}{SUFFIX}"
 
-    def _note_of_divergence(self, trial: Trial) -> Path:
-        return self._folder / "parts" / f"{trial.name}.diverged"
+    def _note_of_divergence(self, model: Model) -> Path:
+        return self._folder / "parts" / f"{model.name}.diverged"
 
     def _training_arguments(self, model: Model) -> dict[str, Any]:
         training, validation, _ = self._splits(model)

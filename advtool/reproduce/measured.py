@@ -6,7 +6,7 @@ from pathlib import Path
 from advtool.checkpoints import Header
 from advtool.data import Split, first_images, load
 from advtool.models.noise import PNIL
-from advtool.reproduce.steps import Asked, Model, Step, Timing
+from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.results import Evaluation, Reused
 
 
@@ -25,7 +25,8 @@ class Measured:
     layers: dict[Model, PNIL] = field(default_factory=dict)
     times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)
     left: set[Step] = field(default_factory=set)
-    """what is not finished, since the time was up"""
+    """what is not finished, since the time was up or a training diverged"""
+    diverged: set[Model] = field(default_factory=set)
     reused: dict[Step, Reused] = field(default_factory=dict)
     """what an earlier call had finished"""
 
@@ -38,6 +39,16 @@ class Measured:
                 return Asked(self.chosen.get(model, model), question)
             case _:
                 return step
+
+    def has_diverged(self, step: Step) -> bool:
+        """Whether a step cannot be done, since the training of its model, or of the model's examples, diverged."""
+        match self.actual(step):
+            case Model() as model:
+                return model in self.diverged or model.examples_of in self.diverged
+            case Asked(model) | Learned(model):
+                return self.has_diverged(model)
+            case _:
+                return False
 
     def layer(self, model: Model, count: int) -> tuple[PNIL, Split]:
         """The PNIL of a trained model, on the CPU, and the first test images of the fixed permutation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from advtool import documents
@@ -21,7 +21,7 @@ from advtool.evaluation.settings import Settings
 from advtool.files import read_bytes, write_atomically
 from advtool.models.noise import PNIL
 from advtool.reproduce.steps import Model, Question
-from advtool.results import Evaluation, Outcomes, Reused
+from advtool.results import Evaluation, Outcome, Outcomes, Reused
 from advtool.results.record import Record
 
 
@@ -37,6 +37,17 @@ class Answer(Record):
     on_examples: dict[str, str]
     """by one-step attack: 1 for each image whose example is classified right, else 0"""
     probes: list[str]
+
+    @model_validator(mode="after")
+    def _every_image_has_an_outcome(self) -> Self:
+        known = {"".join(str(int(each)) for each in Outcome): self.outcomes, "01": self.on_examples}
+        if not self.outcomes:
+            raise ValueError("no stage has outcomes")
+        for digits, stages in known.items():
+            for stage, written in stages.items():
+                if len(written) != self.evaluation.clean.total or written.strip(digits):
+                    raise ValueError(f"stage {stage}: not one outcome for each image")
+        return self
 
     @classmethod
     def of(cls, question: Question, result: Evaluation, origin: Reused) -> Self:

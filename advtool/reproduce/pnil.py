@@ -15,9 +15,11 @@ from itertools import product
 from typing import Any
 
 from advtool.data.folds import REPEATS, Fold
+from advtool.reproduce.cells import Cell, certified, share
+from advtool.reproduce.lines import Line, Star, robustness
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model, Question
-from advtool.reproduce.table import Cell, Line, Table, certified, robustness, share
+from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import robust
 
 table = partial(
@@ -119,9 +121,9 @@ def one_step(scale: Scale, dataset: str) -> Iterator[Line]:
     cases = list(product(BLOCKS, ("rfgsm", "nfgsm")))
     for block, recipe in cases[-1:] if scale is Scale.smoke else cases:
         without, bare = (one_step_line(scale, dataset, block, recipe, **changes) for changes in ({}, {"pnil": True}))
-        reach = "Min" if BLOCKS[block][dataset] == FITTED_EPS[dataset] else ""
-        claim = robustness([(bare, without)], "audited Min", "audited Min", reach=reach, alpha=SIGNIFICANCE_LEVEL)
-        yield from (without, replace(bare, evidence=claim))
+        claim = robustness([(bare, without)], "Min", "audited Min")
+        star = Star("Min", SIGNIFICANCE_LEVEL) if len(bare.models) == PAPERS_BUDGET.folds else None
+        yield from (without, replace(bare, evidence=claim, star=star))
 
 
 def one_step_line(scale: Scale, dataset: str, block: str, recipe: str, **changes: bool) -> Line:
@@ -135,7 +137,11 @@ def one_step_line(scale: Scale, dataset: str, block: str, recipe: str, **changes
         "clean": share(shown, "clean"),
         "SPSA": share(audit, "spsa"),
         PGD: share(shown, "pgd"),
-        "Min": Cell(of=((shown, "pgd"), (audit, "spsa")), paper_significant=dataset in STARRED if stated else None),
+        "Min": Cell(
+            of=((shown, "pgd"), (audit, "spsa")),
+            lowest_of=((audit, "pgd"), (audit, "spsa")),
+            paper_significant=dataset in STARRED if stated else None,
+        ),
     }
     for column, (mean, deviation) in zip(cells, stated, strict=False):
         cells[column] = replace(cells[column], paper=mean / 100, paper_deviation=deviation / 100)
@@ -150,7 +156,7 @@ def madry(scale: Scale, dataset: str) -> Iterator[Line]:
     reference, method = MADRY_STATED
     baseline = madry_line(scale, dataset, reference, "pgd", pgd_steps=7)
     line = madry_line(scale, dataset, method, "nfgsm", pnil=True)
-    claim = robustness([(line, baseline)], PGD, "audited", reach=PGD)
+    claim = robustness([(line, baseline)], PGD, "audited")
     yield from (baseline, replace(line, evidence=claim if scale is Scale.paper else {}))
 
 
@@ -179,12 +185,12 @@ TABLE1 = table(
     bars=(("Min", "worst case"),),
     split=2,
     notes=(
-        "The baseline of a training with PNIL is the same without. At the stated eps, which the table's figures do "
-        "not fit, the gain of Min alone is judged: from ten folds on by the paper's corrected resampled t-test at "
-        "0.003, with fewer over the audited images of all folds.",
+        "The baseline of a training with PNIL is the same without. The interval of the gain is that of the paper's "
+        "corrected resampled t-test over the folds, at 95 %; a star stands where its p-value is below the paper's "
+        "0.003, over all ten folds.",
         "Mean and standard deviation over the models of the cross-validation; each is tested on the half that it "
-        "did not train on. Min: the lower of the two means, under PGD and under SPSA. Worst case: images that "
-        "survive the whole audit and SPSA, not in the paper.",
+        "did not train on. Min: PGD or SPSA, whichever has the lower mean on the images that both attacked. Worst "
+        "case: images that survive the whole audit and SPSA, not in the paper.",
     ),
 )
 

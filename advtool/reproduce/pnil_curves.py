@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from advtool.reproduce import pnil
+from advtool.reproduce.cells import certified, share
+from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Question, asks_for_proofs
-from advtool.reproduce.table import Gain, Line, certified, share
 from advtool.reproduce.verdict import Judgement, above, combined
 from advtool.results import Row
 from advtool.studies.curves import MAX_FALL

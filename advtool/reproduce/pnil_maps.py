@@ -17,10 +17,11 @@ from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, maps, noise_levels
 from advtool.reproduce import pnil
+from advtool.reproduce.cells import Cell
+from advtool.reproduce.lines import Line, Shown
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget
-from advtool.reproduce.table import Cell, Line
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Figure, Panel, Row
 
@@ -97,7 +98,7 @@ def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int
     models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.FITTED_EPS[dataset], pnil=True)
     cells = {name: cell(read) for name, read in readings.items()}
     labels = (dataset, pnil.title("nfgsm", pnil=True))
-    return Line(labels=labels, cells=cells, models=models, evidence={name: name for name in cells})
+    return Line(labels=labels, cells=cells, models=models, evidence={name: Shown(name) for name in cells})
 
 
 def regions(scale: Scale, dataset: str) -> Iterator[Line]:

@@ -25,6 +25,7 @@ TABLES = {
     "pnil-fig1": "Figure 1: what PNIL learned on MNIST",
     "pnil-fig3": "Figure 3: what PNIL learned on CIFAR-10",
     "pnil-table1": "Table 1: RFGSM and NFGSM training with and without PNIL, under PGD and SPSA",
+    "pnil-masking": "Table 1: how far SPSA is below PGD, without PNIL and with it",
     "pnil-readings": "Table 1 by the readings of its text: stated and fitted eps, with and without early stopping",
     "pnil-fig4": "Figure 4: accuracy of models with PNIL under PGD-50 against EOT draws",
     "pnil-fig5": "Figure 5: accuracy under PGD-50 against eps, trained with RFGSM and NFGSM",
@@ -42,6 +43,7 @@ NIGHT_HOURS = {
     "pnil-fig1": {"mnist": 0.1},
     "pnil-fig3": {"cifar10": 0.3},
     "pnil-table1": {"mnist": 2.1, "fashion-mnist": 2.1, "cifar10": 1.7},
+    "pnil-masking": {"mnist": 0.0, "fashion-mnist": 0.0, "cifar10": 0.0},
     "pnil-fig4": {"mnist": 0.3, "fashion-mnist": 0.3},
     "pnil-fig5": {"mnist": 0.1, "fashion-mnist": 0.1},
     "pnil-madry": {"cifar10": 2.0},
@@ -49,7 +51,7 @@ NIGHT_HOURS = {
     "pnil-time": {"mnist": 0.1, "fashion-mnist": 0.1, "cifar10": 0.3},
 }
 """About how many hours of one core a table takes at the scale night, what an earlier table shares with it aside."""
-MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_readings", "timings")
+MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_masking", "pnil_readings", "timings")
 """Where they are."""
 
 

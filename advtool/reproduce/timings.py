@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from advtool.reproduce import apb, pnil
+from advtool.reproduce.cells import ratio, seconds
+from advtool.reproduce.lines import Claimed, Evidence, Line, Shown
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Timing
-from advtool.reproduce.table import Line, ratio, seconds
 from advtool.reproduce.verdict import Judgement, combined, times
 from advtool.results import Row
 
 STATED = 0.59
 TOLERANCE = 0.05
+NEGLIGIBLE = 1.1
+"""Times the clean training: the paper calls the cost of the bias negligible, and states no figure."""
 TRAININGS = (
     (apb.CLASSICAL, "clean", ""),
     *((bias, "clean", "") for bias in apb.DESCENT),
@@ -26,6 +29,7 @@ TRAININGS = (
     (apb.CLASSICAL, "both", "fixed"),
     (apb.CLASSICAL, "both", "on the fly"),
 )
+OF_CLEAN = "of clean"
 READINGS = ("of both, fixed", "of both, on the fly")
 """The paper does not say whether the examples of training on both were made anew."""
 PNIL_TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,12 +50,14 @@ REPEATS = {Scale.smoke: (2, 2), Scale.cpu: (5, 3), Scale.night: (10, 5), Scale.p
 
 
 def rule_of_bias(row: Row) -> Judgement:
-    """The time of training with the bias, of that of training on clean and adversarial images: at most 0.64 times (the
-    paper's 0.59 and a tolerance of 0.05), and less than 1, with fixed examples and with examples made on the fly. Each
-    is true, false or open where the 95 % t interval of the turns is below, above or on both sides.
+    """Training with the bias takes at most 1.1 times as long as without (negligible cost), and less than training on
+    clean and adversarial images, with fixed examples and with examples made on the fly. On Fashion-MNIST, where the
+    paper states 0.59 times of that, it takes at most 0.64 times. Each part is true, false or open where the 95 % t
+    interval of the turns is below, above or on both sides.
     """
-    bounds = (STATED + TOLERANCE, 1.0)
-    return combined(*(times(name, row.evidence[name], most=most) for most in bounds for name in READINGS))
+    bounds = (1.0, row.evidence["stated"].value + TOLERANCE) if "stated" in row.evidence else (1.0,)
+    of_both = (times(name, row.evidence[name], most=most) for most in bounds for name in READINGS)
+    return combined(times(OF_CLEAN, row.evidence[OF_CLEAN], most=NEGLIGIBLE), *of_both)
 
 
 def rule_of_pgd(row: Row) -> Judgement:
@@ -68,9 +74,11 @@ def lenets(scale: Scale, dataset: str) -> Iterator[Line]:
     for (bias, *trained_on), model in zip(TRAININGS, models, strict=True):
         claims, labels = bias in apb.DESCENT, (dataset, *trained_on, apb.title(bias))
         stated = STATED if claims and dataset == "fashion-mnist" else None
-        cells = {"an epoch": seconds(timing), "of clean": ratio(timing, model, models[0])}
+        cells = {"an epoch": seconds(timing), OF_CLEAN: ratio(timing, model, models[0])}
         cells |= {name: ratio(timing, model, both, stated) for name, both in zip(READINGS, models[-2:], strict=True)}
-        yield Line(labels=labels, cells=cells, models=(model,), evidence={name: name for name in READINGS if claims})
+        evidence: dict[str, Evidence] = {name: Shown(name) for name in (OF_CLEAN, *READINGS) if claims}
+        evidence |= {"stated": Claimed(stated)} if stated else {}
+        yield Line(labels=labels, cells=cells, models=(model,), evidence=evidence)
 
 
 def one_step_and_pgd(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -83,15 +91,16 @@ def one_step_and_pgd(scale: Scale, dataset: str) -> Iterator[Line]:
     }
     timing = Timing(f"pnil-time-{dataset}-{scale}", tuple(models.values()), REPEATS[scale][1])
     for name, model in models.items():
-        cells = {"an epoch": seconds(timing), "of clean": ratio(timing, model, models["clean"])}
+        cells = {"an epoch": seconds(timing), OF_CLEAN: ratio(timing, model, models["clean"])}
         cells |= {f"{slow} takes": ratio(timing, models[slow], model) for slow in ("PGD-7", "PGD-40")}
-        evidence = {column: column for column in BOUNDS if "FGSM" in name}
+        evidence = {column: Shown(column) for column in BOUNDS if "FGSM" in name}
         yield Line(labels=(dataset, name), cells=cells, models=(model,), evidence=evidence)
 
 
 APB = apb.table(
     name="apb-time",
-    claim="Training on clean images with the bias takes 59 % of the time of training on clean and adversarial images.",
+    claim="The bias costs next to nothing: training with it on clean images takes 59 % of the time of training on "
+    "clean and adversarial images.",
     rule=rule_of_bias,
     rules=(combined,),
     label_columns=("data set", "trained on", "examples", "LeNet"),

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from advtool.results import Estimate, Row, Verdict
 
-MAX_SHORTFALL = 0.10
-"""An accuracy reaches the paper's if it is at most ten points below."""
 HIDING_GAP = 0.20
 """A worst case so far below the shown accuracy: what was shown is no robustness."""
+NO_GAP = Estimate(value=0.0, interval=(0.0, 0.0), how="exact")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ def part(what: str, *, is_true: bool, is_false: bool) -> Judgement:
 def above(what: str, estimate: Estimate, least: float = 0.0) -> Judgement:
     """The part that an accuracy is higher than another one by at least ``least``."""
     low, high = estimate.interval
-    return part(f"{what} {points(estimate)}", is_true=low > least, is_false=high < least)
+    bound = f", at least {100 * least:.1f}" if least else ""
+    return part(f"{what} {points(estimate)}{bound}", is_true=low > least, is_false=high < least)
 
 
 def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = float("inf")) -> Judgement:
@@ -49,41 +49,35 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 
 
 def robust(row: Row) -> Judgement:
-    """Judged are the gain over the baseline, on the same images, and the distance from the paper's figure, where it
-    states one: at most 10 points below. Each is true, false or open where its 95 % interval is above, below or on both
-    sides. Both true: holds. Gain false, or figure false: does not, but partly where only the figure is false and the
-    worst case is clearly above the baseline's too. Else undecided. The gain is hidden by a masking code of the audit
-    (of half of the trainings or more), by a worst case clearly and at least 20 points below the shown accuracy on the
-    same images, or by one clearly below the baseline's. Hidden, and one of the two true and none false: gradient
-    masking; hidden otherwise, no part counts as true.
+    """Judged is the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds; below
+    it: does not; on both sides: undecided. Claimed is a gain above 0, or half of the paper's gain where the paper
+    calls it large and states it. A gain that would hold is gradient masking if it is hidden: by a masking code of the
+    audit, for half of the trainings or more; by a worst case clearly and at least 20 points below the shown accuracy
+    on the same images; or by a worst case clearly below the baseline's. In the first paper's tables a code or a
+    distance counts only as far as the baseline has it not.
     """
-    gain, worst = above("gain", row.evidence["gain"]), row.evidence["worst case"]
-    parts = [gain]
-    if "reach" in row.evidence:
-        parts.append(above("against the paper's figure", row.evidence["reach"], -MAX_SHORTFALL))
-    verdicts, why = {each.verdict for each in parts}, "; ".join(each.why for each in parts)
+    gain = above("gain", row.evidence["gain"], claimed(row, "gain"))
     if hidden := "; ".join(_hiding(row)):
-        masked = "holds" in verdicts and "does not" not in verdicts
-        verdict = "gradient masking" if masked else _of(verdicts - {"holds"} or {"undecided"})
-        return Judgement(verdict, f"{why}; hidden: {hidden}")
-    partly = gain.verdict == "holds" and worst.interval[0] > 0
-    return Judgement("does not" if "does not" in verdicts and not partly else _of(verdicts), why)
+        return Judgement("gradient masking" if gain.verdict == "holds" else gain.verdict, f"{gain.why}; {hidden}")
+    return gain
+
+
+def claimed(row: Row, name: str) -> float:
+    """The least gain that a paper claims, by the name of the gain's evidence."""
+    return row.evidence[f"{name}, claimed"].value if f"{name}, claimed" in row.evidence else 0.0
 
 
 def combined(*parts: Judgement) -> Judgement:
-    """Parts of equal weight: gradient masking in one is that of all; all true: holds; some true and some false: partly;
-    some false and none true: does not; else undecided.
+    """Parts of equal weight: all hold: holds; some hold and some do not: partly; some do not and none holds: does not;
+    else undecided. Gradient masking beside parts that hold: partly; else it is that of all.
     """
     return Judgement(_of({each.verdict for each in parts}), "; ".join(each.why for each in parts))
 
 
 def led_by(main: Judgement, side: Judgement) -> Judgement:
-    """Where one claim leads its verdict counts, but partly where it holds and the other one does not, and gradient
-    masking where the other one is that.
-    """
-    verdict: Verdict = "partly" if (main.verdict, side.verdict) == ("holds", "does not") else main.verdict
-    masked = "gradient masking" in (main.verdict, side.verdict)
-    return Judgement("gradient masking" if masked else verdict, f"{main.why}; {side.why}")
+    """Where one claim leads its verdict counts, but partly where it holds and the other one does not."""
+    partly = main.verdict == "holds" and side.verdict in ("does not", "gradient masking")
+    return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}")
 
 
 def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
@@ -99,18 +93,20 @@ def points(estimate: Estimate) -> str:
 
 
 def _of(verdicts: set[Verdict]) -> Verdict:
-    if "gradient masking" in verdicts:
-        return "gradient masking"
-    if "partly" in verdicts or {"holds", "does not"} <= verdicts:
+    if "partly" in verdicts or ("holds" in verdicts and verdicts & {"does not", "gradient masking"}):
         return "partly"
-    return "does not" if "does not" in verdicts else "undecided" if "undecided" in verdicts else "holds"
+    worst_first: tuple[Verdict, ...] = ("gradient masking", "does not", "undecided")
+    return next((verdict for verdict in worst_first if verdict in verdicts), "holds")
 
 
 def _hiding(row: Row) -> Iterable[str]:
     """What says that the shown accuracy is no robustness."""
-    yield from row.codes
-    gap, worst = row.evidence["gap"], row.evidence["worst case"]
-    if gap.value >= HIDING_GAP and gap.interval[0] > 0:
-        yield f"the worst case is {100 * gap.value:.1f} points lower"
+    if codes := [code for code in row.codes if code not in row.baseline_codes]:
+        yield f"masking codes {', '.join(codes)}"
+    gap, of_baseline = row.evidence["gap"], row.evidence.get("baseline's gap", NO_GAP)
+    if gap.value - of_baseline.value >= HIDING_GAP and gap.interval[0] > of_baseline.interval[1]:
+        beside = "" if of_baseline is NO_GAP else f", the baseline's {100 * of_baseline.value:.1f}"
+        yield f"the worst case is {100 * gap.value:.1f} points lower{beside}"
+    worst = row.evidence["worst case"]
     if worst.interval[1] < 0:
         yield f"the worst case {points(worst)} against the baseline's"

@@ -37,7 +37,7 @@ class Figure(Record):
     """standard deviation of the sample over ``repeats`` measurements; ``ours`` is their mean or median"""
     repeats: int | None = None
     significant: bool | None = None
-    """by the paper's test, if the row is one that it speaks of"""
+    """whether the gain of the row is significant by the paper's test; None where it was not made"""
     missing: str | None = None
     """why there is no value of ours although it was asked for"""
 
@@ -47,7 +47,7 @@ class Estimate(Record):
 
     value: float
     interval: Interval
-    """95 %, or the level of the table's own test; both ends are the value where it is exact"""
+    """95 %; both ends are the value where it is exact"""
     how: str
     """how the interval was made"""
 
@@ -62,8 +62,10 @@ class Row(Record):
     """by the name of the column; a column that is missing was not measured"""
     codes: list[str] = []
     """masking findings of our audit, each raised for half of the row's models or more"""
+    baseline_codes: list[str] = []
+    """those of the baseline, which then do not count against the row; empty where they do"""
     evidence: dict[str, Estimate] = {}
-    """everything that the rule reads beside the codes, so that a row can be judged again"""
+    """everything that the rule reads beside the codes and figures, so that a row can be judged again"""
     verdict: Verdict | None = None
     why: str | None = None
     left: str | None = None

@@ -14,14 +14,15 @@ from advtool.data.folds import Fold
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
+from advtool.reproduce.cells import Cell
 from advtool.reproduce.engine import reproduce, reproduce_all, standing
 from advtool.reproduce.laboratory import Laboratory
+from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import TABLES, Scale, every, find
 from advtool.reproduce.steps import Asked, Model, Step, Timing
-from advtool.reproduce.table import Cell, Gain, Line
 from advtool.results import Reproduced
 from tests.conftest import Command
 from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TOY, Watcher, lines
@@ -171,8 +172,8 @@ class Given(Cell):
         return [self.right] * len(models)
 
 
-def test_few_seeds_on_the_same_images_are_no_further_images() -> None:
-    """Three equal models tell no more than one."""
+def test_seeds_on_the_same_images_are_no_further_images() -> None:
+    """Three equal models tell no more of other images than one."""
 
     def interval(*models: Model) -> tuple[float, float]:
         ours, theirs = (

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from advtool.data import Split
 from advtool.evaluation import gains
+from advtool.evaluation.uncertainty import wilson_interval
 from advtool.models.noise import PNIL
 from advtool.reproduce import pnil_maps
 from advtool.reproduce.registry import find
@@ -16,6 +17,8 @@ from advtool.results import Estimate, Figure, Row
 DRAWS = 1000
 MOST = 65
 """Of a thousand: 5 %, and the noise of so many draws."""
+LEARNED = ("pnil-fig1", "pnil-fig3")
+"""Tables of what a layer has learned: one that has learned nothing is no equal."""
 Draw = Callable[[Generator, float], Row]
 """A row of two methods that are so far apart; 0: equal."""
 
@@ -41,14 +44,11 @@ def trainings(generator: Generator, count: int, n: int, apart: float) -> tuple[l
     return drawn(0.5 + apart), drawn(0.5)
 
 
-def robustness(
-    *points: tuple[list[Tensor], list[Tensor]], folded: bool = False, alpha: float = 0.05, reach: float | None = None
-) -> dict[str, Estimate]:
+def robustness(*points: tuple[list[Tensor], list[Tensor]], folded: bool = False) -> dict[str, Estimate]:
     """The evidence of a method whose worst case is what it shows."""
-    gain = gains.gain(points, test_to_train=float(folded), alpha=alpha)
+    gain = gains.gain(points, folded=folded)
     ours = points[-1][0]
-    found = {"gain": gain, "worst case": gain, "gap": gains.gain([(ours, ours)], test_to_train=0)}
-    return found if reach is None else found | {"reach": gains.gain([(ours, reach)], test_to_train=float(folded))}
+    return {"gain": gain, "worst case": gain, "gap": gains.gain([(ours, ours)], folded=folded)}
 
 
 def row(evidence: dict[str, Estimate], *labels: str) -> Row:
@@ -57,8 +57,8 @@ def row(evidence: dict[str, Estimate], *labels: str) -> Row:
 
 def fig2(scenario: str) -> Draw:
     def draw(generator: Generator, apart: float) -> Row:
-        clean = gains.gain([pair(generator, 1000, 0.95, apart / 10)], test_to_train=0)
-        fgsm = robustness(pair(generator, 1000, 0.6, apart), reach=0.6)
+        clean = gains.gain([pair(generator, 1000, 0.95, apart / 10)], folded=False)
+        fgsm = robustness(pair(generator, 1000, 0.6, apart))
         return row({**fgsm, "clean": clean}, "mnist", scenario)
 
     return draw
@@ -68,39 +68,57 @@ def curve(generator: Generator, apart: float) -> Row:
     return row(robustness(*(pair(generator, 1000, share, apart) for share in (0.88, 0.65, 0.33))))
 
 
+def fixed(generator: Generator, apart: float) -> Row:
+    """Figures of different images, whose intervals alone are known."""
+
+    def figure(share: float) -> Figure:
+        right = int(images(generator, 500, share).sum())
+        return Figure(ours=right / 500, interval=wilson_interval(right, 500))
+
+    clean = gains.gain([pair(generator, 1000, 0.95, apart / 10)], folded=False)
+    return row({"clean": clean, "fixed examples": gains.between(figure(0.5 + apart), figure(0.5))}, "mnist", "both")
+
+
 def structures(generator: Generator, apart: float) -> Row:
-    return row(robustness(pair(generator, 1000, 0.3, apart)))
+    found = row(robustness(pair(generator, 1000, 0.3, apart)))
+    return found.model_copy(update={"figures": {"FGSM on examples": Figure(ours=0.3)}})
 
 
 def one_fold(generator: Generator, apart: float) -> Row:
-    return row(robustness(pair(generator, 50, 0.5, apart), reach=0.5))
+    return row(robustness(pair(generator, 50, 0.5, apart)))
 
 
-def ten_folds(generator: Generator, apart: float) -> Row:
-    return row(robustness(trainings(generator, 10, 500, apart), folded=True, alpha=0.003))
+def folded(count: int) -> Draw:
+    return lambda generator, apart: row(robustness(trainings(generator, count, 500, apart), folded=True))
 
 
-def ten_seeds(generator: Generator, apart: float) -> Row:
-    return row(robustness(trainings(generator, 10, 500, apart), reach=0.4))
+def seeds(generator: Generator, apart: float) -> Row:
+    return row(robustness(trainings(generator, 4, 500, apart)))
+
+
+def hidden(generator: Generator, apart: float) -> Row:
+    """Equal: hidden by just the ten points that are called hidden."""
+    evidence = {"PGD-50 above SPSA": gains.gain([trainings(generator, 10, 500, 0.1 + apart)], folded=True)}
+    return row(evidence, "RFGSM")
 
 
 def marginal_fall(generator: Generator, apart: float) -> Row:
     """Equal: a fall of just the three points that are called marginal."""
     before = images(generator, 200, 0.5)
     after = before & ~images(generator, 200, 0.06 if apart == 0 else 0.0)
-    evidence = {"change": gains.gain([([after], [before])], test_to_train=0)}
+    evidence = {"change": gains.gain([([after], [before])], folded=False)}
     return row(evidence).model_copy(update={"figures": {"PGD-50": Figure(ours=gains.share(after))}})
 
 
-def two_curves(trainings_a_point: int) -> Draw:
+def curves_of(count: int) -> Draw:
     def draw(generator: Generator, apart: float) -> Row:
         def point(share: float) -> tuple[list[Tensor], list[Tensor]]:
-            pairs = [pair(generator, 200, share, apart) for _ in range(trainings_a_point)]
+            pairs = [pair(generator, 200, share, apart) for _ in range(count)]
             return [ours for (ours,), _ in pairs], [theirs for _, (theirs,) in pairs]
 
         points = [point(share) for share in (0.9, 0.8, 0.7, 0.5, 0.3, 0.1, 0.05)]
-        small = gains.gain(points[:3], test_to_train=1)
-        return row({"all": gains.gain(points, test_to_train=1), "small": small})
+        small = gains.gain(points[:3], folded=True)
+        return row({"all": gains.gain(points, folded=True), "small": small})
 
     return draw
 
@@ -114,7 +132,8 @@ def turns(generator: Generator, ratio: float, repeats: int) -> Estimate:
 def bias_time(generator: Generator, apart: float) -> Row:
     """Equal: as long as the paper's figure and the tolerance allow."""
     names = ("of both, fixed", "of both, on the fly")
-    return row({name: turns(generator, 0.64 * (1 - apart), 5) for name in names})
+    found = {name: turns(generator, 0.64 * (1 - apart), 5) for name in names}
+    return row(found | {"of clean": turns(generator, 1.0, 10), "stated": gains.exact(0.59)})
 
 
 def pgd_time(generator: Generator, apart: float) -> Row:
@@ -154,16 +173,19 @@ RULES: list[tuple[str, Draw]] = [
     ("apb-fig2", fig2("clean")),
     ("apb-fig2", fig2("adv")),
     ("apb-fig2", fig2("both")),
+    ("apb-fig2", fixed),
+    ("apb-readings", fig2("clean")),
     ("apb-fig3a", curve),
     ("apb-fig3b", structures),
     ("apb-time", bias_time),
     ("pnil-fig1", regions),
     ("pnil-fig3", intensity),
     ("pnil-table1", one_fold),
-    ("pnil-table1", ten_folds),
+    ("pnil-table1", folded(10)),
+    ("pnil-masking", hidden),
     ("pnil-fig4", marginal_fall),
-    ("pnil-fig5", two_curves(2)),
-    ("pnil-madry", ten_seeds),
+    ("pnil-fig5", curves_of(3)),
+    ("pnil-madry", seeds),
     ("pnil-time", pgd_time),
 ]
 
@@ -177,6 +199,7 @@ def verdicts(name: str, draw: Draw, apart: float, count: int) -> list[str | None
 def test_two_equal_methods_seldom_differ(name: str, draw: Draw) -> None:
     found = verdicts(name, draw, 0.0, DRAWS)
     assert found.count("holds") <= MOST
+    assert found.count("does not") <= MOST or name in LEARNED
 
 
 @pytest.mark.parametrize(("name", "draw"), RULES, ids=[f"{number} {name}" for number, (name, _) in enumerate(RULES)])

@@ -13,12 +13,14 @@ from advtool.errors import InputError
 from advtool.evaluation.settings import Settings
 from advtool.reproduce import apb, apb_readings, engine, pnil
 from advtool.reproduce.apb_readings import fgsm_in_validation, noted, readings, trial
+from advtool.reproduce.cells import share
 from advtool.reproduce.engine import reproduce
+from advtool.reproduce.lines import Line
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Asked, Model, Question, Step
-from advtool.reproduce.table import Line, Table, share
+from advtool.reproduce.table import Table
 from advtool.threat import ThreatModel
 
 

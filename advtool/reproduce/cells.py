@@ -1,0 +1,139 @@
+"""The cells of a table: what each reads of what was measured, beside the paper's figure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+
+from torch import Tensor
+
+from advtool.evaluation import gains
+from advtool.evaluation.uncertainty import wilson_interval
+from advtool.reproduce.measured import Measured
+from advtool.reproduce.steps import Asked, Model, Question, Timing
+from advtool.results import CERTIFIED, Figure, Outcomes, Unit
+
+Stage = tuple[Question, str]
+"""What images survive: a stage of a question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure of a line beside the paper's: a share of images, or what ``read`` finds of the line's first model.
+
+    A share pairs questions with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
+    attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
+    right, whatever the image was before. Of several pairs it is the one with the lowest mean, the second paper's Min.
+    ``certified`` are the images that no attack can break.
+    """
+
+    of: tuple[Stage, ...] = ()
+    lowest_of: tuple[Stage, ...] = ()
+    """the same attacks asked on equal images, which tell the lowest of several pairs; none: ``of`` themselves"""
+    read: Callable[[Measured, Model], Figure] | None = None
+    timing: Timing | None = None
+    """the epochs that are timed for it"""
+    learned: bool = False
+    """whether it reads the noise layer of the model"""
+    unit: Unit = "per cent"
+    paper: float | None = None
+    paper_deviation: float | None = None
+    paper_significant: bool | None = None
+    hidden: bool = False
+    """no column of the table: the line's evidence reads it"""
+
+    def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
+        """Which images count, bool (N,) of each model."""
+
+        def mean(stage: Stage) -> float:
+            return fmean(gains.share(each) for each in _surviving(measured, models, *stage))
+
+        compared = [mean(stage) for stage in self.lowest_of or self.of]
+        return _surviving(measured, models, *self.of[compared.index(min(compared))])
+
+    def figure(self, measured: Measured, models: Sequence[Model]) -> Figure:
+        """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""
+        if self.read:
+            return self.read(measured, models[0])
+        if reason := self._missing(measured, models):
+            return Figure(missing=reason)
+        outcomes = self.outcomes(measured, models)
+        values = [gains.share(each) for each in outcomes]
+        if len(values) > 1:
+            return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
+        return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
+
+    def _missing(self, measured: Measured, models: Sequence[Model]) -> str | None:
+        """Why nothing can be proved of the models, in the words of their evaluation."""
+        asked = [question for question, stage in self.of if stage == CERTIFIED]
+        answers = [measured.answers[Asked(model, question)] for question in asked for model in models]
+        warnings = [warning for answer in answers if answer.certified is None for warning in answer.warnings]
+        return next((warning.message for warning in warnings if warning.code == "not-certifiable"), None)
+
+
+def share(question: Question, stage: str, paper: float | None = None, *, hidden: bool = False) -> Cell:
+    """The images that survive one stage."""
+    return Cell(of=((question, stage),), paper=paper, hidden=hidden)
+
+
+def certified(question: Question) -> dict[str, Cell]:
+    """The column of the images that no attack can break, by its name; none where the question asks for no proofs."""
+    return {CERTIFIED: share(question, CERTIFIED)} if question.settings.certify else {}
+
+
+def planted(audit: Question) -> Cell:
+    """The share of planted examples that the audit found; the line asks this question of its model elsewhere."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        found = measured.answers[Asked(model, audit)].planted
+        if found is None or not found.total:
+            return Figure(missing="no examples could be planted")
+        return Figure(ours=found.found / found.total, interval=wilson_interval(found.found, found.total))
+
+    return Cell(read=read)
+
+
+def metric(name: str, paper: float | None = None) -> Cell:
+    """A share of the validation images, which the training noted on the model's card."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        noted = measured.cards[model].metrics
+        value, images = float(noted[name]), int(noted["validation_images"])
+        return Figure(ours=value, interval=wilson_interval(round(value * images), images))
+
+    return Cell(read=read, paper=paper)
+
+
+def seconds(timing: Timing) -> Cell:
+    """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        turns = measured.times[timing][model.name]
+        return Figure(ours=median(turns), deviation=stdev(turns), repeats=len(turns))
+
+    return Cell(read=read, unit="seconds", timing=timing)
+
+
+def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> Cell:
+    """How many times as long an epoch takes: the ratio of the medians, with the deviation of the turns' ratios."""
+
+    def read(measured: Measured, _: Model) -> Figure:
+        if of == to:
+            return Figure(ours=1.0)
+        ours, theirs = (measured.times[timing][each.name] for each in (of, to))
+        turns = [a / b for a, b in zip(ours, theirs, strict=True)]
+        return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
+
+    return Cell(read=read, unit="times", timing=timing, paper=paper)
+
+
+def _surviving(measured: Measured, models: Sequence[Model], question: Question, stage: str) -> list[Tensor]:
+    return [_of_stage(measured.answers[Asked(model, question)].outcomes, stage) for model in models]
+
+
+def _of_stage(outcomes: Outcomes, stage: str) -> Tensor:
+    attack, _, on_examples = stage.partition(" on ")
+    if on_examples:
+        return outcomes.on_examples[attack]
+    if stage == CERTIFIED:
+        return outcomes.certified
+    return outcomes.worst_case if stage == "worst case" else outcomes.survives(stage)
