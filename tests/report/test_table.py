@@ -188,13 +188,21 @@ def test_facts_stand_above_the_rows_and_alone(boxed: bool) -> None:
 
 
 def test_a_page_says_its_verdict_and_why() -> None:
-    table = Table(name="toy", title="A toy", verdict="partly", reasons=("it may",), rule="Toss.", notes=("a coin",))
-    page = "# toy: A toy\n\nVerdict over all rows: **partly**.\n\n## Why\n\n- it may\n\nRule: Toss.\n\n- a coin\n"
+    table = Table(
+        name="toy",
+        title="A toy",
+        verdict="partly",
+        reasons=("it may",),
+        rule="Toss. Of 0.5 the half.",
+        notes=("a coin",),
+    )
+    why = "# toy: A toy\n\nVerdict over all rows: **partly**.\n\n## Why\n\n- it may\n\n"
+    page = why + "## Rule\n\n- Toss.\n- Of 0.5 the half.\n\n## Notes\n\n- a coin\n"
     assert as_markdown.render(table) == page
     assert as_text.render(table).split("\n")[1:] == [
         "Verdict over all rows: partly",
         "it may",
-        "Rule: Toss.",
+        "Rule: Toss. Of 0.5 the half.",
         "a coin",
         "",
     ]
