@@ -14,6 +14,7 @@ from advtool.data.folds import Fold
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
+from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce, reproduce_all, standing
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.measured import Measured
@@ -224,8 +225,7 @@ def test_the_scale_night_trains_as_the_papers_do() -> None:
         each.network for name in ("pnil-table1", "pnil-fig3", "pnil-madry") for each in at_night(name, "cifar10")
     }
     assert networks == {"resnet11, width 16"}
-    cuts = engine.all_cuts(find("pnil-table1"), Scale.night, ["cifar10"])
-    assert "network: resnet11, width 16 instead of resnet11" in cuts
+    assert "network resnet11, width 16 instead of resnet11" in cuts(find("pnil-table1"), Scale.night, ["cifar10"])
 
 
 def test_standing_counts_rows_and_steps(clone: Path) -> None:

@@ -17,7 +17,6 @@ from advtool.evaluation import gains
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import apb, engine, pnil, pnil_maps
-from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.measured import Measured
@@ -459,16 +458,6 @@ def test_a_ratio_of_times_is_of_the_medians_and_spreads_as_the_turns_do() -> Non
     low, high = gains.of_figure(figure).interval
     # 3 times exp(t(0.975, 2) 1.1547 / 3 / sqrt(3)) = exp(0.9562)
     assert (low, high) == pytest.approx((1.1531, 7.805), abs=1e-3)
-
-
-def test_cuts_are_what_a_scale_asks_less_for() -> None:
-    table = find("pnil-table1")
-    found = list(cuts(*(table.all_lines(scale, ["mnist"]) for scale in (Scale.cpu, Scale.paper))))
-    assert "models a line: 1 instead of 10" in found
-    assert "test images under audit and spsa: 50 instead of 1000" in found
-    assert "SPSA evaluations a step under audit and spsa: 64 instead of 2048" in found
-    assert "figure that chooses the epoch: pgd instead of loss" in found
-    assert not list(cuts(*(table.all_lines(Scale.paper, ["mnist"]),) * 2))
 
 
 def test_views_leave_blank_what_was_not_measured(whole: Reproduced) -> None:
