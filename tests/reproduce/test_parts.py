@@ -255,5 +255,8 @@ def test_the_real_command_lists_and_shows_what_is_left(advtool_command: Command)
     pages = list((advtool_command.folder / "r").glob("*.md"))
     assert len(pages) == len(TABLES)
     assert all("**not finished**" in page.read_text() for page in pages)
+    for name in TABLES:
+        again = f"\n- advtool reproduce {name} --scale smoke --dataset digits --run-dir r; seed"
+        assert again in (advtool_command.folder / "r" / f"{name}-digits.md").read_text()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "name a table or figure, or 'all'" in advtool_command.refused("reproduce")
