@@ -108,7 +108,6 @@ def reproduce(
         "--scale": [scale],
         "--dataset": dataset or (),
         "--run-dir": [run_dir],
-        "--data-dir": [data_dir],
         "--device": [] if device is DeviceName.auto else [device],
     }
     results = [_made_by(result, result.name if everything else str(table), given) for result in made]
@@ -118,7 +117,7 @@ def reproduce(
 
 
 def _made_by(result: "Reproduced", table: str, given: Mapping[str, Sequence[object]]) -> "Reproduced":
-    """The result with the command that makes this very table again, whatever was made with it, or only shown."""
+    """The result with the command that makes this very table again, on a machine whose cache may lie elsewhere."""
     options = [str(word) for name, values in given.items() for each in values if each for word in (name, each)]
     again = {"command": shlex.join(["advtool", "reproduce", table, *options])}
     return result.model_copy(update={"provenance": result.provenance.model_copy(update=again)})
