@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
-from advtool.reproduce.registry import TABLES, Scale
+from advtool.reproduce.registry import TABLES, Scale, night_hours
 
 if TYPE_CHECKING:
     from advtool.results import Reproduced
@@ -43,7 +43,7 @@ def reproduce(
         Scale,
         typer.Option(
             help="smoke: it runs, and means nothing; cpu: at most 20 minutes on two cores; night: all tables in about "
-            "fourteen hours of two cores; paper: the paper's protocol in full."
+            f"{night_hours() / 2:.0f} hours of two cores; paper: the paper's protocol in full."
         ),
     ] = Scale.cpu,
     dataset: Annotated[
@@ -51,14 +51,15 @@ def reproduce(
         typer.Option(metavar="NAME", help="digits, mnist, fashion-mnist or cifar10; repeats.", show_default="by table"),
     ] = None,
     list_tables: Annotated[
-        bool, typer.Option("--list", help="Say what there is at this scale, and how much of it is done.")
+        bool, typer.Option("--list", help="Say what there is at this scale, how long it takes, and how much is done.")
     ] = False,
     seconds: Annotated[
         float | None,
         typer.Option(
             metavar="S",
             min=0,
-            help="Begin nothing more after so many; what is not finished stays blank. 0: only show what is done.",
+            help="Begin nothing more after so many; what is not finished stays blank. 0: compute nothing, and write "
+            "the pages of what is done.",
             show_default="no end",
         ),
     ] = None,
@@ -101,17 +102,25 @@ def reproduce(
     if not plots.available():
         say("no drawings: they need matplotlib (pip install 'advtool[plots]')")
     with ReproductionProgress(f"reproducing {table}, scale {scale}", folder) as progress:
-        results = engine.reproduce_all(
-            tables,
-            scale,
-            **options,
-            seconds=seconds,
-            command=shlex.join(["advtool", *sys.argv[1:]]),
-            observer=progress,
-        )
+        command = shlex.join(["advtool", *sys.argv[1:]])
+        made = engine.reproduce_all(tables, scale, **options, seconds=seconds, command=command, observer=progress)
+    given: dict[str, Sequence[object]] = {
+        "--scale": [scale],
+        "--dataset": dataset or (),
+        "--run-dir": [run_dir],
+        "--device": [] if device is DeviceName.auto else [device],
+    }
+    results = [_made_by(result, result.name if everything else str(table), given) for result in made]
     for result in results:
         _write(result, folder, dataset or ())
     answer(engine.standing(tables, scale, **options) if everything else results[0], format)
+
+
+def _made_by(result: "Reproduced", table: str, given: Mapping[str, Sequence[object]]) -> "Reproduced":
+    """The result with the command that makes this very table again, on a machine whose cache may lie elsewhere."""
+    options = [str(word) for name, values in given.items() for each in values if each for word in (name, each)]
+    again = {"command": shlex.join(["advtool", "reproduce", table, *options])}
+    return result.model_copy(update={"provenance": result.provenance.model_copy(update=again)})
 
 
 def _write(result: "Reproduced", folder: Path, datasets: Sequence[str]) -> None:

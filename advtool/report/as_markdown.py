@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from advtool.report.table import Column, Reader, Row, Table
 
+SENTENCE_END = re.compile(r"(?<=\.) (?=[A-Z])")
+"""Where a rule of many sentences is broken into a list."""
+
 
 def render(table: Table) -> str:
     """Title, facts, verdict, table, reasons, rule and notes, as far as there are any."""
@@ -29,8 +32,11 @@ def _blocks(table: Table) -> Iterator[str]:
         yield "## Why"
         yield _list(table.reasons)
     if table.rule:
-        yield f"Rule: {table.rule}"
+        yield "## Rule"
+        yield _list(SENTENCE_END.split(table.rule))
     yield "\n".join(f"{number}. `{command}`" for number, command in enumerate(table.commands, 1))
+    if table.rule and table.notes:
+        yield "## Notes"
     yield _list(table.notes)
 
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import repeat, takewhile
 
 import rich.table
 from rich.cells import cell_len
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
 from rich.text import Text
 
 from advtool.report.table import WIDTH, Column, Reader, Table
@@ -32,8 +33,14 @@ STYLES = {
 """The colour of a row, by its kind."""
 NARROWEST_WORDS = 8
 """Letters that a column of words has at least, where the columns of figures leave it the rest of a line."""
-LONGEST_WHOLE = 9
-"""Letters of a column's longest word up to which it is not broken, as in a column of verdicts."""
+LONGEST_WHOLE = 10
+"""Letters of a word up to which it is not broken, such as ``undecided`` in a column of verdicts."""
+BELOW = " (", "\n("
+"""How a figure is broken where lines are short: before its bracket."""
+ROOMY = ((True, 1), (False, 1))
+"""Whether figures stay in one line, and the blanks on each side of a cell."""
+LAYOUTS = (*ROOMY, (False, 0))
+"""All, the narrowest last."""
 
 CONTINUED = " \\"
 """At the end of a line of a command that goes on in the next."""
@@ -42,21 +49,37 @@ COMMAND_PART = re.compile(rf"--[\w-]+ (?!--){WORD}|{WORD}")
 """A word of a command with what stands in its quotes, or an option with its value."""
 
 
+Written = tuple[Column, list[str]]
+"""A column with its heading and what is written of each row."""
+
+
 def render(table: Table) -> str:
-    """The table as plain text."""
-    console = Console(width=table.width, color_system=None, force_terminal=False)
+    """The table as plain text, in 80 columns wherever it goes."""
+    console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(renderable(table))
     return capture.get()
 
 
 def renderable(table: Table) -> RenderableType:
-    """The table for a Rich console, which adds colour where there is a terminal."""
-    title = [Text(table.title, style="bold", justify="left")] if table.title else []
-    facts = [_facts(table.facts)] if table.facts else []
-    columns = table.columns_for(Reader.TERMINAL)
-    grid = [_grid(table, columns)] if columns else []
-    return Group(*title, *facts, *grid, *map(Text, _remarks(table)))
+    """The table for a Rich console, which adds colour where there is a terminal, and uses the width that it has."""
+    return _Fitted(table)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A table that is laid out when the width is known."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table, width = self.table, options.max_width
+        if table.title:
+            yield Text(table.title, style="bold", justify="left")
+        if table.facts:
+            yield _facts(table.facts)
+        yield from _grids(table, width)
+        yield from map(Text, _remarks(table, width))
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> RenderableType:
@@ -68,62 +91,85 @@ def _facts(facts: Sequence[tuple[str, str]]) -> RenderableType:
     return grid
 
 
-def _grid(table: Table, columns: Sequence[Column]) -> RenderableType:
-    lines = [[column.written(row) for column in columns] for row in table.rows]
-    texts = [(each, [each.heading, *(cells[place] for cells in lines)]) for place, each in enumerate(columns)]
-    whole = _figures_fit(columns, lines, table.width)
+def _grids(table: Table, width: int) -> Iterator[RenderableType]:
+    """The columns, in as many parts below each other as the width asks for."""
+    columns = table.columns_for(Reader.TERMINAL)
+    written = [(column, [column.heading, *map(column.written, table.rows)]) for column in columns]
+    return (_grid(table, part, width) for part in _parts(table, written, width))
+
+
+def _parts(table: Table, written: Sequence[Written], width: int) -> Iterator[Sequence[Written]]:
+    """All columns if they fit; else parts that repeat the words that the rows begin with."""
+    if not written or _widths(table, written, width):
+        yield from [written] if written else []
+        return
+    labels = list(takewhile(lambda each: each[0].unit.words, written)) or list(written[:1])
+    part = [*labels]
+    for each in written[len(labels) :]:
+        if len(part) > len(labels) and not _widths(table, [*part, each], width, ROOMY):
+            yield part
+            part = [*labels]
+        part.append(each)
+    yield part
+
+
+def _grid(table: Table, written: Sequence[Written], width: int) -> RenderableType:
+    widths, blanks = _widths(table, written, width) or (repeat(None), 1)
     if table.boxed:
-        grid = rich.table.Table(min_width=min(table.width, WIDTH))
+        grid = rich.table.Table(min_width=min(width, WIDTH), padding=(0, blanks))
     else:
         grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    narrow = not whole and sum(3 + _narrowest(*each) for each in texts) < table.width
-    for column, written in texts:
+    cells = []
+    for (column, texts), letters in zip(written, widths, strict=False):
         justify: JustifyMethod = "left" if column.unit.words else "right"
-        options = _narrow(column, written) if narrow else {"no_wrap": whole and not column.unit.words}
-        grid.add_column(Text(column.heading), justify=justify, overflow="fold", **options)
+        grid.add_column(Text(column.heading), justify=justify, overflow="fold", width=letters)
+        whole = column.unit.words or letters is None or max(map(cell_len, texts)) <= letters
+        cells.append(texts[1:] if whole else [text.replace(*BELOW) for text in texts[1:]])
     followers = [*table.rows[1:], *table.rows[-1:]]
-    for row, cells, following in zip(table.rows, lines, followers, strict=True):
+    for row, line, following in zip(table.rows, zip(*cells, strict=True), followers, strict=True):
         style = STYLES.get(row.kind, "")
-        grid.add_row(*map(Text, cells), style=style, end_section=row.section != following.section)
+        grid.add_row(*map(Text, line), style=style, end_section=row.section != following.section)
     return grid
 
 
-def _figures_fit(columns: Sequence[Column], lines: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether no figure needs a second line; else each column is as narrow as it must be."""
-    taken = 1
-    for place, column in enumerate(columns):
-        widest = max(cell_len(text) for text in [column.heading, *(cells[place] for cells in lines)])
-        taken += 3 + (min(widest, NARROWEST_WORDS) if column.unit.words else widest)
-    return taken <= width
+def _widths(
+    table: Table, written: Sequence[Written], width: int, layouts: Sequence[tuple[bool, int]] = LAYOUTS
+) -> tuple[list[int], int] | None:
+    """Letters of each column and the blanks on each side of a cell; None: the columns do not fit beside each other."""
+    for whole, blanks in layouts:
+        letters = [_needed(*each, whole=whole) for each in written]
+        frame = 1 + (1 + 2 * blanks) * len(letters) if table.boxed else 2 * (len(letters) - 1)
+        left = width - frame - sum(letters)
+        if left >= 0:
+            more = {i: max(map(cell_len, texts)) - letters[i] for i, (c, texts) in enumerate(written) if c.unit.words}
+            for i in sorted(more, key=more.__getitem__):
+                letters[i] += min(left, more[i])
+                left -= min(left, more[i])
+            return letters, blanks
+    return None
 
 
-def _narrow(column: Column, texts: Sequence[str]) -> dict[str, Any]:
-    """How a column gives way where lines are short: a figure is broken before its bracket, a short word nowhere."""
-    narrowest, widest = _narrowest(column, texts), max(map(cell_len, texts))
-    return {"no_wrap": narrowest == widest} | ({} if column.unit.words else {"max_width": narrowest})
-
-
-def _narrowest(column: Column, texts: Sequence[str]) -> int:
-    """Letters that a column needs at least, if no figure is broken but before its bracket."""
-    longest = max(texts, key=cell_len)
+def _needed(column: Column, texts: Sequence[str], *, whole: bool) -> int:
+    """Letters that a column needs at least, if no short word is broken, and no figure but before its bracket."""
     if column.unit.words:
-        most = LONGEST_WHOLE if " " not in longest else NARROWEST_WORDS
-        return cell_len(longest) if cell_len(longest) <= most else NARROWEST_WORDS
-    pieces = [
-        *column.heading.split(),
-        *(piece for text in texts[1:] for piece in text.replace(" (", "\n(").split("\n")),
-    ]
-    return max(map(cell_len, pieces), default=0)
+        longest = max((cell_len(word) for text in texts for word in text.split()), default=0)
+        return longest if longest <= LONGEST_WHOLE else NARROWEST_WORDS
+    heading, *figures = texts
+    if whole:
+        return max(map(cell_len, texts))
+    return max(
+        map(cell_len, [*heading.split(), *(line for text in figures for line in text.replace(*BELOW).split("\n"))])
+    )
 
 
-def _remarks(table: Table) -> Iterator[str]:
+def _remarks(table: Table, width: int) -> Iterator[str]:
     if table.verdict:
         yield f"Verdict over all rows: {table.verdict}"
     yield from table.reasons
     if table.rule:
         yield f"Rule: {table.rule}"
     for number, command in enumerate(table.commands, 1):
-        yield _to_copy(f"({number}) ", command, table.width)
+        yield _to_copy(f"({number}) ", command, width)
     yield from table.notes
 
 

@@ -9,8 +9,6 @@ from advtool.results import Column as Measured
 from advtool.results import Figure, Interval, Provenance, Reproduced, notation
 from advtool.results import Row as MeasuredRow
 
-WIDTH = 120
-"""Wider than the other tables: a row has a paper's figure beside each of ours."""
 UNITS = {
     "per cent": SHARE,
     "seconds": Unit(lambda seconds: f"{seconds:.3f} s"),
@@ -23,6 +21,8 @@ MISSING = SHARE.blank
 """Where a value of ours was asked for and there is none; what nobody asked for is blank."""
 NOT_FINISHED = "not finished"
 """In place of a verdict: nobody judges on half of the evidence."""
+MANY_ROWS = 40
+"""From so many on the head says where the highest figures are."""
 VERDICT = Unit(words=True, strong=True)
 FIGURE = Unit(
     parts=("paper", "ours", "deviation", "low", "high"),
@@ -36,20 +36,53 @@ def table(result: Reproduced) -> Table:
     return Table(
         name=result.name,
         title=result.title,
-        facts=(("", f"{result.paper}."), ("Claim", result.claim)),
+        facts=(("", f"{result.paper}."), ("Claim", result.claim), *_of_all_rows(result), *_highest(result)),
         columns=tuple(_columns(result)),
         rows=tuple(_row(result, row) for row in result.rows),
         verdict=result.verdict,
         reasons=tuple(_reasons(result)),
         rule=result.rule,
         notes=(*result.notes, *_missing(result), *_how_made(result.provenance)),
-        width=WIDTH,
     )
 
 
+def _constant(result: Reproduced) -> dict[str, str]:
+    """The labels that are the same in every row, where others tell the rows apart."""
+    values = dict(zip(result.label_columns, zip(*(row.labels for row in result.rows), strict=True), strict=False))
+    same = {label: each[0] for label, each in values.items() if len({*each}) == 1}
+    return same if len(same) < len(values) else {}
+
+
+def _of_all_rows(result: Reproduced) -> Iterator[tuple[str, str]]:
+    """What stands in the head instead of in every row."""
+    same = ", ".join(f"{label} {value}" for label, value in _constant(result).items() if value)
+    if same:
+        yield "All rows", same
+
+
+def _highest(result: Reproduced) -> Iterator[tuple[str, str]]:
+    """Where the highest share of each column is, if nobody finds it at a glance."""
+    for column in result.columns if len(result.rows) >= MANY_ROWS else ():
+        found = ((row.figures[column.name].ours, row) for row in result.rows if column.name in row.figures)
+        known = [(ours, row) for ours, row in found if ours is not None and column.unit == "per cent"]
+        if known:
+            best, row = max(known, key=lambda each: each[0])
+            yield f"Highest {column.name}", f"{_written(column, best)}: {_name(result, row)}"
+
+
+def _name(result: Reproduced, row: MeasuredRow) -> str:
+    """The labels that tell it from the others."""
+    same = _constant(result)
+    labels = zip(result.label_columns, row.labels, strict=True)
+    return ", ".join(value for label, value in labels if value and label not in same)
+
+
 def _columns(result: Reproduced) -> Iterator[Column]:
-    """A terminal has the paper's value in brackets, a page has it in a column of its own."""
-    yield from (Column(label, label, WORDS) for label in result.label_columns)
+    """A terminal has the paper's value in brackets, a page has it in a column of its own; what says nothing of a row
+    is for programs alone.
+    """
+    same = _constant(result)
+    yield from (Column(name, name, WORDS, _read(name not in same)) for name in result.label_columns)
     for column in result.columns:
         found = [row.figures[column.name] for row in result.rows if column.name in row.figures]
         if not found:
@@ -60,8 +93,13 @@ def _columns(result: Reproduced) -> Iterator[Column]:
             yield Column(f"{name}, paper", name, Unit(partial(paper_value, column)), Reader.PAGE)
         yield Column(f"{name}, ours" if stated else name, name, Unit(partial(own_value, column)), Reader.PAGE)
         yield Column("", name, FIGURE, Reader.PROGRAM)
-    yield Column("masking codes", "masking codes", WORDS, Reader.PAGE | Reader.PROGRAM)
-    yield Column("verdict", "verdict", VERDICT)
+    readers = Reader.PAGE | Reader.PROGRAM if any(row.codes for row in result.rows) else Reader.PROGRAM
+    yield Column("masking codes", "masking codes", WORDS, readers)
+    yield Column("verdict", "verdict", VERDICT, _read(any(row.verdict or row.left for row in result.rows)))
+
+
+def _read(says_something: bool) -> Reader:
+    return Reader.ALL if says_something else Reader.PROGRAM
 
 
 def _row(result: Reproduced, row: MeasuredRow) -> Row:
@@ -76,7 +114,7 @@ def _pair(column: Measured, found: Figure) -> str:
     if found.missing:
         return MISSING
     paper = _written(column, found.paper)
-    return _written(column, found.ours, star=found.significant) + (f" ({paper})" if paper else "")
+    return " ".join(filter(None, (_written(column, found.ours, star=found.significant), paper and f"({paper})")))
 
 
 def paper_value(column: Measured, found: Figure) -> str:
@@ -116,9 +154,9 @@ def _reasons(result: Reproduced) -> Iterator[str]:
     """Why each row has its verdict, or what is left of it."""
     for row in result.rows:
         if row.left:
-            yield f"{', '.join(filter(None, row.labels))}: {NOT_FINISHED}: {row.left}"
+            yield f"{_name(result, row)}: {NOT_FINISHED}: {row.left}"
         if row.verdict and row.why:
-            yield f"{', '.join(filter(None, row.labels))}: {row.verdict}: {row.why}"
+            yield f"{_name(result, row)}: {row.verdict}: {row.why}"
 
 
 def _missing(result: Reproduced) -> Iterator[str]:
@@ -133,9 +171,9 @@ def _how_made(made: Provenance) -> Iterator[str]:
     yield f"scale {made.scale}{cuts}"
     if made.scale == "smoke":
         yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
-    where = made.environment
+    where, seeds = made.environment, ", ".join(map(str, made.seeds))
     yield (
-        f"{made.command or 'made from Python'}; seeds {', '.join(map(str, made.seeds))}; {made.date:%Y-%m-%d}, "
-        f"{where['device']}, {where['threads']} threads, torch {where['torch']}, ART {where['art']}, "
-        f"Python {where['python']}, advtool {where['advtool']}"
+        f"{made.command or 'made from Python'}; {'seed' if len(made.seeds) == 1 else 'seeds'} {seeds}; "
+        f"{made.date:%Y-%m-%d}, {where['device']}, {notation.counted(where['threads'], 'thread')}, "
+        f"torch {where['torch']}, ART {where['art']}, Python {where['python']}, advtool {where['advtool']}"
     )

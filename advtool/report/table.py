@@ -9,7 +9,7 @@ from typing import Any
 from advtool.printable import printable
 
 WIDTH = 80
-"""Columns of a terminal that a table fits into."""
+"""Columns that a table fits into, wherever it goes; a terminal may have more or fewer."""
 
 
 class Reader(Flag):
@@ -112,7 +112,6 @@ class Table:
         rule: how the verdicts follow from the figures.
         commands: what a reader may run next; answers refer to them by number, from 1.
         boxed: a terminal draws lines between the columns.
-        width: columns of a terminal that it takes.
     """
 
     title: str = ""
@@ -126,7 +125,6 @@ class Table:
     rule: str = ""
     commands: tuple[str, ...] = ()
     boxed: bool = True
-    width: int = WIDTH
 
     def __post_init__(self) -> None:
         """Words may hold a stranger's text, such as a class name. Those in columns are escaped when they are read."""

@@ -21,7 +21,18 @@ from advtool.reproduce.registry import Scale, hours
 from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import together
-from advtool.results import CERTIFIED, Column, Figure, Provenance, Reproduced, Reproductions, Reused, Row, Standing
+from advtool.results import (
+    CERTIFIED,
+    Column,
+    Figure,
+    Provenance,
+    Reproduced,
+    Reproductions,
+    Reused,
+    Row,
+    Standing,
+    notation,
+)
 
 STATED = {"paper", "paper_deviation", "paper_significant"}
 """The fields of a figure that are the paper's."""
@@ -155,7 +166,7 @@ def _filled(
         notes=[*table.notes, *of_proofs(lines), *choices(lines, measured), *_reuse(reused)],
         provenance=made.model_copy(
             update={
-                "cuts": all_cuts(table, Scale(made.scale), datasets),
+                "cuts": cuts(table, Scale(made.scale), datasets),
                 "datasets": datasets,
                 "seeds": sorted({model.seed for line in lines for model in line.models}),
                 "models": hashes,
@@ -182,18 +193,6 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
     """The columns that any line has, in the order in which they come up."""
     cells = {name: cell for line in lines for name, cell in line.cells.items() if not cell.hidden}
     return [Column(name=name, unit=cell.unit) for name, cell in cells.items()]
-
-
-def all_cuts(table: Table, scale: Scale, chosen: Sequence[str]) -> list[str]:
-    """In what a result is less than the paper's protocol."""
-    missing = [name for name in table.datasets if name not in chosen]
-    others = [name for name in chosen if name not in table.datasets]
-    return [
-        *table.differs,
-        *cuts(table.all_lines(scale, chosen), table.all_lines(Scale.paper, chosen)),
-        *([f"no {', '.join(missing)}"] if missing else []),
-        *([f"{', '.join(others)}, which the paper does not have"] if others else []),
-    ]
 
 
 def of_proofs(lines: Sequence[Line]) -> Iterator[str]:
@@ -277,6 +276,8 @@ def _reuse(reused: Sequence[Reused]) -> Iterator[str]:
     parts = Counter("a time and a machine that were not noted" for each in reused if not each.date)
     for each in reused:
         if each.date:
-            where = "{device}, {threads} threads, torch {torch}".format_map(each.environment)
+            device, threads, torch_version = (each.environment[name] for name in ("device", "threads", "torch"))
+            where = f"{device}, {notation.counted(threads, 'thread')}, torch {torch_version}"
             parts[f"{each.date:%Y-%m-%d}, {where}"] += 1
-    yield from (f"{count} parts were finished before: {where}" for where, count in parts.items())
+    for where, count in parts.items():
+        yield f"{notation.counted(count, 'part')} {'was' if count == 1 else 'were'} finished before: {where}"

@@ -50,7 +50,9 @@ NIGHT_HOURS = {
     "pnil-readings": {"mnist": 1.6, "fashion-mnist": 1.6},
     "pnil-time": {"mnist": 0.1, "fashion-mnist": 0.1, "cifar10": 0.3},
 }
-"""About how many hours of one core a table takes at the scale night, what an earlier table shares with it aside."""
+"""About how many hours of one core a table takes at the scale night, what an earlier table shares with it aside. They
+stand nowhere else: help and ``--list`` read them here.
+"""
 MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_masking", "pnil_readings", "timings")
 """Where they are."""
 
@@ -63,13 +65,18 @@ class Scale(StrEnum):
     cpu = "cpu"
     """at most twenty minutes on two cores; what was cut down is in the result"""
     night = "night"
-    """the papers' trainings with a smaller evaluation: about fourteen hours of two cores for all tables"""
+    """the papers' trainings with a smaller evaluation; ``NIGHT_HOURS`` says what each table takes"""
     paper = "paper"
     """the paper's protocol in full"""
 
 
+def night_hours() -> float:
+    """About how many hours of one core all tables take at the scale night."""
+    return sum(sum(of_table.values()) for of_table in NIGHT_HOURS.values())
+
+
 def hours(name: str, scale: Scale, datasets: Sequence[str]) -> float | None:
-    """About how many hours of one core a table takes at most; None: nobody knows."""
+    """Hours of one core that a table takes: at most (smoke, cpu), or about (night); None: nobody has measured it."""
     if scale in (Scale.smoke, Scale.cpu):
         return {Scale.smoke: 1 / 30, Scale.cpu: 2 / 3}[scale]
     known = NIGHT_HOURS.get(name, {})

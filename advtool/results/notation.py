@@ -52,3 +52,8 @@ def eps(radius: float) -> str:
     levels = radius * 255
     whole = abs(levels - round(levels)) < 1e-9
     return f"{round(levels)}/255" if whole and float(f"{radius:.4g}") != radius else f"{radius:g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """How many of what its noun says in the singular: ``1 part``, ``1,000 parts``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

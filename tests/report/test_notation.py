@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advtool import arguments
-from advtool.results.notation import duration, eps, p_value, percent, percent_interval, points, points_interval
+from advtool.results.notation import counted, duration, eps, p_value, percent, percent_interval, points, points_interval
 
 
 def test_shares_and_their_intervals() -> None:
@@ -26,6 +26,10 @@ def test_differences_and_their_intervals() -> None:
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_counts() -> None:
+    assert [counted(number, "part") for number in (0, 1, 2, 1000)] == ["0 parts", "1 part", "2 parts", "1,000 parts"]
 
 
 def test_p_values() -> None:

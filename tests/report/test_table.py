@@ -3,12 +3,13 @@
 import csv
 import io
 import re
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from advtool.report import as_csv, as_markdown, as_text
 from advtool.report.table import Column, Reader, Row, Table, Unit
@@ -67,9 +68,14 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
+def grids(text: str) -> list[str]:
+    """The parts of a table, each with its own heading."""
+    return [f"┏{part}" for part in text.split("┏")[1:]]
+
+
 def columns_of_the_grid(text: str, mark: str) -> list[str]:
     """What stands in each column in the lines that begin with ``mark``, without white space."""
-    rule = next(line for line in text.splitlines() if line.startswith("┏"))
+    rule = text.splitlines()[0]
     edges = [place for place, letter in enumerate(rule) if letter in "┏┳┓"]
     lines = [line for line in text.splitlines() if line.startswith(mark)]
     return [squeezed("".join(line[left + 1 : right] for line in lines)) for left, right in pairwise(edges)]
@@ -81,11 +87,51 @@ def test_a_terminal_shows_every_cell_in_80_columns(table: Table) -> None:
     text = as_text.render(table)
     assert max(map(len, text.splitlines())) <= 80
     columns = table.columns_for(Reader.TERMINAL)
-    assert columns_of_the_grid(text, "┃") == [squeezed(column.heading) for column in columns]
-    expected = [squeezed("".join(column.written(row) for row in table.rows)) for column in columns]
-    assert columns_of_the_grid(text, "│") == expected
+    labels = len(list(takewhile(lambda each: each.unit.words, columns))) or 1
+    first, *others = grids(text)
+    for mark, expected in (
+        ("┃", [squeezed(column.heading) for column in columns]),
+        ("│", [squeezed("".join(column.written(row) for row in table.rows)) for column in columns]),
+    ):
+        shown = columns_of_the_grid(first, mark)
+        for part in others:
+            repeated, more = (columns_of_the_grid(part, mark)[cut] for cut in (slice(labels), slice(labels, None)))
+            assert repeated == expected[:labels], "a part says what its rows are"
+            assert more, "and something new of them"
+            shown += more
+        assert shown == expected
     for words in (table.title, *table.notes):
         assert squeezed(words) in squeezed(text)
+
+
+WIDE = Table(
+    columns=(
+        Column("LeNet", "label", WORDS),
+        *(Column(f"figure {letter}", letter, decimals(1)) for letter in "abcdefg"),
+        Column("verdict", "verdict", WORDS),
+    ),
+    rows=tuple(
+        Row({"label": label, **dict.fromkeys("abcdefg", "98.4 % (98.9 %)"), "verdict": "undecided"})
+        for label in ("classical", "multimodal h=8, descent")
+    ),
+)
+
+
+def shown_in(width: int) -> str:
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(as_text.renderable(WIDE))
+    return capture.get()
+
+
+@pytest.mark.parametrize(("width", "parts"), [(60, 2), (80, 2), (120, 1), (200, 1)])
+def test_a_wide_table_is_cut_between_columns_and_never_in_a_number_or_a_short_word(width: int, parts: int) -> None:
+    text = shown_in(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert len(grids(text)) == parts
+    for word, times in {"98.4 %": 14, "(98.9 %)": 14, "classical": parts, "multimodal": parts, "undecided": 2}.items():
+        assert text.count(word) == times, word
+    assert ("98.4 % (98.9 %)" in grids(text)[0]) == (width == 200), "the bracket stands below where lines are short"
 
 
 @given(tables())
@@ -142,13 +188,21 @@ def test_facts_stand_above_the_rows_and_alone(boxed: bool) -> None:
 
 
 def test_a_page_says_its_verdict_and_why() -> None:
-    table = Table(name="toy", title="A toy", verdict="partly", reasons=("it may",), rule="Toss.", notes=("a coin",))
-    page = "# toy: A toy\n\nVerdict over all rows: **partly**.\n\n## Why\n\n- it may\n\nRule: Toss.\n\n- a coin\n"
+    table = Table(
+        name="toy",
+        title="A toy",
+        verdict="partly",
+        reasons=("it may",),
+        rule="Toss. Of 0.5 the half.",
+        notes=("a coin",),
+    )
+    why = "# toy: A toy\n\nVerdict over all rows: **partly**.\n\n## Why\n\n- it may\n\n"
+    page = why + "## Rule\n\n- Toss.\n- Of 0.5 the half.\n\n## Notes\n\n- a coin\n"
     assert as_markdown.render(table) == page
     assert as_text.render(table).split("\n")[1:] == [
         "Verdict over all rows: partly",
         "it may",
-        "Rule: Toss.",
+        "Rule: Toss. Of 0.5 the half.",
         "a coin",
         "",
     ]

@@ -15,6 +15,7 @@ from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
 from advtool.reproduce.cells import Cell
+from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce, reproduce_all, standing
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Gain, Line
@@ -225,8 +226,7 @@ def test_the_scale_night_trains_as_the_papers_do() -> None:
         each.network for name in ("pnil-table1", "pnil-fig3", "pnil-madry") for each in at_night(name, "cifar10")
     }
     assert networks == {"resnet11, width 16"}
-    cuts = engine.all_cuts(find("pnil-table1"), Scale.night, ["cifar10"])
-    assert "network: resnet11, width 16 instead of resnet11" in cuts
+    assert "network resnet11, width 16 instead of resnet11" in cuts(find("pnil-table1"), Scale.night, ["cifar10"])
 
 
 def test_standing_counts_rows_and_steps(clone: Path) -> None:
@@ -250,11 +250,13 @@ def test_the_real_command_lists_and_shows_what_is_left(advtool_command: Command)
     assert [table["name"] for table in listed["tables"]] == list(TABLES)
     assert all(table["rows_done"] == 0 < table["rows"] for table in listed["tables"])
     assert not list(advtool_command.folder.iterdir())
-    done = advtool_command(
-        "reproduce", "all", "--scale", "smoke", "--dataset", "digits", "--run-dir", "r", "--seconds", "0"
-    )
+    asked = ["all", "--scale", "smoke", "--dataset", "digits", "--run-dir", "r", "--seconds", "0"]
+    done = advtool_command("reproduce", *asked, "--quiet", ADVTOOL_DATA="elsewhere")
     pages = list((advtool_command.folder / "r").glob("*.md"))
     assert len(pages) == len(TABLES)
     assert all("**not finished**" in page.read_text() for page in pages)
+    for name in TABLES:
+        again = f"\n- advtool reproduce {name} --scale smoke --dataset digits --run-dir r; seed"
+        assert again in (advtool_command.folder / "r" / f"{name}-digits.md").read_text()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "name a table or figure, or 'all'" in advtool_command.refused("reproduce")

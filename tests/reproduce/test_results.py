@@ -6,6 +6,7 @@ import pytest
 
 from advtool.report import FORMATS
 from advtool.reproduce import drawings, engine
+from advtool.reproduce.cuts import cuts
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.verdict import together
 from advtool.results import Reproduced
@@ -35,7 +36,7 @@ def test_a_committed_table_is_what_the_present_data_give(path: Path) -> None:
             assert (figure.paper, figure.paper_deviation, figure.paper_significant) == stated
     assert result.columns == engine.columns_of(lines)
     assert (result.title, result.claim, result.rule) == (table.title, table.claim, table.printed_rule)
-    assert result.provenance.cuts == engine.all_cuts(table, scale, datasets)
+    assert result.provenance.cuts == cuts(table, scale, datasets)
     assert result.notes[: len(table.notes)] == list(table.notes)
     drawn = list(drawings.panels(table, result.rows, result.columns))
     assert result.panels[: len(drawn)] == drawn
