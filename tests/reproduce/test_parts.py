@@ -93,6 +93,70 @@ def test_a_row_is_judged_when_all_its_evidence_is_there(finished: tuple[Path, Re
     assert result.verdict is None
 
 
+def test_who_looks_writes_nothing_even_beside_weights_of_another_training(
+    finished: tuple[Path, Reproduced], tmp_path: Path
+) -> None:
+    folder = tmp_path / "finished"
+    shutil.copytree(finished[0], folder)
+    part = json.loads(part_of(folder, SOURCE).read_text())
+    part_of(folder, SOURCE).write_text(json.dumps(part | {"weights": "0123456789abcdef"}))
+    part_of(folder, FOLDED).unlink()
+    before = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    (table,) = standing([TOY], Scale.smoke, folder=folder).tables
+    shown = reproduce(TOY, Scale.smoke, folder=folder, seconds=0)
+    assert {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()} == before
+    assert shown.rows[0] == finished[1].rows[0], "its answers stand"
+    assert shown.rows[1].left == "1 of 1 evaluations left", "the weights of the other one are there"
+    assert table.rows_done < table.rows
+
+
+def broken(answers: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    return [answer | changes for answer in answers]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outcomes": {}},
+        {"outcomes": {"clean": "11", "fgsm": "11", "pgd": "11"}},
+        {"outcomes": {"clean": "1" * 12, "fgsm": "1" * 12, "pgd": "9" * 12}},
+        {"outcomes": {"clean": "1" * 12, "fgsm": "1" * 12, "pgd": "x" * 12}},
+        {"on_examples": {"fgsm": "2" * 12}},
+    ],
+)
+def test_an_answer_that_is_damaged_counts_as_absent(clone: Path, changes: dict[str, Any]) -> None:
+    assert Parts(clone / "parts").get(SOURCE) is not None
+    part = json.loads(part_of(clone, SOURCE).read_text())
+    part_of(clone, SOURCE).write_text(json.dumps(part | {"answers": broken(part["answers"], **changes)}))
+    assert Parts(clone / "parts").get(SOURCE) is None
+    assert reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows[0].left
+
+
+def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
+    wild = replace(FOLDED, settings=(("arch", "cnn"), ("learning_rate", 1e30)))
+
+    def with_wild(scale: Scale, dataset: str) -> Iterator[Line]:
+        first, _, claims, timed = lines(scale, dataset)
+        yield from (first, replace(first, labels=(dataset, "wild"), models=(wild,)), claims, timed)
+
+    table, watcher = replace(TOY, lines=with_wild), Watcher()
+    first, diverged, claims, _ = reproduce(table, Scale.smoke, folder=tmp_path, observer=watcher).rows
+    assert (diverged.left, first.left, claims.left) == ("a training diverged", None, None)
+    assert Asked(wild, QUESTION) not in watcher.steps
+    again = Watcher()
+    assert reproduce(table, Scale.smoke, folder=tmp_path, observer=again).rows[1] == diverged
+    assert not again.steps, "nor is it trained again"
+
+
+def test_all_tables_take_those_of_their_own_data_sets_that_were_asked_for(tmp_path: Path) -> None:
+    tables = [find("apb-fig2"), find("pnil-madry"), find("pnil-table1")]
+    asked = ["cifar10", "mnist"]
+    found = standing(tables, Scale.night, folder=tmp_path, datasets=asked).tables
+    assert [each.datasets for each in found] == [["mnist"], ["cifar10"], ["mnist", "cifar10"]]
+    (alone,) = standing(tables[:1], Scale.night, folder=tmp_path, datasets=["cifar10"]).tables
+    assert alone.datasets == ["cifar10"], "one table takes what it is told"
+
+
 def carried_out(folder: Path, *steps: Step) -> list[Step]:
     """What was begun of the steps."""
     watcher = Watcher()
@@ -181,7 +245,7 @@ def test_seeds_on_the_same_images_are_no_further_images() -> None:
             Line(labels=(), cells={"share": Given(right=torch.arange(100) < count)}, models=models)
             for count in (60, 50)
         )
-        return Gain([(ours, theirs)], "share").estimate(Measured(None)).interval
+        return Gain([(ours, theirs)], "share").estimate(Measured(None), {}).interval
 
     seeds = [replace(SOURCE, seed=seed) for seed in range(10)]
     assert interval(*seeds[:3]) == pytest.approx(interval(seeds[0]))

@@ -1,5 +1,6 @@
 """The committed tables are what the present data and rules give, and the pages say of them what they say."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from advtool.report import FORMATS
 from advtool.reproduce import drawings, engine
 from advtool.reproduce.cuts import cuts
+from advtool.reproduce.engine import reproduce_all
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.verdict import together
-from advtool.results import Reproduced
+from advtool.results import Reproduced, Row
 from benchmarks import claims, verdicts
 
 ROOT = Path(__file__).parents[2]
@@ -57,18 +59,52 @@ def test_every_figure_and_verdict_of_the_pages_is_that_of_the_stored_tables(path
     assert path.read_text() == verdicts.with_block(path.read_text(), verdicts.PAGES[path]())
 
 
-def test_the_page_prefers_a_finished_row_of_the_scale_night_and_says_which_it_took() -> None:
-    claim, every = claims.APB[0], list(verdicts.stored(FOLDER))
-    place, table = next(each for each in every if each[0].stem == "apb-fig2-mnist")
-    later = table.provenance.model_copy(update={"scale": "night"})
-    first, second, *_ = (row for row in table.rows if row.labels[1] == "clean")
-    left = second.model_copy(update={"left": "1 of 3 trainings left", "verdict": None})
-    better = table.model_copy(update={"rows": [first, left], "provenance": later})
-    found = {tuple(each.row.labels): each for each in verdicts.found(claim, [(place, better), *every])}
-    assert found[tuple(first.labels)].table.provenance.scale == "night"
-    assert found[tuple(second.labels)].table.provenance.scale == "cpu"
-    alone = list(verdicts.section(1, claim, [(place, better)]))
-    assert any("[not finished](apb-fig2-mnist.md)" in line for line in alone)
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist", "cifar10"])
+def test_the_tables_of_the_night_are_what_its_parts_give(dataset: str, tmp_path: Path) -> None:
+    for kept in ("parts", "timings"):
+        if (FOLDER / "night" / kept).exists():
+            shutil.copytree(FOLDER / "night" / kept, tmp_path / kept)
+    every = map(read, sorted((FOLDER / "night").glob("*.json")))
+    pages = [page for page in every if page.provenance.datasets == [dataset]]
+    pages = [page for page in pages if page.name != "pnil-fig1"]  # its rows need the images
+    tables = [find(page.name) for page in pages]
+    given = reproduce_all(tables, Scale.night, folder=tmp_path, datasets=[dataset], seconds=0)
+    for page, made in zip(pages, given, strict=True):
+        assert made.rows == page.rows
+        assert (made.verdict, made.panels, made.notes) == (page.verdict, page.panels, page.notes)
+        assert made.provenance.models == page.provenance.models
+
+
+def at_night(table: Reproduced, *rows: Row) -> Reproduced:
+    provenance = table.provenance.model_copy(update={"scale": "night"})
+    return table.model_copy(update={"rows": list(rows), "provenance": provenance})
+
+
+def test_the_rows_of_a_claim_are_of_one_scale_the_night_as_soon_as_one_has_its_verdict_there() -> None:
+    claim = claims.APB[0]
+    place, table = next(each for each in verdicts.stored(FOLDER) if each[0].stem == "apb-fig2-mnist")
+    classical, naive, *_ = (row for row in table.rows if row.labels[1] == "clean")
+    left = {"left": "1 of 3 trainings left", "verdict": None}
+    later = place.parent / "night" / place.name
+
+    def scales(*rows: Row) -> list[str]:
+        found = verdicts.found(claim, [(later, at_night(table, *rows)), (place, table)])
+        return [each.table.provenance.scale for each in found]
+
+    assert set(scales(classical, naive.model_copy(update=left))) == {"cpu"}, "a baseline alone says nothing"
+    assert scales(classical, naive) == ["night", "night"], "no row of another scale beside them"
+    assert scales(classical, naive, naive.model_copy(update=left)) == ["night"] * 3
+
+
+def test_readme_says_what_is_no_finding_and_what_holds_only_so_far() -> None:
+    claim = claims.APB[0]
+    place, table = next(each for each in verdicts.stored(FOLDER) if each[0].stem == "apb-fig2-mnist")
+    naive = next(row for row in table.rows if row.verdict == "does not")
+    left = naive.model_copy(update={"left": "1 of 3 trainings left", "verdict": None})
+    assert verdicts.in_words(claim, [(place, table)]) == f"{verdicts.TOO_LITTLE} on MNIST"
+    assert verdicts.in_words(claim, [(place, at_night(table, naive))]) == "*does not* hold on MNIST"
+    assert verdicts.in_words(claim, [(place, at_night(table, naive, left))]) == "*does not* hold so far on MNIST"
+    assert verdicts.in_words(claim, [(place, at_night(table, left))]) == "not finished"
 
 
 def test_every_claim_has_rows_of_every_data_set_of_its_table() -> None:
