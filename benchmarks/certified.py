@@ -23,6 +23,7 @@ from advtool.reproduce import engine
 from advtool.reproduce.cells import certified
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Line
+from advtool.reproduce.notes import of_proofs
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, find
 from advtool.reproduce.steps import Asked, Model
@@ -81,7 +82,7 @@ def with_proofs(stored: Reproduced, folder: Path) -> Reproduced:
         for row, figure in zip(stored.rows, found, strict=True)
     ]
     before = [note for note in stored.notes if not note.lower().startswith(CERTIFIED)]
-    notes = [*before, *engine.of_proofs(columns), made()] if any(found) else before
+    notes = [*before, *of_proofs(lines), made()] if any(found) else before
     return stored.model_copy(update={"columns": columns, "rows": rows, "notes": notes})
 
 

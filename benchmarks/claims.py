@@ -61,7 +61,7 @@ APB = [
             (name,)
             for name in ("classical", *DESCENT, *(f"{p}{s}" for p in PLACES.values() for s in (AS_SEARCHED, "")))
         ),
-        columns=("clean", "FGSM on examples", "worst case", "certified", "planted"),
+        columns=("clean", "FGSM on examples", "PGD-50", "SPSA", "worst case", "certified", "planted"),
         would_change="A reading that we did not think of; more epochs or other seeds in the search, which has one.",
     ),
     Claim(

@@ -7,6 +7,7 @@ No measured figure of these pages is typed. The rows of a claim on a data set co
 stands beside its own baseline.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from advtool.report import reproduction
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.registry import TABLES
-from advtool.reproduce.verdict import points, together
+from advtool.reproduce.verdict import together
 from advtool.results import Reproduced, Row, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of
 
@@ -89,8 +90,13 @@ def is_a_finding(claim: Claim, each: Found) -> bool:
 
 
 def gain(row: Row, name: str) -> str:
-    """How far it is above its baseline, with the interval, where the rule reads that."""
-    return points(row.evidence[name]).replace(" points (", " (") if name in row.evidence else ""
+    """How far it is above its baseline, with the interval and over how many trainings, where the rule reads that."""
+    if name not in row.evidence:
+        return ""
+    estimate = row.evidence[name]
+    several = re.search(r"\d+ trainings", estimate.how)
+    over = f"; {several[0]}" if several else ""
+    return f"{notation.points(estimate.value, signed=True)} ({notation.points_interval(estimate.interval)}{over})"
 
 
 def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:

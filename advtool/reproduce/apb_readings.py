@@ -11,16 +11,14 @@ from itertools import product
 from typing import Any
 
 from advtool.checkpoints import Header
-from advtool.evaluation.uncertainty import wilson_interval
 from advtool.reproduce import apb
-from advtool.reproduce.cells import Cell, certified, planted
+from advtool.reproduce.cells import certified, metric, planted
 from advtool.reproduce.lines import Line
-from advtool.reproduce.measured import Measured
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Budget, Model
 from advtool.reproduce.verdict import Judgement, above, led_by, robust
-from advtool.results import Figure, Row
+from advtool.results import Row
 from advtool.settings import settings_of
 from advtool.training.settings import Settings as Training
 
@@ -99,23 +97,10 @@ def fgsm_in_validation(card: Header) -> tuple[float, ...]:
     return float(card.metrics["clean_accuracy"] >= LEARNED), float(card.metrics["one_step_accuracy"])
 
 
-def noted(name: str, images: str) -> Cell:
-    """A share of so many validation images, from the card of a trial; blank if the training diverged."""
-
-    def read(measured: Measured, model: Model) -> Figure:
-        if model not in measured.cards:
-            return Figure(missing="the training diverged")
-        metrics = measured.cards[model].metrics
-        value, count = float(metrics[name]), int(metrics[images])
-        return Figure(ours=value, interval=wilson_interval(round(value * count), count))
-
-    return Cell(read=read)
-
-
 IN_VALIDATION = {
-    "clean": noted("clean_accuracy", "validation_images"),
-    "FGSM": noted("one_step_accuracy", "validation_images"),
-    "PGD-10": noted("pgd_accuracy", "pgd_images"),
+    "clean": metric("clean_accuracy"),
+    "FGSM": metric("one_step_accuracy"),
+    "PGD-10": metric("pgd_accuracy", images="pgd_images"),
 }
 
 

@@ -92,13 +92,18 @@ def planted(audit: Question) -> Cell:
     return Cell(read=read)
 
 
-def metric(name: str, paper: float | None = None) -> Cell:
-    """A share of the validation images, which the training noted on the model's card."""
+def metric(name: str, paper: float | None = None, *, images: str = "validation_images") -> Cell:
+    """A share of validation images, which the training noted on the model's card; blank if the training diverged.
+
+    ``images`` is the card's word for how many they are.
+    """
 
     def read(measured: Measured, model: Model) -> Figure:
+        if model not in measured.cards:
+            return Figure(missing="the training diverged")
         noted = measured.cards[model].metrics
-        value, images = float(noted[name]), int(noted["validation_images"])
-        return Figure(ours=value, interval=wilson_interval(round(value * images), images))
+        value, count = float(noted[name]), int(noted[images])
+        return Figure(ours=value, interval=wilson_interval(round(value * count), count))
 
     return Cell(read=read, paper=paper)
 

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from advtool import locks
 from advtool.checkpoints import now
 from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import provenance
+from advtool.reproduce import notes
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory
@@ -18,25 +21,21 @@ from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.registry import Scale, hours
-from advtool.reproduce.steps import CERTIFIED_EPS, Asked, Learned, Model, Step, Timing
+from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import together
 from advtool.results import (
-    CERTIFIED,
     Column,
     Figure,
     Provenance,
     Reproduced,
     Reproductions,
-    Reused,
     Row,
     Standing,
-    notation,
 )
 
 STATED = {"paper", "paper_deviation", "paper_significant"}
 """The fields of a figure that are the paper's."""
-KINDS = {Model: "trainings", Asked: "evaluations", Learned: "noise layers", Timing: "timings"}
 
 
 def reproduce(table: Table, scale: Scale, **options: Any) -> Reproduced:
@@ -72,7 +71,8 @@ def reproduce_all(
         observer: hears of every step.
 
     Raises:
-        InputError: a data set is unknown or cannot be read, or the folder cannot be written.
+        InputError: a data set is unknown or cannot be read, the folder cannot be written, or another process works on a
+            data set in it.
     """
     chosen = [_chosen(table, scale, datasets, among=len(tables)) for table in tables]
     lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
@@ -82,7 +82,8 @@ def reproduce_all(
         raise InputError(f"--run-dir '{folder}': cannot be made ({error.strerror})") from None
     place = torch.device(device)
     laboratory = Laboratory(folder, place, data_dir, observer or Observer(), command=command, seconds=seconds)
-    measured = laboratory.carry_out(steps([line for each in lines for line in each]))
+    with _alone(folder, [] if seconds == 0 else sorted({name for names in chosen for name in names})):
+        measured = laboratory.carry_out(steps([line for each in lines for line in each]))
     made = Provenance(
         command=command,
         scale=scale,
@@ -94,6 +95,19 @@ def reproduce_all(
         date=now(),
     )
     return [_filled(*each, measured, made) for each in zip(tables, lines, chosen, strict=True)]
+
+
+@contextmanager
+def _alone(folder: Path, datasets: Sequence[str]) -> Iterator[None]:
+    """Hold the locks of data sets in a folder: two processes would write the same parts and states."""
+    with ExitStack() as held:
+        for name in datasets:
+            if not held.enter_context(locks.alone(folder / "parts" / f".{name}.lock")):
+                raise InputError(
+                    f"--run-dir '{folder}': another advtool works on {name} there; wait for it, or give another "
+                    "--dataset or folder"
+                )
+        yield
 
 
 def standing(
@@ -117,7 +131,7 @@ def standing(
 def _standing(
     table: Table, lines: Sequence[Line], datasets: Sequence[str], scale: Scale, measured: Measured
 ) -> Standing:
-    rows = [_judged(table, line, measured) for line in lines]
+    rows = [_shown(table, line, measured) for line in lines]
     needed = [measured.actual(step) for step in steps(lines)]
     return Standing(
         name=table.name,
@@ -151,7 +165,7 @@ def _filled(
     columns, own = columns_of(lines), [measured.actual(step) for step in steps(lines)]
     reused = [measured.reused[step] for step in own if step in measured.reused]
     hashes = {step.name: measured.hashes[step] for step in own if isinstance(step, Model) and step in measured.hashes}
-    finished = [line for line in lines if not _left(line, measured)]
+    finished = [line for line in lines if not notes.left_of(line, measured)]
     return Reproduced(
         name=table.name,
         title=table.title,
@@ -163,7 +177,7 @@ def _filled(
         rows=rows,
         verdict=None if any(row.left for row in rows) else together(row.verdict for row in rows),
         panels=[*panels(table, rows, columns), *(each for line in finished for each in table.pictures(measured, line))],
-        notes=[*table.notes, *of_proofs(lines), *choices(lines, measured), *_reuse(reused)],
+        notes=[*table.notes, *notes.of_proofs(lines), *notes.of_choices(lines, measured), *notes.of_reuse(reused)],
         provenance=made.model_copy(
             update={
                 "cuts": cuts(table, Scale(made.scale), datasets),
@@ -195,26 +209,16 @@ def columns_of(lines: Sequence[Line]) -> list[Column]:
     return [Column(name=name, unit=cell.unit) for name, cell in cells.items()]
 
 
-def of_proofs(lines: Sequence[Line]) -> Iterator[str]:
-    """What the column ``certified`` says, if there is one."""
-    asked = [CERTIFIED in line.cells for line in lines]
-    if any(asked):
-        blank = "" if all(asked) else f" Asked for up to eps {CERTIFIED_EPS:g}, and blank elsewhere."
-        yield (
-            "Certified: images that bounds prove to have no adversarial example, so robust accuracy lies between it "
-            f"and what the attacks leave.{blank}"
-        )
-
-
-def choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
-    """What a search or another choice by validation found."""
-    for line in lines:
-        if measured.chosen.keys() & {*line.models} or (line.chosen_by and not _left(line, measured)):
-            yield f"{', '.join(line.labels)}: {', '.join(model.name for model in line.members(measured))}"
-
-
 def _judged(table: Table, line: Line, measured: Measured) -> Row:
     return table.judged(_row(line, measured))
+
+
+def _shown(table: Table, line: Line, measured: Measured) -> Row:
+    """The same where the images that a finished row reads may be absent: without them it has no verdict."""
+    try:
+        return _judged(table, line, measured)
+    except InputError:
+        return Row(labels=list(line.labels), figures={})
 
 
 def _row(line: Line, measured: Measured) -> Row:
@@ -224,14 +228,14 @@ def _row(line: Line, measured: Measured) -> Row:
         for name, cell in line.cells.items()
         if not cell.hidden
     }
-    if left := _left(line, measured):
+    if left := notes.left_of(line, measured):
         return Row(labels=list(line.labels), figures=figures, left=left)
     models = line.members(measured)
     for name, stated in figures.items():
         ours = line.cells[name].figure(measured, models)
         figures[name] = ours.model_copy(update=stated.model_dump(include=STATED))
     others = [other for evidence in line.evidence.values() for other in evidence.lines]
-    if left := next(filter(None, (_left(other, measured) for other in others)), None):
+    if left := next(filter(None, (notes.left_of(other, measured) for other in others)), None):
         return Row(labels=list(line.labels), figures=figures, left=f"another row that it is judged by: {left}")
     gain = line.evidence.get("gain")
     if line.star and isinstance(gain, Gain):
@@ -247,20 +251,6 @@ def _row(line: Line, measured: Measured) -> Row:
     )
 
 
-def _left(line: Line, measured: Measured) -> str | None:
-    """What is not finished of a line; None: nothing."""
-    needed = list(dict.fromkeys(measured.actual(step) for step in line.steps()))
-    left = measured.left.intersection(needed)
-    if any(map(measured.has_diverged, left)):
-        return "a training diverged"
-    counts = [
-        f"{sum(isinstance(step, kind) for step in left)} of {sum(isinstance(step, kind) for step in needed)} {what}"
-        for kind, what in KINDS.items()
-        if any(isinstance(step, kind) for step in left)
-    ]
-    return f"{' and '.join(counts)} left" if counts else None
-
-
 def _codes(line: Line, measured: Measured) -> list[str]:
     """Masking codes that the audit raised for half of the line's models or more."""
     models, found = line.members(measured), Counter[str]()
@@ -269,15 +259,3 @@ def _codes(line: Line, measured: Measured) -> list[str]:
         warnings = [each for audit in audits for each in measured.answers[Asked(model, audit)].warnings]
         found.update({each.code for each in warnings if each.kind == "masking"})
     return sorted(code for code, count in found.items() if 2 * count >= len(models))
-
-
-def _reuse(reused: Sequence[Reused]) -> Iterator[str]:
-    """What an earlier call had finished, by where and when."""
-    parts = Counter("a time and a machine that were not noted" for each in reused if not each.date)
-    for each in reused:
-        if each.date:
-            device, threads, torch_version = (each.environment[name] for name in ("device", "threads", "torch"))
-            where = f"{device}, {notation.counted(threads, 'thread')}, torch {torch_version}"
-            parts[f"{each.date:%Y-%m-%d}, {where}"] += 1
-    for where, count in parts.items():
-        yield f"{notation.counted(count, 'part')} {'was' if count == 1 else 'were'} finished before: {where}"

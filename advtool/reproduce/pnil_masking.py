@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import product
 
 from advtool.reproduce import pnil
-from advtool.reproduce.cells import share
+from advtool.reproduce.cells import certified, share
 from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.registry import Scale
 from advtool.reproduce.verdict import Judgement, part, points
@@ -46,6 +46,7 @@ def trainings(scale: Scale, dataset: str) -> Iterator[Line]:
             PGD: share(audit, "pgd", stated[PGD]),
             SPSA: share(audit, "spsa", stated[SPSA]),
             "worst case": share(audit, "worst case"),
+            **certified(audit),
         }
         line = replace(of_table, cells=cells)
         yield replace(line, evidence={"PGD-50 above SPSA": Gain([(line, line)], PGD, SPSA)})

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from advtool.checkpoints import Header
 from advtool.data.folds import Fold
 from advtool.evaluation.settings import Settings
 from advtool.training.recipes import Recipe, recipe_for
@@ -56,10 +55,6 @@ class Model:
     def needed(self) -> "tuple[Model, ...]":
         """What must be trained before it."""
         return (self.examples_of,) if self.examples_of else ()
-
-    def picked(self, cards: "Mapping[Model, Header]") -> "Model":  # noqa: ARG002 - one that a search chooses reads them
-        """The model to train, once what it needs is trained and has its card."""
-        return self
 
 
 class Question(NamedTuple):

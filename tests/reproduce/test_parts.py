@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from advtool import locks
 from advtool.data.folds import Fold
+from advtool.errors import InputError
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
@@ -24,7 +26,7 @@ from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import TABLES, Scale, every, find
 from advtool.reproduce.steps import Asked, Model, Step, Timing
-from advtool.results import Reproduced
+from advtool.results import Figure, Reproduced
 from tests.conftest import Command
 from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TOY, Watcher, lines
 
@@ -146,6 +148,28 @@ def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path:
     again = Watcher()
     assert reproduce(table, Scale.smoke, folder=tmp_path, observer=again).rows[1] == diverged
     assert not again.steps, "nor is it trained again"
+
+
+def test_two_processes_do_not_work_on_one_data_set_in_a_folder(clone: Path) -> None:
+    with locks.alone(clone / "parts" / ".digits.lock"):
+        with pytest.raises(InputError, match="another advtool works on digits there"):
+            reproduce(TOY, Scale.smoke, folder=clone)
+        assert reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows, "who only looks may"
+    assert reproduce(TOY, Scale.smoke, folder=clone).verdict
+
+
+def test_a_list_needs_no_images(finished: tuple[Path, Reproduced]) -> None:
+    def unread(*_: Any) -> Figure:
+        raise InputError("cannot download 'digits'")
+
+    def of_images(scale: Scale, dataset: str) -> Iterator[Line]:
+        first, *others = lines(scale, dataset)
+        yield from (replace(first, cells={**first.cells, "noise": Cell(read=unread)}), *others)
+
+    (table,) = standing([replace(TOY, lines=of_images)], Scale.smoke, folder=finished[0]).tables
+    assert table.rows_done == table.rows
+    with pytest.raises(InputError, match="download"):
+        reproduce(replace(TOY, lines=of_images), Scale.smoke, folder=finished[0])
 
 
 def test_all_tables_take_those_of_their_own_data_sets_that_were_asked_for(tmp_path: Path) -> None:
