@@ -39,7 +39,7 @@ SCALES = {
     Scale.night: Budget(epochs=100, validated=1000, audited=100),
     Scale.paper: Budget(epochs=500),
 }
-NIGHT_EPOCHS = {("clean", "mnist"): 500, ("adv", "on the fly"): 50, ("both", "on the fly"): 50}
+NIGHT_EPOCHS = {("clean", "mnist"): 500, ("adv", "on the fly"): 25, ("both", "on the fly"): 25}
 """At the scale night, where they differ: by what is trained on, and the data set or the kind of examples."""
 STATED = {
     ("mnist", "clean"): (0.9901, 0.1808, 0.9917, 0.9888),

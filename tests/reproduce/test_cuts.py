@@ -26,7 +26,7 @@ def test_cuts_are_what_a_scale_asks_less_for() -> None:
     assert "64 SPSA samples under audit and spsa instead of 2,048" in found
     assert "epoch chosen by pgd instead of loss" in found
     assert "no cifar10" in found
-    assert "50, 100 or 500 epochs instead of 500" in of("apb-fig2", Scale.night)
+    assert "25, 100 or 500 epochs instead of 500" in of("apb-fig2", Scale.night)
     assert "no test images under audit and spsa" in of("pnil-madry", Scale.cpu)
 
 

@@ -195,6 +195,7 @@ def verdicts(name: str, draw: Draw, apart: float, count: int) -> list[str | None
     return [table.judged(draw(generator, apart)).verdict for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "draw"), RULES, ids=[f"{number} {name}" for number, (name, _) in enumerate(RULES)])
 def test_two_equal_methods_seldom_differ(name: str, draw: Draw) -> None:
     found = verdicts(name, draw, 0.0, DRAWS)
