@@ -20,12 +20,13 @@ from advtool.evaluation import provenance
 from advtool.files import sha256
 from advtool.report import FORMATS
 from advtool.reproduce import engine
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Line
 from advtool.reproduce.notes import of_proofs
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.steps import Asked, Model
 from advtool.results import CERTIFIED, Figure, Reproduced
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from advtool.report import reproduction
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
-from advtool.reproduce.registry import TABLES
+from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.verdict import together
 from advtool.results import Reproduced, Row, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of

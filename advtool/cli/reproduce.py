@@ -12,7 +12,7 @@ from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
-from advtool.reproduce.registry import TABLES, Scale, night_hours
+from advtool.reproduce.catalogue import TABLES, Scale, night_hours
 
 if TYPE_CHECKING:
     from advtool.results import Reproduced
@@ -83,10 +83,10 @@ def reproduce(
     TABLE.png (TABLE-DATASET with --dataset) are written into the folder of
     the run, the drawings if matplotlib is there.
     """
-    from advtool.reproduce import registry
-
     if table is None and not list_tables:
         raise InputError(f"name a table or figure, or '{ALL}'; 'advtool reproduce --list' lists them")
+    from advtool.reproduce import registry
+
     everything = table in (ALL, None)
     tables = registry.every(scale, dataset or ()) if everything else [registry.find(str(table))]
     from advtool.cli.reproduction_progress import ReproductionProgress

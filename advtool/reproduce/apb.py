@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any
 
 from advtool.evaluation.settings import Settings
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import Cell, certified, metric, share
 from advtool.reproduce.lines import Claimed, Difference, Evidence, Gain, Line, robustness
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model, Question, asks_for_proofs
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import Judgement, above, claimed, combined, led_by, robust

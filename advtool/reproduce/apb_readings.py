@@ -12,9 +12,9 @@ from typing import Any
 
 from advtool.checkpoints import Header
 from advtool.reproduce import apb
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified, metric, planted
 from advtool.reproduce.lines import Line
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Budget, Model
 from advtool.reproduce.verdict import Judgement, above, led_by, robust

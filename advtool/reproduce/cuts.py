@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.lines import Line
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.search import Trial
 from advtool.reproduce.steps import Asked, Model, Question, Timing
 from advtool.reproduce.table import Table

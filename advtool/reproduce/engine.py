@@ -14,13 +14,13 @@ from advtool.data.catalogue import KNOWN
 from advtool.errors import InputError, near_match
 from advtool.evaluation import provenance
 from advtool.reproduce import notes
+from advtool.reproduce.catalogue import Scale, hours
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.drawings import panels
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import Scale, hours
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import together

@@ -15,9 +15,9 @@ from itertools import product
 from typing import Any
 
 from advtool.data.folds import REPEATS, Fold
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import Cell, certified, share
 from advtool.reproduce.lines import Line, Star, robustness
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Model, Question
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import robust

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from advtool.reproduce import pnil
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified, share
 from advtool.reproduce.lines import Gain, Line
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Question, asks_for_proofs
 from advtool.reproduce.verdict import Judgement, above, combined
 from advtool.results import Row

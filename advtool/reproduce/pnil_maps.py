@@ -17,10 +17,10 @@ from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, maps, noise_levels
 from advtool.reproduce import pnil
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import Cell
 from advtool.reproduce.lines import Line, Shown
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Figure, Panel, Row

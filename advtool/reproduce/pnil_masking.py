@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import product
 
 from advtool.reproduce import pnil
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified, share
 from advtool.reproduce.lines import Gain, Line
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.verdict import Judgement, part, points
 from advtool.results import Row
 

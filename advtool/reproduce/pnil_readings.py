@@ -11,9 +11,9 @@ from itertools import product
 from typing import Any
 
 from advtool.reproduce import pnil
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import share
 from advtool.reproduce.lines import Line, robustness
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.verdict import robust
 
 KEPT = {"lowest loss": "loss", "last epoch": "last"}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import getdoc
 
+from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.lines import Line
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.registry import TABLES, Scale
 from advtool.reproduce.verdict import Rule
 from advtool.results import Panel, Row
 

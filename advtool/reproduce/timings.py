@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from advtool.reproduce import apb, pnil
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import ratio, seconds
 from advtool.reproduce.lines import Claimed, Evidence, Line, Shown
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Budget, Timing
 from advtool.reproduce.verdict import Judgement, combined, times
 from advtool.results import Row

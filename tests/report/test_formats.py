@@ -18,8 +18,9 @@ from advtool.errors import InputError
 from advtool.report import FORMATS, TABLES, Document, to_table
 from advtool.report.card import Card
 from advtool.report.data_sets import DataSets
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.engine import standing
-from advtool.reproduce.registry import Scale, find
+from advtool.reproduce.registry import find
 from advtool.results import Evaluation, Reproduced
 from advtool.results import record as records
 from advtool.results.schema import json_schema

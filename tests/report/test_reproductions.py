@@ -7,7 +7,7 @@ import pytest
 
 from advtool.cli.reproduce import reproduce
 from advtool.report import FORMATS
-from advtool.reproduce.registry import NIGHT_HOURS, TABLES, Scale, hours, night_hours
+from advtool.reproduce.catalogue import NIGHT_HOURS, TABLES, Scale, hours, night_hours
 from advtool.results import Reproductions, Standing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text()

@@ -13,10 +13,11 @@ import advtool
 from advtool import models
 from advtool.data import first_images, load, to_float
 from advtool.report import FORMATS
+from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.cells import certified, share
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.lines import Line
-from advtool.reproduce.registry import TABLES, Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.steps import Asked, Budget
 from advtool.reproduce.table import Table
 from advtool.results import CERTIFIED, Figure, Reproduced, Row

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from advtool.evaluation.settings import Settings
+from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.cells import share
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.lines import Line
-from advtool.reproduce.registry import TABLES, Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.steps import Question
 from tests.support.toy_table import SOURCE, TOY
 

@@ -16,6 +16,7 @@ from advtool.errors import InputError
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS
 from advtool.reproduce import engine
+from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.cells import Cell
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce, reproduce_all, standing
@@ -24,7 +25,7 @@ from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
-from advtool.reproduce.registry import TABLES, Scale, every, find
+from advtool.reproduce.registry import every, find
 from advtool.reproduce.steps import Asked, Model, Step, Timing
 from advtool.results import Figure, Reproduced
 from tests.conftest import Command

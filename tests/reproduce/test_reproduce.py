@@ -18,12 +18,13 @@ from advtool.evaluation.uncertainty import wilson_interval
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
 from advtool.reproduce import apb, engine, pnil, pnil_maps
+from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.cells import ratio, seconds
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import TABLES, Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.reproduce.verdict import Judgement, combined, led_by, robust, together
 from advtool.results import CERTIFIED, Estimate, Figure, Panel, Reproduced, Row, Verdict

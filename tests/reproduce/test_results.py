@@ -7,9 +7,10 @@ import pytest
 
 from advtool.report import FORMATS
 from advtool.reproduce import drawings, engine
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce_all
-from advtool.reproduce.registry import Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.verdict import together
 from advtool.results import Reproduced, Row
 from benchmarks import claims, verdicts

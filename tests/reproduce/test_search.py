@@ -13,11 +13,12 @@ from advtool.errors import InputError
 from advtool.evaluation.settings import Settings
 from advtool.reproduce import apb, apb_readings, engine, pnil
 from advtool.reproduce.apb_readings import fgsm_in_validation, readings, trial
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import metric, share
 from advtool.reproduce.engine import reproduce
 from advtool.reproduce.lines import Line
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import Scale, find
+from advtool.reproduce.registry import find
 from advtool.reproduce.search import Chosen, Trial
 from advtool.reproduce.steps import Asked, Model, Question, Step
 from advtool.reproduce.table import Table

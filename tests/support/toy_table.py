@@ -8,10 +8,10 @@ import torch
 
 from advtool.data import folds
 from advtool.evaluation.settings import Settings
+from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import ratio, seconds, share
 from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.observer import Observer
-from advtool.reproduce.registry import Scale
 from advtool.reproduce.steps import Model, Question, Step, Timing
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import Judgement, above
