@@ -1,8 +1,10 @@
 """The claims of the two papers: what each says, how we read it, which rows speak of it, and what would change it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
+from advtool.reproduce.pnil import LARGER, STATED_BLOCK
 from advtool.reproduce.pnil_readings import KEPT
 
 DESCENT = ("naive, descent", "multimodal h=8, descent")
@@ -28,9 +30,12 @@ class Claim:
     would_change: str
     """what would change the verdict"""
 
-    def is_about(self, labels: tuple[str, ...]) -> bool:
+    block: str = ""
+    """the first label of its rows; "": any"""
+
+    def is_about(self, labels: Sequence[str]) -> bool:
         """Whether a row with these labels is shown."""
-        return any(labels[-len(last) :] == last for last in self.rows)
+        return self.block in ("", labels[0]) and any(tuple(labels[-len(last) :]) == last for last in self.rows)
 
 
 APB = [
@@ -40,14 +45,16 @@ APB = [
         "Fashion-MNIST, without the bias 18.08 and 11.87 %; its clean accuracy is slightly higher (section 5.2). The "
         "paper calls the first gain large: we ask for half of it.",
         reading="Our default: the bias of every fully connected layer moves by 0.03 times the sign of its gradient, "
-        "down the loss, beside an optimizer (Adam, rate 0.001, batches of 128) for the weights. Algorithm 2 names an "
-        "eps and no value of it, no direction and no optimizer. Ascent stands beside it where it was measured. The "
-        "epoch of the best clean accuracy on validation images is tested.",
+        "down the loss, beside an optimizer (Adam, rate 0.001, batches of 128) for the weights. Algorithm 2 calls its "
+        "eps the budget of FGSM, which is 0.3 elsewhere in the paper, and would then go up the loss; it names no "
+        "optimizer. So read, LeNet with a naive bias in all layers learns nothing (apb-search): hence 0.03 and "
+        "descent. Ascent stands beside it where it was measured. The epoch of the best clean accuracy on validation "
+        "images is tested.",
         table="apb-fig2",
         rows=tuple(("clean", "", name) for name in ("classical", *BIASES)),
         columns=("clean", "FGSM on examples", "worst case"),
-        would_change="A reading of the update under which a LeNet trained on clean images keeps half of its accuracy "
-        "under FGSM, and the audit finds no masking. Or the authors' code.",
+        would_change="A reading of the update under which a LeNet trained on clean images gains half of what the "
+        "paper's gains under FGSM, and the audit finds no masking (the next claim). Or the authors' code.",
     ),
     Claim(
         title="The same, by other readings of Algorithm 2",
@@ -85,17 +92,18 @@ APB = [
         columns=("clean", "fixed examples", "FGSM on examples", "worst case"),
         gains=(("clean", "gain, clean"), ("fixed examples", "gain, fixed examples"), ("gain", "gain under FGSM")),
         would_change="Many seeds. The gains that the paper states are smaller than what one training on either side "
-        "can show, even on all test images: *undecided* is the most that this evidence allows.",
+        "can show, even on all test images.",
     ),
     Claim(
         title="At small eps clean training with the bias is moderately robust",
         says="Up to eps 0.15 (section 5.3, figure 3a).",
-        reading="The mean gain over eps 0.05, 0.1 and 0.15, under FGSM and in the worst case; shown is eps 0.15.",
+        reading="The mean gain over eps 0.05, 0.1 and 0.15 under FGSM, as in the figure; that in the worst case stands "
+        "beside it. Shown is eps 0.15.",
         table="apb-fig3a",
         rows=tuple((name, "0.15") for name in ("classical", *BIASES)),
         columns=("FGSM on examples", "PGD-50", "worst case"),
         gains=(("gain", "mean gain under FGSM"), ("worst case", "mean gain, worst case")),
-        would_change="A gain whose whole interval is above 0 in the worst case.",
+        would_change="A gain whose whole interval is above 0 under FGSM, and no masking.",
     ),
     Claim(
         title="The better structure depends on the data set",
@@ -121,33 +129,44 @@ APB = [
     ),
 ]
 PNIL_NAMES = ("RFGSM", "RFGSM + PNIL", "NFGSM", "NFGSM + PNIL")
+EFFECTIVE = Claim(
+    title="PNIL raises effective robustness, and no gradient is obfuscated",
+    says="Higher in five of six cases by the text, in six of six by table 1, four significantly at 0.003 (section "
+    "5.2).",
+    reading="At the eps of the text (8/255, 4/255 and 0.03). Judged is Min: PGD-50 or SPSA, whichever is lower on the "
+    "images that both attacked; PGD-50 stands with all its 1,000 images of a model, SPSA with 20. Predictions with "
+    "PNIL are the majority of 20 draws; the paper does not say how it predicts. Its claim names no size, so any gain "
+    "above 0 counts.",
+    table="pnil-table1",
+    rows=tuple((name,) for name in PNIL_NAMES),
+    columns=("clean", "SPSA", "PGD-50", "Min", "worst case", "certified"),
+    gains=(("gain", "gain, Min"), ("worst case", "gain, worst case")),
+    would_change="All ten folds at these eps; the authors' network, learning rate and number of epochs.",
+    block=STATED_BLOCK,
+)
 PNIL = [
     Claim(
         title="One-step training without PNIL often hides its gradients, with PNIL it does not",
         says="Without PNIL SPSA leaves 15 to 61 points less than PGD on MNIST and Fashion-MNIST, with PNIL it leaves "
         "more (section 5.2, table 1).",
-        reading="Hidden: SPSA at least 10 points below PGD-50 on the same images. Two eps, as in the next claim.",
+        reading="Hidden: SPSA or another attack of the audit leaves at least 10 points less than PGD-50 on the same "
+        "images. Our SPSA has 128 samples a step, the paper's 2048, so the whole audit counts. Two eps, as below.",
         table="pnil-masking",
         rows=tuple((name,) for name in PNIL_NAMES),
         columns=("PGD-50", "SPSA", "worst case"),
-        gains=(("PGD-50 above SPSA", "PGD-50 above SPSA"),),
+        gains=(("hidden", "hidden from PGD-50"),),
         would_change="Trainings with other networks, rates and lengths: the paper gives no learning rate, and trains "
-        "till convergence. SPSA with 2048 evaluations a step.",
+        "till convergence.",
     ),
-    Claim(
-        title="PNIL raises effective robustness, and no gradient is obfuscated",
-        says="Higher in five of six cases by the text, in six of six by table 1, four significantly at 0.003 (section "
-        "5.2).",
-        reading="At the stated eps (8/255 and 4/255) and at larger ones (0.3 and 0.1, called fitted). Neither fits all "
-        "of the paper's table: at the stated ones our models lose far less under attack than the paper's, at the "
-        "larger ones on MNIST without PNIL they lose clean accuracy. Judged is Min: PGD-50 or SPSA, whichever is lower "
-        "on the same images. Predictions with PNIL are the majority of 20 draws; the paper does not say how it "
-        "predicts.",
-        table="pnil-table1",
-        rows=tuple((name,) for name in PNIL_NAMES),
-        columns=("clean", "SPSA", "PGD-50", "Min", "worst case", "certified"),
-        gains=(("gain", "gain, Min"), ("worst case", "gain, worst case")),
-        would_change="More audited images, where the interval holds 0; the authors' eps and network.",
+    EFFECTIVE,
+    replace(
+        EFFECTIVE,
+        title="The same, at larger eps",
+        says="The eps of the paper's text do not fit its table: at them our models lose far less under attack.",
+        reading="eps 0.3 and 0.1, where accuracies under attack are nearer to the paper's. They do not fit all of it "
+        "either: our models without PNIL are not broken by SPSA as the paper's are, so there is less for PNIL to mend, "
+        "and on MNIST they lose clean accuracy. Else as in the claim before.",
+        block=LARGER,
     ),
     Claim(
         title="The same, by other readings of the text",

@@ -4,16 +4,17 @@ Each model has a bool tensor (N,) that tells which images it has right.
 """
 
 from collections.abc import Sequence
-from math import exp, hypot
-from statistics import fmean
+from math import exp, hypot, sqrt
+from statistics import fmean, variance
 
-import torch
 from scipy.stats import beta, t
 from torch import Tensor
 
 from advtool.evaluation.uncertainty import TTest, corrected_resampled_t_test, paired_difference
 from advtool.results import Estimate, Figure
 
+NORMAL_REACH = 1.96
+"""Standard errors from the middle of a 95 % interval to its ends."""
 Side = Sequence[Tensor]
 """The images that each model has right."""
 Pair = tuple[Side, Side]
@@ -24,20 +25,23 @@ def gain(points: Sequence[Pair], *, folded: bool) -> Estimate:
     """How far the first side of each point is above the second side: the mean over the points of a curve.
 
     The 95 % interval of one training tells how other images might come out for these models. That of several is the t
-    interval over them, but at least as wide as the one over images: trainings that all agree have no spread.
+    interval over them. Its variance is at least that of the images: a few trainings that agree by chance have none.
 
     Args:
         points: the sides, with the same trainings at every point.
         folded: whether the trainings are the folds of a repeated 2-fold cross-validation. Then each has other images
             than the other half, and the test is the corrected resampled one. Otherwise they differ by their seed.
     """
-    by_images, count = _pooled([_by_images(pair, folded=folded) for pair in points]), len(points[0][0])
-    if count == 1:
-        return by_images.model_copy(update={"how": f"{by_images.how}, 1 training"})
-    test, mean = t_test(points, folded=folded), fmean(_differences(points))
-    reach = test.error * float(t.ppf(0.975, test.degrees_of_freedom))
-    interval = (min(mean - reach, by_images.interval[0]), max(mean + reach, by_images.interval[1]))
-    return Estimate(value=mean, interval=interval, how=f"t-test over {count} trainings")
+    trainings = [_pooled([_paired(ours[i], theirs[i]) for ours, theirs in points]) for i in range(len(points[0][0]))]
+    if len(trainings) == 1:
+        return trainings[0].model_copy(update={"how": f"{trainings[0].how}, 1 training"})
+    differences = _differences(points)
+    of_images = fmean(((each.interval[1] - each.interval[0]) / 2 / NORMAL_REACH) ** 2 for each in trainings)
+    share_of_variance = 1 / len(trainings) + folded
+    share_of_images = share_of_variance if folded else 1.0  # other seeds have the same images
+    error = sqrt(max(share_of_variance * variance(differences), share_of_images * of_images))
+    mean, reach = fmean(differences), error * float(t.ppf(0.975, len(trainings) - 1))
+    return Estimate(value=mean, interval=(mean - reach, mean + reach), how=f"t-test over {len(trainings)} trainings")
 
 
 def t_test(points: Sequence[Pair], *, folded: bool) -> TTest:
@@ -58,7 +62,8 @@ def between(ours: Figure, theirs: Figure) -> Estimate:
 
 def of_figure(figure: Figure) -> Estimate:
     """A figure as an estimate, with the 95 % t interval of its repeats on a logarithmic scale, or exact otherwise."""
-    value, deviation, repeats = figure.ours or 0.0, figure.deviation, figure.repeats
+    value, deviation, repeats = figure.ours, figure.deviation, figure.repeats
+    assert value is not None, figure.missing
     if not value or deviation is None or repeats is None:
         return exact(value)
     factor = exp(float(t.ppf(0.975, repeats - 1)) * deviation / value / repeats**0.5)
@@ -80,20 +85,6 @@ def _differences(points: Sequence[Pair]) -> list[float]:
     return [fmean(share(ours[i]) - share(theirs[i]) for ours, theirs in points) for i in range(len(points[0][0]))]
 
 
-def _by_images(pair: Pair, *, folded: bool) -> Estimate:
-    """Over the images of all folds together; further seeds on the same images are no further images."""
-    same = [_on_the_same(*sides) for sides in zip(*pair, strict=True)]
-    if folded:
-        return _paired(*(torch.cat(side) for side in zip(*same, strict=True)))
-    return _pooled([_paired(*sides) for sides in same])
-
-
-def _on_the_same(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """The images that both saw."""
-    count = min(len(ours), len(theirs))
-    return ours[:count], theirs[:count]
-
-
 def _pooled(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of estimates. Its standard error is at most the mean of their errors, however they correlate."""
     low, high = (fmean(each.interval[end] for each in estimates) for end in (0, 1))
@@ -102,12 +93,13 @@ def _pooled(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def _paired(ours: Tensor, theirs: Tensor) -> Estimate:
-    """Newcombe's interval of a paired difference.
+    """Newcombe's interval of a paired difference, on the images that both saw.
 
     Where few images differ it is too narrow, so it is widened to the exact interval of the images that only one side
     has right.
     """
-    found, n = paired_difference(ours, theirs), len(ours)
+    n = min(len(ours), len(theirs))
+    found = paired_difference(ours[:n], theirs[:n])
     low = min(found.interval[0], found.only_a / n - _most(found.only_b, n))
     high = max(found.interval[1], _most(found.only_a, n) - found.only_b / n)
     return Estimate(value=found.difference, interval=(low, high), how=f"paired, {n} images")

@@ -56,6 +56,11 @@ CURVE_SCALES = SCALES | {Scale.night: replace(SCALES[Scale.night], images=1000)}
 RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 """The paper does not list its own."""
 SMALL_EPS = 0.15
+BESIDE = (
+    "The claim is about the bias, so masking codes and distances count only as far as the baseline has them not: both "
+    "LeNets may lose everything in the worst case."
+)
+"""A note of the tables whose evidence has the baseline's gap."""
 FLOOR = 0.2
 """Accuracy under FGSM below which two structures cannot be compared."""
 PROVED = {Scale.smoke: 2, Scale.cpu: 20}
@@ -133,7 +138,8 @@ def accuracies(scale: Scale, clean: float | None = None, fgsm: float | None = No
 def rule_of_scenarios(row: Row) -> Judgement:
     """Each bias is held against the classical LeNet of its scenario and kind of examples: by its accuracy on FGSM
     examples, which are the fixed ones where these train, and on clean images. Where trained on clean images the first
-    leads, on adversarial ones the second, on both they weigh the same. The paper calls the gain that leads large.
+    leads, on adversarial ones the second, on both they weigh the same. The paper calls the gain that leads large: it
+    must be half of the paper's, where that is stated.
     """
     clean = above("clean", row.evidence["clean"], claimed(row, "clean"))
     fgsm = above("fixed examples", row.evidence[FIXED]) if FIXED in row.evidence else robust(row)
@@ -195,6 +201,7 @@ FIG2 = table(
     bars=((FGSM,), (CLEAN,), (WORST,)),
     split=2,
     notes=(
+        BESIDE,
         "The paper does not say which structure of the bias its figure 2 has: its one value stands beside every row "
         "with a bias. Accuracies that it only draws are blank.",
         "FGSM on examples is the paper's way: every image is attacked, on the model itself, and the final examples "
@@ -207,10 +214,10 @@ FIG2 = table(
 
 
 def rule_of_small_eps(row: Row) -> Judgement:
-    """Each bias is held against the classical LeNet by its mean gain over the eps up to 0.15, under FGSM and in the
-    worst case; how far the worst case is below FGSM is judged at the largest of these eps.
+    """Each bias is held against the classical LeNet by its mean gain under FGSM over the eps up to 0.15; how far the
+    worst case is below FGSM is read at the largest of these eps.
     """
-    return combined(robust(row), above("worst case", row.evidence["worst case"]))
+    return robust(row)
 
 
 def curves(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -267,11 +274,12 @@ FIG3A = table(
     claim="For small perturbations (eps up to 0.15) training on clean images with the bias gives moderate robustness "
     "at negligible cost.",
     rule=rule_of_small_eps,
-    rules=(robust, combined),
+    rules=(robust,),
     label_columns=("data set", "LeNet", "eps"),
     lines=curves,
     curves=(FGSM, WORST),
     notes=(
+        BESIDE,
         "The paper's values are only drawn and are blank. FGSM on examples is its way of counting; worst case: "
         "images that survive all three attacks. The verdict stands at the largest eps that the paper calls small.",
     ),
@@ -287,6 +295,7 @@ FIG3B = table(
     lines=structures,
     bars=((FGSM,), (WORST,)),
     notes=(
+        BESIDE,
         "The paper's values are only drawn and are blank; nor does it list its h. The verdict stands at the "
         "structure that it calls better; its baseline is the other one. The multimodal structure is judged with the "
         "h of the best FGSM accuracy on the validation images. Digits stand in for MNIST.",

@@ -8,7 +8,7 @@ the attacks' mean accuracies: in each row one attack's column. The text counts f
 accuracy of 59% over ten runs" (section 5.2). The attack is PGD-50; Madry's figure is under PGD-20.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -33,8 +33,9 @@ WITHOUT_GPU = {Scale.smoke: ("digits",), Scale.cpu: SMALL_SETS, Scale.night: SMA
 PGD = "PGD-50"
 STATED_EPS = {"mnist": 8 / 255, "fashion-mnist": 4 / 255, "cifar10": 0.03, "digits": 8 / 255}
 """In the paper's text (section 4.3)."""
-FITTED_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "cifar10": 0.03, "digits": 0.3}
-"""Madry's, which fit the paper's table 1 where the stated ones do not."""
+LARGER_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "cifar10": 0.03, "digits": 0.3}
+"""Under attack nearer to the paper's table 1 than the stated ones; neither fits all of it. On MNIST and CIFAR-10
+Madry's."""
 VOTES = 20
 """Draws of a prediction with PNIL; the paper does not say how it predicts."""
 PAPERS_BUDGET = Budget(epochs=10, spsa=(100, 2048), folds=2 * REPEATS)
@@ -61,7 +62,8 @@ MADRY_SCALES = {
 }
 NIGHT_ON_CIFAR10: dict[str, Any] = {"epochs": 5, "folds": 1, "arch_args": (("width", 16),)}
 """What differs there at the scale night; three times as many epochs are trained."""
-BLOCKS = {"stated eps": STATED_EPS, "fitted eps": FITTED_EPS}
+STATED_BLOCK, LARGER = "stated eps", "larger eps"
+BLOCKS = {STATED_BLOCK: STATED_EPS, LARGER: LARGER_EPS}
 SIGNIFICANCE_LEVEL = 0.003
 STATED = {
     ("cifar10", "RFGSM"): ((75, 0), (58, 3), (52, 0), (52, 0)),
@@ -116,9 +118,16 @@ def title(recipe: str, *, pnil: bool = False) -> str:
     return recipe.upper() + (" + PNIL" if pnil else "")
 
 
+def blocks(scale: Scale, dataset: str) -> Sequence[str]:
+    """By which eps the models of a data set are trained and attacked: the larger one only where it is another."""
+    if scale is Scale.smoke:
+        return (LARGER,)
+    return (STATED_BLOCK,) if STATED_EPS[dataset] == LARGER_EPS[dataset] else tuple(BLOCKS)
+
+
 def one_step(scale: Scale, dataset: str) -> Iterator[Line]:
     """Each training without PNIL, and with it."""
-    cases = list(product(BLOCKS, ("rfgsm", "nfgsm")))
+    cases = list(product(blocks(scale, dataset), ("rfgsm", "nfgsm")))
     for block, recipe in cases[-1:] if scale is Scale.smoke else cases:
         without, bare = (one_step_line(scale, dataset, block, recipe, **changes) for changes in ({}, {"pnil": True}))
         claim = robustness([(bare, without)], "Min", "audited Min")
@@ -129,7 +138,7 @@ def one_step(scale: Scale, dataset: str) -> Iterator[Line]:
 def one_step_line(scale: Scale, dataset: str, block: str, recipe: str, **changes: bool) -> Line:
     """One training, a model for each fold."""
     budget, eps, name = budget_of(TABLE1_SCALES, scale, dataset), BLOCKS[block][dataset], title(recipe, **changes)
-    if scale is Scale.night and eps != FITTED_EPS[dataset]:
+    if scale is Scale.night and eps != LARGER_EPS[dataset]:
         budget = replace(budget, folds=2)  # the paper's own table is of the other eps
     shown, audit = questions(budget, eps, **{"pnil": False} | changes)
     stated = STATED.get((dataset, name), ())
@@ -162,7 +171,7 @@ def madry(scale: Scale, dataset: str) -> Iterator[Line]:
 
 def madry_line(scale: Scale, dataset: str, name: str, recipe: str, **changes: Any) -> Line:
     """One training, at the scale paper with ten seeds as the paper has it; an audit where the scale has one."""
-    budget, eps = budget_of(MADRY_SCALES, scale, dataset), FITTED_EPS[dataset]
+    budget, eps = budget_of(MADRY_SCALES, scale, dataset), LARGER_EPS[dataset]
     shown, audit = questions(budget, eps, pnil="pnil" in changes)
     stated = MADRY_STATED[name] if dataset == "cifar10" else None
     cells: dict[str, Cell] = {"clean": share(shown, "clean"), PGD: share(shown, "pgd", stated)}

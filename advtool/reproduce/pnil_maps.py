@@ -95,7 +95,7 @@ def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int
     def cell(read: Read) -> Cell:
         return Cell(read=lambda m, model: Figure(ours=read(*m.layer(model, images))), unit="noise level", learned=True)
 
-    models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.FITTED_EPS[dataset], pnil=True)
+    models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.LARGER_EPS[dataset], pnil=True)
     cells = {name: cell(read) for name, read in readings.items()}
     labels = (dataset, pnil.title("nfgsm", pnil=True))
     return Line(labels=labels, cells=cells, models=models, evidence={name: Shown(name) for name in cells})

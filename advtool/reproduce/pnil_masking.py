@@ -17,19 +17,19 @@ from advtool.reproduce.verdict import Judgement, part, points
 from advtool.results import Row
 
 HIDING = 0.10
-"""So far below PGD SPSA must be to show a hidden gradient."""
-PGD, SPSA = pnil.PGD, "SPSA"
+"""So far below PGD the worst case must be to show a hidden gradient."""
+PGD, SPSA, WORST = pnil.PGD, "SPSA", "worst case"
 RECIPES = ("RFGSM", "NFGSM")
 CHANGES: tuple[dict[str, bool], ...] = ({}, {"pnil": True})
 
 
 def rule_of_hiding(row: Row) -> Judgement:
-    """Judged is how far the mean accuracy under SPSA is below that under PGD-50, on the same images: without PNIL at
-    least 10 points, with PNIL less. Its 95 % interval is on that side: holds; on the other side: does not; on both
-    sides: undecided.
+    """Judged is how far the mean accuracy in the worst case, of SPSA and the audit, is below that under PGD-50, on the
+    same images: without PNIL at least 10 points, with PNIL less. Its 95 % interval is on that side: holds; on the
+    other side: does not; on both sides: undecided.
     """
-    gap = row.evidence["PGD-50 above SPSA"]
-    what, (low, high) = f"PGD-50 above SPSA {points(gap)}", gap.interval
+    gap = row.evidence["hidden"]
+    what, (low, high) = f"hidden from PGD-50 {points(gap)}", gap.interval
     if row.labels[-1] in RECIPES:
         return part(f"{what}, at least 10", is_true=low > HIDING, is_false=high < HIDING)
     return part(f"{what}, less than 10", is_true=high < HIDING, is_false=low > HIDING)
@@ -37,19 +37,18 @@ def rule_of_hiding(row: Row) -> Judgement:
 
 def trainings(scale: Scale, dataset: str) -> Iterator[Line]:
     """The models of table 1, each training by itself."""
-    blocks = ("fitted eps",) if scale is Scale.smoke else tuple(pnil.BLOCKS)
-    for block, recipe, changes in product(blocks, RECIPES, CHANGES):
+    for block, recipe, changes in product(pnil.blocks(scale, dataset), RECIPES, CHANGES):
         of_table = pnil.one_step_line(scale, dataset, block, recipe.lower(), **changes)
         audit = next(question for question, _ in of_table.cells["audited Min"].of)
         stated = {name: of_table.cells[name].paper for name in (PGD, SPSA)}
         cells = {
             PGD: share(audit, "pgd", stated[PGD]),
             SPSA: share(audit, "spsa", stated[SPSA]),
-            "worst case": share(audit, "worst case"),
+            WORST: share(audit, "worst case"),
             **certified(audit),
         }
         line = replace(of_table, cells=cells)
-        yield replace(line, evidence={"PGD-50 above SPSA": Gain([(line, line)], PGD, SPSA)})
+        yield replace(line, evidence={"hidden": Gain([(line, line)], PGD, WORST)})
 
 
 MASKING = pnil.table(
@@ -57,15 +56,15 @@ MASKING = pnil.table(
     claim="Without PNIL one-step training often hides its gradients: it is robust under PGD and not under SPSA. With "
     "PNIL it does not.",
     rule=rule_of_hiding,
-    datasets=pnil.TABLE1.datasets,
-    other_datasets=pnil.TABLE1.other_datasets,
+    datasets=pnil.SMALL_SETS,
     label_columns=pnil.TABLE1.label_columns,
     lines=trainings,
-    bars=((PGD, SPSA, "worst case"),),
+    bars=((PGD, SPSA, WORST),),
     split=2,
     notes=(
-        "The models and attacks of pnil-table1, both attacks on the same images, so PGD-50 may differ from there.",
-        "The claim is about SPSA. A gradient may also be hidden from SPSA: the worst case, of the whole audit, is then "
-        "below both.",
+        "The models and attacks of pnil-table1, all attacks on the same images, so PGD-50 may differ from there.",
+        "The paper shows hidden gradients by SPSA, with 2048 samples a step. A gradient may be hidden from a weaker "
+        "SPSA as well, so any attack of the audit that finds what PGD-50 misses counts here. The paper has no such "
+        "model on CIFAR-10.",
     ),
 )

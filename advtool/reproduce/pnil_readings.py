@@ -23,16 +23,15 @@ FOLDS = 2
 ONE_DRAW = "PGD-50, EOT 1"
 
 
-def cases(scale: Scale) -> Iterator[tuple[str, str, str]]:
+def cases(scale: Scale, dataset: str) -> Iterator[tuple[str, str, str]]:
     """Block of table 1, training and epoch; a scale below the paper's without RFGSM, smoke at one eps."""
     recipes = ("nfgsm",) if scale in (Scale.smoke, Scale.cpu) else ("rfgsm", "nfgsm")
-    blocks = ("fitted eps",) if scale is Scale.smoke else tuple(pnil.BLOCKS)
-    return product(blocks, recipes, KEPT)
+    return product(pnil.blocks(scale, dataset), recipes, KEPT)
 
 
 def readings(scale: Scale, dataset: str) -> Iterator[Line]:
     """Each reading without PNIL, and with it, which claims what table 1 claims."""
-    for block, recipe, kept in cases(scale):
+    for block, recipe, kept in cases(scale, dataset):
         without, bare = (line(scale, dataset, block, recipe, kept, **changes) for changes in ({}, {"pnil": True}))
         yield from (without, replace(bare, evidence=robustness([(bare, without)], "Min", "audited Min")))
 

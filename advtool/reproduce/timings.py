@@ -84,7 +84,7 @@ def lenets(scale: Scale, dataset: str) -> Iterator[Line]:
 def one_step_and_pgd(scale: Scale, dataset: str) -> Iterator[Line]:
     """The second paper's trainings; the one-step ones claim."""
     budget = Budget(epochs=1, limit=LIMITS[scale][dataset == "cifar10"], validated=1)
-    arch, eps = "resnet11" if dataset == "cifar10" else "cnn", pnil.FITTED_EPS[dataset]
+    arch, eps = "resnet11" if dataset == "cifar10" else "cnn", pnil.LARGER_EPS[dataset]
     models = {
         name: pnil.models(budget, dataset, recipe, eps, arch=arch, **changes)[0]
         for name, (recipe, changes) in PNIL_TRAININGS.items()

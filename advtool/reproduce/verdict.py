@@ -50,16 +50,15 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 
 def robust(row: Row) -> Judgement:
     """Judged is the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds; below
-    it: does not; on both sides: undecided. Claimed is a gain above 0, or half of the paper's gain where the paper
-    calls it large and states it. A gain that would hold is gradient masking if it is hidden: by a masking code of the
-    audit, for half of the trainings or more; by a worst case clearly and at least 20 points below the shown accuracy
-    on the same images; or by a worst case clearly below the baseline's. In the first paper's tables a code or a
-    distance counts only as far as the baseline has it not.
+    it: does not; on both sides: undecided. A gain that would hold is gradient masking if it is hidden: by a masking
+    code of the audit, for half of the trainings or more; by a worst case clearly and at least 20 points below the
+    shown accuracy on the same images; or by a worst case clearly below the baseline's.
     """
     gain = above("gain", row.evidence["gain"], claimed(row, "gain"))
-    if hidden := "; ".join(_hiding(row)):
-        return Judgement("gradient masking" if gain.verdict == "holds" else gain.verdict, f"{gain.why}; {hidden}")
-    return gain
+    hidden = list(_hiding(row))
+    verdict = "gradient masking" if hidden and gain.verdict == "holds" else gain.verdict
+    in_the_worst_case = f"in the worst case {points(row.evidence['worst case'])}"
+    return Judgement(verdict, "; ".join([gain.why, in_the_worst_case, *hidden]))
 
 
 def claimed(row: Row, name: str) -> float:
@@ -68,8 +67,8 @@ def claimed(row: Row, name: str) -> float:
 
 
 def combined(*parts: Judgement) -> Judgement:
-    """Parts of equal weight: all hold: holds; some hold and some do not: partly; some do not and none holds: does not;
-    else undecided. Gradient masking beside parts that hold: partly; else it is that of all.
+    """Parts of equal weight: all hold: holds; one holds and another does not, or is masked: partly. Where none holds,
+    the first of gradient masking, does not and undecided that any part has.
     """
     return Judgement(_of({each.verdict for each in parts}), "; ".join(each.why for each in parts))
 
@@ -109,4 +108,4 @@ def _hiding(row: Row) -> Iterable[str]:
         yield f"the worst case is {100 * gap.value:.1f} points lower{beside}"
     worst = row.evidence["worst case"]
     if worst.interval[1] < 0:
-        yield f"the worst case {points(worst)} against the baseline's"
+        yield "the worst case is below the baseline's"

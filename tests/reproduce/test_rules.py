@@ -98,7 +98,7 @@ def seeds(generator: Generator, apart: float) -> Row:
 
 def hidden(generator: Generator, apart: float) -> Row:
     """Equal: hidden by just the ten points that are called hidden."""
-    evidence = {"PGD-50 above SPSA": gains.gain([trainings(generator, 10, 500, 0.1 + apart)], folded=True)}
+    evidence = {"hidden": gains.gain([trainings(generator, 10, 500, 0.1 + apart)], folded=True)}
     return row(evidence, "RFGSM")
 
 
