@@ -197,13 +197,12 @@ def summary() -> str:
     tables = [each.table for claim in (*APB, *PNIL) for each in found(claim, every)]
     scales = dict.fromkeys(table.provenance.scale for table in tables)
     seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
+    counted = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     robustness = (
         f"{in_words(robust, every)} ({span(robust, 'FGSM on examples', every)}; paper: 98.9 and 53.9 %)"
         f"{best_reading(every)}"
     )
-    trained = (
-        f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, seeds {', '.join(map(str, seeds))}"
-    )
+    trained = f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, {counted}"
     link = "[reading, interval, verdict, and what would change it](docs/results/README.md)"
     lines = (
         f"**Wen & Itti (APB)**: robustness under FGSM from clean training {robustness}; the low cost "
