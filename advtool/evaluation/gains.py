@@ -41,7 +41,8 @@ def gain(points: Sequence[Pair], *, folded: bool) -> Estimate:
     share_of_images = share_of_variance if folded else 1.0  # other seeds have the same images
     error = sqrt(max(share_of_variance * variance(differences), share_of_images * of_images))
     mean, reach = fmean(differences), error * float(t.ppf(0.975, len(trainings) - 1))
-    return Estimate(value=mean, interval=(mean - reach, mean + reach), how=f"t-test over {len(trainings)} trainings")
+    interval = (max(-1.0, mean - reach), min(1.0, mean + reach))
+    return Estimate(value=mean, interval=interval, how=f"t-test over {len(trainings)} trainings")
 
 
 def t_test(points: Sequence[Pair], *, folded: bool) -> TTest:

@@ -10,6 +10,9 @@ from advtool.results import Panel, Point, Reproduced, Series
 SUFFIXES = (".svg", ".png")
 ACROSS = 3
 """Panels in a row, or fewer where there are not as many."""
+SHARES = [step / 5 for step in range(6)]
+ROOM = {"bars": 0.35, "curves": 0.0}
+"""Above the bars, which reach everywhere, for the legend."""
 
 
 def figure(result: Reproduced) -> Any:
@@ -26,7 +29,9 @@ def figure(result: Reproduced) -> Any:
         {"bars": _bars, "curves": _curves, "image": _image}[panel.kind](place, panel)
         place.set_title(panel.title, fontsize="small")
         if panel.kind != "image":
-            place.set(xlabel=panel.x_label, ylabel=panel.y_label, **({"ylim": (-0.02, 1.02)} if panel.share else {}))
+            place.set(xlabel=panel.x_label, ylabel=panel.y_label)
+            if panel.share:
+                place.set(ylim=(-0.02, 1.02 + ROOM[panel.kind]), yticks=SHARES)
     for place in axes[len(result.panels) :]:
         place.set_axis_off()
     drawing.suptitle(f"{result.title} ({result.provenance.scale})", fontsize="medium")
@@ -43,7 +48,7 @@ def _bars(axes: Any, panel: Panel) -> None:
         heights = [point.y for point in series.points]
         axes.bar(places, heights, width, label=series.name, yerr=_errors(series.points), **_style(series))
     axes.set_xticks(range(len(names)), list(map(str, names)), rotation=25, ha="right", fontsize="x-small")
-    axes.legend(fontsize="x-small")
+    axes.legend(fontsize="x-small", loc="upper center", ncols=2)
 
 
 def _curves(axes: Any, panel: Panel) -> None:

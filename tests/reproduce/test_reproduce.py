@@ -227,16 +227,18 @@ def test_a_mean_of_zero_has_an_interval() -> None:
 def test_two_trainings_that_agree_by_chance_have_the_images_noise() -> None:
     right = torch.arange(20) < 18
     found = gains.gain([([right] * 2, [right] * 2)], folded=True)
-    # exact interval of 0 of 20: +- 0.1684; over 1.96, times sqrt(1 / 2 + 1) and t(0.975, 1) = 12.706
-    assert found.interval == pytest.approx((-1.337, 1.337), abs=2e-3)
+    # exact interval of 0 of 20: +- 0.1684; over 1.96, times sqrt(1 / 2 + 1) and t(0.975, 1) = 12.706 is more than 1
+    assert found.interval == (-1.0, 1.0)
+    ten = gains.gain([([right] * 10, [right] * 10)], folded=True)
+    assert ten.interval == pytest.approx((-0.2039, 0.2039), abs=1e-4), "the same with 1 / 10 + 1 and 2.2622"
 
 
 def test_two_trainings_that_disagree_decide_nothing() -> None:
     theirs = [torch.arange(1000) < 500] * 2
     ours = [torch.arange(1000) < right for right in (600, 900)]
     found = gains.gain([(ours, theirs)], folded=False)
-    # differences 0.1 and 0.4: mean 0.25, deviation 0.2121, over sqrt(2), times t(0.975, 1) = 12.706
-    assert found.interval == pytest.approx((0.25 - 1.906, 0.25 + 1.906), abs=1e-3)
+    # differences 0.1 and 0.4: mean 0.25, deviation 0.2121, over sqrt(2), times t(0.975, 1) = 12.706 is 1.906
+    assert found.interval == (-1.0, 1.0)
 
 
 def test_few_falls_among_many_images_have_the_exact_interval() -> None:
