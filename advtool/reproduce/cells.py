@@ -43,12 +43,10 @@ class Cell:
 
     def outcomes(self, measured: Measured, models: Sequence[Model]) -> list[Tensor]:
         """Which images count, bool (N,) of each model."""
-
-        def mean(stage: Stage) -> float:
-            return fmean(gains.share(each) for each in _surviving(measured, models, *stage))
-
-        compared = [mean(stage) for stage in self.lowest_of or self.of]
-        return _surviving(measured, models, *self.of[compared.index(min(compared))])
+        every = [_surviving(measured, models, *stage) for stage in self.of]
+        compared = [_surviving(measured, models, *stage) for stage in self.lowest_of] or every
+        means = [fmean(map(gains.share, outcomes)) for outcomes in compared]
+        return every[means.index(min(means))]
 
     def figure(self, measured: Measured, models: Sequence[Model]) -> Figure:
         """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""

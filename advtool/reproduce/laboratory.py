@@ -133,17 +133,15 @@ class Laboratory:
         """The weights, or a part to which no question is left that needs them; or a trial that is known to diverge."""
         part, trained = self._parts.get(model), self._agrees(model)
         stands = part is not None and (self._is_over() or self._is_complete(model, part))
-        if trained and (part is None or part.weights != _fingerprint(self._path(model))):
-            if not stands:  # the part is absent, or of weights that are gone
-                part = self._begun(model, Reused(part=title(model)))
-                self._measured.files[model] = self._path(model)
-                if not self._is_over():  # who only looks writes nothing
-                    self._parts.put(model, part)
-        elif trained:
-            self._measured.files[model] = self._path(model)
-        elif not stands:
+        of_part = trained and part is not None and part.weights == _fingerprint(self._path(model))
+        if not trained and not stands:
             return self._is_known_to_diverge(model) and isinstance(model, Trial)
-        assert part is not None
+        if trained and (of_part or not stands):  # a part that stands is worth more than other weights
+            self._measured.files[model] = self._path(model)
+        if part is None or not (of_part or stands):
+            part = self._begun(model, Reused(part=title(model)))
+            if not self._is_over():  # who only looks writes nothing
+                self._parts.put(model, part)
         self._note(model, part)
         self._measured.reused[model] = part.origin
         return True

@@ -31,8 +31,8 @@ def rule_of_hiding(row: Row) -> Judgement:
     gap = row.evidence["hidden"]
     what, (low, high) = f"hidden from PGD-50 {points(gap)}", gap.interval
     if row.labels[-1] in RECIPES:
-        return part(f"{what}, at least 10", is_true=low > HIDING, is_false=high < HIDING)
-    return part(f"{what}, less than 10", is_true=high < HIDING, is_false=low > HIDING)
+        return part(f"{what}, at least {100 * HIDING:g}", is_true=low > HIDING, is_false=high < HIDING)
+    return part(f"{what}, less than {100 * HIDING:g}", is_true=high < HIDING, is_false=low > HIDING)
 
 
 def trainings(scale: Scale, dataset: str) -> Iterator[Line]:

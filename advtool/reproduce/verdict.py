@@ -63,7 +63,8 @@ def robust(row: Row) -> Judgement:
 
 def claimed(row: Row, name: str) -> float:
     """The least gain that a paper claims, by the name of the gain's evidence."""
-    return row.evidence[f"{name}, claimed"].value if f"{name}, claimed" in row.evidence else 0.0
+    least = row.evidence.get(f"{name}, claimed")
+    return least.value if least else 0.0
 
 
 def combined(*parts: Judgement) -> Judgement:
