@@ -19,7 +19,7 @@ from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.pnil import LARGER
 from advtool.reproduce.verdict import together
-from advtool.results import Reproduced, Row, notation
+from advtool.results import Reproduced, Row, Verdict, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ FOLDERS = (RESULTS / "night", RESULTS)
 BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 WORDS = {"holds": "*holds*", "does not": "*does not* hold", "undecided": "is *undecided*", "partly": "holds *partly*"}
-TOO_LITTLE = "has no finding yet"
+NO_FINDING, TOO_LITTLE = "no finding", "has no finding yet"
 OF_README = ("apb-fig2", "apb-time", "pnil-masking", "pnil-table1", "pnil-fig4", "pnil-fig5", "pnil-time")
 """The tables of the claims that README.md speaks of."""
 
@@ -77,18 +77,17 @@ def dataset(each: Found) -> str:
     return next(label for label in each.row.labels if label in NAMES)
 
 
-def verdict(claim: Claim, each: Found) -> str:
+def verdict(each: Found) -> str:
     """In a cell: the verdict with a link to its reason; blank for a baseline."""
-    said = each.row.verdict or (reproduction.NOT_FINISHED if each.row.left else "")
-    if each.row.verdict and not is_a_finding(claim, each):
-        said = "no finding"
+    said = as_a_finding(each.row.verdict, each.table) or (reproduction.NOT_FINISHED if each.row.left else "")
     return f"[{said}]({each.page})" if said else ""
 
 
-def is_a_finding(claim: Claim, each: Found) -> bool:
-    """Whether the evidence is enough: the accuracy of one small training is not, the time that it takes is."""
-    units = {column.unit for column in each.table.columns if column.name in claim.columns}
-    return each.table.provenance.scale != "cpu" or "per cent" not in units
+def as_a_finding(verdict: Verdict | None, table: Reproduced) -> str:
+    """The verdict on a row or on all rows of a table, if the evidence is enough for one; "" if there is none."""
+    if verdict is None:
+        return ""
+    return verdict if table.is_a_finding else NO_FINDING
 
 
 def gain(row: Row, name: str) -> str:
@@ -121,7 +120,7 @@ def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]])
             paper = reproduction.paper_value(units[name], figures[name]) if name in figures else ""
             cells.append(f"{value}; paper {paper}" if value and paper else value)
         cells += [gain(each.row, name) for name, _ in gains]
-        yield f"| {' | '.join([*cells, verdict(claim, each), each.table.provenance.scale])} |"
+        yield f"| {' | '.join([*cells, verdict(each), each.table.provenance.scale])} |"
     yield f"\n*What would change it:* {claim.would_change}\n"
 
 
@@ -143,7 +142,7 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for path, table in sorted(every, key=lambda each: (list(TABLES).index(each[1].name), each[0].name)):
         left, place = sum(row.left is not None for row in table.rows), path.relative_to(RESULTS)
-        said = table.verdict or (reproduction.NOT_FINISHED if left else "no verdict")
+        said = as_a_finding(table.verdict, table) or (reproduction.NOT_FINISHED if left else "no verdict")
         days = [each.date for each in table.provenance.reused if each.date] or [table.provenance.date]
         when = dict.fromkeys(f"{day:%Y-%m-%d}" for day in (min(days), max(days)))
         cells = [
@@ -165,7 +164,7 @@ def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
         rows = [each for each in found(claim, every) if dataset(each) == name]
         if overall := together(each.row.verdict for each in rows):
             judged = f"{WORDS.get(overall, f'is *{overall}*')}{' so far' * left_of(rows)}"
-            words = judged if all(is_a_finding(claim, each) for each in rows) else TOO_LITTLE
+            words = judged if all(each.table.is_a_finding for each in rows) else TOO_LITTLE
             verdicts.setdefault(words, []).append(printed)
     return ", ".join(f"{words} on {' and '.join(names)}" for words, names in verdicts.items()) or "not finished"
 

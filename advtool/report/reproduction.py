@@ -6,7 +6,7 @@ from functools import partial
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import SHARE, WORDS, decimals
 from advtool.results import Column as Measured
-from advtool.results import Figure, Interval, Provenance, Reproduced, notation
+from advtool.results import Figure, Interval, Reproduced, notation
 from advtool.results import Row as MeasuredRow
 
 UNITS = {
@@ -42,7 +42,7 @@ def table(result: Reproduced) -> Table:
         verdict=result.verdict,
         reasons=tuple(_reasons(result)),
         rule=result.rule,
-        notes=(*result.notes, *_missing(result), *_how_made(result.provenance)),
+        notes=(*result.notes, *_missing(result), *_how_made(result)),
     )
 
 
@@ -165,12 +165,15 @@ def _missing(result: Reproduced) -> Iterator[str]:
     yield from (f"A dash under {name}: {reason}" for name, reason in dict.fromkeys(found))
 
 
-def _how_made(made: Provenance) -> Iterator[str]:
-    """How it was cut down, and how it can be made again."""
+def _how_made(result: Reproduced) -> Iterator[str]:
+    """How it was cut down, what that allows to say, and how it can be made again."""
+    made = result.provenance
     cuts = f", cut down: {'; '.join(made.cuts)}" if made.cuts else ": the paper's protocol"
     yield f"scale {made.scale}{cuts}"
     if made.scale == "smoke":
         yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
+    elif not result.is_a_finding:
+        yield f"trainings of the scale {made.scale} are small: verdicts on them are no finding about the paper"
     where, seeds = made.environment, ", ".join(map(str, made.seeds))
     yield (
         f"{made.command or 'made from Python'}; {'seed' if len(made.seeds) == 1 else 'seeds'} {seeds}; "

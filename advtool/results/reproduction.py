@@ -151,6 +151,12 @@ class Reproduced(Document):
     notes: list[str]
     provenance: Provenance
 
+    @property
+    def is_a_finding(self) -> bool:
+        """Whether a verdict speaks of the paper: the accuracy of a small training does not, the time it takes does."""
+        small = self.provenance.scale in ("smoke", "cpu")
+        return not (small and any(column.unit == "per cent" for column in self.columns))
+
 
 class Standing(Record):
     """How much of a table is done."""

@@ -104,3 +104,13 @@ def test_one_seed_and_one_thread_are_no_seeds_and_threads() -> None:
     page = FORMATS["markdown"](PAIR.model_copy(update={"provenance": several}))
     assert "; seeds 0, 1; " in page
     assert " 2 threads, " in page
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "said"),
+    [("cpu", "per cent", True), ("cpu", "times", False), ("night", "per cent", False), ("paper", "per cent", False)],
+)
+def test_an_accuracy_of_small_trainings_says_that_it_is_no_finding(scale: str, unit: Any, said: bool) -> None:
+    made = PROVENANCE.model_copy(update={"scale": scale})
+    written = FORMATS["markdown"](result(*PAIR.rows, provenance=made, columns=[Column(name="FGSM", unit=unit)]))
+    assert ("no finding about the paper" in written) is said
