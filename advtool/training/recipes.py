@@ -12,7 +12,7 @@ from typing import Any
 
 from advtool.arguments import shown
 from advtool.errors import InputError, near_match
-from advtool.settings import checked, option_name, settings_of
+from advtool.settings import Need, checked, option_name, settings_of
 from advtool.training.settings import BY_BOUNDS, Keep, Scenario, Settings
 
 CLEAN_WEIGHT: dict[Scenario, float] = {"clean": 1.0, "adv": 0.0, "both": 0.5}
@@ -68,15 +68,14 @@ class Recipe(Settings):
         moot = {"summary", "takes", "for_dataset", "arch", "arch_args"} | (
             special_settings() - self.takes - {"scenario"}
         )
-        moot |= {name for name in settings_of(Settings) if not self.fits(name)}
+        moot |= {name for name, setting in settings_of(Settings).items() if not self.meets(setting.about.needs)}
         given = {"name": self.name, "scenario": self.scenario, **asdict(self), "keep": self.kept_by}
         plain = {name: value for name, value in given.items() if name not in moot and value is not None}
         fields: dict[str, Any] = json.loads(json.dumps(plain, default=str))
         return fields
 
-    def fits(self, setting: str) -> bool:
-        """Whether the other settings are such that this one means something."""
-        need = settings_of(Settings)[setting].about.needs
+    def meets(self, need: Need | None) -> bool:
+        """Whether the other settings are such that one with this need means something."""
         return need is None or getattr(self, need.setting) in need.values
 
 
@@ -243,7 +242,7 @@ def _check_taken(recipe: Recipe, asked: Iterable[str]) -> None:
 def _check_needs(recipe: Recipe, asked: Iterable[str]) -> None:
     for setting in asked:
         need = settings_of(Settings)[setting].about.needs
-        if need is None or recipe.fits(setting):
+        if need is None or recipe.meets(need):
             continue
         if need.values == (True,):
             raise InputError(f"{option_name(setting)} needs {option_name(need.setting)} (recipe '{recipe.name}')")
