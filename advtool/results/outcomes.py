@@ -151,17 +151,27 @@ class Outcomes:
     def smallest_eps(self) -> Tensor:
         """How far the nearest verified adversarial example of each image is from it, float64 (N,).
 
-        0 if the image is misclassified as it is; infinite if no attack found an example.
+        0 if the image is misclassified as it is; infinite if no attack found an example in the ball of the run.
         """
-        return self._smallest_eps(slice(None))
+        return self._smallest_eps(self._distances.amin(0))
 
     def smallest_eps_by(self, stage: str) -> Tensor:
         """The same by one attack alone, float64 (N,)."""
-        row = self.stages.index(stage)
-        return self._smallest_eps(slice(row, row + 1))
+        return self._smallest_eps(self._distances[self.stages.index(stage)])
 
-    def _smallest_eps(self, rows: slice) -> Tensor:
-        nearest = self.distance[rows].nan_to_num(nan=math.inf).amin(0)
+    @property
+    def nearest_stage(self) -> Tensor:
+        """The attack that found the nearest example of each image: stages int64 (N,); 0, which is clean, for none."""
+        nearest, stage = self._distances.min(0)
+        return stage.where(self.clean & nearest.isfinite(), 0)
+
+    @property
+    def _distances(self) -> Tensor:
+        """``distance``; infinite where there is none, and in the probes, which search other balls than the run's."""
+        probes = torch.tensor([stage in self.probes for stage in self.stages])
+        return self.distance.nan_to_num(nan=math.inf).masked_fill(probes[:, None], math.inf)
+
+    def _smallest_eps(self, nearest: Tensor) -> Tensor:
         return torch.where(self.clean, nearest, 0.0)
 
     def part(self, stages: Sequence[str], images: int) -> "Outcomes":
