@@ -9,6 +9,11 @@ from torch import Tensor
 from advtool import tensor_files
 from advtool.errors import InputError
 
+EXAMPLES = "adversarial"
+"""The folder in a run that holds all of its examples, if somebody asked for them."""
+SHOWN = "shown"
+"""The folder that holds the first of them, for the report."""
+
 
 class Examples(NamedTuple):
     """K adversarial examples of a shard, with the images that they were made from."""

@@ -11,11 +11,10 @@ from torch import nn
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.evaluation.examples import Examples
+from advtool.evaluation.examples import EXAMPLES, Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.manifest import IDENTITY
 from advtool.evaluation.recognition import Begun, opened
-from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score

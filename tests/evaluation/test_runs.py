@@ -16,7 +16,9 @@ import torch
 import advtool
 from advtool.errors import InputError
 from advtool.evaluation import shard
+from advtool.evaluation.finished import read_finished
 from advtool.evaluation.observer import Observer
+from advtool.evaluation.shard_files import checksum
 from tests.conftest import Command
 from tests.support.models import NoisyInput, mlp
 from tests.support.runs import labelled, rewrite, without_times
@@ -123,7 +125,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path: Path, damage: bytes) -> Non
     (tmp_path / "shards" / "2-pgd-0001.json").write_bytes(damage)
     result, notes = evaluate(tmp_path)
     assert result == expected
-    assert any("2-pgd-0001.json is damaged" in note for note in notes)
+    assert sum("2-pgd-0001.json is damaged" in note for note in notes) == 1
 
 
 @pytest.mark.usefixtures("shards_of_100")
@@ -133,6 +135,17 @@ def test_a_forged_shard_fails_its_checksum(tmp_path: Path) -> None:
     document = json.loads(path.read_text())
     document["record"]["outcome"] = [1] * len(document["record"]["outcome"])
     path.write_text(json.dumps(document))
+    assert evaluate(tmp_path)[0] == expected
+
+
+@pytest.mark.usefixtures("shards_of_100")
+def test_a_shard_of_another_stage_is_damaged_though_its_checksum_is_right(tmp_path: Path) -> None:
+    expected, _ = evaluate(tmp_path)
+    path = tmp_path / "shards" / "1-fgsm-0001.json"
+    record = {**json.loads(path.read_text())["record"], "stage": "FGSM"}  # of which a file has the same name
+    path.write_text(json.dumps({"sha256": checksum(record), "record": record}))
+    with pytest.raises(InputError, match=r"1-fgsm-0001\.json is damaged"):
+        read_finished(tmp_path)
     assert evaluate(tmp_path)[0] == expected
 
 
