@@ -37,7 +37,6 @@ class Plan(BaseModel):
     images: str
     dataset: ImagesAsked
     attacks: dict[str, Any]
-    images_a_shard: PositiveInt
 
 
 class Labelled(NamedTuple):
@@ -76,13 +75,19 @@ class FinishedRun:
             kept: the folder, ``EXAMPLES`` for all that were asked for, or ``SHOWN`` for the first of the run.
 
         Raises:
-            InputError: a file is damaged.
+            InputError: a file is damaged, or holds examples of other images.
         """
         return {
-            name: [examples.read(path) for path in sorted((self.folder / kept).glob(f"{position}-*"))]
+            name: [self._read_examples(path) for path in sorted((self.folder / kept).glob(f"{position}-*"))]
             for position, name in enumerate(self.result.outcomes.stages)
             if name in self.attacks
         }
+
+    def _read_examples(self, path: Path) -> Examples:
+        found = examples.read(path)
+        if not ((found.places >= 0) & (found.places < len(self.result.outcomes))).all():
+            raise InputError(f"'{path}' holds examples of images that run '{self.folder}' does not have")
+        return found
 
     def labelled(self) -> Labelled:
         """The label of each image, and its index in the data set.
@@ -114,7 +119,7 @@ def read_finished(folder: Path | str) -> FinishedRun:
     found = shard_files.read(folder, manifest.configuration)
     if found.damaged:
         raise InputError(f"run '{folder}': shard {min(found.damaged)} is damaged; {HOW_TO_GO_ON}")
-    images, size = plan.dataset.images, plan.images_a_shard
+    images, size = plan.dataset.images, manifest.images_a_shard
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
     counted = {CERTIFIED, *(attack.name for attack in result.attacks)}
     stages = [label for label in plan.attacks if label in counted]  # the probes come last

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from advtool import documents
 from advtool.errors import InputError
@@ -12,6 +12,9 @@ from advtool.evaluation.proof import Decision
 from advtool.target.facts import Facts
 
 MANIFEST, IDENTITY = "manifest.json", "model.safetensors"
+FOLLOWING = ("attacks", "stages", "images_a_shard")
+"""Of a configuration, what follows from the other settings: step sizes, the probes of an audit, and what fits into
+minutes of work."""
 
 
 class Known(NamedTuple):
@@ -42,13 +45,19 @@ class Manifest(BaseModel):
     asked: dict[str, Any] | None = None
     """the settings that are not the default, to ask again; None if an older version began the run"""
 
-    @field_validator("environment")
+    @field_validator("configuration", "environment")
     @classmethod
-    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
-        count = environment.get("images_a_pass")
+    def _has_a_size(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        key = "images_a_shard" if info.field_name == "configuration" else "images_a_pass"
+        count = values.get(key)
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError("images_a_pass is no positive integer")
-        return environment
+            raise ValueError(f"{key} is no positive integer")
+        return values
+
+    @property
+    def images_a_shard(self) -> int:
+        """The size of the shards, which stays as it is where the run goes on, also on a device of other shards."""
+        return int(self.configuration["images_a_shard"])
 
 
 def read_manifest(folder: Path) -> Manifest | None:

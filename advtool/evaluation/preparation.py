@@ -176,7 +176,7 @@ def prepared(
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
             attacks = [stage for stage in planned if stage.label not in left_out]
-            size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
+            size = _shard_size(attacks, ours, device) if manifest is None else manifest.images_a_shard
             attacks = with_budget(attacks, question.specs, question.settings.budget, min(size, len(question.x)))
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
@@ -185,6 +185,10 @@ def prepared(
         stages = in_order(attacks, proof if proves else None, _known_noise(question, ours.target), planting)
         ours.handled.state.restore()
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
+
+
+def _shard_size(attacks: Sequence[AttackStage], ours: Opened, device: torch.device) -> int:
+    return shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
 
 
 def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) -> Decision | None:

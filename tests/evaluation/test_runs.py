@@ -178,6 +178,20 @@ def test_another_machine_is_noted(tmp_path: Path) -> None:
     assert result["attacks"] == expected["attacks"]
 
 
+@pytest.mark.usefixtures("shards_of_100")
+def test_a_run_goes_on_where_shards_are_larger_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a move between a CPU and a GPU."""
+    expected, _ = evaluate(tmp_path)
+    (tmp_path / "shards" / "2-pgd-0001.json").unlink()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    rewrite(tmp_path / "manifest.json", {**manifest, "environment": {**manifest["environment"], "device": "a GPU"}})
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 1000)
+    result, notes = evaluate(tmp_path)
+    assert len(list((tmp_path / "shards").iterdir())) == 9
+    assert result["attacks"] == expected["attacks"]
+    assert any("was begun with device a GPU" in note for note in notes)
+
+
 EVAL = (
     "eval",
     "--format",

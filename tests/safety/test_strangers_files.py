@@ -21,6 +21,7 @@ import advtool
 from advtool import checkpoints, documents, files, tensor_files
 from advtool.data import archive_file, load
 from advtool.errors import InputError
+from advtool.evaluation import examples
 from advtool.evaluation.finished import read_finished
 from advtool.report import FORMATS
 from advtool.report.page import render
@@ -274,6 +275,15 @@ def test_a_shard_of_another_place_is_damaged(run: Path) -> None:
         read_finished(run)
     assert evaluate(run).attacks[0].name == "fgsm"
     assert read_finished(run)
+
+
+def test_an_example_of_an_image_that_the_run_lacks_is_refused(run: Path) -> None:
+    path = next((run / "shown").iterdir())
+    kept = examples.read(path)
+    for place in (12, -1):
+        examples.write(path, kept._replace(places=torch.full_like(kept.places, place)))
+        with pytest.raises(InputError, match="images that run"):
+            read_page(run)
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "markdown", "json", "jsonl"])
