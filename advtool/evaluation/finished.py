@@ -85,7 +85,7 @@ class FinishedRun:
 
     def _read_examples(self, path: Path) -> Examples:
         found = examples.read(path)
-        if not ((found.places >= 0) & (found.places < len(self.result.outcomes))).all():
+        if (found.places >= len(self.result.outcomes)).any():
             raise InputError(f"'{path}' holds examples of images that run '{self.folder}' does not have")
         return found
 

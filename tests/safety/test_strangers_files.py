@@ -280,9 +280,9 @@ def test_a_shard_of_another_place_is_damaged(run: Path) -> None:
 def test_an_example_of_an_image_that_the_run_lacks_is_refused(run: Path) -> None:
     path = next((run / "shown").iterdir())
     kept = examples.read(path)
-    for place in (12, -1):
+    for place, words in ((12, "images that run"), (-1, "are negative")):
         examples.write(path, kept._replace(places=torch.full_like(kept.places, place)))
-        with pytest.raises(InputError, match="images that run"):
+        with pytest.raises(InputError, match=words):
             read_page(run)
 
 
