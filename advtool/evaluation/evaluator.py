@@ -110,7 +110,8 @@ def evaluate(
             if refuse_chance:
                 refuse_guessing(check)
         ranks = Ranks.of_environment()
-        ledger = Engine(run, worker, ready.stages, observer, question.indices, ranks).compute()
+        lower = partial(halve, run, ready.targets, observer)
+        ledger = Engine(run, worker, ready.stages, observer, question.indices, lower, ranks).compute()
         for reason in ledger.unplantable:
             observer.note(f"not planted: {reason}")
         answer = conclude(ready, worker.shards, ledger, _inspected(ready, run, observer))
@@ -233,7 +234,7 @@ def _check(
     checkpoint: dict[str, Any] | None,
     origin: dict[str, Any],
 ) -> Check:
-    lower = partial(halve, run, worker.target, observer)
+    lower = partial(halve, run, ready.targets, observer)
     preview = halving_on_out_of_memory(partial(worker.preview, partial(run.get, 0)), lower)
     return understand(ready, preview, checkpoint=checkpoint, origin=origin, environment=run.manifest.environment)
 
@@ -256,7 +257,7 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
         with target.streams(ready.question.settings.seed, "inspect"):
             return inspect(target, x, y)
 
-    return halving_on_out_of_memory(ask, partial(halve, run, target, observer))
+    return halving_on_out_of_memory(ask, partial(halve, run, ready.targets, observer))
 
 
 def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:

@@ -58,11 +58,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def environment(target: Target, facts: Facts) -> dict[str, Any]:
-    """The machine and the batch plan. Where they are the same, one command gives the same numbers, bit for bit."""
+    """The machine, and how the model computes there."""
     return machine(target.device) | {
         "numpy": np.__version__,
         "randomness": target.randomness.value,
-        "images_a_pass": target.batch_size,
         "search_precision": facts.search_precision,
     }
 

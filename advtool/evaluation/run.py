@@ -19,7 +19,7 @@
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -96,8 +96,7 @@ class Run:
         else:
             refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
-            same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
-            self.changed_environment = differences(found.environment, same_plan)
+            self.changed_environment = differences(found.environment, environment | found.passes)
             self._read_shards(folder)
 
     def __enter__(self) -> Self:
@@ -180,21 +179,26 @@ class Run:
         if self.folder is not None:
             documents.write(self.folder, IMAGES, "".join(json.dumps(line) + "\n" for line in lines))
 
-    def set_images_a_pass(self, count: int) -> None:
-        """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
-        self.manifest.environment["images_a_pass"] = min(count, self.images_a_pass())
+    def set_passes(self, passes: Mapping[str, int]) -> None:
+        """Note how many images fit into a pass, so that later shards use the same number, also in another process.
+
+        Args:
+            passes: the number for each model, by its name in the environment.
+        """
+        noted = self.passes
+        self.manifest.environment.update({key: min(count, noted.get(key, count)) for key, count in passes.items()})
         self._write_manifest()
 
-    def images_a_pass(self) -> int:
+    @property
+    def passes(self) -> dict[str, int]:
         """How many images fit into a pass. Another process, whose memory is smaller, may have noted fewer."""
         noted = None if self.folder is None else read_manifest(self.folder)
-        count: int = (noted or self.manifest).environment["images_a_pass"]
-        return count
+        return (noted or self.manifest).passes
 
     @property
     def environment(self) -> dict[str, Any]:
         """The machine, the versions and the batch plan, for the answer."""
-        return self.manifest.environment | {"images_a_pass": self.images_a_pass()}
+        return self.manifest.environment | self.passes
 
     def put_result(self, result: Evaluation) -> None:
         """Keep the answer beside the shards."""
