@@ -154,7 +154,9 @@ class Engine:
             return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
 
         standing = partial(standing_of, stage, outcomes)
-        self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)
+        name = f"probe, {stage.label}" if is_probe else stage.label
+        falls = isinstance(stage, AttackStage) and not is_probe
+        self._finish(position, name, shard, work, standing, falls=falls)
 
     def _shown(self, stage: str, found: Examples | None) -> Examples | None:
         """The examples of images that no earlier attack broke, as long as few images of the run fell before."""
@@ -187,8 +189,26 @@ class Engine:
             witnesses["example"] = examples[place]
         return f"{line}; what witnesses it is in '{contradiction.keep(self.run.folder, place, witnesses)}'"
 
-    def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
-        """Finish one stage on one shard. ``standing()`` tells which images of the run still stand in it, bool (N,)."""
+    def _finish(
+        self,
+        position: int,
+        name: str,
+        shard: Shard,
+        work: Work,
+        standing: Callable[[], Tensor],
+        *,
+        falls: bool = False,
+    ) -> None:
+        """Finish one stage on one shard.
+
+        Args:
+            position: of the stage in the run.
+            name: of the stage, for the observer.
+            shard: the images.
+            work: computes the record.
+            standing: tells which images of the run stand in the stage, bool (N,), or which it has proved or found.
+            falls: their number falls from all that stood before; otherwise it rises from none.
+        """
         images = len(self.ledger.outcomes)
         if name not in self._images_done:
             self._images_done[name] = 0
@@ -199,8 +219,10 @@ class Engine:
             here, size = int(before[shard.rows].sum()), len(shard.y)
             elsewhere, done = int(before.sum()) - here, self._images_done[name]
 
-            def report(step: int, steps: int, left: int) -> None:
-                self.observer.advance(name, done + size * step / steps, elsewhere + min(left, here))
+            def report(step: int, steps: int, counted: int) -> None:
+                if falls:  # an attack may work on images that do not stand
+                    counted = min(counted, here)
+                self.observer.advance(name, done + size * step / steps, elsewhere + counted)
 
             record, examples = halving_on_out_of_memory(partial(work, report), self._lower)
             self.run.put(position, record, examples, self._shown(record.stage, examples))
