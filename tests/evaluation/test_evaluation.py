@@ -1,7 +1,9 @@
 """The evaluator: what counts as robust, what random streams do, what the verifier lets through."""
 
+import hashlib
 import json
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.registry import ATTACKS
 from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
+from advtool.evaluation import provenance
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.verification import verify
 from advtool.target import probing
@@ -294,6 +297,17 @@ def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(InputError, match="out of memory with a single image"):
         advtool.evaluate(model, x, y, eps=0.05, observer=Starver())
+
+
+def test_the_fingerprint_of_the_images_takes_no_copy_of_them() -> None:
+    values = (torch.rand(1000, 3, 32, 32), torch.arange(1000), torch.zeros(0))
+    content = b"".join(value.numpy().tobytes() for value in values)
+    tracemalloc.start()
+    found = provenance.tensors(*values)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == hashlib.sha256(content).hexdigest()[:16]
+    assert most < len(content) / 10
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0, torch.nan])
