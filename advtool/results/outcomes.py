@@ -17,6 +17,8 @@ PLANTED = "planted"
 
 KNOWN_NOISE = "known noise"
 """The stage that attacks a random model whose noise is known."""
+NO_ATTACKS = frozenset({CERTIFIED, KNOWN_NOISE, PLANTED})
+"""The stages that say nothing of an adversarial example of the model itself, as attacks and ``clean`` do."""
 
 
 class Outcome(IntEnum):
@@ -133,7 +135,7 @@ class Outcomes:
 
         Scores that are not finite are wrong, and so lower than all others.
         """
-        others = {CERTIFIED, KNOWN_NOISE, PLANTED} | self.probes
+        others = NO_ATTACKS | self.probes
         counted = torch.tensor([stage not in others for stage in self.stages])
         asked = (self.outcome != Outcome.not_asked) & counted[:, None]
         return self.margin.nan_to_num(nan=-math.inf).where(asked, math.inf).argmin(0)

@@ -23,12 +23,12 @@ from advtool.results import (
     PerImageSweep,
     SweepPoint,
 )
+from advtool.results.sweep import MEDIAN
 from advtool.studies.sweep import common, radius_of
 from advtool.target.arithmetic import plain_defaults
 from advtool.threat import NORMS, Linf
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MEDIAN = 0.5
 
 
 @plain_defaults()
