@@ -218,11 +218,11 @@ def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
 
 
 def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
-    return run.finished == _shards(worker, ready) and run.inspection is not None
+    return run.finished == _parts(worker, ready) and run.inspection is not None
 
 
-def _shards(worker: Worker, ready: Prepared) -> int:
-    """The number of shards of all stages, with the clean stage."""
+def _parts(worker: Worker, ready: Prepared) -> int:
+    """The number of parts of the run: each stage, the clean one too, on each shard."""
     return len(worker.shards) * (1 + len(ready.stages))
 
 
@@ -263,8 +263,8 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
 def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:
     """Tell the user what matters before the attacks begin."""
     if run.finished:
-        shards = _shards(worker, ready)
-        observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
+        parts = _parts(worker, ready)
+        observer.note(f"run '{run.folder}': going on, {run.finished} of {parts} parts are finished already")
     tell_of_damage(run, run.damaged, observer)
     for key, (there, here) in run.changed_environment.items():
         observer.note(

@@ -112,7 +112,7 @@ class Run:
 
     @property
     def finished(self) -> int:
-        """How many shards of all stages together are finished."""
+        """How many parts are finished: each stage on each shard is one."""
         return len(self._shards)
 
     def get(self, position: int, shard: int) -> ShardRecord | None:

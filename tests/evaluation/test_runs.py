@@ -70,7 +70,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     result, notes = evaluate(tmp_path)
     assert result == expected
     assert [note for note in notes if note.startswith("run ")] == [
-        f"run '{tmp_path}': going on, 5 of 9 shards are finished already"
+        f"run '{tmp_path}': going on, 5 of 9 parts are finished already"
     ]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

@@ -347,5 +347,5 @@ def test_the_command_draws_goes_on_and_answers(tmp_path: Path, digits_checkpoint
     for gone in sorted((folder / "eps-0.1" / "shards").glob("2-pgd-*")):
         gone.unlink()
     again = advtool_command("sweep", "eps", "--eps", "0.1,0.05,0", *options)
-    assert "2 of 3 shards are finished" in again.stderr
+    assert "2 of 3 parts are finished" in again.stderr
     assert without_times(json.loads(again.stdout)) == without_times(document)
