@@ -133,7 +133,7 @@ def test_arguments_reach_the_factory() -> None:
         ("import no_such_package", "net.py:make", {}, ["net.py, line 1", "No module named 'no_such_package'"]),
         ("x = 1\nif x\n", "net.py:make", {}, ["net.py, line 2", "SyntaxError: expected ':'"]),
         ("raise SystemExit('bye')", "net.py:make", {}, ["net.py, line 1", "SystemExit bye"]),
-        ("from .layers import x", "net.py:make", {}, ["relative import", "'package.module:factory'"]),
+        ("from .layers import x", "net.py:make", {}, ["relative import", "'package.module:NAME'"]),
         ("def make_net(): ...", "net.py:make_nett", {}, ["did you mean 'make_net'?"]),
         ("make = 3", "net.py:make", {}, ["is int, neither a factory nor a model"]),
         ("class A:\n    def make(self): ...", "net.py:A.make", {}, ["is a method"]),
