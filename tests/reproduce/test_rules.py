@@ -103,8 +103,8 @@ def seeds(generator: Generator, apart: float) -> Row:
 
 def hidden(generator: Generator, apart: float) -> Row:
     """Equal: hidden by just the ten points that are called hidden."""
-    evidence = {"hidden": gains.gain([trainings(generator, 10, 200, 0.1 + apart)], trained_on=30_000)}
-    return row(evidence, "RFGSM")
+    found = gains.gain([trainings(generator, 10, 200, 0.1 + apart)], trained_on=30_000)
+    return row({"hidden": found, "hidden, claimed": gains.exact(0.1)})
 
 
 def marginal_fall(generator: Generator, apart: float) -> Row:
