@@ -187,7 +187,8 @@ def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command:
 @pytest.mark.slow
 def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
     command("eval", "net.py:make", *PICTURES, *FAST, "--eps", "0.3", "--save-adversarial", "--run-dir", "run")
-    own = json.loads(command("score", "run", "--format", "json").stdout)
+    assert "if you trust it: advtool score run net.py:make" in command.refused("score", "run")
+    own = json.loads(command("score", "run", "net.py:make", "--format", "json").stdout)
     assert (own["same_model"], own["agrees"]) == (True, True)
     other = ("score", "run", "net.py:make", "--model-args", '{"sharpness": 2.0}', "--format", "json")
     assert json.loads(command(*other).stdout)["same_model"] is False
