@@ -228,6 +228,19 @@ def path(label: str, value: Any) -> Path:
     return Path(value)
 
 
+def encodable(label: str, text: str) -> str:
+    """The text, if a result can hold it: a file's name may be bytes that are no UTF-8, and JSON has none of these.
+
+    Raises:
+        InputError: it is no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{label} '{text}' is no UTF-8, so no result could name it: rename it") from None
+    return text
+
+
 def device(value: Any) -> torch.device:
     """The device, if it is the CPU or a CUDA device that is present.
 

@@ -336,6 +336,11 @@ def test_a_model_whose_train_takes_no_mode_is_put_into_eval_mode() -> None:
     assert open_model(ModelSpec("own_modes.py:exported")).model(images(2)).shape == (2, 192)
 
 
+def test_a_model_or_weights_that_no_result_could_name_are_refused() -> None:
+    says(refusal("m\udcfcll.py:make"), "MODEL 'm\udcfcll.py:make' is no UTF-8", "rename it")
+    says(refusal("torchvision:resnet18", weights="m\udcfcll.pt"), "--weights", "is no UTF-8")
+
+
 def test_a_module_that_never_called_its_bases_init_is_told_so() -> None:
     write(
         Path("without_init.py"),
