@@ -83,8 +83,9 @@ def _own(run: Path) -> ModelOptions:
             f"run '{run}': a run's folder alone does not say which code runs here; if you trust it: "
             f"{command.scored(str(run))}"
         )
-    empty = dict.fromkeys(MODEL_OPTIONS)
-    options = ModelOptions.of(**{**empty, **{name.replace("-", "_"): text for name, text in command.options.items()}})
+    texts: dict[str, str | None] = dict.fromkeys(MODEL_OPTIONS)
+    texts |= {name.replace("-", "_"): str(value) for name, value in command.options.items()}
+    options = ModelOptions.of(**texts)
     try:
         options.check()
     except InputError as error:
