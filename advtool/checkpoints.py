@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
 
 from advtool import documents, tensor_files
@@ -49,6 +49,13 @@ class Header(BaseModel):
     date: AwareDatetime
     versions: dict[str, str]
     metrics: dict[str, Any]
+
+    @field_validator("recipe")
+    @classmethod
+    def _with_a_name(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(recipe.get("name"), str):
+            raise ValueError("the recipe has no name")
+        return recipe
 
 
 def now() -> datetime:

@@ -148,7 +148,7 @@ def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
 
 
 def _labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
-    if not array.size or array.shape not in {(len(array),), (len(array), 1)}:
+    if not array.size or array.ndim not in {1, 2} or array.shape != (len(array), 1)[: array.ndim]:
         raise InputError(f"{what} has the shape {array.shape}: labels must be (N,), one class number an image")
     if array.dtype.kind not in "iu":
         raise InputError(f"{what} has the type {array.dtype}: labels must be integers from 0")
