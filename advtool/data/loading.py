@@ -117,7 +117,14 @@ def _as_known(known: Known, loaded: Split, file: Path) -> Split:
             f"but '{known.name}' has {known.shape} in {len(known.classes)}: "
             "give it another name, and load it by its path"
         )
-    return replace(loaded, name=known.name, classes=known.classes)
+    if loaded.classes == tuple(map(str, range(len(loaded.classes)))):  # the file names none: its labels are numbers
+        return replace(loaded, name=known.name, classes=known.classes)
+    if sorted(loaded.classes) != sorted(known.classes):
+        raise InputError(
+            f"'{file}' names other classes than '{known.name}' has ({', '.join(known.classes)}): "
+            "give it another name, and load it by its path"
+        )
+    return replace(loaded, name=known.name)
 
 
 def _find_path(text: str, split: SplitName) -> Split | folder.Listing:
