@@ -154,8 +154,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _refuse_pickles(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(2)
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise InputError(f"cannot read '{path}' ({error.strerror}): make it readable") from None
     if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise InputError(
             f"'{path}' is a pickle or a zip archive, as torch.save writes them; a pickle can run any code: refused; "

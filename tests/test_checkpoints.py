@@ -14,6 +14,7 @@ from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
 from advtool.report import card
 from advtool.threat import ThreatModel
+from tests.support.locked import lock
 
 
 def header(**changes: object) -> Header:
@@ -117,6 +118,15 @@ def test_newest_goes_by_the_date_in_the_header(tmp_path: Path) -> None:
         checkpoints.write(tmp_path / f"{name}.safetensors", header(date=date), {"w": torch.ones(1)})
     (tmp_path / "broken.safetensors").write_bytes(b"no checkpoint")
     assert checkpoints.newest(tmp_path) == tmp_path / "b.safetensors"
+
+
+def test_a_checkpoint_that_may_not_be_read_is_no_newest_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "locked"):
+        checkpoints.write(tmp_path / f"{name}.safetensors", header(), {"w": torch.ones(1)})
+    lock(tmp_path / "locked.safetensors", monkeypatch)
+    assert checkpoints.newest(tmp_path) == tmp_path / "a.safetensors"
+    with pytest.raises(InputError, match=r"cannot read '.*locked\.safetensors' \(Permission denied\)"):
+        checkpoints.read_header(tmp_path / "locked.safetensors")
 
 
 def test_newest_of_nothing(tmp_path: Path) -> None:

@@ -54,7 +54,12 @@ def _read(path: Path, split: SplitName) -> dict[str, NDArray[Any]]:
     needed = (f"x_{split}", f"y_{split}")
     if not path.is_file():
         raise InputError(f"no data set at '{path}': there is no such file")
-    if not zipfile.is_zipfile(path):
+    try:
+        with path.open("rb") as file:
+            is_archive = zipfile.is_zipfile(file)
+    except OSError as error:
+        raise InputError(f"cannot read '{path}' ({error.strerror}): make it readable") from None
+    if not is_archive:
         raise InputError(f"'{path}' is not an .npz archive, or it is truncated: write one with numpy.savez")
     try:
         present, arrays = archive_file.read(path, {*needed, "y_train", "y_test", _NAMES})

@@ -10,6 +10,7 @@ import torch
 
 from advtool.data import load, load_first
 from advtool.errors import InputError
+from tests.support.locked import lock
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, 5, 4, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -129,3 +130,9 @@ def test_the_first_images_of_an_archive(tmp_path: Path) -> None:
 def test_labels_of_another_shape_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
     path = archive(tmp_path, x_test=IMAGES, y_test=LABELS, y_train=labels)
     assert f"has the shape {labels.shape}: labels must be (N,)" in refusal(path)
+
+
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path, x_test=IMAGES, y_test=LABELS)
+    lock(path, monkeypatch)
+    assert "(Permission denied): make it readable" in refusal(path)

@@ -285,7 +285,9 @@ def test_colour_where_all_that_was_looked_at_is_grey_is_refused(tmp_path: Path) 
     few, indices = load_first(tmp_path, "test", 100)
     assert few.shape == (1, 5, 4)
     assert last not in indices
-    assert f"'{file}' is in colour, but the first images" in refusal(lambda: load(tmp_path, "test"))
+    assert f"'{file}' is in colour, but the images that decide for the whole split are grey" in refusal(
+        lambda: load(tmp_path, "test")
+    )
 
 
 @pytest.mark.parametrize("count", [1, 4, 12, 99, None])
