@@ -96,7 +96,7 @@ def share(label: str, value: Any) -> float:
 
 
 def factor(label: str, value: Any) -> float:
-    """The value, if it is a factor that makes nothing smaller.
+    """The value, if it is a factor of 1 or more.
 
     Raises:
         InputError: it is no number from 1 to ``LARGEST_COUNT``.
