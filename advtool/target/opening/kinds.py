@@ -199,7 +199,7 @@ def _what_it_might_be(model: str) -> str:
             f"if it holds weights, name the model's factory and give it with --weights '{model}'"
         )
     if re.fullmatch(r"\w+(-\w+)*", model):
-        return f"is not a file, and it has no kind: did you mean 'torchvision:{model}'?"
+        return f"is not a file: did you mean 'torchvision:{model}'?"
     if all(part.isidentifier() for part in model.split(".")):
         module, _, name = model.rpartition(".")
         return f"is not a file; a factory is written with a colon: '{module}:{name}'"
