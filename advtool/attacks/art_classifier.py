@@ -84,7 +84,8 @@ class EOTClassifier(PyTorchClassifier):
             x: images (N, C, H, W).
             label: a class, or one for each image (N,), whose gradients are (N, 1, C, H, W); None: all classes, whose
                 gradients are (N, classes, C, H, W).
-            training_mode: ignored, as is ``kwargs``.
+            training_mode: ignored.
+            kwargs: ignored; ART's callers pass their own.
 
         Raises:
             ValueError: ART's, if there is no such class.
