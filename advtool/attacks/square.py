@@ -72,7 +72,7 @@ class Square(TensorAttack):
                 if (kept := found.drop_fallen()) is not None:
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
-            if self.patience is not None and query >= forecast and not self.target.randomised:
+            if self.patience is not None and forecast <= query < self.queries and not self.target.randomised:
                 if query >= 2 * first:
                     kept = found.give_up(~self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]
