@@ -190,7 +190,8 @@ class Candidates:
             self.confirmed[rows] = self._wrong_twice(rows)
         else:
             self.queries[rows] += self._target.votes
-            self.score[rows] = margin(self._target.scores(self.x[rows]), self._y[rows])
+            margins = margin(self._target.scores(self.x[rows]), self._y[rows])
+            self.score[rows] = torch.where(margins.isnan(), math.inf, margins)  # no start would be better than NaN
             self.confirmed[rows] = self.score[rows] < 0
         self.score[rows[self.confirmed[rows]]] = -math.inf  # no luckier margin of another start beats what is sure
 
