@@ -51,7 +51,7 @@ class APGD(TensorAttack):
         return self.restarts * self.steps * self.eot
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        for first, beside, images in found.rounds(self.restarts, self.eot):
+        for first, beside, images in found.rounds(self.restarts, queries=self.eot, steps=self.steps):
             part = (first, self.restarts)
             self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
 
@@ -68,7 +68,7 @@ class APGD(TensorAttack):
     ) -> None:
         """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,); all images stand in ``found``.
 
-        ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
+        ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many), for the report.
         """
         at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)
@@ -76,7 +76,7 @@ class APGD(TensorAttack):
         for step in range(self.steps + 1):
             value, scores, gradient = self._evaluate(at.x_adv, at.goal, loss)
             found.spend(self.eot)
-            found.meet(at.x_adv, scores, part[0] * self.steps + step)
+            found.meet(at.x_adv, scores, step)
             at.note(value, gradient)
             if step in looks:
                 at.look(step - since)
@@ -90,7 +90,7 @@ class APGD(TensorAttack):
                     return
         if self.target.randomised:
             found.spend(self.target.votes)
-            found.meet(at.best, self.target.scores(at.best), (part[0] + 1) * self.steps)
+            found.meet(at.best, self.target.scores(at.best), self.steps)
 
     def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         scores, gradient = self.target.scores_and_gradient(x, goal, loss, eot=self.eot)

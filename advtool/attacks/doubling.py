@@ -127,12 +127,12 @@ class Doubling(TensorAttack):
         apgd = APGD(self.target, self.threat_model, steps=self.steps, eot=self.eot)
         earlier = (2**number - 1) * self.targets
         starts = 2**number * self.targets
-        for first, beside, images in found.rounds(starts, self.eot):
-            start = earlier + first + torch.arange(len(images), device=x.device) // len(found.rows)
+        for first, beside, images in found.rounds(starts, queries=self.eot, steps=self.steps, earlier=earlier):
+            start = first + torch.arange(len(images), device=x.device) // len(found.rows)
             pair = goals[images, start % self.targets]
             loss = start // self.targets % len(LOSSES)
             goal = torch.cat((pair, loss[:, None]), 1)
-            part = (earlier + first, earlier + starts)
+            part = (first, earlier + starts)
             apgd.climb(x[images], pair[:, 0], goal, _climbed, beside, generator, report, part)
 
 

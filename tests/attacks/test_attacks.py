@@ -179,6 +179,15 @@ def test_step_tells_when_the_candidate_was_met(text: str) -> None:
         assert step in map(STEP_OF_A_PASS[text], met), (image, step, met)
 
 
+@pytest.mark.parametrize("text", ["pgd(restarts=3, steps=5)", "apgd(restarts=3, steps=5)"])
+def test_of_starts_side_by_side_each_counts_its_own_steps(text: str) -> None:
+    """One pass holds all starts, and of 200 images each start is the best for some."""
+    target = estimator(mlp(SHAPE))
+    x = images(200)
+    found = search(attack(text, target, 0.02), x, target.scores(x).argmax(1))
+    assert {int(step) // 5 for step in found.step} >= {0, 1, 2}
+
+
 def test_one_step_is_the_first() -> None:
     found = search(attack("fgsm", estimator(), 0.1), images(), torch.arange(12) % 4)
     assert (found.step == 1).all()
@@ -238,6 +247,13 @@ def test_an_attack_returns_the_type_it_was_given() -> None:
     assert isinstance(from_tensors, Tensor)
     assert isinstance(from_arrays, np.ndarray)
     np.testing.assert_array_equal(from_tensors.numpy(), from_arrays)
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "art:DeepFool(max_iter=5)"])
+def test_no_images_give_no_examples(text: str) -> None:
+    target = estimator(NoisyInput(mlp(SHAPE), 0.1), randomness=Randomness.each_image, eot=2, votes=2)
+    for labels in (None, torch.zeros(0, dtype=torch.long)):
+        assert attack(text, target, 0.1).generate(images(0), labels).shape == (0, *SHAPE)
 
 
 def test_without_labels_the_models_own_predictions_are_attacked() -> None:
@@ -395,14 +411,14 @@ def test_searches_side_by_side_leave_the_best_of_each_image() -> None:
     target = estimator(Linear(torch.tensor([[0.0], [1.0]]), torch.tensor([4.5, 0.0])), batch_size=6)  # falls above 4.5
     found = Candidates(torch.zeros(3, 1, 1, 1), LABELS[:3], target)
     rounds = []
-    for first, beside, images in found.rounds(3, queries=1):
+    for first, beside, images in found.rounds(3, queries=1, steps=10, earlier=2):
         rounds.append((first, images.tolist()))
         beside.spend(5)
         points = torch.arange(1.0, len(images) + 1)
-        beside.update(points.view(-1, 1, 1, 1), 4.5 - points, first + 7)
-    assert rounds == [(0, [0, 1, 2, 0, 1, 2]), (2, [0])]
+        beside.update(points.view(-1, 1, 1, 1), 4.5 - points, 7)
+    assert rounds == [(2, [0, 1, 2, 0, 1, 2]), (4, [0])]
     assert found.x.flatten().tolist() == [4.0, 5.0, 6.0], "the second search went further with each"
-    assert found.step.tolist() == [7, 7, 7]
+    assert found.step.tolist() == [37, 37, 37], "its steps count on from those of the three before it"
     assert found.queries.tolist() == [15, 11, 11], "five a search, and one to confirm the fall"
 
 
