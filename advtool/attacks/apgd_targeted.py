@@ -49,7 +49,7 @@ class TargetedAPGD(TensorAttack):
         return int((self._targets.measured + passes) * self.eot)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
-        """The search that doubles, which a cascade leaves out for random models alone, goes towards every class."""
+        """On a deterministic model: there the cascade runs ``doubling``, which goes towards every class."""
         del x, y
         return not self.target.randomised
 

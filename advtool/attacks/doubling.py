@@ -20,8 +20,8 @@ NEAREST = 2
 FEW_IMAGES = 4
 """A round works on as many images at least, if so many stand."""
 LITTLE = 64
-"""Units times images that a round may cost and still follow a round that took nothing: seconds for small models. An
-image that falls to one start of a thousand exists, and no margin tells which one it is."""
+"""After a round that took nothing, a round still runs if its units times its images are no more than this. That takes
+seconds on a small model, and some images fall to one start of a thousand: no margin tells which."""
 USUAL_UNITS = 5
 """For each image, the units that the later rounds may cost by default."""
 

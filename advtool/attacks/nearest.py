@@ -45,16 +45,20 @@ class Nearest(TensorAttack):
 
     It bisects the radius of each image's own ball, from the nearest example so far, projected into the smaller ball.
 
-    The approach follows FMN (Pintor et al. 2021, Algorithm 1): the ball grows while no example is known, and shrinks
-    below each that is met. Each round then looks halfway between the largest ball that it searched in vain and the
-    smallest that holds an example. Within a round too the ball shrinks below each example. The model itself confirms
-    the nearest example of a round, a random model by two sets of votes. The nearest confirmed is the candidate.
+    The approach is after FMN (Pintor et al. 2021, Algorithm 1): the ball grows while no example is met, and shrinks
+    below each that is met. Four things differ. It climbs the difference of logits ratio instead of the difference. The
+    linear estimate of the distance gives only the first radius. A step is the norm's steepest, and its length is a share
+    of the radius. The ball never grows beyond the nearest example, and shrinks by a share below it.
+
+    Each round then looks halfway between the largest ball that it searched in vain and the smallest that holds an
+    example. Within a round too the ball shrinks below each example. The model itself confirms the nearest example of a
+    round, a random model by two sets of votes. The nearest confirmed is the candidate.
 
     With a ``reach`` above 1 it comes from outside: an example beyond the ball leads along the boundary into it, where
     searches from the image itself get stuck. So does FAB (Croce and Hein 2020, "Minimally distorted adversarial
     examples with a fast adaptive boundary attack").
 
-    Source: advtool's own; the approach is Algorithm 1 of Pintor et al. 2021, "Fast minimum-norm adversarial attacks
+    Source: advtool's own; the approach is after Algorithm 1 of Pintor et al. 2021, "Fast minimum-norm adversarial attacks
     through adaptive norm constraints", arXiv 2102.12827.
     """
 
