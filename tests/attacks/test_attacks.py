@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -451,7 +452,11 @@ def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str])
         ("pgd(stps=3)", "did you mean 'steps'"),
         ("pgd(eps=3)", "--eps"),
         ("pgd(3)", "NAME(parameter=value"),
-        ("pgd(steps=open('x'))", "NAME(parameter=value"),
+        ("pgd(steps=open('x'))", "'steps' must be a number"),
+        ("apgd(loss=dlr)", "'loss' must be a number, True, None, text in quotes"),
+        ("pgd(steps=1,steps=2)", "^attack 'pgd(steps=1,steps=2)': 'steps' is given twice$"),
+        ("pgd(steps=1", "or art:CLASS(...)$"),
+        ("pdg(steps=1", "did you mean 'pgd'"),
         ("__import__('os')", "NAME(parameter=value"),
         ("art:SquareAtack", "did you mean 'SquareAttack'"),
         ("art:squareattack", "did you mean 'SquareAttack'"),
@@ -459,7 +464,7 @@ def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str])
     ],
 )
 def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words.replace("(", r"\(")):
+    with pytest.raises(InputError, match=re.sub(r"[()]", r"\\\g<0>", words)):
         parse([text])
 
 
@@ -469,7 +474,9 @@ def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
         ("pgd(steps=0)", "steps=0 must be an integer of at least 1"),
         ("pgd(step_size=-1)", "step_size=-1 must be a number above 0"),
         ("spsa(samples=7)", "samples=7 must be even"),
-        ("art:SquareAttack(eps=1)", "eps comes from the threat model"),
+        ("art:SquareAttack(eps=1)", "eps comes from the threat model, leave eps out"),
+        ("art:DeepFool(estimator=1)", "the model is the run's, leave estimator out"),
+        ("art:BoundaryAttack(targeted=True)", "attacks are untargeted in advtool, leave targeted out"),
         ("art:SquareAttack(max_itr=1)", "did you mean 'max_iter'"),
     ],
 )
