@@ -165,13 +165,21 @@ class _Climb:
         ``s`` is the steepest step of length 1: in L-infinity the sign of the gradient.
         """
         z = threat_model.project(threat_model.step(self.x_adv, self.gradient, self.step_size), self.x)
-        a = 1.0 if first else MOMENTUM
-        ahead = self.x_adv + a * (z - self.x_adv) + (1 - a) * (self.x_adv - self.x_before)
+        ahead = with_momentum(z, self.x_adv, self.x_before, first=first)
         self.x_before, self.x_adv = self.x_adv, threat_model.project(ahead, self.x)
 
     def keep(self, places: Tensor) -> "_Climb":
         """The images at ``places`` (K,) alone."""
         return _Climb(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
+
+
+def with_momentum(z: Tensor, x_adv: Tensor, x_before: Tensor, *, first: bool) -> Tensor:
+    """Where a step leads that goes from ``x_adv`` to ``z`` and on in the direction of the last; not projected.
+
+    ``x + 0.75 (z - x) + 0.25 (x - x_before)``; the ``first`` step, which has none before it, leads to ``z``.
+    """
+    a = 1.0 if first else MOMENTUM
+    return x_adv + a * (z - x_adv) + (1 - a) * (x_adv - x_before)
 
 
 def checkpoints(steps: int) -> set[int]:
