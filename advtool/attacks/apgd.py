@@ -68,7 +68,7 @@ class APGD(TensorAttack):
     ) -> None:
         """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,); all images stand in ``found``.
 
-        ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many), for the report.
+        ``loss`` is given the logits and ``goal``, (M,) or (M, ...). The report tells ``part``, which start of how many.
         """
         at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)

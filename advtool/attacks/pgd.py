@@ -70,7 +70,7 @@ class PGD(TensorAttack):
         report: StepReport,
         restart: int = 0,
     ) -> None:
-        """A start for each of the images ``x`` (M, C, H, W); ``found`` holds them all. Start ``restart`` is reported."""
+        """A start for each of the images ``x`` (M, C, H, W), all in ``found``; the report calls it ``restart``."""
         x_adv = self.threat_model.random_point(x, generator)
         before, size = restart * self.steps, self.step_size
         for step in range(self.steps):
