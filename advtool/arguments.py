@@ -96,7 +96,7 @@ def share(label: str, value: Any) -> float:
 
 
 def factor(label: str, value: Any) -> float:
-    """The value, if it is a factor that makes nothing smaller.
+    """The value, if it is a factor of 1 or more.
 
     Raises:
         InputError: it is no number from 1 to ``LARGEST_COUNT``.
@@ -226,6 +226,19 @@ def path(label: str, value: Any) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{label} cannot be a path: {reason}") from None
     return Path(value)
+
+
+def encodable(label: str, text: str) -> str:
+    """The text, if a result can hold it: a file's name may be bytes that are no UTF-8, and JSON has none of these.
+
+    Raises:
+        InputError: it is no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{label} '{text}' is no UTF-8, so no result could name it: rename it") from None
+    return text
 
 
 def device(value: Any) -> torch.device:

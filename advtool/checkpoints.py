@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
 
 from advtool import documents, tensor_files
@@ -49,6 +49,13 @@ class Header(BaseModel):
     date: AwareDatetime
     versions: dict[str, str]
     metrics: dict[str, Any]
+
+    @field_validator("recipe")
+    @classmethod
+    def _with_a_name(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(recipe.get("name"), str):
+            raise ValueError("the recipe has no name")
+        return recipe
 
 
 def now() -> datetime:
@@ -147,8 +154,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _refuse_pickles(path: Path) -> None:
-    with path.open("rb") as file:
-        start = file.read(2)
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise InputError(f"cannot read '{path}' ({error.strerror}): make it readable") from None
     if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise InputError(
             f"'{path}' is a pickle or a zip archive, as torch.save writes them; a pickle can run any code: refused; "

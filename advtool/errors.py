@@ -17,7 +17,7 @@ def near_match(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.6)
     if close:
         return f" (did you mean '{close[0]}'?)"
-    return f" (known: {', '.join(options)})" if len(options) <= MOST_LISTED else ""
+    return f" (known: {', '.join(options)})" if 0 < len(options) <= MOST_LISTED else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

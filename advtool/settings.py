@@ -26,7 +26,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Need(NamedTuple):
-    """Another setting, and its values with which a setting means something."""
+    """What a setting depends on: it has an effect only where another ``setting`` has one of these ``values``."""
 
     setting: str
     values: tuple[Any, ...]
@@ -44,7 +44,7 @@ class About:
         least: of an integer, the smallest value allowed.
         most: of an integer, the largest value allowed.
         read: makes the value of an option's name and text, e.g. :func:`advtool.arguments.fraction`; None: by type.
-        needs: another setting without which this one means nothing; None: it stands alone.
+        needs: another setting, and the values of it with which this one has an effect; None: it always has one.
         check: takes how a message begins and a value, and gives the value or refuses it; None: by type.
         option: the option's name, if the field's name does not give it.
     """

@@ -20,6 +20,13 @@ ROUNDING = 2 * torch.finfo(torch.float32).eps
 """By so much a pixel of ``x + eps`` in float32 may miss the surface of the ball."""
 
 
+def uniform(x: Tensor, size: float, generator: torch.Generator | None) -> Tensor:
+    """Noise of the shape of ``x``, uniform in [-size, size] for every pixel."""
+    # Contiguous, so that the draws do not depend on the layout (channels_last) of the images.
+    noise = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return noise.uniform_(-size, size, generator=generator)
+
+
 class Norm(ABC):
     """The geometry of the eps ball around an image. It knows nothing of the clip range."""
 
@@ -63,8 +70,7 @@ class Linf(Norm):
         return torch.add(x_adv, gradient.sign(), alpha=size)
 
     def random_point(self, x: Tensor, eps: float, generator: torch.Generator | None) -> Tensor:
-        noise = torch.empty_like(x, memory_format=torch.contiguous_format)
-        return x + noise.uniform_(-eps, eps, generator=generator)
+        return x + uniform(x, eps, generator)
 
     def box(self, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         return x - eps, x + eps

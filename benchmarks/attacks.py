@@ -28,7 +28,7 @@ from typing import NamedTuple
 import torch
 from attack_models import DATASETS, Subject, subject
 from bare import Rate, again, limit
-from peers import PEERS, TOGETHER, Settings
+from peers import PEERS, TOGETHER, Settings, standing
 from torch import Tensor, nn
 
 from advtool import evaluate
@@ -99,19 +99,10 @@ def rows() -> Iterator[Row]:
         yield Row(arch, "random", "pgd+eot")
 
 
-@torch.no_grad()
-def correct(model: nn.Module, x: Tensor, y: Tensor, votes: int) -> Tensor:
-    """By the prediction rule of ``advtool``: the arg max of the mean softmax over the votes."""
-    return torch.stack([model(x).softmax(1) for _ in range(votes)]).mean(0).argmax(1) == y
-
-
 def peer(name: str, attack: str, given: Subject, how: Settings) -> Outcome:
-    """A candidate outside the ball does not count."""
     counted = Counted(given.model).eval()
-    found = PEERS[attack][name](counted, given, how)
-    inside = (found - given.x).abs().flatten(1).amax(1) <= given.eps + 1e-6
-    clean, after = (correct(counted, images, given.y, how.draws) for images in (given.x, found))
-    return Outcome(float((clean & (after | ~inside)).float().mean()), counted.forwards, counted.backwards)
+    left = standing(counted, given, PEERS[attack][name](counted, given, how), how.draws)
+    return Outcome(float(left.float().mean()), counted.forwards, counted.backwards)
 
 
 def ours(attack: str, given: Subject, how: Settings) -> Outcome:

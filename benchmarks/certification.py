@@ -8,7 +8,6 @@ that they leave undecided so much time each. Two Markdown tables go to stdout.
 """
 
 import argparse
-import importlib.util
 import json
 import platform
 import time
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from strangers import net
+from torch import Tensor
 
 import advtool
 from advtool.data import load, to_float
@@ -38,18 +37,6 @@ CASES = (
     Case("kw_fashion_mnist", "fashion-mnist", 0.1, slice(4000, 4100)),
     Case("resnet2b_cifar", "cifar10", 2 / 255, slice(4000, 4100)),
 )
-
-
-def net(folder: Path, name: str) -> nn.Module:
-    """A net with its trained weights."""
-    spec = importlib.util.spec_from_file_location("nets", folder / "nets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    model: nn.Module = getattr(module, name)()
-    model.load_state_dict(load_file(folder / f"{name}.safetensors"))
-    return model.eval()
 
 
 def images(dataset: str, split: Any, places: Any) -> tuple[Tensor, Tensor]:

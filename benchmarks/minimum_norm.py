@@ -2,9 +2,10 @@
 
     ADVTOOL_DATA=folder python benchmarks/minimum_norm.py CHECKPOINT... [--nets FOLDER --net NAME...] --keep FOLDER
 
-On AttackBench's terms (Cina et al. 2024): L-infinity, at most 2,000 propagations an image; a forward and a backward
-pass of an image are one each, and a wrapper around the model counts them. The model itself verifies every example, and
-each has its own distance. An image without an example counts as distance 1. Misclassified images are left out.
+On AttackBench's terms (Cina et al. 2024): L-infinity and 2,000 propagations an image, of which two peers take up to
+ten more; a forward and a backward pass of an image are one each, and a wrapper around the model counts them. The model
+itself verifies every example, and each has its own distance. An image without an example counts as distance 1.
+Misclassified images are left out.
 
 A Markdown table goes to stdout, each figure the mean over the seeds: the median and the mean distance; how far
 the mean is above that of the nearest example of all attacks and seeds, image by image, and the share of images within

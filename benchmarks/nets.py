@@ -17,34 +17,26 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import peers
 import torch
+from attack_models import Subject
 from strangers import nets
-from torch import Tensor, nn
+from torch import Tensor
 
 import advtool
 from advtool.compute.memory import freed_memory_kept
 from advtool.data import first_images, load, to_float
 
 
-class Question(NamedTuple):
-    """A net, and the images that it is asked about."""
-
-    name: str
-    model: nn.Module
-    x: Tensor
-    y: Tensor
-    eps: float
-
-
-def questions(folder: Path, images: int) -> Iterator[Question]:
+def questions(folder: Path, images: int) -> Iterator[Subject]:
     """For each net the first test images, and its instances by verdict and eps."""
     every = json.loads((folder / "instances.json").read_text())
     for net in nets(folder):
         first = first_images(load(net.dataset, "test"), images)
-        yield Question(net.name, net.model, to_float(first.images), first.labels, net.eps)
+        yield Subject(net.name, net.model, to_float(first.images), first.labels, net.eps)
         here = [each for each in every if each["net"] == net.name]
         for verdict, eps in sorted({(each["verdict"], each["eps"]) for each in here}):
             chosen = [each for each in here if (each["verdict"], each["eps"]) == (verdict, eps)]
@@ -52,29 +44,23 @@ def questions(folder: Path, images: int) -> Iterator[Question]:
             split = load(net.dataset, chosen[0]["split"])
             x, y = to_float(split.images[places]), split.labels[places]
             assert y.tolist() == [each["label"] for each in chosen]
-            yield Question(f"{net.name} {verdict} {eps:.3g}", net.model, x, y, eps)
+            yield Subject(f"{net.name} {verdict} {eps:.3g}", net.model, x, y, eps)
 
 
-def ours(asked: Question, seed: int) -> Tensor:
+def ours(asked: Subject, seed: int) -> Tensor:
     result = advtool.evaluate(asked.model, asked.x, asked.y, eps=asked.eps, attacks="audit", seed=seed)
     return result.outcomes.worst_case
 
 
-def autoattack(asked: Question, seed: int) -> Tensor:
-    from pyautoattack import AutoAttack  # noqa: PLC0415 - our side alone needs no peer
-
-    attack = AutoAttack(asked.model, norm="Linf", eps=asked.eps, version="standard", seed=seed, device="cpu")
-    found = attack.run_standard_evaluation(asked.x, asked.y, batch_size=len(asked.x))
-    found = found[0] if isinstance(found, tuple) else found
-    assert float((found - asked.x).abs().max()) < asked.eps + 1e-6
-    with torch.no_grad():
-        return (asked.model(asked.x).argmax(1) == asked.y) & (asked.model(found).argmax(1) == asked.y)
+def autoattack(asked: Subject, seed: int) -> Tensor:
+    how = peers.Settings(steps=0, batch=len(asked.x), seed=seed)
+    return peers.standing(asked.model, asked, peers.autoattack(asked.model, asked, how), votes=1)
 
 
-SIDES: dict[str, Callable[[Question, int], Tensor]] = {"ours": ours, "autoattack": autoattack}
+SIDES: dict[str, Callable[[Subject, int], Tensor]] = {"ours": ours, "autoattack": autoattack}
 
 
-def measure(asked: Question, side: str, seed: int) -> dict[str, Any]:
+def measure(asked: Subject, side: str, seed: int) -> dict[str, Any]:
     started, busy = time.perf_counter(), time.process_time()
     standing = SIDES[side](asked, seed)
     return {

@@ -1,22 +1,17 @@
-"""The peers' attacks, on the model, images and settings that ours get.
+"""The peers' attacks, on the model, images and settings that ours get, and what counts of their candidates.
 
-Each gets its images in batches of the size at which the bare model is fastest, and a frozen model, so that none
-computes gradients of weights.
+Each gets its images in batches, and a frozen model, so that none computes gradients of weights. A peer is imported when
+it attacks, so that a benchmark needs those alone that it asks.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import foolbox
 import numpy as np
 import torch
-import torchattacks
 from art.attacks.evasion import ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
 from attack_models import Subject
-from cleverhans.torch.attacks.projected_gradient_descent import projected_gradient_descent
-from cleverhans.torch.attacks.spsa import spsa
-from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
 TOGETHER = 64
@@ -30,12 +25,28 @@ class Settings(NamedTuple):
     steps: int
     samples: int = 0
     draws: int = 1
+    """more than 1 for a random model"""
     batch: int = 128
     """images a pass of a peer; ours chooses its own"""
+    seed: int | None = None
+    """of AutoAttack, the only peer that takes one"""
 
 
 Attack = Callable[[nn.Module, Subject, Settings], Tensor]
 """From a model to the candidates (N, C, H, W)."""
+
+
+@torch.no_grad()
+def correct(model: nn.Module, x: Tensor, y: Tensor, votes: int) -> Tensor:
+    """By the prediction rule of ``advtool``: the arg max of the mean softmax over the votes."""
+    return torch.stack([model(x).softmax(1) for _ in range(votes)]).mean(0).argmax(1) == y
+
+
+def standing(model: nn.Module, given: Subject, found: Tensor, votes: int) -> Tensor:
+    """Which images are right before and after, bool (N,). A candidate outside the ball does not count."""
+    inside = (found - given.x).abs().flatten(1).amax(1) <= given.eps + 1e-6
+    clean, after = (correct(model, images, given.y, votes) for images in (given.x, found))
+    return clean & (after | ~inside)
 
 
 def in_batches(attack: Callable[[Tensor, Tensor], Tensor], given: Subject, size: int) -> Tensor:
@@ -43,6 +54,8 @@ def in_batches(attack: Callable[[Tensor, Tensor], Tensor], given: Subject, size:
 
 
 def torchattacks_pgd(model: nn.Module, given: Subject, how: Settings) -> Tensor:
+    import torchattacks
+
     step = 2 * given.eps / how.steps
     if how.draws == 1:
         return in_batches(torchattacks.PGD(model, given.eps, step, how.steps), given, how.batch)
@@ -50,12 +63,16 @@ def torchattacks_pgd(model: nn.Module, given: Subject, how: Settings) -> Tensor:
 
 
 def foolbox_pgd(model: nn.Module, given: Subject, how: Settings) -> Tensor:
+    import foolbox
+
     attack = foolbox.attacks.LinfPGD(abs_stepsize=2 * given.eps / how.steps, steps=how.steps, random_start=True)
     subject = foolbox.PyTorchModel(model, bounds=(0, 1), device=given.x.device)
     return in_batches(lambda x, y: attack(subject, x, y, epsilons=given.eps)[1], given, how.batch)
 
 
 def cleverhans_pgd(model: nn.Module, given: Subject, how: Settings) -> Tensor:
+    from cleverhans.torch.attacks.projected_gradient_descent import projected_gradient_descent
+
     def attack(x: Tensor, y: Tensor) -> Tensor:
         step = 2 * given.eps / how.steps
         # its checks compare with np.all of tensors, which fails on a GPU
@@ -93,6 +110,8 @@ def art_pgd(model: nn.Module, given: Subject, how: Settings) -> Tensor:
 
 
 def torchattacks_spsa(model: nn.Module, given: Subject, how: Settings) -> Tensor:
+    import torchattacks
+
     pairs = how.samples // 2
     attack = torchattacks.SPSA(
         model, given.eps, lr=LEARNING_RATE, nb_iter=how.steps, nb_sample=pairs, max_batch_size=min(TOGETHER, pairs)
@@ -101,6 +120,8 @@ def torchattacks_spsa(model: nn.Module, given: Subject, how: Settings) -> Tensor
 
 
 def cleverhans_spsa(model: nn.Module, given: Subject, how: Settings) -> Tensor:
+    from cleverhans.torch.attacks.spsa import spsa
+
     with torch.no_grad():
         return spsa(
             model,
@@ -117,7 +138,10 @@ def cleverhans_spsa(model: nn.Module, given: Subject, how: Settings) -> Tensor:
 
 
 def autoattack(model: nn.Module, given: Subject, how: Settings) -> Tensor:
-    attack = AutoAttack(model, norm="Linf", eps=given.eps, version="standard", device=str(given.x.device))
+    from pyautoattack import AutoAttack
+
+    version, device = "rand" if how.draws > 1 else "standard", str(given.x.device)
+    attack = AutoAttack(model, norm="Linf", eps=given.eps, version=version, seed=how.seed, device=device)
     found = attack.run_standard_evaluation(given.x, given.y, batch_size=how.batch)
     return found[0] if isinstance(found, tuple) else found
 

@@ -32,14 +32,19 @@ class Subject(NamedTuple):
     eps: float
 
 
-def nets(folder: Path) -> Iterator[Subject]:
-    """The nets of a folder with their trained weights, frozen and in eval mode."""
+def net(folder: Path, name: str) -> nn.Module:
+    """A net of a folder with its trained weights, frozen and in eval mode."""
     spec = importlib.util.spec_from_file_location("strangers_nets", folder / "nets.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    model: nn.Module = getattr(module, name)()
+    model.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return model.eval().requires_grad_(False)
+
+
+def nets(folder: Path) -> Iterator[Subject]:
+    """The nets of a folder."""
     for name, (dataset, eps) in NETS.items():
-        model: nn.Module = getattr(module, name)()
-        model.load_state_dict(load_file(folder / f"{name}.safetensors"))
-        yield Subject(name, model.eval().requires_grad_(False), dataset, eps)
+        yield Subject(name, net(folder, name), dataset, eps)

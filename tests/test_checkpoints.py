@@ -12,7 +12,9 @@ import advtool
 from advtool import checkpoints, models
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
+from advtool.report import card
 from advtool.threat import ThreatModel
+from tests.support.locked import lock
 
 
 def header(**changes: object) -> Header:
@@ -118,6 +120,15 @@ def test_newest_goes_by_the_date_in_the_header(tmp_path: Path) -> None:
     assert checkpoints.newest(tmp_path) == tmp_path / "b.safetensors"
 
 
+def test_a_checkpoint_that_may_not_be_read_is_no_newest_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "locked"):
+        checkpoints.write(tmp_path / f"{name}.safetensors", header(), {"w": torch.ones(1)})
+    lock(tmp_path / "locked.safetensors", monkeypatch)
+    assert checkpoints.newest(tmp_path) == tmp_path / "a.safetensors"
+    with pytest.raises(InputError, match=r"cannot read '.*locked\.safetensors' \(Permission denied\)"):
+        checkpoints.read_header(tmp_path / "locked.safetensors")
+
+
 def test_newest_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint found"):
         checkpoints.newest(tmp_path)
@@ -128,3 +139,33 @@ def test_equal_checkpoints_are_equal_files(tmp_path: Path, digits_checkpoint: Pa
     for name in map(str, range(6)):
         checkpoints.write(tmp_path / name, *checkpoints.read(digits_checkpoint))
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.mark.parametrize("recipe", [{}, {"name": 3}])
+def test_a_recipe_without_a_name_is_a_malformed_header(tmp_path: Path, recipe: dict[str, object]) -> None:
+    path = tmp_path / "model.safetensors"
+    checkpoints.write(path, header().model_copy(update={"recipe": recipe}), {})
+    with pytest.raises(InputError, match=r"malformed advtool header \(at 'recipe'\)"):
+        checkpoints.read_header(path)
+
+
+def test_a_card_leaves_out_what_was_not_measured() -> None:
+    full = {"epoch": 1, "clean_accuracy": 0.5, "history": [{"epoch": 1, "loss": 0.1}]}
+    shown = card.table(card.Card("m", header(metrics=full)))
+    assert dict(shown.facts)["kept epoch"] == "1"
+    assert dict(shown.facts)["validation"] == "clean 50.0 %"
+    assert "white box" not in dict(shown.facts)
+    assert [column.name for column in shown.columns] == ["epoch", "loss", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "where"),
+    [
+        ({"epoch": "one"}, "epoch"),
+        ({"history": [{"loss": 1}]}, r"history\.0\.epoch"),
+        ({"epoch": 1, "collapse": {"epoch": 2}}, r"collapse\.best_epoch"),
+    ],
+)
+def test_malformed_metrics_are_named(metrics: dict[str, object], where: str) -> None:
+    with pytest.raises(InputError, match=rf"malformed metrics in its header \(at '{where}'\)"):
+        card.table(card.Card("m", header(metrics=metrics)))

@@ -51,7 +51,7 @@ class APGD(TensorAttack):
         return self.restarts * self.steps * self.eot
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        for first, beside, images in found.rounds(self.restarts, self.eot):
+        for first, beside, images in found.rounds(self.restarts, queries=self.eot, steps=self.steps):
             part = (first, self.restarts)
             self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
 
@@ -68,7 +68,7 @@ class APGD(TensorAttack):
     ) -> None:
         """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,); all images stand in ``found``.
 
-        ``loss`` is given the logits and ``goal``, (M,) or (M, ...); ``part`` is (which start, of how many).
+        ``loss`` is given the logits and ``goal``, (M,) or (M, ...). The report tells ``part``, which start of how many.
         """
         at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)
@@ -76,7 +76,7 @@ class APGD(TensorAttack):
         for step in range(self.steps + 1):
             value, scores, gradient = self._evaluate(at.x_adv, at.goal, loss)
             found.spend(self.eot)
-            found.meet(at.x_adv, scores, part[0] * self.steps + step)
+            found.meet(at.x_adv, scores, step)
             at.note(value, gradient)
             if step in looks:
                 at.look(step - since)
@@ -90,7 +90,7 @@ class APGD(TensorAttack):
                     return
         if self.target.randomised:
             found.spend(self.target.votes)
-            found.meet(at.best, self.target.scores(at.best), (part[0] + 1) * self.steps)
+            found.meet(at.best, self.target.scores(at.best), self.steps)
 
     def _evaluate(self, x: Tensor, goal: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         scores, gradient = self.target.scores_and_gradient(x, goal, loss, eot=self.eot)
@@ -165,13 +165,21 @@ class _Climb:
         ``s`` is the steepest step of length 1: in L-infinity the sign of the gradient.
         """
         z = threat_model.project(threat_model.step(self.x_adv, self.gradient, self.step_size), self.x)
-        a = 1.0 if first else MOMENTUM
-        ahead = self.x_adv + a * (z - self.x_adv) + (1 - a) * (self.x_adv - self.x_before)
+        ahead = with_momentum(z, self.x_adv, self.x_before, first=first)
         self.x_before, self.x_adv = self.x_adv, threat_model.project(ahead, self.x)
 
     def keep(self, places: Tensor) -> "_Climb":
         """The images at ``places`` (K,) alone."""
         return _Climb(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
+
+
+def with_momentum(z: Tensor, x_adv: Tensor, x_before: Tensor, *, first: bool) -> Tensor:
+    """Where a step leads that goes from ``x_adv`` to ``z`` and on in the direction of the last; not projected.
+
+    ``x + 0.75 (z - x) + 0.25 (x - x_before)``; the ``first`` step, which has none before it, leads to ``z``.
+    """
+    a = 1.0 if first else MOMENTUM
+    return x_adv + a * (z - x_adv) + (1 - a) * (x_adv - x_before)
 
 
 def checkpoints(steps: int) -> set[int]:

@@ -49,7 +49,7 @@ class TargetedAPGD(TensorAttack):
         return int((self._targets.measured + passes) * self.eot)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
-        """The search that doubles, which a cascade leaves out for random models alone, goes towards every class."""
+        """On a deterministic model: there the cascade runs ``doubling``, which goes towards every class."""
         del x, y
         return not self.target.randomised
 
@@ -58,6 +58,7 @@ class TargetedAPGD(TensorAttack):
         if self.finalists is not None and self.finalists < self.targets:
             scores = self._climb(max(1, self.steps // 5), x, y, others, found, generator, report)
             others = others.gather(1, scores.argsort(1))[:, : self.finalists]
+            found.drop_fallen(at_least=0)
         self._climb(self.steps, x, y, others, found, generator, report)
 
     @property
@@ -78,7 +79,7 @@ class TargetedAPGD(TensorAttack):
         apgd = APGD(self.target, self.threat_model, steps=steps, eot=self.eot)
         scores = torch.full(others.shape, torch.inf, device=x.device)
         count = others.shape[1]
-        for first, beside, images in found.rounds(count, self.eot):
+        for first, beside, images in found.rounds(count, queries=self.eot, steps=steps):
             place = first + torch.arange(len(images), device=x.device) // len(found.rows)
             goal = torch.stack((y[images], others[images, place]), 1)
             loss = targeted_difference_of_logits_ratio

@@ -19,8 +19,14 @@ from advtool.errors import InputError, is_out_of_memory, near_match, reason
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
-FROM_THE_THREAT_MODEL = ("eps", "norm", "targeted", "estimator", "classifier")
-"""Parameters of ART's classes that the run gives."""
+GIVEN_BY_THE_RUN = {
+    "eps": "eps comes from the threat model",
+    "norm": "norm comes from the threat model",
+    "targeted": "attacks are untargeted in advtool",
+    "estimator": "the model is the run's",
+    "classifier": "the model is the run's",
+}
+"""Parameters of ART's classes that nobody else gives, and why."""
 ASSUMED_QUERIES = 50_000
 """What an attack of ART asks of the model is not known beforehand: it counts as one of the dearest."""
 
@@ -103,7 +109,7 @@ def art_class(name: str) -> type:
     if name not in known:
         lower = {key.lower(): key for key in known}
         hint = f" (did you mean '{lower[name.lower()]}'?)" if name.lower() in lower else near_match(name, known)
-        raise InputError(f"--attack 'art:{name}': ART has no such evasion attack{hint}")
+        raise InputError(f"attack 'art:{name}': ART has no such evasion attack{hint}")
     return known[name]
 
 
@@ -129,10 +135,10 @@ def _seeded_random_states() -> Iterator[None]:
 def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given: Mapping[str, Any]) -> Any:
     accepted = inspect.signature(cls).parameters
     for key in given:
-        if key in FROM_THE_THREAT_MODEL:
-            raise InputError(f"--attack 'art:{name}': {key} comes from the threat model, leave it out")
+        if key in GIVEN_BY_THE_RUN:
+            raise InputError(f"attack 'art:{name}': {GIVEN_BY_THE_RUN[key]}, leave {key} out")
         if key not in accepted:
-            raise InputError(f"--attack 'art:{name}': it has no parameter '{key}'{near_match(key, accepted)}")
+            raise InputError(f"attack 'art:{name}': it has no parameter '{key}'{near_match(key, accepted)}")
     ours = {
         "eps": eps,
         "norm": np.inf,
@@ -143,16 +149,16 @@ def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given
     parameters = {key: value for key, value in ours.items() if key in accepted} | dict(given)
     missing = [key for key in _needed(accepted) if key not in parameters]
     if missing:
-        raise InputError(f"--attack 'art:{name}': it needs {' and '.join(missing)} in brackets")
+        raise InputError(f"attack 'art:{name}': it needs {' and '.join(missing)} in brackets")
     try:
         with _quietly():
             return cls(estimator, **parameters)
     except EstimatorError:
-        raise InputError(f"--attack 'art:{name}': it is no attack on image classifiers with gradients") from None
+        raise InputError(f"attack 'art:{name}': it is no attack on image classifiers with gradients") from None
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(f"--attack 'art:{name}': {_told(error)}") from error
+        raise InputError(f"attack 'art:{name}': {_told(error)}") from error
 
 
 def _needed(accepted: Mapping[str, inspect.Parameter]) -> list[str]:

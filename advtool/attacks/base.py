@@ -134,6 +134,8 @@ class TensorAttack(EvasionAttack):
         del kwargs
         device = self.target.device
         images = torch.as_tensor(x, dtype=torch.float32, device=device)
+        if len(images) == 0:
+            return like(x, images)  # a search divides its passes among its images
         labels = self.target.scores(images) if y is None else torch.as_tensor(y, device=device)
         indices = (labels.argmax(1) if labels.ndim == 2 else labels).long()
         if generator is None:

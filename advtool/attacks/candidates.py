@@ -17,7 +17,7 @@ class Found(NamedTuple):
     x: Tensor
     """candidates, float32 (N, C, H, W)"""
     step: Tensor
-    """the step at which the search met the candidate, int64 (N,); 0 is the start"""
+    """the step at which the search met the candidate, int64 (N,); 0 is the start, and later starts count on"""
     queries: Tensor
     """passes through the model for this image, int64 (N,), EOT draws included"""
     given_up: Tensor
@@ -115,7 +115,9 @@ class Candidates:
         self.given_up[self.rows[hopeless]] = True
         return self.keep(~hopeless)
 
-    def rounds(self, count: int, queries: int) -> Iterator[tuple[int, "Candidates", Tensor]]:
+    def rounds(
+        self, count: int, *, queries: int, steps: int, earlier: int = 0
+    ) -> Iterator[tuple[int, "Candidates", Tensor]]:
         """``count`` searches of each standing image. As many run side by side as fill a pass through the model.
 
         Yields the number of the first search of a round, the candidates that the round must fill, and the image of
@@ -125,19 +127,23 @@ class Candidates:
         Args:
             count: searches.
             queries: passes through the model that a search asks for an image at once.
+            steps: of a search. Each search counts its own steps from 0, and the steps of the searches before it are
+                added.
+            earlier: the number of the first search.
         """
-        first = 0
-        while first < count:
-            if first:
+        first, end = earlier, earlier + count
+        while first < end:
+            if first > earlier:
                 self.drop_fallen(at_least=0)
             if len(self.rows) == 0:
                 return
             room = self._target.batch_size // (queries * len(self.rows))
-            copies = min(count - first, max(1, room))
+            copies = min(end - first, max(1, room))
             images = self.rows.repeat(copies)
             beside = Candidates(self.x[images], self._y[images], self._target)
             yield first, beside, images
             beside.finish()
+            beside.step += steps * (first + torch.arange(len(images), device=images.device) // len(self.rows))
             self._take_best(beside, copies)
             first += copies
 
@@ -190,7 +196,8 @@ class Candidates:
             self.confirmed[rows] = self._wrong_twice(rows)
         else:
             self.queries[rows] += self._target.votes
-            self.score[rows] = margin(self._target.scores(self.x[rows]), self._y[rows])
+            margins = margin(self._target.scores(self.x[rows]), self._y[rows])
+            self.score[rows] = torch.where(margins.isnan(), math.inf, margins)  # no start would be better than NaN
             self.confirmed[rows] = self.score[rows] < 0
         self.score[rows[self.confirmed[rows]]] = -math.inf  # no luckier margin of another start beats what is sure
 

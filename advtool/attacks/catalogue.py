@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from advtool import docstrings
-from advtool.attacks.art import FROM_THE_THREAT_MODEL, art_class
+from advtool.attacks.art import GIVEN_BY_THE_RUN, art_class
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.parameters import Parameter
 from advtool.attacks.registry import ART, ATTACKS
@@ -69,7 +69,7 @@ def _suite(name: str) -> Suite:
 def _attack_of_art(name: str) -> Attack:
     cls = art_class(name)
     link = PAPER_OF_ART.search(inspect.getdoc(cls) or "")
-    ours = {*FROM_THE_THREAT_MODEL, "verbose"}
+    ours = {*GIVEN_BY_THE_RUN, "verbose"}
     taken = [each for key, each in inspect.signature(cls).parameters.items() if key not in ours]
     return Attack(
         name=ART + name,

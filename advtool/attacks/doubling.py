@@ -20,8 +20,8 @@ NEAREST = 2
 FEW_IMAGES = 4
 """A round works on as many images at least, if so many stand."""
 LITTLE = 64
-"""Units times images that a round may cost and still follow a round that took nothing: seconds for small models. An
-image that falls to one start of a thousand exists, and no margin tells which one it is."""
+"""After a round that took nothing, a round still runs if its units times its images are no more than this. That takes
+seconds on a small model, and some images fall to one start of a thousand: no margin tells which."""
 USUAL_UNITS = 5
 """For each image, the units that the later rounds may cost by default."""
 
@@ -127,12 +127,12 @@ class Doubling(TensorAttack):
         apgd = APGD(self.target, self.threat_model, steps=self.steps, eot=self.eot)
         earlier = (2**number - 1) * self.targets
         starts = 2**number * self.targets
-        for first, beside, images in found.rounds(starts, self.eot):
-            start = earlier + first + torch.arange(len(images), device=x.device) // len(found.rows)
+        for first, beside, images in found.rounds(starts, queries=self.eot, steps=self.steps, earlier=earlier):
+            start = first + torch.arange(len(images), device=x.device) // len(found.rows)
             pair = goals[images, start % self.targets]
             loss = start // self.targets % len(LOSSES)
             goal = torch.cat((pair, loss[:, None]), 1)
-            part = (earlier + first, earlier + starts)
+            part = (first, earlier + starts)
             apgd.climb(x[images], pair[:, 0], goal, _climbed, beside, generator, report, part)
 
 

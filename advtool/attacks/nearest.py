@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from advtool.attacks.apgd import with_momentum
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
@@ -25,8 +26,6 @@ SHRINKING = 0.01
 """By this share a round shrinks the ball below each example that it meets."""
 LAST_STEP = 0.01
 """The steps of a round begin at the radius of the ball and end at this share of it."""
-MOMENTUM = 0.75
-"""Weight of the new step, as in APGD; the rest goes to the last step."""
 SQUEEZES = 3
 """How often the example of a round is projected into a smaller ball, by bisection, without a gradient."""
 CLEAR = 1e-5
@@ -45,17 +44,21 @@ class Nearest(TensorAttack):
 
     It bisects the radius of each image's own ball, from the nearest example so far, projected into the smaller ball.
 
-    The approach follows FMN (Pintor et al. 2021, Algorithm 1): the ball grows while no example is known, and shrinks
-    below each that is met. Each round then looks halfway between the largest ball that it searched in vain and the
-    smallest that holds an example. Within a round too the ball shrinks below each example. The model itself confirms
-    the nearest example of a round, a random model by two sets of votes. The nearest confirmed is the candidate.
+    The approach is after FMN (Pintor et al. 2021, Algorithm 1): the ball grows while no example is met, and shrinks
+    below each that is met. Four things differ. It climbs the difference of logits ratio instead of the difference. The
+    linear estimate of the distance gives only the first radius. A step is the norm's steepest, and its length is a
+    share of the radius. The ball never grows beyond the nearest example, and shrinks by a share below it.
+
+    Each round then looks halfway between the largest ball that it searched in vain and the smallest that holds an
+    example. Within a round too the ball shrinks below each example. The model itself confirms the nearest example of a
+    round, a random model by two sets of votes. The nearest confirmed is the candidate.
 
     With a ``reach`` above 1 it comes from outside: an example beyond the ball leads along the boundary into it, where
     searches from the image itself get stuck. So does FAB (Croce and Hein 2020, "Minimally distorted adversarial
     examples with a fast adaptive boundary attack").
 
-    Source: advtool's own; the approach is Algorithm 1 of Pintor et al. 2021, "Fast minimum-norm adversarial attacks
-    through adaptive norm constraints", arXiv 2102.12827.
+    Source: advtool's own; the approach is after Algorithm 1 of Pintor et al. 2021, "Fast minimum-norm adversarial
+    attacks through adaptive norm constraints", arXiv 2102.12827.
     """
 
     name = "nearest"
@@ -121,8 +124,7 @@ class Nearest(TensorAttack):
             radius = torch.where(fooled, torch.minimum(radius, balls.met_at) * (1 - SHRINKING), radius)
             size = radius * _cosine(1.0, LAST_STEP, step, self.steps)
             z = balls.project(self.threat_model.step(x_adv, gradient, size), radius)
-            a = 1.0 if step == 0 else MOMENTUM
-            ahead = x_adv + a * (z - x_adv) + (1 - a) * (x_adv - x_before)
+            ahead = with_momentum(z, x_adv, x_before, first=step == 0)
             x_before, x_adv = x_adv, balls.project(ahead, radius)
 
 

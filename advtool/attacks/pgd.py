@@ -58,7 +58,7 @@ class PGD(TensorAttack):
         return self.target.randomised and self.restarts > 1
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        for first, beside, images in found.rounds(self.restarts, self.queries_a_step):
+        for first, beside, images in found.rounds(self.restarts, queries=self.queries_a_step, steps=self.steps):
             self.climb(x[images], y[images], beside, generator, report, first)
 
     def climb(
@@ -70,13 +70,13 @@ class PGD(TensorAttack):
         report: StepReport,
         restart: int = 0,
     ) -> None:
-        """Start number ``restart``: ``steps`` steps for the images ``x`` (M, C, H, W); ``found`` holds them all."""
+        """A start for each of the images ``x`` (M, C, H, W), all in ``found``; the report calls it ``restart``."""
         x_adv = self.threat_model.random_point(x, generator)
         before, size = restart * self.steps, self.step_size
         for step in range(self.steps):
             scores, gradient = self.slope(x_adv, y, generator)
             found.spend(self.queries_a_step)
-            found.meet(x_adv, scores, before + step)
+            found.meet(x_adv, scores, step)
             x_adv = self.threat_model.project(self.threat_model.step(x_adv, gradient, size), x)
             if (step + 1) % found.steps_between_looks == 0:
                 if (kept := found.drop_fallen()) is not None:
@@ -85,4 +85,4 @@ class PGD(TensorAttack):
                 if len(y) == 0:
                     return
         found.spend(self.target.votes)
-        found.meet(x_adv, self.target.scores(x_adv), before + self.steps)
+        found.meet(x_adv, self.target.scores(x_adv), self.steps)

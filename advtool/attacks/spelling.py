@@ -34,7 +34,7 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
                 if text in SUITES:
                     continue
                 raise InputError(
-                    f"--attack {spec.name}: it needs a model to transfer from: advtool eval --surrogate MODEL"
+                    f"attack {spec.name}: it needs a model to transfer from: advtool eval --surrogate MODEL"
                 )
             if spec.label not in specs or spec.scope is Scope.every:
                 specs[spec.label] = spec
@@ -56,15 +56,21 @@ def _parse_one(text: str, scope: Scope) -> AttackSpec:
     name, parameters = _parse_call(text, body)
     if prefix:
         art_class(name)
+    elif name in SUITES:
+        raise InputError(f"attack {shown(text)}: {name} is a suite, which takes no parameters")
     elif name not in ATTACKS:
-        raise InputError(f"--attack {shown(text)}: no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
+        raise InputError(f"attack {shown(text)}: no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
     else:
         _check_parameters(text, ATTACKS[name], parameters)
     return AttackSpec(prefix + name, parameters, scope)
 
 
 def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
-    """``name`` or ``name(key=literal, ...)``; nothing is executed."""
+    """``name`` or ``name(key=literal, ...)``; nothing is executed.
+
+    Raises:
+        InputError: it is neither, a value is no literal, or a name stands twice.
+    """
     name, bracket, rest = body.strip().partition("(")
     try:
         with warnings.catch_warnings(action="ignore"):  # Python's, of odd spellings
@@ -74,26 +80,35 @@ def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
             and isinstance(call, ast.Call)
             and isinstance(call.func, ast.Name)
             and not call.args
+            and all(word.arg for word in call.keywords)
         ):
-            return name, _literals(call.keywords)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last of brackets in brackets
+            return name, _literals(text, call.keywords)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last of brackets in brackets
         pass
-    known = near_match(body, [*ATTACKS, *SUITES])
-    raise InputError(f"--attack {shown(text)}: write NAME or NAME(parameter=value, ...), or art:CLASS(...){known}")
+    ours = [*ATTACKS, *SUITES]
+    hint = "" if name in ours or body != text else near_match(name, ours)
+    raise InputError(f"attack {shown(text)}: write NAME or NAME(parameter=value, ...), or art:CLASS(...){hint}")
 
 
-def _literals(words: list[ast.keyword]) -> dict[str, Any]:
+def _literals(text: str, words: list[ast.keyword]) -> dict[str, Any]:
     """Sorted by name, so that one question has one spelling."""
-    names = [word.arg for word in words if word.arg is not None]
-    if len(set(names)) < len(words):
-        raise ValueError("a name twice, or none")
-    return dict(sorted((str(word.arg), ast.literal_eval(word.value)) for word in words))
+    values: dict[str, Any] = {}
+    for word in words:
+        key = str(word.arg)
+        if key in values:
+            raise InputError(f"attack {shown(text)}: {shown(key)} is given twice")
+        try:
+            values[key] = ast.literal_eval(word.value)
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            wanted = "a number, True, None, text in quotes, or a list of these"
+            raise InputError(f"attack {shown(text)}: {shown(key)} must be {wanted}") from None
+    return dict(sorted(values.items()))
 
 
 def _check_parameters(text: str, cls: type[TensorAttack], parameters: Mapping[str, Any]) -> None:
     accepted = cls.declared()
     for key in parameters:
         if key == "eps":
-            raise InputError(f"--attack {shown(text)}: eps comes from the threat model, use --eps")
+            raise InputError(f"attack {shown(text)}: eps comes from the threat model, use --eps")
         if key not in accepted:
-            raise InputError(f"--attack {shown(text)}: no parameter {shown(key)}{near_match(key, accepted)}")
+            raise InputError(f"attack {shown(text)}: no parameter {shown(key)}{near_match(key, accepted)}")

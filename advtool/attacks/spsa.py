@@ -7,6 +7,7 @@ from torch.optim.adam import adam
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import Parameter, positive_integer, positive_number
+from advtool.attacks.signs import random_signs
 from advtool.errors import InputError
 from advtool.target.scores import margin
 
@@ -86,7 +87,7 @@ class SPSA(TensorAttack):
         gradient, pairs = torch.zeros_like(x), self.samples // 2
         centre = x.clamp(*self._room)
         for some in torch.arange(pairs).split(max(1, self.target.batch_size // (2 * len(x)))):
-            signs = _random_signs((len(some), *x.shape[1:]), generator)
+            signs = random_signs((len(some), *x.shape[1:]), generator)
             ahead, behind = self._margins(centre, y, torch.cat((signs, -signs))).chunk(2)
             difference = (ahead - behind).nan_to_num_(nan=0.0)  # one NaN would stay in Adam's mean for good
             gradient += torch.einsum("pn,pchw->nchw", difference, signs)
@@ -139,8 +140,3 @@ class _Adam:
     def keep(self, places: Tensor) -> None:
         """Go on with the images at ``places`` (K,) alone."""
         self.mean, self.square = self.mean[places], self.square[places]
-
-
-def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    bits = torch.randint(0, 2, shape, generator=generator, device=generator.device, dtype=torch.int8)
-    return bits.float().mul_(2).sub_(1)

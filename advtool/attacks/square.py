@@ -8,6 +8,7 @@ from torch import Tensor
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import Parameter, or_none, positive_integer, positive_number, share
+from advtool.attacks.signs import random_signs
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of a budget of 10,000, after which the area of the squares is halved."""
@@ -58,7 +59,7 @@ class Square(TensorAttack):
         return self.target.randomised and self.queries > MOST_QUERIES_OF_RANDOM_MODELS
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
-        stripes = self._corners(x, _signs((len(x), x.shape[1], 1, x.shape[3]), generator))
+        stripes = self._corners(x, random_signs((len(x), x.shape[1], 1, x.shape[3]), generator))
         self._try(stripes[None], y, found, 0)
         first = max(1, int(self.queries * FIRST_FORECAST))
         query, forecast, before = 1, first, found.score.clone()
@@ -72,7 +73,7 @@ class Square(TensorAttack):
                 if (kept := found.drop_fallen()) is not None:
                     x, y = x[kept], y[kept]
                 report(query, self.queries, len(x))
-            if self.patience is not None and query >= forecast and not self.target.randomised:
+            if self.patience is not None and forecast <= query < self.queries and not self.target.randomised:
                 if query >= 2 * first:
                     kept = found.give_up(~self._within_reach(found, before, query))
                     x, y = x[kept], y[kept]
@@ -89,7 +90,7 @@ class Square(TensorAttack):
         """``best`` (N, C, H, W) with one square at a corner of the ball around ``x``: (``count``, N, C, H, W)."""
         _, channels, height, width = x.shape
         window = _windows((count, len(x)), height, width, self._side(query, height, width), generator)
-        corners = self._corners(x, _signs((count, len(x), channels, 1, 1), generator))
+        corners = self._corners(x, random_signs((count, len(x), channels, 1, 1), generator))
         return torch.where(window, corners, best)
 
     def _corners(self, x: Tensor, signs: Tensor) -> Tensor:
@@ -108,10 +109,6 @@ class Square(TensorAttack):
         """The side of the squares: their area is ``area`` of the image at first, halved as the budget is used up."""
         halvings = sum(query * 10_000 // self.queries > at for at in HALVINGS)
         return min(height, width, max(1, round(math.sqrt(self.area / 2**halvings * height * width))))
-
-
-def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randint(0, 2, shape, generator=generator, device=generator.device).float().mul_(2).sub_(1)
 
 
 def _windows(counts: tuple[int, int], height: int, width: int, side: int, generator: torch.Generator) -> Tensor:

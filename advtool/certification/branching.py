@@ -97,7 +97,7 @@ def _branch(queue: Open, margins: Tensor, lower: Tensor, enough: float, until: f
         now, later = queue.at(order[:at_once]), queue.at(order[at_once:])
         children = _cut(now, margins)
         if children is None:
-            return lower
+            break
         best = children.domains.ascend(last, children.rows(margins), BRANCH_STEPS, enough)
         children.lower = torch.maximum(best, children.lower)
         queue = later.join(children.at((~(children.lower > enough)).nonzero().squeeze(1)))

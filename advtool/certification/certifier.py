@@ -68,7 +68,7 @@ class Certifier:
         if target.randomised:
             raise NotCertifiable("the model is random, and bounds of one draw say nothing of the votes")
         try:
-            self.graph = read(target.model, x[:1]).to(torch.float32)
+            self.graph = read(target.model, x[:1]).to(torch.float32, x.device)
         except UnknownLayer as error:
             raise NotCertifiable(str(error)) from None
         if target.classes < 2:

@@ -1,8 +1,7 @@
 """``advtool score``: do the adversarial examples of a run fool its model again, or another model?"""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,7 +23,9 @@ Do they fool another model?  [cyan]advtool score runs/mine other.safetensors[/cy
 """
 
 
-@gathering("model", {**MODEL_OPTIONS, "model": model_argument("the run's own model")}, ModelOptions.of)
+@gathering(
+    "model", {**MODEL_OPTIONS, "model": model_argument("the run's own model, unless it is code")}, ModelOptions.of
+)
 def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run with --save-adversarial.")],
     *,
@@ -53,14 +54,13 @@ def score(
     """
     model.check()
     from advtool import checkpoints, files
-    from advtool.evaluation.finished import read_finished
     from advtool.studies.score import score as score_run
     from advtool.target.opening.user_code import prints_to_stderr
 
     if output is not None:
         files.check_writable(output)
     place = resolve_device(device)
-    opened = (model if model.is_given else _own(run, read_finished(run).result.model)).open()[0]
+    opened = (model if model.is_given else _own(run)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)
     with prints_to_stderr():
         result = score_run(
@@ -72,18 +72,20 @@ def score(
         raise typer.Exit(1)
 
 
-def _own(run: Path, origin: Mapping[str, Any]) -> ModelOptions:
-    """The options that open the run's own model again."""
-    if origin.get("spec") is None:
-        raise InputError(f"run '{run}' was made from Python: name its model as MODEL")
-    weights, mean, std = origin.get("weights"), origin.get("mean"), origin.get("std")
-    options = ModelOptions(
-        model=origin["spec"],
-        weights=weights["path"] if isinstance(weights, dict) else weights,
-        model_args=origin.get("arguments"),
-        mean=None if mean is None else tuple(mean),
-        std=None if std is None else tuple(std),
-    )
+def _own(run: Path) -> ModelOptions:
+    """The options that open the run's own model again, unless that runs code: only the user says which code runs."""
+    from advtool.evaluation.finished import read_finished
+    from advtool.evaluation.origin import command_of
+
+    command = command_of(run, read_finished(run).result)
+    if command.to_name_again:
+        raise InputError(
+            f"run '{run}': a run's folder alone does not say which code runs here; if you trust it: "
+            f"{command.scored(str(run))}"
+        )
+    texts: dict[str, str | None] = dict.fromkeys(MODEL_OPTIONS)
+    texts |= {name.replace("-", "_"): str(value) for name, value in command.options.items()}
+    options = ModelOptions.of(**texts)
     try:
         options.check()
     except InputError as error:

@@ -257,11 +257,12 @@ class SubjectOptions:
 
         if self.dataset:  # opening a model takes seconds
             data.check_exists(self.dataset)
-        if self.classes is not None:
-            data.read_classes(self.classes)
+        outputs = None if self.classes is None else data.read_classes(self.classes)  # once: it may be a pipe
         opened, title = self.models.open()
         header = opened.header
         split, indices = self._images(opened)
+        if outputs is not None:
+            split = split.relabelled(outputs)
         if header is not None:
             models.check_images(header.architecture, split.shape)
         card = None if header is None else checkpoints.describe(Path(opened.description["spec"]), header)
@@ -294,6 +295,4 @@ class SubjectOptions:
         except InputError as error:
             hint = "" if self.dataset else " (the checkpoint's data set; --dataset names another)"
             raise InputError(f"{error}{hint}") from None
-        if self.classes is not None:
-            split = split.relabelled(data.read_classes(self.classes))
         return split, indices

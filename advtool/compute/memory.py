@@ -53,9 +53,21 @@ def available_bytes() -> int | None:
         said = re.search(r"^MemAvailable: *([0-9]+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
         free += [1024 * int(said[1])] if said else []
     with suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        free.append(free_in_group(Path("/sys/fs/cgroup")))
     return min(free, default=None)
+
+
+def free_in_group(group: Path) -> int:
+    """What the limit of a control group leaves free, in bytes. Files that the kernel keeps in memory count as free.
+
+    Raises:
+        OSError: the group has no limits, or is one of version 1.
+        ValueError: there is no limit.
+    """
+    used = int((group / "memory.current").read_text())
+    lines = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+    cached = sum(int(size) for name, size in lines if name in ("inactive_file", "active_file"))
+    return max(0, int((group / "memory.max").read_text()) - max(0, used - cached))
 
 
 def peak_bytes() -> int | None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from advtool import documents
+from advtool import arguments, documents
 from advtool.errors import InputError
 from advtool.files import read_any
 
@@ -24,6 +24,7 @@ def read_classes(path: Path) -> dict[str, int]:
         InputError: there is no such file, it is neither of the two, a name or output occurs twice, or an output is no
             integer of at least 0.
     """
+    arguments.encodable("--classes", str(path))
     try:
         text = read_any(path, documents.MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from advtool import arguments
 from advtool.compute.memory import available_bytes
 from advtool.data import image_file
 from advtool.data.resizing import Size, channels_first, fit
@@ -122,7 +123,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
     if not names:
         state = "holds images, but no folders" if files else "is empty"
         raise InputError(f"'{folder}' {state}: it needs a folder of images for each class")
-    return tuple(names)
+    return tuple(arguments.encodable(f"the class of '{folder}'", name) for name in names)
 
 
 def _files(folder: Path) -> list[str]:

@@ -56,7 +56,9 @@ def read(file: str, colour: bool) -> "Image.Image":
         if mode in _GREY or (colour and mode in _COLOUR):
             return ImageOps.exif_transpose(image).convert("RGB" if colour else "L")
     if mode in _COLOUR:
-        raise InputError(f"'{file}' is in colour, but the first images of its folder are grey: save all in one way")
+        raise InputError(
+            f"'{file}' is in colour, but the images that decide for the whole split are grey: save all in one way"
+        )
     raise InputError(f"'{file}' has pixels of the kind '{mode}': save it as 8-bit grey or RGB")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from advtool import arguments
 from advtool.data import digits, folder, npz, torchvision_sets
 from advtool.data.catalogue import KNOWN, Known, cache_dir, find, is_file, locate
 from advtool.data.resizing import Size, check_size, fit_all
@@ -116,7 +117,14 @@ def _as_known(known: Known, loaded: Split, file: Path) -> Split:
             f"but '{known.name}' has {known.shape} in {len(known.classes)}: "
             "give it another name, and load it by its path"
         )
-    return replace(loaded, name=known.name, classes=known.classes)
+    if loaded.classes == tuple(map(str, range(len(loaded.classes)))):  # the file names none: its labels are numbers
+        return replace(loaded, name=known.name, classes=known.classes)
+    if sorted(loaded.classes) != sorted(known.classes):
+        raise InputError(
+            f"'{file}' names other classes than '{known.name}' has ({', '.join(known.classes)}): "
+            "give it another name, and load it by its path"
+        )
+    return replace(loaded, name=known.name)
 
 
 def _find_path(text: str, split: SplitName) -> Split | folder.Listing:
@@ -131,7 +139,7 @@ def check_exists(name_or_path: str | Path) -> None:
     Raises:
         InputError: there is no such data set; the message says which one might be meant.
     """
-    text = os.fspath(name_or_path)
+    text = arguments.encodable("data set", os.fspath(name_or_path))
     path = Path(text)
     is_npz = path.suffix.lower() == ".npz"
     if text in KNOWN or path.is_dir() or (is_npz and path.exists()):

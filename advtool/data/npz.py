@@ -54,7 +54,12 @@ def _read(path: Path, split: SplitName) -> dict[str, NDArray[Any]]:
     needed = (f"x_{split}", f"y_{split}")
     if not path.is_file():
         raise InputError(f"no data set at '{path}': there is no such file")
-    if not zipfile.is_zipfile(path):
+    try:
+        with path.open("rb") as file:
+            is_archive = zipfile.is_zipfile(file)
+    except OSError as error:
+        raise InputError(f"cannot read '{path}' ({error.strerror}): make it readable") from None
+    if not is_archive:
         raise InputError(f"'{path}' is not an .npz archive, or it is truncated: write one with numpy.savez")
     try:
         present, arrays = archive_file.read(path, {*needed, "y_train", "y_test", _NAMES})
@@ -148,7 +153,7 @@ def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
 
 
 def _labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
-    if not array.size or array.shape not in {(len(array),), (len(array), 1)}:
+    if not array.size or array.ndim not in {1, 2} or array.shape != (len(array), 1)[: array.ndim]:
         raise InputError(f"{what} has the shape {array.shape}: labels must be (N,), one class number an image")
     if array.dtype.kind not in "iu":
         raise InputError(f"{what} has the type {array.dtype}: labels must be integers from 0")

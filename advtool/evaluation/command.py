@@ -55,11 +55,11 @@ class Command(BaseModel):
 
     def again(self, folder: str) -> str:
         """The command that goes on with the run in ``folder``."""
-        words = ["advtool", "eval", "--resume", folder]
-        for name, value in self.to_name_again.items():
-            for text in value if isinstance(value, list) else [str(value)]:
-                words += [text] if name == "model" else [f"--{name}", text]
-        return shlex.join(words)
+        return _written(["advtool", "eval", "--resume", folder], self.to_name_again)
+
+    def scored(self, folder: str) -> str:
+        """The command that scores the run in ``folder``, with this model."""
+        return _written(["advtool", "score", folder], self.options)
 
 
 def write(folder: Path, options: Mapping[str, Value]) -> None:
@@ -87,6 +87,13 @@ def read(folder: Path) -> Command | None:
         raise InputError(
             f"run '{folder}': its {COMMAND} is damaged; the command that began it goes on with it"
         ) from None
+
+
+def _written(words: list[str], options: Mapping[str, Value]) -> str:
+    for name, value in options.items():
+        for text in value if isinstance(value, list) else [str(value)]:
+            words += [text] if name == "model" else [f"--{name}", text]
+    return shlex.join(words)
 
 
 def _in_one_line(value: Value) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import exp, hypot, sqrt
 from statistics import fmean, variance
 
+import torch
 from scipy.stats import beta, t
 from torch import Tensor
 
@@ -15,13 +16,20 @@ from advtool.results import Estimate, Figure
 
 NORMAL_REACH = 1.96
 """Standard errors from the middle of a 95 % interval to its ends."""
+TEST_TO_TRAIN = 1.0
+"""n_test / n_train of 2-fold cross-validation, in the corrected resampled t-test (Nadeau and Bengio 2003).
+
+It corrects for what folds share: training images and tested images. Where fewer than the other half are tested, folds
+share hardly any of these. So the whole ratio corrects the variance of the trainings alone, and that of the images has
+the ratio of the images that were tested. With the whole half this is the test itself.
+"""
 Side = Sequence[Tensor]
 """The images that each model has right."""
 Pair = tuple[Side, Side]
 """Two sides. The models at the same place of both saw the same images; where one saw fewer, they were the first."""
 
 
-def gain(points: Sequence[Pair], *, folded: bool) -> Estimate:
+def gain(points: Sequence[Pair], *, trained_on: int | None = None) -> Estimate:
     """How far the first side of each point is above the second side: the mean over the points of a curve.
 
     The 95 % interval of one training tells how other images might come out for these models. That of several is the t
@@ -29,25 +37,29 @@ def gain(points: Sequence[Pair], *, folded: bool) -> Estimate:
 
     Args:
         points: the sides, with the same trainings at every point.
-        folded: whether the trainings are the folds of a repeated 2-fold cross-validation. Then each has other images
-            than the other half, and the test is the corrected resampled one. Otherwise they differ by their seed.
+        trained_on: the number of images that each training has seen, where the trainings are the folds of a repeated
+            2-fold cross-validation, and were tested on images of the other half; None: they differ by their seed, and
+            were tested on the same images.
     """
     trainings = [_pooled([_paired(ours[i], theirs[i]) for ours, theirs in points]) for i in range(len(points[0][0]))]
     if len(trainings) == 1:
         return trainings[0].model_copy(update={"how": f"{trainings[0].how}, 1 training"})
-    differences = _differences(points)
+    n, differences = len(trainings), _differences(points)
     of_images = fmean(((each.interval[1] - each.interval[0]) / 2 / NORMAL_REACH) ** 2 for each in trainings)
-    share_of_variance = 1 / len(trainings) + folded
-    share_of_images = share_of_variance if folded else 1.0  # other seeds have the same images
-    error = sqrt(max(share_of_variance * variance(differences), share_of_images * of_images))
-    mean, reach = fmean(differences), error * float(t.ppf(0.975, len(trainings) - 1))
+    if trained_on is None:
+        squared_error = max(variance(differences) / n, of_images)
+    else:
+        of_trainings = max(0.0, variance(differences) - _noise(points))
+        tested = max(map(len, points[0][0]))
+        squared_error = of_trainings * (1 / n + TEST_TO_TRAIN) + of_images * (1 / n + tested / trained_on)
+    mean, reach = fmean(differences), sqrt(squared_error) * float(t.ppf(0.975, n - 1))
     interval = (max(-1.0, mean - reach), min(1.0, mean + reach))
-    return Estimate(value=mean, interval=interval, how=f"t-test over {len(trainings)} trainings")
+    return Estimate(value=mean, interval=interval, how=f"t-test over {n} trainings")
 
 
-def t_test(points: Sequence[Pair], *, folded: bool) -> TTest:
-    """The test over two trainings or more whether the gain is 0; the arguments are those of :func:`gain`."""
-    return corrected_resampled_t_test(_differences(points), test_to_train=float(folded))
+def t_test(points: Sequence[Pair]) -> TTest:
+    """The corrected resampled test whether the gain is 0, over the folds of a repeated 2-fold cross-validation."""
+    return corrected_resampled_t_test(_differences(points), TEST_TO_TRAIN)
 
 
 def between(ours: Figure, theirs: Figure) -> Estimate:
@@ -84,6 +96,18 @@ def share(outcomes: Tensor) -> float:
 def _differences(points: Sequence[Pair]) -> list[float]:
     """Of each training, the mean over the points."""
     return [fmean(share(ours[i]) - share(theirs[i]) for ours, theirs in points) for i in range(len(points[0][0]))]
+
+
+def _noise(points: Sequence[Pair]) -> float:
+    """The variance that a training's difference has by the images that were tested: the mean over trainings."""
+    return fmean(_noise_of_one([(ours[i], theirs[i]) for ours, theirs in points]) for i in range(len(points[0][0])))
+
+
+def _noise_of_one(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """Rather too little: of images that one side alone saw no noise counts."""
+    common, most = (number(len(side) for pair in pairs for side in pair) for number in (min, max))
+    differences = torch.stack([ours[:common].double() - theirs[:common].double() for ours, theirs in pairs])
+    return differences.mean(0).var(correction=0).item() / most
 
 
 def _pooled(estimates: Sequence[Estimate]) -> Estimate:

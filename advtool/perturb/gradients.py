@@ -28,7 +28,8 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
         A tensor like ``x``.
 
     Raises:
-        InputError: the model answers with something else than logits, or autograd finds no way from them to ``x``.
+        InputError: the model answers with something else than logits, or autograd finds no way from them to ``x``, or
+            none through reentrant checkpointing.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), frozen_statistics(model), frozen_parameters(model):
@@ -41,9 +42,17 @@ def input_gradient(model: nn.Module, x: Tensor, y: Tensor, *, eot: int = 1) -> T
 
 @contextmanager
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
-    """Within this context no normalisation layer updates its running statistics."""
+    """Within this context no normalisation layer updates its running statistics.
+
+    Scripted layers do, since TorchScript has made the switch a constant. :func:`advtool.perturb.watched.kept_buffers`
+    puts theirs back.
+    """
     tracking = [
-        module for module in model.modules() if module.training and getattr(module, "track_running_stats", False)
+        module
+        for module in model.modules()
+        if module.training
+        and getattr(module, "track_running_stats", False)
+        and not isinstance(module, torch.jit.ScriptModule)
     ]
     _track(tracking, on=False)
     try:
@@ -78,7 +87,15 @@ def logits_of(answer: Any, images: int) -> Tensor:
 
 
 def _gradient(loss: Tensor, x: Tensor) -> Tensor:
-    gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
+    try:
+        gradient = torch.autograd.grad(loss, x, allow_unused=True)[0] if loss.requires_grad else None
+    except RuntimeError as error:
+        if not all(word in str(error).lower() for word in ("checkpoint", ".grad()")):  # releases word it differently
+            raise
+        raise InputError(
+            "the model's activation checkpointing gives no gradient to the images: set use_reentrant=False in "
+            "torch.utils.checkpoint, or in the gradient_checkpointing_kwargs of transformers"
+        ) from error
     if gradient is None:
         raise InputError(
             "the model's logits have no gradient to the images: it must not detach them, leave torch for NumPy, "

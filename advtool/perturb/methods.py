@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from advtool.errors import InputError
 from advtool.perturb.checks import with_checks
 from advtool.perturb.gradients import input_gradient
-from advtool.threat import ThreatModel
+from advtool.threat import ThreatModel, uniform
 
 
 @with_checks
@@ -52,7 +52,7 @@ def r_fgsm(
     if a > eps:
         raise InputError(f"step_size={a:g} must be at most eps={eps:g}: the random step takes the rest of eps")
     threat_model = ThreatModel(eps=eps)
-    x_s = threat_model.step(images, _uniform(images, 1.0, generator), eps - a)
+    x_s = threat_model.step(images, uniform(images, 1.0, generator), eps - a)
     gradient = input_gradient(model, x_s, labels, eot=eot)
     return threat_model.project(threat_model.step(x_s, gradient, a), images)
 
@@ -75,7 +75,7 @@ def rfgsm(
     """
     a = 1.2 * eps if step_size is None else step_size
     threat_model = ThreatModel(eps=eps)
-    x_s = images + _uniform(images, eps, generator)
+    x_s = images + uniform(images, eps, generator)
     gradient = input_gradient(model, x_s, labels, eot=eot)
     return threat_model.project(threat_model.step(x_s, gradient, a), images)
 
@@ -101,7 +101,7 @@ def nfgsm(
     2 eps outside of [0, 1].
     """
     threat_model = ThreatModel(eps=eps)
-    X_bn = images + _uniform(images, eps, generator)
+    X_bn = images + uniform(images, eps, generator)
     gradient = input_gradient(model, X_bn, labels, eot=eot)
     x_adv = threat_model.step(X_bn, gradient, eps if step_size is None else step_size)
     return x_adv.clamp_(*threat_model.clip) if clip else x_adv
@@ -132,10 +132,3 @@ def pgd(
         gradient = input_gradient(model, x_adv, labels, eot=eot)
         x_adv = threat_model.project(threat_model.step(x_adv, gradient, a), images)
     return x_adv
-
-
-def _uniform(x: Tensor, size: float, generator: torch.Generator | None) -> Tensor:
-    """Noise of the shape of ``x``, uniform in [-size, size] for every pixel."""
-    # Contiguous, so that the draws do not depend on the layout (channels_last) of the images.
-    noise = torch.empty_like(x, memory_format=torch.contiguous_format)
-    return noise.uniform_(-size, size, generator=generator)

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from advtool.checkpoints import Header
+from advtool.errors import InputError
 from advtool.report.table import Column, Row, Table
 from advtool.report.units import COUNT, SHARE, WORDS, decimals
 from advtool.results import notation
@@ -36,27 +39,79 @@ class Card:
         return self.header.model_dump(mode="json", by_alias=True)
 
 
+class Epoch(BaseModel):
+    """What was measured in an epoch of the training."""
+
+    epoch: int
+    loss: float | None = None
+    clean: float | None = None
+    one_step: float | None = None
+    pgd: float | None = None
+    adversarial_loss: float | None = None
+    certified: float | None = None
+    fixed: float | None = None
+    seconds: float | None = None
+
+
+class Collapse(BaseModel):
+    """Catastrophic overfitting."""
+
+    epoch: int
+    best_epoch: int
+    one_step: float
+    best_one_step: float
+    pgd: float
+    best_pgd: float
+
+
+class Metrics(BaseModel):
+    """What the card shows of a header's ``metrics``. All of it may be absent."""
+
+    epoch: int | None = None
+    decided_by_floor: float | None = None
+    clean_accuracy: float | None = None
+    validation_images: int | None = None
+    one_step_accuracy: float | None = None
+    pgd_accuracy: float | None = None
+    pgd_images: int | None = None
+    pgd_draws: int = 1
+    certified_accuracy: float | None = None
+    fixed_examples_accuracy: float | None = None
+    noise_centre: float | None = None
+    noise_border: float | None = None
+    collapse: Collapse | None = None
+    history: list[Epoch] = []
+
+
 def table(card: Card) -> Table:
-    """The facts, then a line for each epoch."""
-    metrics = card.header.metrics
-    epochs = [{**epoch} for epoch in metrics.get("history", [])]
+    """The facts, then a line for each epoch.
+
+    Raises:
+        InputError: the metrics in the header are not what a training writes.
+    """
+    try:
+        metrics = Metrics.model_validate(card.header.metrics)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise InputError(f"'{card.name}' has malformed metrics in its header (at '{where}'): train it again") from None
+    epochs = [epoch.model_dump() for epoch in metrics.history]
     for epoch in epochs:
-        epoch["kept"] = "kept" if epoch["epoch"] == metrics["epoch"] else None
-        if "certified" in epoch:
-            epoch.pop("adversarial_loss", None)  # 80 columns hold one of the two
+        epoch["kept"] = "kept" if epoch["epoch"] == metrics.epoch else None
+        if epoch["certified"] is not None:
+            epoch["adversarial_loss"] = None  # 80 columns hold one of the two
     return Table(
         title=card.name,
-        facts=tuple(_facts(card.header)),
-        columns=tuple(column for column in COLUMNS if any(epoch.get(column.name) is not None for epoch in epochs)),
+        facts=tuple(_facts(card.header, metrics)),
+        columns=tuple(column for column in COLUMNS if any(epoch[column.name] is not None for epoch in epochs)),
         rows=tuple(map(Row, epochs)),
     )
 
 
-def _facts(header: Header) -> Iterator[tuple[str, str]]:
-    architecture, threat_model, metrics = header.architecture, header.threat_model, header.metrics
+def _facts(header: Header, metrics: Metrics) -> Iterator[tuple[str, str]]:
+    architecture, threat_model = header.architecture, header.threat_model
     channels, height, width = architecture.input_shape
     yield "model", f"{architecture.name}, {channels}x{height}x{width} images, {architecture.classes} classes"
-    if places := architecture.options.get("pnil"):
+    if isinstance(places := architecture.options.get("pnil"), list) and places:
         yield "PNIL", ", ".join(f"before {name}" if name else "before the model" for name in places)
     yield "data set", header.dataset
     yield "recipe", _listed({name: value for name, value in header.recipe.items() if value})  # what is off is noise
@@ -65,34 +120,40 @@ def _facts(header: Header) -> Iterator[tuple[str, str]]:
     yield "seed", str(header.seed)
     yield "date", f"{header.date:%Y-%m-%d %H:%M:%S %Z}"
     yield "versions", _listed(header.versions)
-    if "epoch" in metrics:
+    if metrics.epoch is not None:
+        yield "kept epoch", str(metrics.epoch)
         yield from _metrics(metrics)
 
 
-def _metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _metrics(metrics: Metrics) -> Iterator[tuple[str, str]]:
     """What was measured of the kept epoch, and whether the training collapsed."""
     percent = notation.percent
-    yield "kept epoch", str(metrics["epoch"])
-    if "decided_by_floor" in metrics:
+    if metrics.decided_by_floor is not None:
         yield (
             "tie",
-            f"no epoch is above {percent(metrics['decided_by_floor'])} by the figure to keep by, which guessing "
+            f"no epoch is above {percent(metrics.decided_by_floor)} by the figure to keep by, which guessing "
             "reaches: kept by one-step, then clean accuracy, then the later epoch",
         )
-    yield "validation", f"clean {percent(metrics['clean_accuracy'])} ({metrics['validation_images']} images)"
-    draws = metrics.get("pgd_draws", 1)
-    asked = f"{metrics['pgd_images']} images" + (f", {draws} draws of the noise" if draws > 1 else "")
-    one_step, pgd = percent(metrics["one_step_accuracy"]), percent(metrics["pgd_accuracy"])
-    yield "white box", f"one-step {one_step}, PGD {pgd} ({asked})"
-    if "certified_accuracy" in metrics:
-        yield "certified", f"{percent(metrics['certified_accuracy'])} by interval bounds, whatever the attack"
-    if "fixed_examples_accuracy" in metrics:
-        yield "fixed examples", f"{percent(metrics['fixed_examples_accuracy'])}, made against another model"
-    if "noise_centre" in metrics:
-        centre, border = metrics["noise_centre"], metrics["noise_border"]
+    if metrics.clean_accuracy is not None:
+        yield "validation", f"clean {percent(metrics.clean_accuracy)}{_asked(metrics.validation_images)}"
+    if metrics.one_step_accuracy is not None and metrics.pgd_accuracy is not None:
+        one_step, pgd = percent(metrics.one_step_accuracy), percent(metrics.pgd_accuracy)
+        yield "white box", f"one-step {one_step}, PGD {pgd}{_asked(metrics.pgd_images, metrics.pgd_draws)}"
+    if metrics.certified_accuracy is not None:
+        yield "certified", f"{percent(metrics.certified_accuracy)} by interval bounds, whatever the attack"
+    if metrics.fixed_examples_accuracy is not None:
+        yield "fixed examples", f"{percent(metrics.fixed_examples_accuracy)}, made against another model"
+    if metrics.noise_centre is not None and metrics.noise_border is not None:
+        centre, border = metrics.noise_centre, metrics.noise_border
         yield "noise", f"standard deviation {centre:.3f} in the centre, {border:.3f} in the border"
-    if metrics["collapse"] is not None:
-        yield "collapse", collapse_line(metrics["collapse"])
+    if metrics.collapse is not None:
+        yield "collapse", collapse_line(metrics.collapse.model_dump())
+
+
+def _asked(images: int | None, draws: int = 1) -> str:
+    if images is None:
+        return ""
+    return f" ({images} images{f', {draws} draws of the noise' if draws > 1 else ''})"
 
 
 def collapse_line(collapse: dict[str, Any]) -> str:
@@ -111,7 +172,7 @@ def setting(name: str, value: Any) -> str:
     words = name.replace("_", " ")
     if isinstance(value, bool) or not value:
         return words if value else f"no {words}"
-    return f"{words} {' and '.join(value) if isinstance(value, list) else value}"
+    return f"{words} {' and '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _listed(values: dict[str, Any]) -> str:

@@ -28,6 +28,8 @@ def table(result: Score) -> Table:
 
 
 def _meaning(result: Score) -> str:
+    if not any(attack.examples for attack in result.attacks):
+        return "the run kept no examples, since no attack found one: there was nothing to score"
     if not result.same_model:
         return "another model than the run's: the share that transfers, of the examples whose original it gets right"
     if result.agrees is None:

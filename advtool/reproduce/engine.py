@@ -10,8 +10,7 @@ import torch
 
 from advtool import locks
 from advtool.checkpoints import now
-from advtool.data.catalogue import KNOWN
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.reproduce import notes
 from advtool.reproduce.catalogue import Scale, hours
@@ -22,7 +21,7 @@ from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
-from advtool.reproduce.table import Table
+from advtool.reproduce.table import Table, check_datasets
 from advtool.reproduce.verdict import together
 from advtool.results import (
     Column,
@@ -150,9 +149,7 @@ def _chosen(table: Table, scale: Scale, datasets: Sequence[str], *, among: int) 
     """The data sets of a table: those that were asked for, or its own. One ``among`` several tables takes those of its
     own that were asked for, if there are any.
     """
-    for dataset in datasets:
-        if dataset not in KNOWN:
-            raise InputError(f"--dataset '{dataset}': no such data set{near_match(dataset, KNOWN)}")
+    check_datasets(datasets)
     own = table.datasets_at(scale)
     common = [name for name in own if name in datasets]
     return common if common and among > 1 else list(dict.fromkeys(datasets)) or list(own)

@@ -74,15 +74,13 @@ class Gain:
 
     def estimate(self, measured: Measured, _: Mapping[str, Figure]) -> Estimate:
         """With its interval."""
-        return gains.gain(self._points(measured), folded=self._folded)
+        model = self.pairs[0][0].members(measured)[0]
+        trained_on = measured.cards[model].recipe["train_images"] if model.fold else None
+        return gains.gain(self._points(measured), trained_on=trained_on)
 
     def is_significant(self, measured: Measured, alpha: float) -> bool:
-        """By the t-test over two trainings or more."""
-        return gains.t_test(self._points(measured), folded=self._folded).p_value < alpha
-
-    @property
-    def _folded(self) -> bool:
-        return self.pairs[0][0].models[0].fold is not None
+        """By the paper's t-test over all folds."""
+        return gains.t_test(self._points(measured)).p_value < alpha
 
     def _points(self, measured: Measured) -> list[gains.Pair]:
         other = self.of_baseline or self.column

@@ -26,7 +26,6 @@ MIN_ACCURACY = 0.2
 """Accuracy at that many draws below which a curve says nothing."""
 EPS_SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Of the eps that the models were trained for; the paper does not list its own."""
-RECIPES = ("rfgsm", "nfgsm")
 PGD = pnil.PGD
 
 
@@ -61,7 +60,7 @@ def against_draws(scale: Scale, dataset: str) -> Iterator[Line]:
     budget, eps = pnil.budget_of(FIG4_SCALES, scale, dataset), pnil.LARGER_EPS[dataset]
     counts = (1, ENOUGH, 20) if scale is Scale.smoke else EOT_DRAWS
     points = {str(draws): budget.shown(eps, "pgd", eot=draws, votes=pnil.VOTES) for draws in counts}
-    for recipe in RECIPES:
+    for recipe in pnil.ONE_STEP:
         lines = curve(budget, dataset, recipe, points, pnil=True)
         change = Gain([(lines[-1], lines[counts.index(ENOUGH)])], PGD)
         yield from (*lines[:-1], replace(lines[-1], evidence={"change": change}))
@@ -74,7 +73,7 @@ def against_eps(scale: Scale, dataset: str) -> Iterator[Line]:
         round(min(1.0, part * trained_for), 6) for part in (EPS_SHARES[1::5] if scale is Scale.smoke else EPS_SHARES)
     ]
     points = {f"{eps:g}": budget.shown(eps, "pgd", certify=asks_for_proofs(eps)) for eps in radii}
-    rfgsm, nfgsm = (curve(budget, dataset, recipe, points) for recipe in RECIPES)
+    rfgsm, nfgsm = (curve(budget, dataset, recipe, points) for recipe in pnil.ONE_STEP)
     pairs = list(zip(nfgsm, rfgsm, strict=True))
     small = [pair for pair, eps in zip(pairs, radii, strict=True) if eps < trained_for]
     yield from (*rfgsm, *nfgsm[:-1], replace(nfgsm[-1], evidence={"all": Gain(pairs, PGD), "small": Gain(small, PGD)}))

@@ -25,7 +25,7 @@ ONE_DRAW = "PGD-50, EOT 1"
 
 def cases(scale: Scale, dataset: str) -> Iterator[tuple[str, str, str]]:
     """Block of table 1, training and epoch; a scale below the paper's without RFGSM, smoke at one eps."""
-    recipes = ("nfgsm",) if scale in (Scale.smoke, Scale.cpu) else ("rfgsm", "nfgsm")
+    recipes = pnil.ONE_STEP[-1:] if scale in (Scale.smoke, Scale.cpu) else pnil.ONE_STEP
     return product(pnil.blocks(scale, dataset), recipes, KEPT)
 
 

@@ -3,13 +3,16 @@
 A table of your own needs no line: ``FILE.py:NAME`` or ``package.module:NAME`` names it.
 """
 
-import runpy
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
-from advtool.reproduce.table import Table
+from advtool.reproduce.table import Table, check_datasets
+from advtool.target.opening.kinds import is_code
+from advtool.target.opening.user_code import surroundings
+from advtool.target.opening.user_modules import importable, module_of
 
 MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_masking", "pnil_readings", "timings")
 """Where they are."""
@@ -19,30 +22,43 @@ def find(name: str) -> Table:
     """The table of that name, or the one that a file or module of the user's defines.
 
     Raises:
-        InputError: there is none; the nearest is named.
+        InputError: there is none, and the nearest is named; or the user's code cannot be imported.
     """
     place, colon, attribute = name.rpartition(":")
     if colon:
-        tables = _defined_in(place)
-        if attribute not in tables:
-            raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
-        return tables[attribute]
+        return _of_the_user(place, attribute)
     if name not in TABLES:
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
-    every = (table for module in MODULES for table in _defined_in(f"{__package__}.{module}").values())
+    every = (table for module in MODULES for table in _tables(import_module(f"{__package__}.{module}")).values())
     return next(table for table in every if table.name == name)
 
 
 def every(scale: Scale, datasets: Sequence[str] = ()) -> list[Table]:
-    """All tables; of ``datasets``, if any are named, those that take one of them at this scale."""
+    """All tables; of ``datasets``, if any are named, those that take one of them at this scale.
+
+    Raises:
+        InputError: a data set is unknown, or no table takes any of them.
+    """
+    check_datasets(datasets)
     tables = [find(name) for name in TABLES]
-    return [table for table in tables if not datasets or {*datasets} & {*table.datasets_at(scale)}]
+    chosen = [table for table in tables if not datasets or {*datasets} & {*table.datasets_at(scale)}]
+    if not chosen:
+        taken = dict.fromkeys(name for table in tables for name in table.datasets_at(scale))
+        asked = ", ".join(datasets)
+        raise InputError(f"--dataset {asked}: no table takes it at the scale {scale}, which has {', '.join(taken)}")
+    return chosen
 
 
-def _defined_in(place: str) -> dict[str, Table]:
-    """The tables of a file or module, by the names that they have there."""
-    try:
-        defined = runpy.run_path(place) if place.endswith(".py") else vars(import_module(place))
-    except (OSError, ImportError, SyntaxError) as error:
-        raise InputError(f"'{place}': {error}") from None
-    return {name: value for name, value in defined.items() if isinstance(value, Table)}
+def _of_the_user(place: str, attribute: str) -> Table:
+    if not is_code(place):
+        raise InputError(f"'{place}:{attribute}': '{place}' is neither FILE.py nor the name of a module")
+    with surroundings(), importable(place):
+        tables = _tables(module_of(place))
+    if attribute not in tables:
+        raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
+    return tables[attribute]
+
+
+def _tables(module: ModuleType) -> dict[str, Table]:
+    """The tables of a module, by the names that they have there."""
+    return {name: value for name, value in vars(module).items() if isinstance(value, Table)}

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import getdoc
 
+from advtool.data.catalogue import KNOWN
+from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.lines import Line
 from advtool.reproduce.measured import Measured
@@ -65,3 +67,14 @@ class Table:
         judgement = self.rule(row) if row.evidence else None
         verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
         return row.model_copy(update={"verdict": verdict, "why": why})
+
+
+def check_datasets(names: Iterable[str]) -> None:
+    """Refuse an unknown data set.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    for name in names:
+        if name not in KNOWN:
+            raise InputError(f"--dataset '{name}': no such data set{near_match(name, KNOWN)}")

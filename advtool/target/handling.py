@@ -73,7 +73,7 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     try:
         for parameter in trainable:
             parameter.requires_grad_(False)
-        _evaluate(model)
+        put_into_eval_mode(model)
         yield model
     finally:
         for module, training in modes:
@@ -84,6 +84,15 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
                 vars(module).pop("training", None)  # a frozen script had no mode until eval() gave it one
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def put_into_eval_mode(model: nn.Module) -> None:
+    """``model.eval()``. If that fails, its modules are told so one by one."""
+    try:
+        model.eval()
+    except Exception:  # torch.export's programs have no modes, and a user's own train() may take other arguments
+        for module in _with_modes(model):
+            module.training = False
 
 
 def home_of(model: Any) -> torch.device:
@@ -156,14 +165,6 @@ def _is_stray(item: Any, device: torch.device) -> bool:
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:
     return [each for each in parameters_of(model).values() if each.requires_grad and not each.is_inference()]
-
-
-def _evaluate(model: nn.Module) -> None:
-    try:
-        model.eval()
-    except Exception:  # torch.export's programs have no modes, and a user's own train() may take other arguments
-        for module in _with_modes(model):
-            module.training = False
 
 
 def _with_modes(model: nn.Module) -> list[nn.Module]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from advtool import seeding
 from advtool.target.blaming import blaming
+from advtool.target.handling import home_of
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
 from advtool.target.votes import MIN_VOTES_TO_JUDGE, count_right, will_misclassify
@@ -71,7 +72,7 @@ class Target:
         batch_size: most images in one pass through the model, draws included.
         randomness: whether the model draws noise, and whether for each image or once a call.
         autograd: how to ask for the gradient.
-        device: where the model is; None: the CPU.
+        device: where the model is; None: where its first tensor is.
         clip: the range of pixel values.
         begin: takes a seed, puts back what the model's calls have changed, and seeds the model's own generators. None
             for a model whose calls change nothing.
@@ -97,7 +98,7 @@ class Target:
         self.input_shape, self.classes, self.clip = input_shape, classes, clip
         self.eot, self.votes, self.batch_size = eot, votes, batch_size
         self.randomness, self.autograd = randomness, autograd
-        self.device = device or torch.device("cpu")
+        self.device = device or home_of(model)
         self._begin = begin
         self.calls = CallCounter()
 

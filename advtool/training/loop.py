@@ -82,38 +82,23 @@ def epochs(
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
     objective = shared(Objective(model, recipe, threat_model, layers), ranks)
+    validate = partial(
+        measure, model, recipe, validation, threat_model=threat_model, fixed=on_validation, layers=layers
+    )
     for epoch in range(after + 1, recipe.epochs + 1):
         start = time.perf_counter()
         model.train()
         with seeding.global_streams(device, seed, "epoch", epoch):
-            losses = train_on(
-                batches(training, recipe.batch_size, seed, epoch, on_training),
-                objective,
-                updates,
-                generator=seeding.generator(device, seed, "train", epoch),
-            )
+            images = batches(training, recipe.batch_size, seed, epoch, on_training)
+            losses = train_on(images, objective, updates, generator=seeding.generator(device, seed, "train", epoch))
             loss = _mean(losses, observer, ranks)
         equalise_buffers(model, ranks)
         _check_finite(loss, epoch, recipe.learning_rate)
-        validated = partial(
-            measure,
-            model,
-            recipe,
-            validation,
-            threat_model=threat_model,
-            generator=seeding.generator(device, seed, "validate"),
-            fixed=on_validation,
-            layers=layers,
-        )
         with seeding.global_streams(device, seed, "validate"):
-            measured = by_the_first(validated, ranks)
-        yield Figures(
-            epoch=epoch,
-            loss=loss,
-            learning_rate=updates.learning_rate,
-            seconds=time.perf_counter() - start,
-            **asdict(measured),
-        )
+            stream = seeding.generator(device, seed, "validate")
+            measured = by_the_first(partial(validate, generator=stream), ranks)
+        rate, seconds = updates.learning_rate, time.perf_counter() - start
+        yield Figures(epoch=epoch, loss=loss, learning_rate=rate, seconds=seconds, **asdict(measured))
 
 
 def updates_of(model: nn.Module, recipe: Recipe, images: int) -> Updates:

@@ -82,24 +82,56 @@ def prepare(
     chosen = recipe_for(name, recipe, **settings)
     threat_model = _threat_model(default_eps(name) if eps is None else eps, chosen)
     seed, device = arguments.seed(f"--seed {shown(seed)}", seed), arguments.device(device)
-    limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
-    data_dir = None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
+    limit, data_dir = _checked_options(limit, data_dir)
     if chosen.fixed_examples is not None:
         checkpoints.read_header(chosen.fixed_examples)
     split = data if isinstance(data, Split) else load(data, "train", data_dir)
     training, validation = (part.to(device) for part in _carve(split, limit, validation))
     architecture = _architecture(chosen, split)
     model = _initialise(architecture, chosen, seed).to(device)
-    chosen = replace(chosen, precision=precision.resolve(chosen.precision, model, device))
-    if chosen.by_bounds:
-        chosen = replace(chosen, train_eps=chosen.radius(threat_model.eps))
+    chosen = _resolved(chosen, model, threat_model, device)
     fixed = None
     if chosen.fixed_examples is not None:
         fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
-    header = Header(
+    header = _header(name, chosen, architecture, threat_model, seed, limit, training, validation)
+    model = model.to(memory_format=precision.layout(model))
+    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
+    return Prepared(
+        recipe=chosen,
+        header=header,
+        model=model,
+        training=training,
+        validation=validation,
+        fixed=fixed,
+        layers=layers,
+    )
+
+
+def _checked_options(limit: int | None, data_dir: Path | None) -> tuple[int | None, Path | None]:
+    limit = None if limit is None else arguments.count(f"--limit {shown(limit)}: it", limit, most=sys.maxsize)
+    return limit, None if data_dir is None else arguments.path(f"--data-dir {shown(data_dir)}", data_dir)
+
+
+def _resolved(recipe: Recipe, model: nn.Module, threat_model: ThreatModel, device: torch.device) -> Recipe:
+    """The recipe with the precision and the radius that it trains with."""
+    recipe = replace(recipe, precision=precision.resolve(recipe.precision, model, device))
+    return replace(recipe, train_eps=recipe.radius(threat_model.eps)) if recipe.by_bounds else recipe
+
+
+def _header(
+    dataset: str,
+    recipe: Recipe,
+    architecture: Architecture,
+    threat_model: ThreatModel,
+    seed: int,
+    limit: int | None,
+    training: Split,
+    validation: Split,
+) -> Header:
+    return Header(
         architecture=architecture,
-        dataset=name,
-        recipe=described(chosen) | {"limit": limit, "train_images": len(training)},
+        dataset=dataset,
+        recipe=described(recipe) | {"limit": limit, "train_images": len(training)},
         threat_model=threat_model,
         seed=seed,
         date=checkpoints.now(),
@@ -111,19 +143,8 @@ def prepare(
         metrics={
             "validation_images": len(validation),
             "pgd_images": len(pgd_images(validation)),
-            "pgd_draws": draws_of(chosen),
+            "pgd_draws": draws_of(recipe),
         },
-    )
-    model = model.to(memory_format=precision.layout(model))
-    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
-    return Prepared(
-        recipe=chosen,
-        header=header,
-        model=model,
-        training=training,
-        validation=validation,
-        fixed=fixed,
-        layers=layers,
     )
 
 

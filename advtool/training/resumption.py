@@ -107,9 +107,9 @@ def resume(
     found, device = find_output(file), ranks.device(arguments.device(device))
     label = f"--resume {shown(str(file))}"
     _check_output(label, found, output)
+    asked: dict[str, Any] = {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
     if not state_path(found).is_file():
-        asked = settings | {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
-        _check_agrees(label, checkpoints.read_header(found), asked)
+        _check_agrees(label, checkpoints.read_header(found), settings | asked)
         trained = finished(found, device)
         heard(observer, ranks).nothing_left(found)
         return trained
@@ -123,16 +123,8 @@ def resume(
     data_dir = data_dir or _data_dir(begun)
     check_fetched(data or begun.data, data_dir, ranks)
     wanted = checked(Settings, begun.settings) | {name: value for name, value in settings.items() if value is not None}
-    prepared = prepare(
-        begun.data if data is None else data,
-        begun.recipe if recipe is None else recipe,
-        eps=begun.eps if eps is None else eps,
-        seed=begun.seed if seed is None else seed,
-        device=device,
-        limit=begun.limit if limit is None else limit,
-        data_dir=data_dir,
-        **wanted,
-    )
+    given = {name: getattr(begun, name) if value is None else value for name, value in asked.items()}
+    prepared = prepare(**given, **wanted, device=device, data_dir=data_dir)
     beginning = beginning_of(prepared, found, data_dir, wanted)
     _refuse(label, state.beginning.differences(beginning))
     return carry_out(prepared, Place(found, beginning, state), ranks, observer)

@@ -237,6 +237,17 @@ def test_targets_are_the_likeliest_other_classes() -> None:
         assert bool(target.scores(stopped.x).argmax(1) != y) is broken, targets
 
 
+def test_an_image_that_fell_on_the_way_to_the_finalists_is_searched_no_further() -> None:
+    weight = torch.tensor([[0.0], [1.0], [0.9], [0.8]])
+    model = Linear(weight, torch.tensor([0.51, 0.0, 0.0, 0.0])).requires_grad_(False)
+    target = Target(model, input_shape=(1, 1, 1), classes=4)
+    attack = TargetedAPGD(target, ThreatModel(eps=0.2), steps=10, targets=3, finalists=1)
+    x, y = torch.tensor([0.5, 0.0]).view(2, 1, 1, 1), torch.zeros(2, dtype=torch.long)
+    fallen, standing = attack.search(x, y, torch.Generator().manual_seed(0), no_report).queries.tolist()
+    assert fallen <= 1 + 3 * (3 + 1), "the scores, then two steps and a verdict for each class"
+    assert standing == 1 + 3 * 3 + 11
+
+
 def test_there_are_no_more_targets_than_other_classes() -> None:
     target = Target(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
     attack = TargetedAPGD(target, ThreatModel(eps=0.1))

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -179,6 +180,15 @@ def test_step_tells_when_the_candidate_was_met(text: str) -> None:
         assert step in map(STEP_OF_A_PASS[text], met), (image, step, met)
 
 
+@pytest.mark.parametrize("text", ["pgd(restarts=3, steps=5)", "apgd(restarts=3, steps=5)"])
+def test_of_starts_side_by_side_each_counts_its_own_steps(text: str) -> None:
+    """One pass holds all starts, and of 200 images each start is the best for some."""
+    target = estimator(mlp(SHAPE))
+    x = images(200)
+    found = search(attack(text, target, 0.02), x, target.scores(x).argmax(1))
+    assert {int(step) // 5 for step in found.step} >= {0, 1, 2}
+
+
 def test_one_step_is_the_first() -> None:
     found = search(attack("fgsm", estimator(), 0.1), images(), torch.arange(12) % 4)
     assert (found.step == 1).all()
@@ -238,6 +248,13 @@ def test_an_attack_returns_the_type_it_was_given() -> None:
     assert isinstance(from_tensors, Tensor)
     assert isinstance(from_arrays, np.ndarray)
     np.testing.assert_array_equal(from_tensors.numpy(), from_arrays)
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "art:DeepFool(max_iter=5)"])
+def test_no_images_give_no_examples(text: str) -> None:
+    target = estimator(NoisyInput(mlp(SHAPE), 0.1), randomness=Randomness.each_image, eot=2, votes=2)
+    for labels in (None, torch.zeros(0, dtype=torch.long)):
+        assert attack(text, target, 0.1).generate(images(0), labels).shape == (0, *SHAPE)
 
 
 def test_without_labels_the_models_own_predictions_are_attacked() -> None:
@@ -395,14 +412,14 @@ def test_searches_side_by_side_leave_the_best_of_each_image() -> None:
     target = estimator(Linear(torch.tensor([[0.0], [1.0]]), torch.tensor([4.5, 0.0])), batch_size=6)  # falls above 4.5
     found = Candidates(torch.zeros(3, 1, 1, 1), LABELS[:3], target)
     rounds = []
-    for first, beside, images in found.rounds(3, queries=1):
+    for first, beside, images in found.rounds(3, queries=1, steps=10, earlier=2):
         rounds.append((first, images.tolist()))
         beside.spend(5)
         points = torch.arange(1.0, len(images) + 1)
-        beside.update(points.view(-1, 1, 1, 1), 4.5 - points, first + 7)
-    assert rounds == [(0, [0, 1, 2, 0, 1, 2]), (2, [0])]
+        beside.update(points.view(-1, 1, 1, 1), 4.5 - points, 7)
+    assert rounds == [(2, [0, 1, 2, 0, 1, 2]), (4, [0])]
     assert found.x.flatten().tolist() == [4.0, 5.0, 6.0], "the second search went further with each"
-    assert found.step.tolist() == [7, 7, 7]
+    assert found.step.tolist() == [37, 37, 37], "its steps count on from those of the three before it"
     assert found.queries.tolist() == [15, 11, 11], "five a search, and one to confirm the fall"
 
 
@@ -435,7 +452,11 @@ def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str])
         ("pgd(stps=3)", "did you mean 'steps'"),
         ("pgd(eps=3)", "--eps"),
         ("pgd(3)", "NAME(parameter=value"),
-        ("pgd(steps=open('x'))", "NAME(parameter=value"),
+        ("pgd(steps=open('x'))", "'steps' must be a number"),
+        ("apgd(loss=dlr)", "'loss' must be a number, True, None, text in quotes"),
+        ("pgd(steps=1,steps=2)", "^attack 'pgd(steps=1,steps=2)': 'steps' is given twice$"),
+        ("pgd(steps=1", "or art:CLASS(...)$"),
+        ("pdg(steps=1", "did you mean 'pgd'"),
         ("__import__('os')", "NAME(parameter=value"),
         ("art:SquareAtack", "did you mean 'SquareAttack'"),
         ("art:squareattack", "did you mean 'SquareAttack'"),
@@ -443,7 +464,7 @@ def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str])
     ],
 )
 def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words.replace("(", r"\(")):
+    with pytest.raises(InputError, match=re.sub(r"[()]", r"\\\g<0>", words)):
         parse([text])
 
 
@@ -453,7 +474,9 @@ def test_bad_attacks_are_refused_in_words(text: str, words: str) -> None:
         ("pgd(steps=0)", "steps=0 must be an integer of at least 1"),
         ("pgd(step_size=-1)", "step_size=-1 must be a number above 0"),
         ("spsa(samples=7)", "samples=7 must be even"),
-        ("art:SquareAttack(eps=1)", "eps comes from the threat model"),
+        ("art:SquareAttack(eps=1)", "eps comes from the threat model, leave eps out"),
+        ("art:DeepFool(estimator=1)", "the model is the run's, leave estimator out"),
+        ("art:BoundaryAttack(targeted=True)", "attacks are untargeted in advtool, leave targeted out"),
         ("art:SquareAttack(max_itr=1)", "did you mean 'max_iter'"),
     ],
 )

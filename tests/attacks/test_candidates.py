@@ -130,11 +130,25 @@ def test_of_a_model_without_randomness_too() -> None:
     assert found.x.flatten().tolist() == pytest.approx([0.6, 0.2, 0.4])
 
 
-def test_of_searches_side_by_side_a_confirmed_one_beats_a_luckier_one() -> None:
+def test_of_searches_side_by_side_a_confirmed_one_beats_one_where_the_model_answers_nan() -> None:
+    class Undefined(Above):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = super().forward(x)
+            return torch.where((x.flatten(1) - 0.6).abs() < 0.05, torch.nan, logits)
+
+    subject = Target(Undefined(0.55), find_form=Tent, input_shape=SHAPE, classes=2)
+    found = Candidates(pixels(0.5), Y[:1], subject)
+    for _, beside, _ in found.rounds(2, queries=1, steps=1):
+        beside.update(pixels(0.6, 0.8), torch.tensor([-5.0, -1.0]), 1)
+    assert found.finish().x.item() == pytest.approx(0.8)
+    assert found.confirmed.tolist() == [True]
+
+
+def test_of_searches_side_by_side_a_confirmed_one_beats_a_luckier_one_beats_a_luckier_one() -> None:
     """Two searches of an image: the form likes the first better, but the model rejects it and its last point."""
     subject = target(border=0.7)
     found = Candidates(pixels(0.5), Y[:1], subject)
-    for _, beside, _ in found.rounds(2, queries=1):
+    for _, beside, _ in found.rounds(2, queries=1, steps=1):
         beside.update(pixels(0.6, 0.8), torch.tensor([-5.0, -1.0]), 1)
     assert found.finish().x.item() == pytest.approx(0.8)
     assert found.confirmed.tolist() == [True]

@@ -193,7 +193,7 @@ def test_a_bad_parameter_on_the_command_line_names_attack_and_parameter(text: st
     ids=lambda text: repr(text[:30]),
 )
 def test_an_odd_spelling_is_refused_in_one_line(text: str) -> None:
-    assert one_line(lambda: evaluate(attacks=[text])).startswith(("--attack ", "pgd: steps='\\\\d'"))
+    assert one_line(lambda: evaluate(attacks=[text])).startswith(("attack ", "pgd: steps='\\\\d'"))
 
 
 @pytest.mark.parametrize("text", ["pgd()", "pgd( )", " pgd ", "pgd(steps=5,)", "pgd( steps = 5 )", "pgd(steps=(5))"])

@@ -110,7 +110,7 @@ def test_a_start_that_surely_succeeded_beats_one_of_a_luckier_margin() -> None:
     torch.manual_seed(0)
     points = pairs(torch.tensor([-0.4, 0.4]))
     found = Candidates(points[1:], torch.zeros(1, dtype=torch.long), target(noisy(0.1), 20))
-    for _, beside, _ in found.rounds(2, queries=1):
+    for _, beside, _ in found.rounds(2, queries=1, steps=2):
         beside.update(points, torch.tensor([-1.0, -1.0]), 1)
         assert beside.drop_fallen() is not None
         beside.update(points[1:], torch.tensor([-5.0]), 2)

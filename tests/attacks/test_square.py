@@ -86,6 +86,19 @@ def test_the_audits_patience_saves_passes_on_what_is_out_of_reach_and_says_so() 
     assert (patient.given_up, tireless.given_up) == (40, None)
 
 
+def test_no_image_that_had_all_its_queries_counts_as_given_up() -> None:
+    """The last forecast would fall on the last query: 8, 16, 32, 64."""
+    model = Checkerboard()
+    target = Target(model, input_shape=(1, 28, 28), classes=2)
+    attack = Square(target, ThreatModel(eps=0.1), queries=64, patience=1e6)
+    found = attack.search(
+        model.images(40, 0.5), torch.zeros(40, dtype=torch.long), torch.Generator().manual_seed(0), no_report
+    )
+    complete = found.queries == 64
+    assert complete.any()
+    assert torch.equal(found.given_up, ~complete)
+
+
 def test_no_square_that_the_diagnostics_compare_gives_images_up() -> None:
     compared = [name for name, scope in SUITES["audit"].items() if scope is not Scope.survivors]
     assert "square" in compared

@@ -84,6 +84,27 @@ def test_branching_does_not_prove_what_is_false() -> None:
     assert found.lower.item() <= -0.001
 
 
+def test_a_part_with_nothing_left_to_cut_does_not_cost_the_other_margins() -> None:
+    """Of label 1: the margin to class 0 needs two cuts, the one to class 2 is false, and its parts end after three."""
+    first, second = nn.Linear(4, 5), nn.Linear(5, 3)
+    first.weight.data = torch.tensor(
+        [[1.0, -1.0, 0.0, 0.0], [1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    )
+    first.bias.data = torch.tensor([0.0, 0.0, -0.5, -0.5, -1.0])
+    second.weight.data = torch.tensor([[0.0] * 5, [1.0, -1.0, 0.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0, 1.0]])
+    second.bias.data = torch.tensor([0.0, 0.05, 0.049])
+    model, x = (
+        nn.Sequential(nn.Flatten(), first, nn.ReLU(), second).requires_grad_(False),
+        torch.full((1, 1, 2, 2), 0.5),
+    )
+    bounds = LinearBounds(read(model, x), Box(*ThreatModel(eps=0.14).box(x)), 2**20)
+    rows = torch.tensor([[-1.0, 1.0, 0.0], [0.0, 1.0, -1.0]])
+    unknown = torch.full((2,), -math.inf, dtype=torch.float64)
+    to_0, to_2 = refine(bounds, 0, rows, unknown, enough=0.0, seconds=60).tolist()
+    assert to_0 > 0
+    assert to_2 == pytest.approx(0.001 - 4 * 0.14, abs=1e-3)
+
+
 @given(value=st.floats(-(2.0**40), 2.0**40))
 def test_rounding_to_float32_goes_down(value: float) -> None:
     rounded = down(torch.tensor([value], dtype=torch.float64))

@@ -145,7 +145,7 @@ def test_a_sum_that_loses_every_term() -> None:
 def rounding(graph: LayerGraph, x: Tensor) -> tuple[Tensor, Tensor]:
     """How far float32 is from float64 in each entry of each node, on the same float32 inputs, and its allowance."""
     values, errors, rooms = [x], [], []
-    for rough, exact in zip(graph.to(torch.float32).nodes[1:], graph.nodes[1:], strict=True):
+    for rough, exact in zip(graph.to(torch.float32, "cpu").nodes[1:], graph.nodes[1:], strict=True):
         assert rough.layer is not None
         assert exact.layer is not None
         inputs = [values[place] for place in rough.inputs]

@@ -171,6 +171,14 @@ def test_force_goes_on_and_classes_mend_the_order(command: Command) -> None:
     assert json.loads(mended.stdout)["clean"]["correct"] == 40
 
 
+def test_the_file_of_classes_may_be_a_pipe(command: Command) -> None:
+    asked = [sys.executable, "-m", "advtool", "check", "net.py:make", *PICTURES, "--classes", "/dev/stdin"]
+    done = subprocess.run(
+        asked, cwd=command.folder, input="a\nb\nc\nd\n", capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command: Command) -> None:
     line = command("check", "net.py:normalised", *PICTURES, check=False).stderr.splitlines()[-1]
     assert "--mean" in line
@@ -187,7 +195,8 @@ def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command:
 @pytest.mark.slow
 def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
     command("eval", "net.py:make", *PICTURES, *FAST, "--eps", "0.3", "--save-adversarial", "--run-dir", "run")
-    own = json.loads(command("score", "run", "--format", "json").stdout)
+    assert "if you trust it: advtool score run net.py:make" in command.refused("score", "run")
+    own = json.loads(command("score", "run", "net.py:make", "--format", "json").stdout)
     assert (own["same_model"], own["agrees"]) == (True, True)
     other = ("score", "run", "net.py:make", "--model-args", '{"sharpness": 2.0}', "--format", "json")
     assert json.loads(command(*other).stdout)["same_model"] is False

@@ -10,6 +10,7 @@ import torch
 
 from advtool.data import load, load_first
 from advtool.errors import InputError
+from tests.support.locked import lock
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, 5, 4, 3)).astype(np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -123,3 +124,15 @@ def test_the_first_images_of_an_archive(tmp_path: Path) -> None:
     assert indices.tolist() == np.random.RandomState(2).permutation(6)[:3].tolist()
     assert part.images.permute(0, 2, 3, 1).numpy().tobytes() == IMAGES[indices.numpy()].tobytes()
     assert part.labels.tolist() == LABELS[indices.numpy()].tolist()
+
+
+@pytest.mark.parametrize("labels", [np.array(1), np.zeros((6, 2), int), np.zeros((6, 1, 1), int)])
+def test_labels_of_another_shape_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
+    path = archive(tmp_path, x_test=IMAGES, y_test=LABELS, y_train=labels)
+    assert f"has the shape {labels.shape}: labels must be (N,)" in refusal(path)
+
+
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path, x_test=IMAGES, y_test=LABELS)
+    lock(path, monkeypatch)
+    assert "(Permission denied): make it readable" in refusal(path)

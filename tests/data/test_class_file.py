@@ -123,3 +123,7 @@ def test_imagenets_layout_with_a_list_of_wnids(tmp_path: Path) -> None:
         assert split.labels.tolist() == [index for index in chosen for _ in range(2)]
         assert split.classes == tuple(wnids)
         assert [int(image.float().mean().round()) for image in split.images] == [3, 3, 19, 19, 246, 246]
+
+
+def test_a_file_that_no_result_could_name_is_refused(tmp_path: Path) -> None:
+    assert "is no UTF-8" in refusal(tmp_path / "m\udcfcll.txt")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from advtool.data import (
+    KNOWN,
     Split,
     available,
     cache_dir,
@@ -366,6 +367,16 @@ def test_an_archive_in_the_cache_is_used_as_it_is(tmp_path: Path) -> None:
     assert split.images.squeeze(1).numpy().tobytes() == images.tobytes()
     assert fetch("fashion-mnist", tmp_path) == path
     assert {entry.name: entry.cached for entry in available(tmp_path)}["fashion-mnist"] == path
+
+
+def test_an_archive_in_the_cache_may_have_its_classes_in_another_order(tmp_path: Path) -> None:
+    images = np.zeros((6, 28, 28), np.uint8)
+    names = KNOWN["fashion-mnist"].classes
+    archive(tmp_path / "fashion_mnist.npz", x_train=images, class_names=np.array(names[::-1]))
+    assert load("fashion-mnist", "train", tmp_path).classes == names[::-1]
+    archive(tmp_path / "fashion_mnist.npz", x_train=images, class_names=np.array([*names[:-1], "sock"]))
+    complaint = complaint_of(lambda: load("fashion-mnist", "train", tmp_path))
+    assert "names other classes than 'fashion-mnist' has (T-shirt/top, " in complaint
 
 
 def test_an_archive_in_the_cache_must_be_what_its_name_says(tmp_path: Path) -> None:

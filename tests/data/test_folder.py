@@ -1,7 +1,9 @@
 """Folders of images: layouts, formats, what is read and what is not, and what is said of damaged files."""
 
+import os
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -283,7 +285,9 @@ def test_colour_where_all_that_was_looked_at_is_grey_is_refused(tmp_path: Path) 
     few, indices = load_first(tmp_path, "test", 100)
     assert few.shape == (1, 5, 4)
     assert last not in indices
-    assert f"'{file}' is in colour, but the first images" in refusal(lambda: load(tmp_path, "test"))
+    assert f"'{file}' is in colour, but the images that decide for the whole split are grey" in refusal(
+        lambda: load(tmp_path, "test")
+    )
 
 
 @pytest.mark.parametrize("count", [1, 4, 12, 99, None])
@@ -392,3 +396,17 @@ def test_large_images_are_asked_for_at_the_usual_size(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.new("RGB", (500, height)).save(tmp_path / name / "0.jpg")
     assert "e.g. --input-size 224" in refusal(lambda: load(tmp_path, "test"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes as a name")
+def test_names_that_no_result_could_hold_are_refused(tmp_path: Path) -> None:
+    """Latin-1 from an old archive. The files of the images are named nowhere, so their names may be so."""
+    strange = os.fsdecode(b"m\xfcll")
+    for name in ("a", strange):
+        fill(tmp_path / "set" / name)
+    assert "is no UTF-8, so no result could name it: rename it" in refusal(lambda: load(tmp_path / "set", "test"))
+    (tmp_path / "set" / strange).rename(tmp_path / "set" / "b")
+    (tmp_path / "set" / "b" / "0.png").rename(tmp_path / "set" / "b" / f"{strange}.png")
+    assert len(load(tmp_path / "set", "test")) == 6
+    (tmp_path / "set").rename(tmp_path / strange)
+    assert "data set" in refusal(lambda: load(tmp_path / strange, "test"))

@@ -1,5 +1,6 @@
 """``make gpu-check``: the GPU agrees with the CPU, and no attack makes the host wait inside a step."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
 from tests.support.models import NoisyInput
+from tests.support.networks import Network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
@@ -83,6 +85,21 @@ def test_the_verifier_runs_where_the_model_is(model: nn.Module, digits_test: tup
         verdict = verify(estimator(model, CUDA), x, x, y, ThreatModel(eps=0.1))
     assert verdict.adversarial.device.type == "cuda"
     assert verdict.adversarial.float().mean() < 0.2
+
+
+def test_the_gpu_certifies_what_the_cpu_certifies(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    """The numbers of a normalisation and of ReLU6 are no tensors of the model, so they do not move with it."""
+    net, x = copy.deepcopy(model).cpu(), digits_test[0][:50]
+    net.relu1, net.relu2 = nn.ReLU6(), nn.ReLU6()
+    clamped = Network(lambda images, inner: inner((images - 0.5) / 0.5), net)
+    y = clamped(x).argmax(1)
+    cpu, gpu = (advtool.certify(clamped, x, y, eps=0.01, seconds=0, device=device) for device in ("cpu", CUDA))
+    assert cpu.certified.any()
+    torch.testing.assert_close(gpu.lower, cpu.lower, atol=1e-2, rtol=1e-3)
+    cut = advtool.certify(clamped, x, y, eps=0.05, seconds=0.5, device=CUDA)
+    lines = advtool.certify(clamped, x, y, eps=0.05, seconds=0, device="cpu")
+    assert bool((cut.lower >= lines.lower - 1e-2).all())
+    assert int(cut.certified.sum()) > int(lines.certified.sum())
 
 
 @pytest.mark.parametrize(

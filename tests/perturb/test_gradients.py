@@ -1,12 +1,16 @@
 """The gradient that the examples follow."""
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from advtool import models
 from advtool.checkpoints import Architecture
+from advtool.errors import InputError
 from advtool.models.noise import with_pnil
 from advtool.perturb.gradients import input_gradient
+from tests.support.models import mlp
 from tests.support.trainings import batch
 
 
@@ -34,3 +38,19 @@ def test_gradient_in_training_mode_is_that_of_batch_normalised_training() -> Non
     nn.CrossEntropyLoss(reduction="sum")(model(x), y).backward()
     torch.testing.assert_close(given, x.grad)
     assert not torch.allclose(input_gradient(model.eval(), x, y), given)
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, *, reentrant: bool) -> None:
+        super().__init__()
+        self.model, self.reentrant = mlp(), reentrant
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.model, x, use_reentrant=self.reentrant)
+
+
+def test_of_checkpointing_that_autograd_refuses_the_remedy_is_told() -> None:
+    x, y = batch((4, 1, 4, 4), classes=4)
+    with pytest.raises(InputError, match="set use_reentrant=False"):
+        input_gradient(Checkpointed(reentrant=True), x, y)
+    torch.testing.assert_close(input_gradient(Checkpointed(reentrant=False), x, y), input_gradient(mlp(), x, y))

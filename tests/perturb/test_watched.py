@@ -103,6 +103,17 @@ def test_all_buffers_are_left_as_they_were(build: Callable[[], nn.Module]) -> No
     assert not any(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers() if name != "shift")
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+def test_a_scripted_batch_norm_in_train_mode_works_and_keeps_its_statistics() -> None:
+    eager = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)).train()
+    scripted = torch.jit.script(eager)
+    x, y = batch((8, 1, 4, 4), classes=4)
+    expected = perturb.pgd(eager, x, y, generator=draws())
+    before = {name: buffer.clone() for name, buffer in scripted.named_buffers()}
+    torch.testing.assert_close(perturb.pgd(scripted, x, y, generator=draws()), expected)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in scripted.named_buffers())
+
+
 def test_a_graph_of_the_caller_survives_the_call() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4)).eval()
     x, y = batch((8, 1, 4, 4), classes=4)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import tarfile
@@ -19,6 +20,7 @@ from PIL import Image
 
 import advtool
 from advtool import checkpoints, documents, files, tensor_files
+from advtool.cli import app
 from advtool.data import archive_file, load
 from advtool.errors import InputError
 from advtool.evaluation import examples
@@ -315,6 +317,37 @@ def test_names_of_strangers_are_text_on_the_page(run: Path) -> None:
     page = render(read_page(run))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"spec": "net.py:make"}, "net.py:make"),
+        ({"spec": "net.pt"}, "net.pt"),
+        (
+            {"spec": "torchvision:resnet18", "arguments": {"num_classes": 3}, "mean": [0.5], "std": [0.25]},
+            "torchvision:resnet18 --model-args '{\"num_classes\": 3}' --mean 0.5 --std 0.25",
+        ),
+    ],
+)
+def test_a_score_runs_no_code_that_the_run_names(
+    told: dict[str, Any], words: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    Path("net.py").write_text("import os; os.mkdir('sprung')")
+    result = json.loads((run / "result.json").read_text())
+    rewrite(run / "result.json", result | {"model": told})
+    with pytest.raises(InputError, match=re.escape(f"if you trust it: advtool score run {words}")):
+        app(["score", "run"], standalone_mode=False)
+    assert not Path("sprung").exists()
+
+
+@pytest.mark.parametrize("told", [{"spec": 3}, {"spec": "a.onnx", "weights": {}}, {"spec": "a.onnx", "mean": "0"}])
+def test_a_run_that_tells_nonsense_of_its_model_is_damaged(told: dict[str, Any], run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    rewrite(run / "result.json", result | {"model": told})
+    with pytest.raises(InputError, match="what it tells of its model is damaged: name its model as MODEL"):
+        app(["score", str(run)], standalone_mode=False)
 
 
 def test_links_are_found_at_every_depth(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The line that a run keeps for each image, and its adversarial examples classified again."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from advtool.cli import app
 from advtool.data import load
 from advtool.errors import InputError
 from advtool.evaluation import examples
+from advtool.evaluation.finished import read_finished
+from advtool.evaluation.origin import command_of
+from advtool.report import to_table
 from advtool.results import Evaluation
 from tests.support.models import NoisyInput, mlp
 
@@ -135,6 +139,32 @@ def test_lines_tell_the_index_in_the_data_set_and_its_place_in_the_run(tmp_path:
     assert [line["place"] for line in lines] == list(range(130))
     with pytest.raises(InputError, match=r"indices must be \(130,\)"):
         run(tmp_path, mlp(SHAPE), indices=[1, 2])
+
+
+def test_a_run_in_which_nothing_fell_is_not_said_to_be_fooled(tmp_path: Path) -> None:
+    model = mlp(SHAPE)
+    run(tmp_path, model, eps=1e-6)
+    score = advtool.score(tmp_path, model)
+    assert [attack.examples for attack in score.attacks] == [0, 0]
+    assert to_table(score).notes == ("the run kept no examples, since no attack found one: there was nothing to score",)
+
+
+def test_a_checkpoint_of_any_name_and_the_librarys_weights_are_found_again(
+    tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(digits_checkpoint, "net.ckpt")
+    asked = ["eval", "--checkpoint", "net.ckpt", "--images", "30", "--attack", "fgsm", "--run-dir", "mine"]
+    app([*asked, "--save-adversarial"], standalone_mode=False)
+    capsys.readouterr()
+    assert not app(["score", "mine", "--format", "json"], standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+    assert told["same_model"] and told["agrees"]  # noqa: PT018
+    result = read_finished(Path("mine")).result
+    library = {"spec": "torchvision:resnet18", "weights": {"name": "IMAGENET1K_V1"}, "mean": [0.5], "std": [0.25]}
+    found = command_of(Path("mine"), result.model_copy(update={"checkpoint": None, "model": library}))
+    assert found.options == {"model": "torchvision:resnet18", "weights": "DEFAULT", "mean": "0.5", "std": "0.25"}
+    assert found.to_name_again == {}
 
 
 def test_the_command_ends_with_1_where_an_example_does_not_fool_again(

@@ -47,7 +47,7 @@ def target_of(model: nn.Module, shape: tuple[int, ...] = SHAPE, classes: int = C
 
 
 def graph_of(model: nn.Module, shape: tuple[int, ...] = SHAPE, dtype: torch.dtype = torch.float64) -> LayerGraph:
-    return read(model, torch.rand(1, *shape)).to(dtype)
+    return read(model, torch.rand(1, *shape)).to(dtype, "cpu")
 
 
 def images(count: int, shape: tuple[int, ...] = SHAPE, seed: int = 0) -> Tensor:

@@ -133,7 +133,7 @@ def test_arguments_reach_the_factory() -> None:
         ("import no_such_package", "net.py:make", {}, ["net.py, line 1", "No module named 'no_such_package'"]),
         ("x = 1\nif x\n", "net.py:make", {}, ["net.py, line 2", "SyntaxError: expected ':'"]),
         ("raise SystemExit('bye')", "net.py:make", {}, ["net.py, line 1", "SystemExit bye"]),
-        ("from .layers import x", "net.py:make", {}, ["relative import", "'package.module:factory'"]),
+        ("from .layers import x", "net.py:make", {}, ["relative import", "'package.module:NAME'"]),
         ("def make_net(): ...", "net.py:make_nett", {}, ["did you mean 'make_net'?"]),
         ("make = 3", "net.py:make", {}, ["is int, neither a factory nor a model"]),
         ("class A:\n    def make(self): ...", "net.py:A.make", {}, ["is a method"]),
@@ -305,3 +305,51 @@ def test_a_modules_own_generator_begins_anew_at_each_opening() -> None:
     )
     one, two = open_model(ModelSpec("net.py:Net")), open_model(ModelSpec("net.py:Net"))
     assert torch.equal(answer(one), answer(two))
+
+
+def test_a_model_whose_train_takes_no_mode_is_put_into_eval_mode() -> None:
+    write(
+        Path("own_modes.py"),
+        """
+        import torch
+        from torch import nn
+
+        class Own(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(192, 5))
+
+            def train(self):
+                return super().train()
+
+            def forward(self, x):
+                return self.layers(x)
+
+        def exported():
+            return torch.export.export(nn.Flatten(), (torch.rand(2, 3, 8, 8),)).module()
+        """,
+    )
+    opened = open_model(ModelSpec("own_modes.py:Own", mean=(0.5,), std=(0.5,)))
+    assert not any(module.training for module in opened.model.modules())
+    with torch.no_grad():
+        assert torch.equal(opened.model(images()), opened.model(images()))
+    assert open_model(ModelSpec("own_modes.py:exported")).model(images(2)).shape == (2, 192)
+
+
+def test_a_model_or_weights_that_no_result_could_name_are_refused() -> None:
+    says(refusal("m\udcfcll.py:make"), "MODEL 'm\udcfcll.py:make' is no UTF-8", "rename it")
+    says(refusal("torchvision:resnet18", weights="m\udcfcll.pt"), "--weights", "is no UTF-8")
+
+
+def test_a_module_that_never_called_its_bases_init_is_told_so() -> None:
+    write(
+        Path("without_init.py"),
+        """
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                self.width = 3
+        """,
+    )
+    says(refusal("without_init.py:Net"), "the model is a Net", "its __init__ must call super().__init__()")

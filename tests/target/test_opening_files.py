@@ -5,6 +5,7 @@ import warnings
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -155,6 +156,22 @@ def test_any_batch_calls_the_model_with_allowed_batch_sizes() -> None:
     assert asked == [2]
 
 
+@pytest.mark.parametrize("kind", [tuple, dict, list])
+def test_an_export_of_one_batch_size_may_answer_with_more_than_a_tensor(kind: type) -> None:
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = cnn()
+
+        def forward(self, x: Tensor) -> Any:
+            logits = self.net(x)
+            return {"logits": logits} if kind is dict else kind([logits])
+
+    model = Wrapped()
+    export(model, "net.pt2", None)
+    assert torch.allclose(answer(open_model(ModelSpec("net.pt2")), images(7)), answer(model.net), atol=1e-5)
+
+
 class Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -253,6 +270,29 @@ def test_a_conversion_with_other_logits_is_refused(monkeypatch: pytest.MonkeyPat
     export_onnx(cnn(), "net.onnx", opset=18, fixed=False)
     monkeypatch.setattr(onnx2pytorch, "ConvertModel", Wrong)
     says(refusal("net.onnx"), "gives other logits than ONNX", "torch.export (.pt2)")
+
+
+@pytest.mark.usefixtures("_onnx")
+def test_an_onnx_batch_size_of_minus_one_is_any_size() -> None:
+    import onnx
+
+    model = cnn()
+    export_onnx(model, "net.onnx", opset=18, fixed=False)
+    graph = onnx.load("net.onnx")
+    graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    onnx.save(graph, "net.onnx")
+    opened = open_model(ModelSpec("net.onnx"))
+    assert opened.notes == ()
+    assert torch.allclose(answer(opened), answer(model), atol=1e-4)
+
+
+@pytest.mark.usefixtures("_onnx")
+def test_an_onnx_answer_that_is_no_array_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    export_onnx(cnn(), "net.onnx", opset=18, fixed=False)
+    monkeypatch.setattr(ReferenceEvaluator, "run", lambda *_: [None])  # what an optional output may be
+    says(refusal("net.onnx"), "the conversion of 'net.onnx' cannot be checked: TypeError", "torch.export (.pt2)")
 
 
 @pytest.mark.usefixtures("_onnx")

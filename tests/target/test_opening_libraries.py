@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 
+from advtool.target.opening import hf_processors
 from advtool.target.opening.opener import open_model
 from advtool.target.opening.spec import ModelSpec
 from tests.support.opened import answer, refusal, says
@@ -172,6 +173,59 @@ def test_a_transformers_folder_gives_logits_class_names_and_preprocessing(
     (path / "preprocessor_config.json").write_text(json.dumps({**config, "rescale_factor": 1 / 127.5}))
     doubled = open_model(ModelSpec(f"hf:{path}"))
     assert torch.allclose(answer(doubled, x), model((2 * x - 0.5) / 0.25).logits, atol=1e-5)
+
+
+SQUARE = {"size": {"height": 32, "width": 32}, "crop_size": {"height": 32, "width": 32}}
+EDGE = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("vit", SQUARE),  # the class's own mean of 0.5
+        ("vit", SQUARE | {"image_mean": 0.5, "image_std": 0.25}),
+        ("vit", SQUARE | {"do_normalize": False}),
+        ("vit", SQUARE | {"do_rescale": False}),
+        ("efficientnet", SQUARE | {"image_mean": list(MEAN), "image_std": [0.47853944, 0.4732864, 0.47434163]}),
+        ("efficientnet", SQUARE | {"include_top": False, "rescale_offset": True, "rescale_factor": 1 / 127.5}),
+        ("mobilevit", EDGE),
+        ("mobilevit", EDGE | {"do_flip_channel_order": False}),
+        ("bit", EDGE),
+    ],
+    ids=str,
+)
+def test_pixels_become_what_the_folders_own_processor_makes_of_them(
+    kind: str, config: dict[str, Any], tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    images = (255 * pixels()).to(torch.uint8)
+    wanted = transformers.AutoImageProcessor.from_pretrained(tmp_path)(images=list(images), return_tensors="pt")
+    found = hf_processors.read(transformers, tmp_path, 3)
+    x = normalised(images / 255, found.mean or (0.0,), found.std or (1.0,))
+    given = x[:, list(found.order or (0, 1, 2))]
+    assert torch.allclose(given, wanted["pixel_values"], rtol=1e-5, atol=1e-5)
+    assert found.size == (32, 32)
+
+
+def test_a_model_that_wants_its_channels_reversed_gets_them_reversed(folder: tuple[Path, torch.nn.Module]) -> None:
+    path, model = folder
+    (path / "preprocessor_config.json").write_text(
+        json.dumps(EDGE | {"image_processor_type": "MobileViTImageProcessor"})
+    )
+    opened = open_model(ModelSpec(f"hf:{path}"))
+    assert torch.equal(answer(opened, pixels()), model(pixels().flip(1)).logits)
+    says(opened.notes[0], "channels in the order 2, 1, 0")
+
+
+def test_a_processor_that_does_more_to_pixels_is_refused(folder: tuple[Path, torch.nn.Module]) -> None:
+    path, _ = folder
+    config = {"image_processor_type": "ImageGPTImageProcessor", "clusters": [[-1.0] * 3, [1.0] * 3]}
+    (path / "preprocessor_config.json").write_text(json.dumps(config))
+    says(refusal(f"hf:{path}"), "the image processor of", "cannot be understood")
+    (path / "preprocessor_config.json").write_text(json.dumps({"image_mean": 0.5, "image_std": -0.5}))
+    says(refusal(f"hf:{path}"), "does more to a pixel than a mean", "FILE.py:FACTORY")
 
 
 def test_a_folder_whose_head_was_never_trained_is_refused(folder: tuple[Path, torch.nn.Module]) -> None:

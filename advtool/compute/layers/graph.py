@@ -48,10 +48,13 @@ class LayerGraph:
             boxes.append(node.layer.interval(*(boxes[place] for place in node.inputs)))
         return boxes
 
-    def to(self, dtype: torch.dtype) -> "LayerGraph":
-        """The graph with its tensors in another dtype."""
-        nodes = (replace(node, layer=None if node.layer is None else node.layer.to(dtype)) for node in self.nodes)
-        return LayerGraph(tuple(nodes))
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> "LayerGraph":
+        """The graph with its tensors in another dtype and on another device.
+
+        Until then numbers that the model's forward names, such as the ends of a clamp, lie on the CPU.
+        """
+        layers = (node.layer and node.layer.to(dtype, device) for node in self.nodes)
+        return LayerGraph(tuple(replace(node, layer=layer) for node, layer in zip(self.nodes, layers, strict=True)))
 
     def users(self, place: int) -> list[Layer]:
         """The layers that take the output of the node at ``place``."""

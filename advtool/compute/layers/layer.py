@@ -56,12 +56,12 @@ class Layer(ABC):
     def interval(self, *boxes: Box) -> Box:
         """A box that holds the outputs of all inputs in the boxes, in exact arithmetic."""
 
-    def to(self, dtype: torch.dtype) -> Self:
-        """The layer with its tensors in another dtype, apart from the model's."""
+    def to(self, dtype: torch.dtype, device: torch.device | str) -> Self:
+        """The layer with its tensors in another dtype and on another device, apart from the model's."""
         changed = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
-                object.__setattr__(changed, name, value.detach().to(dtype))
+                object.__setattr__(changed, name, value.detach().to(device=device, dtype=dtype))
         return changed
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from advtool.target.adapting import logits_of
+
 
 class AnyBatch(nn.Module):
     """Splits a batch into parts that the model takes, and fills up the last part with copies of its last image.
@@ -10,7 +12,8 @@ class AnyBatch(nn.Module):
     The images of a part must not influence each other, as in any classifier in eval mode.
 
     Args:
-        model: takes batches of ``smallest`` to ``largest`` images and gives one row for each image.
+        model: takes batches of ``smallest`` to ``largest`` images and gives one row for each image, alone or in an
+            answer that holds the logits (:func:`~advtool.target.adapting.logits_of`).
         smallest: the fewest images that the model takes.
         largest: the most images that the model takes; None: no limit.
     """
@@ -26,8 +29,7 @@ class AnyBatch(nn.Module):
     def _rows(self, part: Tensor) -> Tensor:
         missing = max(self.smallest - len(part), 0)
         filled = torch.cat([part, part[-1:].detach().expand(missing, *part.shape[1:])]) if missing else part
-        rows: Tensor = self.model(filled)
-        return rows[: len(part)]
+        return logits_of(self.model(filled), len(filled))[: len(part)]
 
     def extra_repr(self) -> str:
         return f"smallest={self.smallest}, largest={self.largest}"

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool import documents
 from advtool.errors import InputError
-from advtool.files import read_bytes
+from advtool.target.opening import hf_processors
 from advtool.target.opening.extras import required
+from advtool.target.opening.hf_processors import Preprocessing
 from advtool.target.opening.kinds import Reference
 from advtool.target.opening.spec import Made, ModelSpec
 from advtool.target.opening.user_code import one_line, quietly
@@ -20,13 +20,16 @@ class Logits(nn.Module):
 
     Args:
         classifier: takes ``pixel_values`` (N, C, H, W) and answers with an object that has ``logits`` (N, classes).
+        order: the channel of the images that becomes the classifier's first, second, ... channel; None: as they are.
     """
 
-    def __init__(self, classifier: nn.Module) -> None:
+    def __init__(self, classifier: nn.Module, order: tuple[int, ...] | None = None) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.order = classifier, order
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.order is not None:
+            x = x[:, list(self.order)]
         logits: Tensor = self.classifier(pixel_values=x).logits
         return logits
 
@@ -46,14 +49,14 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
             folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     _check_complete(folder, report)
-    mean, std, size = _preprocessing(folder)
+    found = hf_processors.read(transformers, folder, _channels(model.config))
     return Made(
-        Logits(model),
-        mean=mean,
-        std=std,
-        input_size=size,
+        Logits(model, found.order),
+        mean=found.mean,
+        std=found.std,
+        input_size=found.size,
         class_names=_class_names(model.config),
-        notes=_notes(folder, spec, mean, std, size),
+        notes=_notes(folder, spec, found),
     )
 
 
@@ -72,44 +75,18 @@ def _class_names(config: Any) -> tuple[str, ...] | None:
     return tuple(names[output] for output in range(len(names))) if set(names) == set(range(len(names))) else None
 
 
-def _preprocessing(folder: Path) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, tuple[int, int] | None]:
-    """Mean and standard deviation for pixels in [0, 1], and the size (H, W), from ``preprocessor_config.json``.
-
-    Each is None if the file does not say it, or if the file is absent.
-    """
-    file = folder / "preprocessor_config.json"
-    if not file.is_file():
-        return None, None, None
-    with one_line(f"'{file}' cannot be understood"):
-        config = documents.parse(read_bytes(file, documents.MOST_BYTES))
-        scale = 255 * config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 255
-        offset = 1.0 if config.get("rescale_offset") else 0.0
-        centre, spread = [0.0], [1.0]
-        if config.get("do_normalize", True):
-            centre, spread = config.get("image_mean") or [0.0], config.get("image_std") or [1.0]
-        # The model sees (scale * x - offset - centre) / spread.
-        mean, std = tuple((value + offset) / scale for value in centre), tuple(value / scale for value in spread)
-        unchanged = mean == (0.0,) and std == (1.0,)
-        return None if unchanged else mean, None if unchanged else std, _size(config)
+def _channels(config: Any) -> int:
+    """How many channels the classifier's images have."""
+    return int(getattr(getattr(config, "vision_config", config), "num_channels", 3))
 
 
-def _size(config: dict[str, Any]) -> tuple[int, int] | None:
-    """The size (H, W) after resizing and cropping; None if the file does not say it."""
-    size = config.get("crop_size") if config.get("do_center_crop") else None
-    size = size or config.get("size")
-    if isinstance(size, int):
-        return size, size
-    if not isinstance(size, dict):
-        return None
-    if "shortest_edge" in size:
-        return size["shortest_edge"], size["shortest_edge"]
-    return (size["height"], size["width"]) if "height" in size else None
-
-
-def _notes(folder: Path, spec: ModelSpec, mean: Any, std: Any, size: Any) -> tuple[str, ...]:
+def _notes(folder: Path, spec: ModelSpec, found: Preprocessing) -> tuple[str, ...]:
     said = []
-    if mean and spec.mean is None:
-        said.append(f"mean {[round(value, 4) for value in mean]} and std {[round(value, 4) for value in std]}")
-    if size:
-        said.append(f"images of {size[0]}x{size[1]}")
-    return (f"'{folder}' brings {', '.join(said)} (preprocessor_config.json)",) if said else ()
+    if found.mean and found.std and spec.mean is None:
+        mean, std = ([round(value, 4) for value in values] for values in (found.mean, found.std))
+        said.append(f"mean {mean} and std {std}")
+    if found.order:
+        said.append(f"channels in the order {', '.join(map(str, found.order))}")
+    if found.size:
+        said.append(f"images of {found.size[0]}x{found.size[1]}")
+    return (f"'{folder}' brings {', '.join(said)} (its image processor)",) if said else ()

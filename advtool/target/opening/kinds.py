@@ -161,8 +161,13 @@ def checkpoint(path: str) -> Reference:
 
 
 def is_python_file(name: str) -> bool:
-    """Whether a factory's module is given by its file, ``FILE.py``."""
+    """Whether a module is given by its file, ``FILE.py``."""
     return name.endswith(".py")
+
+
+def is_code(name: str) -> bool:
+    """Whether it may be the user's code: ``FILE.py`` or ``package.module``."""
+    return is_python_file(name) or all(part.isidentifier() for part in name.split("."))
 
 
 def _factory(model: str, name: str, attribute: str) -> Reference:
@@ -173,7 +178,7 @@ def _factory(model: str, name: str, attribute: str) -> Reference:
         raise InputError(f"MODEL '{model}' ends with a colon: name the factory, '{name}:NAME'")
     if not all(part.isidentifier() for part in attribute.split(".")):
         raise InputError(f"MODEL '{model}': '{attribute}' cannot be a name in Python: write 'FILE.py:NAME'")
-    if not is_python_file(name) and not all(part.isidentifier() for part in name.split(".")):
+    if not is_code(name):
         raise InputError(f"MODEL '{model}': '{name}' is neither FILE.py nor the name of a module")
     return Reference(FACTORY, model, name, attribute)
 
@@ -194,7 +199,7 @@ def _what_it_might_be(model: str) -> str:
             f"if it holds weights, name the model's factory and give it with --weights '{model}'"
         )
     if re.fullmatch(r"\w+(-\w+)*", model):
-        return f"is not a file, and it has no kind: did you mean 'torchvision:{model}'?"
+        return f"is not a file: did you mean 'torchvision:{model}'?"
     if all(part.isidentifier() for part in model.split(".")):
         module, _, name = model.rpartition(".")
         return f"is not a file; a factory is written with a colon: '{module}:{name}'"

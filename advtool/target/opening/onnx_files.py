@@ -70,11 +70,11 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
 
 
 def _input_shape(path: Path, graph: Any) -> tuple[int, int, int, int]:
-    """The shape (N, C, H, W) of the graph's one input; 0 stands for a size that may vary."""
+    """The shape (N, C, H, W) of the graph's one input; 0 stands for a size that may vary, which some write as -1."""
     constants = {tensor.name for tensor in graph.graph.initializer}
     inputs = [place for place in graph.graph.input if place.name not in constants]
     check_tensors(path, len(inputs), len(graph.graph.output))
-    sizes = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]
+    sizes = [max(dimension.dim_value, 0) for dimension in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) != 4 or not sizes[1]:
         raise not_images(path)
     batch, channels, height, width = sizes
@@ -123,7 +123,7 @@ def _compare(path: Path, graph: Any, model: nn.Module, shape: tuple[int, ...]) -
         expected = evaluator.run(None, {evaluator.input_names[0]: images})[0]
         with torch.no_grad():
             given = model(torch.from_numpy(images)).numpy()
-    scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0)), 1e-12)
+        scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0)), 1e-12)
     if given.shape != expected.shape or not np.allclose(given, expected, rtol=0, atol=MAX_CONVERSION_ERROR * scale):
         raise InputError(f"the conversion of '{path}' to PyTorch gives other logits than ONNX{_other_ways()}")
 

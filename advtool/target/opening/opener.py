@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from advtool.errors import InputError
+from advtool.target.handling import home_of, put_into_eval_mode
 from advtool.target.opening import kinds, spec, weights
 from advtool.target.opening.kinds import DEFAULT, Reference
 from advtool.target.opening.normalise import Normalise
@@ -58,12 +59,16 @@ def _opened(asked: ModelSpec, is_checkpoint: bool) -> Opened:
     with surroundings():
         made = maker(reference, asked)
         with one_line(f"'{asked.model}' cannot be brought to the CPU"):
+            home_of(made.model)  # refuses a module without Module.__init__
             made.model.cpu()
         if asked.weights not in {None, DEFAULT}:
             notes = weights.load_into(made.model, Path(str(asked.weights)))
-    mean, std = (made.mean, made.std) if asked.mean is None else (asked.mean, asked.std)
+        mean, std = (made.mean, made.std) if asked.mean is None else (asked.mean, asked.std)
+        model = _normalised(made.model, mean, std)
+        with one_line(f"'{asked.model}' cannot be put into eval mode"):
+            put_into_eval_mode(model)
     return Opened(
-        model=_normalised(made.model, mean, std).eval(),
+        model=model,
         header=made.header,
         description=_describe(asked, reference, made, mean, std),
         input_size=made.input_size,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from advtool.arguments import shown
+from advtool.arguments import encodable, shown
 from advtool.errors import InputError, near_match
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _argument(option: re.Match[str]) -> str:
 
 
 def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
-    """Check a spec's arguments and its normalisation.
+    """Check a spec's names, its arguments and its normalisation.
 
     Args:
         spec: what the user asks for.
@@ -139,8 +139,12 @@ def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
         what: the kind in words, for the message.
 
     Raises:
-        InputError: the arguments are not wanted or not JSON data, or mean and std are not a normalisation.
+        InputError: a name is no UTF-8, the arguments are not wanted or not JSON data, or mean and std are not a
+            normalisation.
     """
+    encodable("MODEL", spec.model)
+    if spec.weights is not None:
+        encodable("--weights", spec.weights)
     if spec.model_args and not takes_arguments:
         raise InputError(f"--model-args: '{spec.model}' is {what} and takes no arguments")
     if not isinstance(spec.model_args, Mapping) or not all(isinstance(name, str) for name in spec.model_args):

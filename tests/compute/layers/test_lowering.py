@@ -20,7 +20,14 @@ def test_the_graph_gives_the_models_outputs(name: str) -> None:
     expected = model(x.clone())
     assert expected.shape[1:] == graph.nodes[-1].shape
     torch.testing.assert_close(graph(x.double()), expected.double(), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(graph.to(torch.float32)(x), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(graph.to(torch.float32, "cpu")(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_moved_graph_has_nothing_left_on_the_other_device(name: str) -> None:
+    for node in graph_of_each(name).to(torch.float32, "meta").nodes[1:]:
+        places = {key: value.device.type for key, value in vars(node.layer).items() if isinstance(value, Tensor)}
+        assert set(places.values()) <= {"meta"}, (node, places)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
