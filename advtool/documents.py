@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from advtool.files import read_bytes, write_atomically
+from advtool.files import read_bytes, sha256, write_atomically
 
 SEALS = ".sealed"
 MOST_BYTES = 64 * 2**20
@@ -27,12 +27,13 @@ def write(folder: Path, name: str, content: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    if _is_there(folder, name, content):  # a finished run is shown from a folder where nobody may write
-        return
-    seal, has_seals = _seal(folder, content.encode()), (folder / SEALS).is_dir()
+    written = content.encode()
+    seal, has_seals = _seal(folder, written), (folder / SEALS).is_dir()
+    if _holds(folder / name, written) and (seal.exists() or not has_seals):
+        return  # a finished run is shown from a folder where nobody may write
     if not seal.exists() and (has_seals or not any(folder.glob("*.json"))):  # a run without seals stays without
         write_atomically(seal, b"")
-    write_atomically(folder / name, content.encode())
+    write_atomically(folder / name, written)
 
 
 def read(folder: Path, name: str) -> Any:
@@ -58,10 +59,12 @@ def read_text(folder: Path, name: str, most: int) -> str:
     return content.decode()
 
 
-def _is_there(folder: Path, name: str, content: str) -> bool:
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether that is what the file holds. It may be as large as ``content``, which for a run's lines is a gibibyte."""
     try:
-        return read_text(folder, name, MOST_BYTES) == content
-    except (OSError, ValueError):
+        same_size = path.is_file() and path.stat().st_size == len(content)
+        return same_size and sha256(path) == hashlib.sha256(content).hexdigest()
+    except OSError:
         return False
 
 

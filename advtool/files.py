@@ -27,10 +27,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary: Path | None = None
     try:
-        path = path.resolve()  # a link stays a link
-        if path.exists() and not path.is_file():  # a pipe, or /dev/null: nothing to replace
+        if _is_special(path):  # before its links are followed: /dev/stdout may lead to a pipe, whose name is no path
             path.write_bytes(content)
             return
+        path = path.resolve()  # a link stays a link
         make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with temporary.open("xb") as file:  # with the permissions of the process's umask, unlike tempfile's
@@ -71,7 +71,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         OSError: the file cannot be read, it is larger, or it is a pipe or a device, which may have no end.
     """
-    if path.exists() and not path.is_file():
+    if _is_special(path):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return read_any(path, most)
 
@@ -135,12 +135,21 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"--output '{path}' is a folder: name a file in it")
-    nearest = next(folder for folder in path.resolve().parents if folder.exists())
     try:
+        if _is_special(path):  # its folder does not matter
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        nearest = next(folder for folder in path.resolve().parents if folder.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise InputError(f"cannot write --output '{path}': {error.strerror or error}") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is there and no regular file: a pipe or a device, which nobody replaces, or a folder."""
+    return path.exists() and not path.is_file()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -44,6 +44,7 @@ class Engine:
         stages: the attacks, proofs, probes, known noise and planted examples in their order, without the clean stage.
         observer: is told of the progress.
         indices: the index of each image in its data set, for messages.
+        lower: called when memory runs out: halves the images in a pass, see :func:`halve`.
         ranks: of several processes each begins with another shard.
     """
 
@@ -54,9 +55,10 @@ class Engine:
         stages: Sequence[Stage],
         observer: Observer,
         indices: Sequence[int],
+        lower: Callable[[], int],
         ranks: Ranks = ALONE,
     ) -> None:
-        self._ranks = ranks
+        self._lower, self._ranks = lower, ranks
         self.run, self.worker, self.stages, self.observer, self.indices = run, worker, stages, observer, indices
         self.ledger = self._new_ledger()
         self._images_done: dict[str, int] = {}
@@ -152,7 +154,9 @@ class Engine:
             return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
 
         standing = partial(standing_of, stage, outcomes)
-        self._finish(position, f"probe, {stage.label}" if is_probe else stage.label, shard, work, standing)
+        name = f"probe, {stage.label}" if is_probe else stage.label
+        falls = isinstance(stage, AttackStage) and not is_probe
+        self._finish(position, name, shard, work, standing, falls=falls)
 
     def _shown(self, stage: str, found: Examples | None) -> Examples | None:
         """The examples of images that no earlier attack broke, as long as few images of the run fell before."""
@@ -185,8 +189,26 @@ class Engine:
             witnesses["example"] = examples[place]
         return f"{line}; what witnesses it is in '{contradiction.keep(self.run.folder, place, witnesses)}'"
 
-    def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
-        """Finish one stage on one shard. ``standing()`` tells which images of the run still stand in it, bool (N,)."""
+    def _finish(
+        self,
+        position: int,
+        name: str,
+        shard: Shard,
+        work: Work,
+        standing: Callable[[], Tensor],
+        *,
+        falls: bool = False,
+    ) -> None:
+        """Finish one stage on one shard.
+
+        Args:
+            position: of the stage in the run.
+            name: of the stage, for the observer.
+            shard: the images.
+            work: computes the record.
+            standing: tells which images of the run stand in the stage, bool (N,), or which it has proved or found.
+            falls: their number falls from all that stood before; otherwise it rises from none.
+        """
         images = len(self.ledger.outcomes)
         if name not in self._images_done:
             self._images_done[name] = 0
@@ -197,11 +219,12 @@ class Engine:
             here, size = int(before[shard.rows].sum()), len(shard.y)
             elsewhere, done = int(before.sum()) - here, self._images_done[name]
 
-            def report(step: int, steps: int, left: int) -> None:
-                self.observer.advance(name, done + size * step / steps, elsewhere + min(left, here))
+            def report(step: int, steps: int, counted: int) -> None:
+                if falls:  # an attack may work on images that do not stand
+                    counted = min(counted, here)
+                self.observer.advance(name, done + size * step / steps, elsewhere + counted)
 
-            lower = partial(halve, self.run, self.worker.target, self.observer)
-            record, examples = halving_on_out_of_memory(partial(work, report), lower)
+            record, examples = halving_on_out_of_memory(partial(work, report), self._lower)
             self.run.put(position, record, examples, self._shown(record.stage, examples))
         self.ledger.enter(position, shard.first, record)
         self._images_done[name] += len(shard.y)
@@ -217,10 +240,25 @@ def tell_of_damage(run: Run, names: Collection[str], observer: Observer) -> None
         observer.note(f"run '{run.folder}': shard {name} is damaged and is computed again")
 
 
-def halve(run: Run, target: Target, observer: Observer) -> int:
-    """Halve the number of images in a pass, and note it in the run. Returns 0 if not even one image fitted."""
-    target.batch_size //= 2
-    if target.batch_size:
-        observer.note(f"out of memory: going on with {target.batch_size} images a pass")
-        run.set_images_a_pass(target.batch_size)
-    return target.batch_size
+def halve(run: Run, targets: Mapping[str, Target], observer: Observer) -> int:
+    """Halve the number of images in a pass, and note it in the run.
+
+    Nothing tells which model ran out of memory, so each is asked for fewer.
+
+    Args:
+        run: keeps the new numbers.
+        targets: the models, by the names of these numbers in the environment.
+        observer: is told.
+
+    Returns:
+        The largest of the new numbers; 0 if not even one image fitted.
+    """
+    if all(target.batch_size == 1 for target in targets.values()):
+        return 0
+    for target in targets.values():
+        target.batch_size = max(1, target.batch_size // 2)
+    passes = {key: target.batch_size for key, target in targets.items()}
+    counts = " and ".join(map(str, passes.values()))
+    observer.note(f"out of memory: going on with {counts} images a pass{', the surrogate last' * (len(passes) > 1)}")
+    run.set_passes(passes)
+    return max(passes.values())

@@ -110,7 +110,8 @@ def evaluate(
             if refuse_chance:
                 refuse_guessing(check)
         ranks = Ranks.of_environment()
-        ledger = Engine(run, worker, ready.stages, observer, question.indices, ranks).compute()
+        lower = partial(halve, run, ready.targets, observer)
+        ledger = Engine(run, worker, ready.stages, observer, question.indices, lower, ranks).compute()
         for reason in ledger.unplantable:
             observer.note(f"not planted: {reason}")
         answer = conclude(ready, worker.shards, ledger, _inspected(ready, run, observer))
@@ -217,11 +218,11 @@ def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
 
 
 def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
-    return run.finished == _shards(worker, ready) and run.inspection is not None
+    return run.finished == _parts(worker, ready) and run.inspection is not None
 
 
-def _shards(worker: Worker, ready: Prepared) -> int:
-    """The number of shards of all stages, with the clean stage."""
+def _parts(worker: Worker, ready: Prepared) -> int:
+    """The number of parts of the run: each stage, the clean one too, on each shard."""
     return len(worker.shards) * (1 + len(ready.stages))
 
 
@@ -233,7 +234,7 @@ def _check(
     checkpoint: dict[str, Any] | None,
     origin: dict[str, Any],
 ) -> Check:
-    lower = partial(halve, run, worker.target, observer)
+    lower = partial(halve, run, ready.targets, observer)
     preview = halving_on_out_of_memory(partial(worker.preview, partial(run.get, 0)), lower)
     return understand(ready, preview, checkpoint=checkpoint, origin=origin, environment=run.manifest.environment)
 
@@ -256,14 +257,14 @@ def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
         with target.streams(ready.question.settings.seed, "inspect"):
             return inspect(target, x, y)
 
-    return halving_on_out_of_memory(ask, partial(halve, run, target, observer))
+    return halving_on_out_of_memory(ask, partial(halve, run, ready.targets, observer))
 
 
 def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:
     """Tell the user what matters before the attacks begin."""
     if run.finished:
-        shards = _shards(worker, ready)
-        observer.note(f"run '{run.folder}': going on, {run.finished} of {shards} shards are finished already")
+        parts = _parts(worker, ready)
+        observer.note(f"run '{run.folder}': going on, {run.finished} of {parts} parts are finished already")
     tell_of_damage(run, run.damaged, observer)
     for key, (there, here) in run.changed_environment.items():
         observer.note(

@@ -9,6 +9,11 @@ from torch import Tensor
 from advtool import tensor_files
 from advtool.errors import InputError
 
+EXAMPLES = "adversarial"
+"""The folder in a run that holds all of its examples, if somebody asked for them."""
+SHOWN = "shown"
+"""The folder that holds the first of them, for the report."""
+
 
 class Examples(NamedTuple):
     """K adversarial examples of a shard, with the images that they were made from."""
@@ -54,6 +59,8 @@ def _check(examples: Examples) -> None:
     places, labels, originals, images = examples
     if not (places.ndim == labels.ndim == 1 and places.dtype == labels.dtype == torch.int64):
         raise ValueError("its places or labels are no lists of integers")
+    if (places < 0).any() or (labels < 0).any():
+        raise ValueError("its places or labels are negative")
     if not (originals.shape == images.shape and originals.dtype == images.dtype == torch.float32 and images.ndim == 4):
         raise ValueError("its images are no float32 (K, C, H, W)")
     if not (len(places) == len(labels) == len(images) and images.isfinite().all() and originals.isfinite().all()):

@@ -11,12 +11,13 @@ from pydantic import BaseModel, PositiveInt
 from advtool import arguments, documents
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.evaluation import examples
+from advtool.evaluation import examples, shard_files
 from advtool.evaluation.examples import Examples
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.manifest import MANIFEST, Manifest
-from advtool.evaluation.run import IMAGE_IDS, IMAGES, RESULT, Run
+from advtool.evaluation.run import IMAGE_IDS, IMAGES, RESULT
 from advtool.evaluation.shard import ShardRecord
+from advtool.evaluation.shard_files import ShardsFound
 from advtool.results import CERTIFIED, CLEAN, Evaluation
 
 HOW_TO_GO_ON = "the command that began it goes on with it"
@@ -36,7 +37,6 @@ class Plan(BaseModel):
     images: str
     dataset: ImagesAsked
     attacks: dict[str, Any]
-    images_a_shard: PositiveInt
 
 
 class Labelled(NamedTuple):
@@ -75,13 +75,19 @@ class FinishedRun:
             kept: the folder, ``EXAMPLES`` for all that were asked for, or ``SHOWN`` for the first of the run.
 
         Raises:
-            InputError: a file is damaged.
+            InputError: a file is damaged, or holds examples of other images.
         """
         return {
-            name: [examples.read(path) for path in sorted((self.folder / kept).glob(f"{position}-*"))]
+            name: [self._read_examples(path) for path in sorted((self.folder / kept).glob(f"{position}-*"))]
             for position, name in enumerate(self.result.outcomes.stages)
             if name in self.attacks
         }
+
+    def _read_examples(self, path: Path) -> Examples:
+        found = examples.read(path)
+        if (found.places >= len(self.result.outcomes)).any():
+            raise InputError(f"'{path}' holds examples of images that run '{self.folder}' does not have")
+        return found
 
     def labelled(self) -> Labelled:
         """The label of each image, and its index in the data set.
@@ -110,15 +116,15 @@ def read_finished(folder: Path | str) -> FinishedRun:
     """
     folder = arguments.path(f"run {shown(folder)}", folder)
     manifest, plan, result = _read_answer(folder)
-    run = Run(folder, manifest.configuration, manifest.environment)
-    if run.damaged:
-        raise InputError(f"run '{folder}': shard {min(run.damaged)} is damaged; {HOW_TO_GO_ON}")
-    images, size = plan.dataset.images, plan.images_a_shard
+    found = shard_files.read(folder, manifest.configuration)
+    if found.damaged:
+        raise InputError(f"run '{folder}': shard {min(found.damaged)} is damaged; {HOW_TO_GO_ON}")
+    images, size = plan.dataset.images, manifest.images_a_shard
     one_step = [attack.name for attack in result.attacks if attack.accuracy_on_examples is not None]
     counted = {CERTIFIED, *(attack.name for attack in result.attacks)}
     stages = [label for label in plan.attacks if label in counted]  # the probes come last
     records = [  # all are there, so that the run really is as large as it says
-        (position, shard * size, _record(run, position, label, shard))
+        (position, shard * size, _record(folder, found, position, label, shard))
         for position, label in enumerate((CLEAN, *stages))
         for shard in range(ceil(images / size))
     ]
@@ -155,10 +161,10 @@ def _read_answer(folder: Path) -> tuple[Manifest, Plan, Evaluation]:
     return manifest, plan, result
 
 
-def _record(run: Run, position: int, label: str, shard: int) -> ShardRecord:
-    record = run.get(position, shard)
+def _record(folder: Path, found: ShardsFound, position: int, label: str, shard: int) -> ShardRecord:
+    record = found.records.get((position, shard))
     if record is None or record.stage != label:
-        raise InputError(f"run '{run.folder}': shard {shard} of '{label}' is missing; {HOW_TO_GO_ON}")
+        raise InputError(f"run '{folder}': shard {shard} of '{label}' is missing; {HOW_TO_GO_ON}")
     return record
 
 

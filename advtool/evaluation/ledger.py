@@ -86,7 +86,7 @@ class Ledger:
         if record.distance is not None:
             distances = [math.nan if distance is None else distance for distance in record.distance]
             outcomes.distance[position, rows] = torch.tensor(distances, dtype=torch.float64)
-        if record.example_correct is not None:
+        if record.example_correct is not None and record.stage in outcomes.on_examples:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         if record.draws_right is not None:
             self.draws_right[position, rows] = torch.tensor(record.draws_right)

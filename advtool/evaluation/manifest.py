@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from advtool import documents
 from advtool.errors import InputError
@@ -12,6 +12,11 @@ from advtool.evaluation.proof import Decision
 from advtool.target.facts import Facts
 
 MANIFEST, IDENTITY = "manifest.json", "model.safetensors"
+PASS, SURROGATE_PASS = "images_a_pass", "surrogate_images_a_pass"
+"""Names in the environment: how many images go through the model at once, and through the model to transfer from."""
+FOLLOWING = ("attacks", "stages", "images_a_shard")
+"""Of a configuration, what follows from the other settings: step sizes, the probes of an audit, and what fits into
+minutes of work."""
 
 
 class Known(NamedTuple):
@@ -31,7 +36,7 @@ class Manifest(BaseModel):
     schema_name: Literal["advtool.run/1"] = Field(default="advtool.run/1", alias="schema")
     configuration: dict[str, Any]
     environment: dict[str, Any]
-    """its ``images_a_pass`` is a number that the run goes on with"""
+    """its ``images_a_pass`` is a number that the run goes on with, and so is the surrogate's"""
     facts: Facts | None = None
     surrogate_facts: Facts | None = None
     moot: tuple[str, ...] = ()
@@ -42,13 +47,25 @@ class Manifest(BaseModel):
     asked: dict[str, Any] | None = None
     """the settings that are not the default, to ask again; None if an older version began the run"""
 
-    @field_validator("environment")
+    @field_validator("configuration", "environment")
     @classmethod
-    def _has_a_pass(cls, environment: dict[str, Any]) -> dict[str, Any]:
-        count = environment.get("images_a_pass")
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError("images_a_pass is no positive integer")
-        return environment
+    def _has_sizes(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        keys = {"images_a_shard"} if info.field_name == "configuration" else {PASS} | values.keys() & {SURROGATE_PASS}
+        for key in keys:
+            count = values.get(key)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"{key} is no positive integer")
+        return values
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """How many images go through each model at once, by the name in the environment."""
+        return {key: self.environment[key] for key in (PASS, SURROGATE_PASS) if key in self.environment}
+
+    @property
+    def images_a_shard(self) -> int:
+        """The size of the shards, which stays as it is where the run goes on, also on a device of other shards."""
+        return int(self.configuration["images_a_shard"])
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from advtool.evaluation.shard import finite_or_none
-from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results import CERTIFIED, CLEAN, NO_ATTACKS, PLANTED, Outcome, Outcomes
 
 
 def lines(
@@ -23,8 +23,7 @@ def lines(
         indices: N numbers, the index of each image in its data set.
         classes: the name of each class, by label; None if the classes have no names.
     """
-    others = {CERTIFIED, KNOWN_NOISE, PLANTED}
-    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages if stage not in others}
+    columns = {stage: _columns(outcomes, stage) for stage in outcomes.stages if stage not in NO_ATTACKS}
     attacks = [stage for stage in columns if stage not in {CLEAN} | outcomes.probes]
     probes = [stage for stage in outcomes.stages if stage in outcomes.probes]
     proofs = _proofs(outcomes) if CERTIFIED in outcomes.stages else None

@@ -12,7 +12,7 @@ from torch import nn
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.known_noise import KnownNoise
-from advtool.evaluation.manifest import Known, read_begun
+from advtool.evaluation.manifest import PASS, SURROGATE_PASS, Known, read_begun
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Decision, Proof
@@ -99,7 +99,8 @@ class Prepared:
         if self.surrogate is not None:
             replace(self.begun, role="surrogate").keep(self.surrogate.identity)
         self.begun.keep(self.ours.identity)
-        self.ours.target.batch_size = run.manifest.environment["images_a_pass"]
+        for key, target in self.targets.items():
+            target.batch_size = run.manifest.passes.get(key, target.batch_size)
         return run
 
     def worker(self) -> Worker:
@@ -109,9 +110,15 @@ class Prepared:
             self.ours.target, question.x, question.y, seed=question.settings.seed, images_a_shard=self.images_a_shard
         )
 
+    @property
+    def targets(self) -> dict[str, Target]:
+        """The models, by the name in the environment that tells how many images go through each at once."""
+        return {PASS: self.ours.target} | ({} if self.surrogate is None else {SURROGATE_PASS: self.surrogate.target})
+
     def environment(self) -> dict[str, Any]:
         """The machine, the versions and the batch plan, as plain JSON data."""
-        return provenance.environment(self.ours.target, self.ours.facts)
+        passes = {key: target.batch_size for key, target in self.targets.items()}
+        return provenance.environment(self.ours.target, self.ours.facts) | passes
 
     def _configuration(self) -> dict[str, Any]:
         question, target = self.question, self.ours.target
@@ -176,7 +183,7 @@ def prepared(
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
             attacks = [stage for stage in planned if stage.label not in left_out]
-            size = shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
+            size = _shard_size(attacks, ours, device) if manifest is None else manifest.images_a_shard
             attacks = with_budget(attacks, question.specs, question.settings.budget, min(size, len(question.x)))
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
@@ -185,6 +192,10 @@ def prepared(
         stages = in_order(attacks, proof if proves else None, _known_noise(question, ours.target), planting)
         ours.handled.state.restore()
         yield Prepared(question, ours, theirs, begun, stages, left_out, decision, size)
+
+
+def _shard_size(attacks: Sequence[AttackStage], ours: Opened, device: torch.device) -> int:
+    return shard_size([stage.attack for stage in attacks], ours.facts.bytes_an_image, device.type)
 
 
 def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) -> Decision | None:

@@ -58,18 +58,21 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def environment(target: Target, facts: Facts) -> dict[str, Any]:
-    """The machine and the batch plan. Where they are the same, one command gives the same numbers, bit for bit."""
+    """The machine, and how the model computes there."""
     return machine(target.device) | {
         "numpy": np.__version__,
         "randomness": target.randomness.value,
-        "images_a_pass": target.batch_size,
         "search_precision": facts.search_precision,
     }
 
 
-def _fingerprint(contents: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
+def _fingerprint(contents: Iterable[bytes | memoryview]) -> str:
+    content = hashlib.sha256()
+    for part in contents:
+        content.update(part)
+    return content.hexdigest()[:16]
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+def _bytes(tensor: Tensor) -> bytes | memoryview:
+    """The bytes of a tensor, without a copy if it is on the CPU and contiguous: it may be a whole data set."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data if tensor.numel() else b""

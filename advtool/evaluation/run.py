@@ -18,10 +18,8 @@
     RUN/.sealed/                  the hashes of the documents above, see :mod:`advtool.documents`
 """
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +28,8 @@ from typing import Any, Self
 from advtool import documents, locks
 from advtool.checkpoints import SUFFIX, now
 from advtool.errors import InputError
-from advtool.evaluation import examples
-from advtool.evaluation.examples import Examples
+from advtool.evaluation import examples, shard_files
+from advtool.evaluation.examples import EXAMPLES, SHOWN, Examples
 from advtool.evaluation.manifest import (
     MANIFEST,
     Known,
@@ -42,19 +40,16 @@ from advtool.evaluation.manifest import (
     refuse_changes,
 )
 from advtool.evaluation.shard import ShardRecord
-from advtool.files import read_bytes, remove_unfinished, write_atomically
+from advtool.evaluation.shard_files import SHARDS
+from advtool.files import remove_unfinished
 from advtool.results import Evaluation
 from advtool.target.inspection import Inspection
 
-EXAMPLES = "adversarial"
-SHOWN = "shown"
 IMAGE_IDS = "image_ids.json"
 IMAGES = "images.jsonl"
 INSPECTION = "inspection.json"
 RESULT = "result.json"
 LOCK, CLAIMS = ".lock", ".claims"
-SHARD_FILE = re.compile(r"(\d+)-.*-(\d+)\.json")
-"""The name of a shard's file; its groups are the position of the stage and the number of the shard."""
 
 
 class Run:
@@ -85,24 +80,24 @@ class Run:
     ) -> None:
         if keep_examples and folder is None:
             raise InputError("adversarial examples are kept in the run's folder: name one")
-        self.folder, self._keep_examples = folder, keep_examples
+        self.folder, self._configuration, self._keep_examples = folder, configuration, keep_examples
         self._holding = ExitStack()
         self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
+        self.damaged = frozenset[str]()
         facts = (known or Known())._asdict()
         wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now(), asked=asked)
         found = None if folder is None else read_begun(folder)
         if folder is None or found is None:
-            self.manifest, self.damaged = wanted, frozenset[str]()
+            self.manifest = wanted
             self._write_manifest()
             if folder is not None:
                 (folder / IMAGE_IDS).unlink(missing_ok=True)  # of a beginning that was killed
         else:
             refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
             self.manifest = found
-            same_plan = environment | {"images_a_pass": found.environment.get("images_a_pass")}
-            self.changed_environment = differences(found.environment, same_plan)
-            self.damaged = self._read_shards(folder)
+            self.changed_environment = differences(found.environment, environment | found.passes)
+            self._read_shards(folder)
 
     def __enter__(self) -> Self:
         """Hold the run's lock, by which others see that it is going on."""
@@ -117,7 +112,7 @@ class Run:
 
     @property
     def finished(self) -> int:
-        """How many shards of all stages together are finished."""
+        """How many parts are finished: each stage on each shard is one."""
         return len(self._shards)
 
     def get(self, position: int, shard: int) -> ShardRecord | None:
@@ -150,11 +145,11 @@ class Run:
     def look_again(self, shard: int) -> Collection[str]:
         """See which stages of a claimed shard another process has finished, and remove what a killed one left.
 
-        Returns the names of damaged files.
+        Returns the names of damaged files that were not damaged, or not there, when this process last looked.
         """
         if self.folder is None:
             return ()
-        for folder in (self.folder / "shards", self.folder / EXAMPLES, self.folder / SHOWN):
+        for folder in (self.folder / SHARDS, self.folder / EXAMPLES, self.folder / SHOWN):
             remove_unfinished(folder, f"*-{shard:04d}.*")
         return self._read_shards(self.folder, f"*-{shard:04d}.json")
 
@@ -172,35 +167,38 @@ class Run:
         self._shards[position, record.shard] = record
         if self.folder is None:
             return
-        name = _name(position, record)
+        name = shard_files.name(position, record)
         if record.stage in self._keep_examples and found is not None:
             examples.write(self.folder / EXAMPLES / f"{name}{SUFFIX}", found)
         if shown is not None and len(shown.places):
             examples.write(self.folder / SHOWN / f"{name}{SUFFIX}", shown)
-        content = record.model_dump(mode="json")
-        document = {"sha256": _checksum(content), "record": content}
-        write_atomically(self.folder / "shards" / f"{name}.json", (json.dumps(document) + "\n").encode())
+        shard_files.write(self.folder, position, record)
 
     def put_images(self, lines: Iterable[dict[str, Any]]) -> None:
         """Keep a line of JSON for each image."""
         if self.folder is not None:
             documents.write(self.folder, IMAGES, "".join(json.dumps(line) + "\n" for line in lines))
 
-    def set_images_a_pass(self, count: int) -> None:
-        """Note how many images fit into a pass, so that later shards use the same number, also in another process."""
-        self.manifest.environment["images_a_pass"] = min(count, self.images_a_pass())
+    def set_passes(self, passes: Mapping[str, int]) -> None:
+        """Note how many images fit into a pass, so that later shards use the same number, also in another process.
+
+        Args:
+            passes: the number for each model, by its name in the environment.
+        """
+        noted = self.passes
+        self.manifest.environment.update({key: min(count, noted.get(key, count)) for key, count in passes.items()})
         self._write_manifest()
 
-    def images_a_pass(self) -> int:
+    @property
+    def passes(self) -> dict[str, int]:
         """How many images fit into a pass. Another process, whose memory is smaller, may have noted fewer."""
         noted = None if self.folder is None else read_manifest(self.folder)
-        count: int = (noted or self.manifest).environment["images_a_pass"]
-        return count
+        return (noted or self.manifest).passes
 
     @property
     def environment(self) -> dict[str, Any]:
         """The machine, the versions and the batch plan, for the answer."""
-        return self.manifest.environment | {"images_a_pass": self.images_a_pass()}
+        return self.manifest.environment | self.passes
 
     def put_result(self, result: Evaluation) -> None:
         """Keep the answer beside the shards."""
@@ -230,50 +228,16 @@ class Run:
             documents.write(self.folder, MANIFEST, self.manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
     def _read_shards(self, folder: Path, names: str = "*.json") -> frozenset[str]:
-        """Read the shards that are not known yet. Returns the names of damaged files."""
-        damaged = set[str]()
-        for path in (folder / "shards").glob(names):
-            name = SHARD_FILE.fullmatch(path.name)
-            if name is None or (int(name[1]), int(name[2])) in self._shards:
-                continue
-            if path.is_dir():
-                raise InputError(f"'{path}' is a folder where a file of the run belongs: remove it")
-            try:
-                document = documents.parse(read_bytes(path, documents.MOST_BYTES))
-                record = ShardRecord.model_validate(document["record"])
-                if document["sha256"] != _checksum(document["record"]) or not self._fits(record, int(name[1]), path):
-                    raise ValueError("checksum or place")
-                kept = folder / EXAMPLES / f"{path.stem}{SUFFIX}"
-                if record.stage in self._keep_examples:
-                    if not kept.exists():
-                        continue
-                    examples.read(kept)
-            except (ValueError, KeyError, TypeError, OSError, InputError):
-                damaged.add(path.name)
-                continue
-            self._shards[int(name[1]), int(name[2])] = record
-        return frozenset(damaged)
-
-    def _fits(self, record: ShardRecord, position: int, path: Path) -> bool:
-        """Whether the record is that of the file's name, and has as many images as the shard."""
-        images, size = (self.manifest.configuration[key] for key in ("dataset", "images_a_shard"))
-        return path.stem == _name(position, record) and record.images == min(
-            size, images["images"] - record.shard * size
+        """Read the shards that are not known yet. Returns the names of files whose damage was not known either."""
+        found = shard_files.read(
+            folder, self._configuration, names, known=self._shards, with_examples=self._keep_examples
         )
+        self._shards |= found.records
+        new = found.damaged - self.damaged
+        self.damaged |= new
+        return new
 
 
 def default_folder(root: Path, name: str, asked: dict[str, Any]) -> Path:
     """The folder of a run that was given none. Equal questions have the same folder, different questions their own."""
-    return root / f"{name}-{_checksum(asked)[:8]}"
-
-
-def _name(position: int, record: ShardRecord) -> str:
-    return f"{position}-{_slug(record.stage)}-{record.shard:04d}"
-
-
-def _checksum(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:60].lower()
+    return root / f"{name}-{shard_files.checksum(asked)[:8]}"

@@ -117,8 +117,8 @@ class Settings:
     budget: Annotated[
         float,
         About(
-            "The audit's search doubles until a round takes nothing, as long as all attacks together cost at most so "
-            "many times what they cost with two rounds of it.",
+            "How much longer than its minimum the audit may take. Its last search doubles its effort while it still "
+            "breaks images, until all attacks together cost X times what they cost with two rounds.",
             metavar="X",
             check=arguments.factor,
             panel=ATTACKS,

@@ -25,7 +25,10 @@ MASKING_MIN_DROP = 0.05
 DIAGNOSED_IMAGES = 200
 """How many of the first images a cascade's diagnostics attack in full."""
 CHECKED_FALLEN = 20
-"""How many of a shard's fallen images the bounds are asked for at most, as a check: proving one of them is an error."""
+"""For how many fallen images of a shard the bounds are asked at most, as a check: proving one of them is an error.
+
+These are among the first ``DIAGNOSED_IMAGES`` of the run, and no more than stand in the shard.
+"""
 BASELINE = PGD.name
 """The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
 PASSES_OF_A_GRADIENT = 3
@@ -85,7 +88,7 @@ def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
 
 
 def _to_prove(outcomes: Outcomes, rows: slice) -> Tensor:
-    """The images that stand, and a few that fell, at most as many, bool (n,)."""
+    """The images that stand, and as a check a few that fell (``CHECKED_FALLEN``), bool (n,)."""
     standing, clean = outcomes.standing_before(Proof.label)[rows], outcomes.clean[rows]
     first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
     fallen = clean & ~standing & first

@@ -1,7 +1,8 @@
 """The preflight: what is known of a model and its images before the attacks, and whether it makes sense to go on."""
 
-from collections.abc import Sequence
 from typing import Any
+
+import torch
 
 from advtool.attacks.doubling import Doubling
 from advtool.errors import InputError
@@ -9,9 +10,9 @@ from advtool.evaluation.causes import find_cause
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.stages import PASSES_OF_A_GRADIENT
-from advtool.evaluation.uncertainty import wilson_interval
+from advtool.evaluation.summary import clean_accuracy
 from advtool.evaluation.worker import Preview
-from advtool.results import Certification, Check, CleanAccuracy, notation
+from advtool.results import Certification, Check, notation
 from advtool.target.holding import parameters_of
 
 NOT_ASKED_FOR: dict[bool | None, str] = {
@@ -40,7 +41,7 @@ def understand(
     """
     ours, question = ready.ours, ready.question
     target, count = ours.target, len(preview.right)
-    clean = _clean(preview.right)
+    clean = clean_accuracy(torch.tensor(preview.right))
     good = clean.interval[0] > 1 / target.classes
     cause = None if good else find_cause(target, *question.first(count, target.device))
     low, high = question.x.aminmax()
@@ -101,13 +102,6 @@ def _too_many_outputs(check: Check) -> str:
     return (
         f"the model has {check.classes} outputs, and '{check.dataset.name}' has {len(names)} classes: "
         f"--model-args '{{\"num_classes\": {len(names)}}}' if that is what its factory takes, or --classes FILE; "
-    )
-
-
-def _clean(right: Sequence[bool]) -> CleanAccuracy:
-    correct, total = sum(right), len(right)
-    return CleanAccuracy(
-        correct=correct, total=total, accuracy=correct / total, interval=wilson_interval(correct, total)
     )
 
 

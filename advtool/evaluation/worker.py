@@ -147,7 +147,9 @@ class Worker:
             given_up[rows] = found.given_up
             late[rows] = found.late & verdict.adversarial
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
-        distances = attack.threat_model.distance(candidates, x).where(wanted & fallen, math.nan)
+        # The verifier allows rounding: an example beyond the surface by that much lies on it.
+        distances = attack.threat_model.distance(candidates, x).clamp_max(attack.threat_model.eps)
+        distances = distances.where(wanted & fallen, math.nan)
         broken = (wanted & fallen).nonzero().squeeze(1)
         draws_right = None
         if draws_below is not None:

@@ -25,8 +25,7 @@ def facts(check: Check) -> Iterator[tuple[str, str]]:
         f"{'x'.join(map(str, check.input_shape))}, pixels in [{low:.3g}, {high:.3g}], {check.classes} classes",
     )
     if check.state:
-        more = f" and {len(check.state) - 3} more" if len(check.state) > 3 else ""
-        yield "state", f"calls change {', '.join(check.state[:3])}{more}; put back afterwards"
+        yield "state", f"calls change {notation.first_three(check.state)}; put back afterwards"
     if check.no_gradient:
         yield "gradient", f"none ({check.no_gradient}): attacks without gradients count"
     clean = check.clean

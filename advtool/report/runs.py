@@ -17,7 +17,7 @@ COLUMNS = (
     Column("data set", "dataset", WORDS),
     Column("attacks", "attacks", WORDS),
     Column("state", "state", COUNT),
-    Column("shards", "done", COUNT, Reader.PEOPLE),
+    Column("parts", "done", COUNT, Reader.PEOPLE),
     Column("", "shards", COUNT, Reader.PROGRAM),
     Column("", "shards_in_all", COUNT, Reader.PROGRAM),
     Column("", "images", COUNT, Reader.PROGRAM),

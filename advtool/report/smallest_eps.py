@@ -7,8 +7,7 @@ from advtool.report.sweep import title
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, INTERVAL, SHARE, WORDS
 from advtool.results import EpsQuantile, NearestBy, PerImageSweep, notation
-
-MEDIAN = 0.5
+from advtool.results.sweep import MEDIAN
 
 
 def table(sweep: PerImageSweep) -> Table:

@@ -28,7 +28,7 @@ from advtool.results.evaluation import (
     WorstCase,
 )
 from advtool.results.models import ArchitectureInfo, ModelKind, Models
-from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes
+from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, NO_ATTACKS, PLANTED, Outcome, Outcomes
 from advtool.results.page import ClassAccuracy, Page, PagePair, PageRun, PageSweep, ShownExample
 from advtool.results.range_test import RangeTest
 from advtool.results.record import Interval
@@ -69,6 +69,7 @@ __all__ = [
     "CERTIFIED",
     "CLEAN",
     "KNOWN_NOISE",
+    "NO_ATTACKS",
     "PLANTED",
     "ArchitectureInfo",
     "Attack",

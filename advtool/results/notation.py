@@ -3,6 +3,8 @@
 Shares, accuracies and differences are fractions; eps is a fraction of the pixel range [0, 1].
 """
 
+from collections.abc import Sequence
+
 from advtool.results.record import Interval
 
 
@@ -52,6 +54,11 @@ def eps(radius: float) -> str:
     levels = radius * 255
     whole = abs(levels - round(levels)) < 1e-9
     return f"{round(levels)}/255" if whole and float(f"{radius:.4g}") != radius else f"{radius:g}"
+
+
+def first_three(names: Sequence[str]) -> str:
+    """The first three of some names, and how many more there are: ``a, b, c and 2 more``."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def counted(number: int, noun: str) -> str:

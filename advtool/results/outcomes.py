@@ -17,6 +17,8 @@ PLANTED = "planted"
 
 KNOWN_NOISE = "known noise"
 """The stage that attacks a random model whose noise is known."""
+NO_ATTACKS = frozenset({CERTIFIED, KNOWN_NOISE, PLANTED})
+"""The stages that say nothing of an adversarial example of the model itself, as attacks and ``clean`` do."""
 
 
 class Outcome(IntEnum):
@@ -133,7 +135,7 @@ class Outcomes:
 
         Scores that are not finite are wrong, and so lower than all others.
         """
-        others = {CERTIFIED, KNOWN_NOISE, PLANTED} | self.probes
+        others = NO_ATTACKS | self.probes
         counted = torch.tensor([stage not in others for stage in self.stages])
         asked = (self.outcome != Outcome.not_asked) & counted[:, None]
         return self.margin.nan_to_num(nan=-math.inf).where(asked, math.inf).argmin(0)
@@ -151,17 +153,27 @@ class Outcomes:
     def smallest_eps(self) -> Tensor:
         """How far the nearest verified adversarial example of each image is from it, float64 (N,).
 
-        0 if the image is misclassified as it is; infinite if no attack found an example.
+        0 if the image is misclassified as it is; infinite if no attack found an example in the ball of the run.
         """
-        return self._smallest_eps(slice(None))
+        return self._smallest_eps(self._distances.amin(0))
 
     def smallest_eps_by(self, stage: str) -> Tensor:
         """The same by one attack alone, float64 (N,)."""
-        row = self.stages.index(stage)
-        return self._smallest_eps(slice(row, row + 1))
+        return self._smallest_eps(self._distances[self.stages.index(stage)])
 
-    def _smallest_eps(self, rows: slice) -> Tensor:
-        nearest = self.distance[rows].nan_to_num(nan=math.inf).amin(0)
+    @property
+    def nearest_stage(self) -> Tensor:
+        """The attack that found the nearest example of each image: stages int64 (N,); 0, which is clean, for none."""
+        nearest, stage = self._distances.min(0)
+        return stage.where(self.clean & nearest.isfinite(), 0)
+
+    @property
+    def _distances(self) -> Tensor:
+        """``distance``; infinite where there is none, and in the probes, which search other balls than the run's."""
+        probes = torch.tensor([stage in self.probes for stage in self.stages])
+        return self.distance.nan_to_num(nan=math.inf).masked_fill(probes[:, None], math.inf)
+
+    def _smallest_eps(self, nearest: Tensor) -> Tensor:
         return torch.where(self.clean, nearest, 0.0)
 
     def part(self, stages: Sequence[str], images: int) -> "Outcomes":

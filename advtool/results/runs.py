@@ -25,8 +25,9 @@ class ListedRun(Record):
     attacks: list[str] = []
     """attacks and suites as they were asked for"""
     shards: int | None = None
-    """how many shards of all stages are there"""
+    """how many parts are there: each stage on each shard is one"""
     shards_in_all: int | None = None
+    """how many parts the run has"""
     created: AwareDatetime | None = None
     resume: str | None = None
     """the command that goes on with a stopped run; null where the command line cannot"""

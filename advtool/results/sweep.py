@@ -96,6 +96,10 @@ class EotSweep(_Sweep):
     curves: list[EotCurve]
 
 
+MEDIAN = 0.5
+"""The share of the quantile that is the median."""
+
+
 class EpsQuantile(Record):
     """The smallest eps at which a share of the images is broken. None is beyond every eps that was searched."""
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.manifest import IDENTITY, differences
+from advtool.evaluation.manifest import FOLLOWING, IDENTITY, differences
 from advtool.evaluation.uncertainty import mcnemar_exact, paired_difference
 from advtool.results import (
     CERTIFIED,
@@ -24,7 +24,7 @@ from advtool.results import (
 )
 from advtool.target.identity import Identity
 
-UNNOTED_SETTINGS = ("model", "images", "dataset", "images_a_shard", "attacks", "stages")
+UNNOTED_SETTINGS = ("model", "images", "dataset", *FOLLOWING)
 """Differences that no note names: they are expected, or other notes tell them."""
 
 

@@ -6,12 +6,9 @@ from typing import Any
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import FinishedRun, read_finished
-from advtool.evaluation.manifest import differences
+from advtool.evaluation.manifest import FOLLOWING, differences
 from advtool.results import Sweep
 from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
-
-FOLLOWING = ("attacks", "stages")
-"""Of a run's configuration, what depends on eps and on EOT samples: step sizes, and the probes of an audit."""
 
 
 def is_sweep(folder: Path) -> bool:

@@ -12,8 +12,9 @@ from advtool.errors import InputError
 from advtool.evaluation import command
 from advtool.evaluation.command import Command
 from advtool.evaluation.manifest import MANIFEST, Manifest
-from advtool.evaluation.run import LOCK, RESULT, SHARD_FILE
+from advtool.evaluation.run import LOCK, RESULT
 from advtool.evaluation.settings import Settings
+from advtool.evaluation.shard_files import SHARD_FILE, SHARDS
 from advtool.files import read_bytes
 from advtool.printable import printable
 from advtool.results import ListedRun, Runs
@@ -53,7 +54,7 @@ def _is_run(folder: Path) -> bool:
     try:
         document = documents.parse(read_bytes(folder / MANIFEST, documents.MOST_BYTES))
     except (OSError, ValueError):
-        return (folder / "shards").is_dir() or (folder / LOCK).exists()
+        return (folder / SHARDS).is_dir() or (folder / LOCK).exists()
     return isinstance(document, dict) and str(document.get("schema", "")).startswith("advtool.run/")
 
 
@@ -103,7 +104,7 @@ def _command(folder: Path) -> Command | None:
 
 
 def _shards(folder: Path) -> int:
-    names = (SHARD_FILE.fullmatch(path.name) for path in (folder / "shards").glob("*.json"))
+    names = (SHARD_FILE.fullmatch(path.name) for path in (folder / SHARDS).glob("*.json"))
     return len({name.groups() for name in names if name is not None})
 
 

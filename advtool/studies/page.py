@@ -11,8 +11,8 @@ from advtool.evaluation.by_class import by_class
 from advtool.evaluation.checklist.checklist import checklist
 from advtool.evaluation.checklist.commands import Commands
 from advtool.evaluation.engine import SHOWN_IMAGES
+from advtool.evaluation.examples import SHOWN
 from advtool.evaluation.finished import FinishedRun, Labelled, read_finished
-from advtool.evaluation.run import SHOWN
 from advtool.results import CLEAN, Page, PagePair, PageRun, PageSweep, ShownExample
 from advtool.studies.comparison import compare_finished
 from advtool.studies.finished_sweep import is_sweep, read_sweep

@@ -11,18 +11,17 @@ from torch import nn
 from advtool import arguments
 from advtool.arguments import shown
 from advtool.errors import InputError
-from advtool.evaluation.examples import Examples
+from advtool.evaluation.examples import EXAMPLES, Examples
 from advtool.evaluation.finished import FinishedRun, read_finished
 from advtool.evaluation.manifest import IDENTITY
 from advtool.evaluation.recognition import Begun, opened
-from advtool.evaluation.run import EXAMPLES
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.evaluation.verification import verify
 from advtool.results import RescoredAttack, Score
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import home_of
 from advtool.target.identity import Identity, tensors_by_hash
-from advtool.target.scores import predictions
+from advtool.target.scores import predictions, refuse_missing_classes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -71,6 +70,8 @@ def score(
     else:
         with opened(model, first.originals, place, Begun(), eot=1, votes=votes, seed=seed) as ours:
             target, threat_model = ours.target, finished.result.threat_model
+            labels = torch.cat([part.labels for parts in saved.values() for part in parts])
+            refuse_missing_classes(labels, target.classes)
             same = kept is not None and kept.difference(replace(ours.identity, of_run=None)) is None
             if votes is None and same:
                 target.votes = finished.result.votes

@@ -23,12 +23,12 @@ from advtool.results import (
     PerImageSweep,
     SweepPoint,
 )
+from advtool.results.sweep import MEDIAN
 from advtool.studies.sweep import common, radius_of
 from advtool.target.arithmetic import plain_defaults
 from advtool.threat import NORMS, Linf
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MEDIAN = 0.5
 
 
 @plain_defaults()
@@ -124,7 +124,7 @@ def _point(smallest: Tensor, clean: Tensor, radius: float) -> SweepPoint:
 
 def _by_attack(evaluation: Evaluation) -> list[NearestBy]:
     outcomes = evaluation.outcomes
-    nearest = _nearest_attack(outcomes)
+    nearest = outcomes.nearest_stage
     return [
         NearestBy(
             name=attack.name,
@@ -138,14 +138,8 @@ def _by_attack(evaluation: Evaluation) -> list[NearestBy]:
     ]
 
 
-def _nearest_attack(outcomes: Outcomes) -> Tensor:
-    """The stage that found the nearest example of each image, int64 (N,); 0, the clean stage, if there is none."""
-    nearest, stage = outcomes.distance.nan_to_num(nan=math.inf).min(0)
-    return stage.where(outcomes.clean & nearest.isfinite(), 0)
-
-
 def _per_image(outcomes: Outcomes, labels: Tensor, indices: Sequence[int]) -> Iterator[ImageEps]:
-    stages, predictions = _nearest_attack(outcomes), outcomes.prediction
+    stages, predictions = outcomes.nearest_stage, outcomes.prediction
     smallest = outcomes.smallest_eps.tolist()
     for place, (index, label, stage) in enumerate(zip(indices, labels.tolist(), stages.tolist(), strict=True)):
         known = math.isfinite(smallest[place])

@@ -37,7 +37,7 @@ from advtool.threat import ThreatModel
 
 EOT_DRAWS = (1, 2, 5, 10, 20, 50, 100)
 """The usual counts of EOT samples. Schwinn et al. (5.1) call a hundred more than sufficient."""
-RUN_FOLDER = re.compile(r"(?:eps|eot)-[0-9][0-9.e-]*")
+RUN_FOLDER = re.compile(r"(?:eps|eot)-[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?")
 """The folder of a run, in that of its sweep."""
 
 

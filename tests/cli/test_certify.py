@@ -66,7 +66,7 @@ def test_a_run_killed_among_the_proofs_goes_on_and_equals_a_whole_one(evaluate: 
     assert len(list((evaluate.folder / "run" / "shards").glob("2-certified-*"))) == 1
     (evaluate.folder / "fatal").unlink()
     resumed = evaluate(*ask, "--run-dir", "run", **ROOT)
-    assert "going on, 5 of 9 shards are finished already" in resumed.stderr
+    assert "going on, 5 of 9 parts are finished already" in resumed.stderr
     assert re.search(r"certified: \d+ images proved robust", resumed.stderr)
     assert without_times(json.loads(resumed.stdout)) == without_times(whole)
 

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ import jsonschema
 import pytest
 import typer.main
 
+from advtool import files
 from advtool.cli import app, config_file
 from advtool.cli.app import Command as CommandClass
+from advtool.errors import InputError
 from advtool.results.schema import json_schema
 from tests.cli.conftest import TIMES, Run
 from tests.conftest import Command
@@ -149,6 +152,24 @@ def test_lists_and_tables_of_a_file_are_numbers_with_commas_and_json(here: Path,
         "model_args = {depth = 3, names = ['a']}\n"
     )
     assert "[('depth', 3), ('names', ['a'])]" in run("eval", "--config", "run.toml")[2]
+
+
+def test_an_answer_goes_to_the_pipe_behind_dev_stdout(advtool_command: Command) -> None:
+    done = advtool_command("runs", "--format", "json", "--output", "/dev/stdout")
+    assert done.stdout == advtool_command("runs", "--format", "json").stdout
+
+
+def test_a_device_is_written_to_whoever_may_write_in_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    files.check_writable(Path("/dev/null"))
+    with pytest.raises(InputError, match="cannot write --output"):
+        files.check_writable(Path("answer.json"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="Permission denied"):
+        files.check_writable(Path("/dev/null"))
 
 
 def test_quiet_leaves_the_answer_and_the_errors(run: Run) -> None:

@@ -79,7 +79,7 @@ def test_a_stopped_run_goes_on_without_other_options(here: Path, run: Run) -> No
     shutil.copy("checkpoints/model.safetensors", "checkpoints/newer.safetensors")
     code, answer, notes = run("eval", "--resume", "runs/mine", "--format", "json")
     assert code == 0
-    assert "2 of 3 shards are finished already" in notes
+    assert "2 of 3 parts are finished already" in notes
     assert TIMES.sub("", answer) == TIMES.sub("", expected)
 
 

@@ -18,6 +18,7 @@ from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.ledger import Ledger
+from advtool.evaluation.observer import Observer
 from advtool.evaluation.proof import Proof
 from advtool.evaluation.stages import CHECKED_FALLEN, DIAGNOSED_IMAGES, asked_of
 from advtool.evaluation.uncertainty import wilson_interval
@@ -251,6 +252,21 @@ def test_a_run_that_is_stopped_among_the_proofs_goes_on(tmp_path: Path, monkeypa
     install(monkeypatch, certifier)
     assert without_times(evaluate(run_dir=tmp_path).to_dict()) == expected
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_progress_tells_what_is_proved_and_found_before_a_shard_ends() -> None:
+    told: dict[tuple[str, float], set[int]] = {}
+
+    class Listening(Observer):
+        def advance(self, stage: str, done: float, standing: int) -> None:
+            told.setdefault((stage, done), set()).add(standing)
+
+    result = evaluate(observer=Listening(), count=100)
+    assert result.certified is not None
+    assert result.planted is not None
+    assert told["certified", 100] == {result.certified.robust}
+    assert told["planted", 100] == {result.planted.found}
+    assert result.certified.robust > 0 < result.planted.found
 
 
 def test_proofs_that_run_out_of_memory_go_on_with_half(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,10 +70,11 @@ def test_a_run_gives_back_its_outcomes(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_shards_are_read_by_number(tmp_path: Path) -> None:
-    run = Run(tmp_path, {"dataset": {"images": 10_002}, "images_a_shard": 1}, {"images_a_pass": 1})
+    configuration = {"dataset": {"images": 10_002}, "attacks": {"pgd": {}}, "images_a_shard": 1}
+    run = Run(tmp_path, configuration, {"images_a_pass": 1})
     for number in (2, 9999, 10_000, 10_001):
         run.put(1, record(number))
-    again = Run(tmp_path, {"dataset": {"images": 10_002}, "images_a_shard": 1}, {"images_a_pass": 1})
+    again = Run(tmp_path, configuration, {"images_a_pass": 1})
     assert [found.shard for n in (2, 9999, 10_000, 10_001) if (found := again.get(1, n))] == [2, 9999, 10_000, 10_001]
     assert again.get(1, 1000) is None
 

@@ -1,7 +1,10 @@
 """The evaluator: what counts as robust, what random streams do, what the verifier lets through."""
 
+import hashlib
 import json
 import random
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +18,14 @@ from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.registry import ATTACKS
 from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
+from advtool.evaluation import provenance
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.verification import verify
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
 from tests.support.models import Cheat, Linear, NoisyInput, mlp
-from tests.support.runs import SHAPE, images, labelled, without_times
+from tests.support.runs import SHAPE, Listener, images, labelled, without_times
 
 
 def test_the_same_seed_gives_the_same_document() -> None:
@@ -245,30 +249,46 @@ def test_a_model_that_draws_once_a_call_is_called_once_a_draw() -> None:
     assert calls == [6] * 3
 
 
+class Glutton(nn.Module):
+    """Runs out of memory with more than ``most`` images at once."""
+
+    def __init__(self, most: int = 10**9) -> None:
+        super().__init__()
+        self.model, self.most = mlp(SHAPE), most
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.most:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return self.model(x)
+
+
+def test_out_of_memory_in_the_surrogate_halves_its_batch_too(tmp_path: Path) -> None:
+    model = mlp(SHAPE)
+    x, y = labelled(model)
+    asked = {"eps": 0.05, "attacks": ["transfer"], "run_dir": tmp_path}
+    expected = advtool.evaluate(model, x, y, **{**asked, "run_dir": None}, surrogate=Glutton())
+    assert expected.worst_case.robust < expected.clean.correct
+    listener = Listener()
+    result = advtool.evaluate(model, x, y, **asked, surrogate=Glutton(9), observer=listener)
+    assert 4 < result.environment["surrogate_images_a_pass"] <= 9
+    assert "the surrogate last" in listener.notes[-1]
+    assert [attack.robust for attack in result.attacks] == [attack.robust for attack in expected.attacks]
+    next((tmp_path / "shards").glob("1-*")).unlink()
+    listener.notes.clear()
+    again = advtool.evaluate(model, x, y, **asked, surrogate=Glutton(9), observer=listener)
+    assert again.environment == result.environment
+    assert not any("out of memory" in note for note in listener.notes), "the number is not kept"
+
+
 def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Glutton(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model, self.most = mlp(SHAPE), 10**9
-
-        def forward(self, x: Tensor) -> Tensor:
-            if len(x) > self.most:
-                raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-            return self.model(x)
-
     model = Glutton()
     x, y = labelled(model)
     expected = advtool.evaluate(model, x, y, eps=0.05, spsa_steps=3)
     model.most = 9
-    notes: list[str] = []
-
-    class Listener(Observer):
-        def note(self, message: str) -> None:
-            notes.append(message)
-
-    result = advtool.evaluate(model, x, y, eps=0.05, spsa_steps=3, observer=Listener())
+    listener = Listener()
+    result = advtool.evaluate(model, x, y, eps=0.05, spsa_steps=3, observer=listener)
     assert result.environment["images_a_pass"] <= 9
-    assert "out of memory" in notes[0]
+    assert "out of memory" in listener.notes[0]
     assert [attack.robust for attack in result.attacks] == [attack.robust for attack in expected.attacks]
 
     class Starver(Observer):
@@ -277,6 +297,17 @@ def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(InputError, match="out of memory with a single image"):
         advtool.evaluate(model, x, y, eps=0.05, observer=Starver())
+
+
+def test_the_fingerprint_of_the_images_takes_no_copy_of_them() -> None:
+    values = (torch.rand(1000, 3, 32, 32), torch.arange(1000), torch.zeros(0))
+    content = b"".join(value.numpy().tobytes() for value in values)
+    tracemalloc.start()
+    found = provenance.tensors(*values)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == hashlib.sha256(content).hexdigest()[:16]
+    assert most < len(content) / 10
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0, torch.nan])

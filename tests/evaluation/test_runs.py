@@ -16,7 +16,9 @@ import torch
 import advtool
 from advtool.errors import InputError
 from advtool.evaluation import shard
+from advtool.evaluation.finished import read_finished
 from advtool.evaluation.observer import Observer
+from advtool.evaluation.shard_files import checksum
 from tests.conftest import Command
 from tests.support.models import NoisyInput, mlp
 from tests.support.runs import labelled, rewrite, without_times
@@ -68,7 +70,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     result, notes = evaluate(tmp_path)
     assert result == expected
     assert [note for note in notes if note.startswith("run ")] == [
-        f"run '{tmp_path}': going on, 5 of 9 shards are finished already"
+        f"run '{tmp_path}': going on, 5 of 9 parts are finished already"
     ]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -123,7 +125,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path: Path, damage: bytes) -> Non
     (tmp_path / "shards" / "2-pgd-0001.json").write_bytes(damage)
     result, notes = evaluate(tmp_path)
     assert result == expected
-    assert any("2-pgd-0001.json is damaged" in note for note in notes)
+    assert sum("2-pgd-0001.json is damaged" in note for note in notes) == 1
 
 
 @pytest.mark.usefixtures("shards_of_100")
@@ -133,6 +135,17 @@ def test_a_forged_shard_fails_its_checksum(tmp_path: Path) -> None:
     document = json.loads(path.read_text())
     document["record"]["outcome"] = [1] * len(document["record"]["outcome"])
     path.write_text(json.dumps(document))
+    assert evaluate(tmp_path)[0] == expected
+
+
+@pytest.mark.usefixtures("shards_of_100")
+def test_a_shard_of_another_stage_is_damaged_though_its_checksum_is_right(tmp_path: Path) -> None:
+    expected, _ = evaluate(tmp_path)
+    path = tmp_path / "shards" / "1-fgsm-0001.json"
+    record = {**json.loads(path.read_text())["record"], "stage": "FGSM"}  # of which a file has the same name
+    path.write_text(json.dumps({"sha256": checksum(record), "record": record}))
+    with pytest.raises(InputError, match=r"1-fgsm-0001\.json is damaged"):
+        read_finished(tmp_path)
     assert evaluate(tmp_path)[0] == expected
 
 
@@ -163,6 +176,20 @@ def test_another_machine_is_noted(tmp_path: Path) -> None:
     result, notes = evaluate(tmp_path)
     assert any("begun with threads 99" in note for note in notes)
     assert result["attacks"] == expected["attacks"]
+
+
+@pytest.mark.usefixtures("shards_of_100")
+def test_a_run_goes_on_where_shards_are_larger_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a move between a CPU and a GPU."""
+    expected, _ = evaluate(tmp_path)
+    (tmp_path / "shards" / "2-pgd-0001.json").unlink()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    rewrite(tmp_path / "manifest.json", {**manifest, "environment": {**manifest["environment"], "device": "a GPU"}})
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", 1000)
+    result, notes = evaluate(tmp_path)
+    assert len(list((tmp_path / "shards").iterdir())) == 9
+    assert result["attacks"] == expected["attacks"]
+    assert any("was begun with device a GPU" in note for note in notes)
 
 
 EVAL = (

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advtool import arguments
-from advtool.results.notation import counted, duration, eps, p_value, percent, percent_interval, points, points_interval
+from advtool.results.notation import (
+    counted,
+    duration,
+    eps,
+    first_three,
+    p_value,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+)
 
 
 def test_shares_and_their_intervals() -> None:
@@ -30,6 +40,10 @@ def test_durations(seconds: float, words: str) -> None:
 
 def test_counts() -> None:
     assert [counted(number, "part") for number in (0, 1, 2, 1000)] == ["0 parts", "1 part", "2 parts", "1,000 parts"]
+
+
+def test_names() -> None:
+    assert [first_three(list(names)) for names in ("a", "abc", "abcde")] == ["a", "a, b, c", "a, b, c and 2 more"]
 
 
 def test_p_values() -> None:

@@ -1,5 +1,6 @@
 """The curves of ``advtool report``: read from the runs of a sweep, and drawn where the figures are."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import torch
 
 import advtool
 from advtool.errors import InputError
+from advtool.evaluation import shard
+from advtool.evaluation.finished import read_finished
 from advtool.report.page import render
 from advtool.results import Diagnostics, EpsPoint, EpsSweep, Page, notation
 from advtool.studies.finished_sweep import is_sweep, read_sweep
@@ -42,13 +45,16 @@ def test_a_sweep_is_read_as_it_was_made(folder: Path, over_eps: EpsSweep) -> Non
     assert read_sweep(folder / "eps").to_dict() == over_eps.to_dict()
 
 
-def test_a_sweep_over_draws_is_too(folder: Path) -> None:
+def test_a_sweep_over_draws_is_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(shard.BYTES_A_SHARD, "cpu", 100_000)  # more draws fit on fewer images, as for a large model
     images, labels = two_models_images(30)
     model = NoisyInput(mlp(), 0.05).eval()
     made = advtool.sweep_eot(
         model, images, labels, draws=[1, 2, 10], eps=0.05, votes=2, pgd_steps=2, run_dir=folder / "eot"
     )
     assert read_sweep(folder / "eot").to_dict() == made.to_dict()
+    sizes = [read_finished(run).manifest.configuration["images_a_shard"] for run in (folder / "eot").iterdir()]
+    assert len(set(sizes)) > 1, "every point has the same shards"
     page = parse(render(read_page(folder / "eot")))
     assert [span.text for span in page.classed("ticks")[1].all("span")] == ["1", "2", "10"]
     (told,) = [each for each in page.classed("warning") if each.text.startswith("random-model")]
@@ -100,6 +106,12 @@ def test_runs_of_several_sweeps_are_refused(folder: Path, tmp_path: Path) -> Non
         )
     with pytest.raises(InputError, match=r"are not of one sweep: dataset\.images differs at eps 0\.2"):
         read_page(tmp_path)
+
+
+def test_a_copy_of_a_run_is_no_point_of_the_sweep(folder: Path, over_eps: EpsSweep, tmp_path: Path) -> None:
+    shutil.copytree(folder / "eps", tmp_path / "eps")
+    shutil.copytree(folder / "eps" / "eps-0.1", tmp_path / "eps" / "eps-0.1-2")
+    assert read_sweep(tmp_path / "eps").to_dict() == over_eps.to_dict()
 
 
 def test_probes_of_an_audit_are_a_curve(folder: Path, over_eps: EpsSweep) -> None:

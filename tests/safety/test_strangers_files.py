@@ -23,6 +23,7 @@ from advtool import checkpoints, documents, files, tensor_files
 from advtool.cli import app
 from advtool.data import archive_file, load
 from advtool.errors import InputError
+from advtool.evaluation import examples
 from advtool.evaluation.finished import read_finished
 from advtool.report import FORMATS
 from advtool.report.page import render
@@ -270,12 +271,33 @@ def test_damage_to_a_document_of_a_run_is_seen(run: Path) -> None:
     assert read_finished(run), "older versions wrote no seals"
 
 
+def test_a_large_document_that_is_there_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a finished run is shown from where nobody may write, whatever its number of images."""
+    monkeypatch.setattr(documents, "MOST_BYTES", 100)
+    documents.write(tmp_path, "images.jsonl", "a" * 1000)
+    written = (tmp_path / "images.jsonl").stat().st_ino
+    documents.write(tmp_path, "images.jsonl", "a" * 1000)
+    assert (tmp_path / "images.jsonl").stat().st_ino == written
+    for other in ("b" * 1000, "a" * 999):
+        documents.write(tmp_path, "images.jsonl", other)
+        assert (tmp_path / "images.jsonl").read_text() == other
+
+
 def test_a_shard_of_another_place_is_damaged(run: Path) -> None:
     shutil.copy(run / "shards" / "0-clean-0000.json", run / "shards" / "1-fgsm-0000.json")
     with pytest.raises(InputError, match=r"shard 1-fgsm-0000\.json is damaged"):
         read_finished(run)
     assert evaluate(run).attacks[0].name == "fgsm"
     assert read_finished(run)
+
+
+def test_an_example_of_an_image_that_the_run_lacks_is_refused(run: Path) -> None:
+    path = next((run / "shown").iterdir())
+    kept = examples.read(path)
+    for place, words in ((12, "images that run"), (-1, "are negative")):
+        examples.write(path, kept._replace(places=torch.full_like(kept.places, place)))
+        with pytest.raises(InputError, match=words):
+            read_page(run)
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "markdown", "json", "jsonl"])

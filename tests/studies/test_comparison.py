@@ -59,6 +59,16 @@ def test_a_finished_run_is_read_image_by_image_and_left_as_it_was(runs: tuple[Pa
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in runs[1].rglob("*")} == before
 
 
+def test_reading_what_is_left_of_a_run_leaves_it_as_it_was(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """An artifact of a CI job may hold the JSON files alone."""
+    for path in runs[0].glob("*.json"):
+        shutil.copy(path, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="shard 0 of 'clean' is missing"):
+        advtool.compare(tmp_path, runs[1])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_figures_are_counted_from_the_pairs(runs: tuple[Path, Path]) -> None:
     result = advtool.compare(*runs)
     assert result.images == 250

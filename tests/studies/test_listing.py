@@ -75,6 +75,11 @@ def test_a_stopped_run_tells_the_shards_that_are_there_and_the_command_that_goes
     assert (listed(run).state, listed(run).resume) == ("stopped", None)
 
 
+def test_what_is_done_is_counted_by_stage_and_slice(run: Path) -> None:
+    assert "parts" in table(run)
+    assert "shards" not in table(run)
+
+
 def test_a_run_whose_answer_is_missing_is_not_finished(run: Path) -> None:
     (run / "result.json").unlink()
     assert (listed(run).state, listed(run).shards) == ("stopped", 3)

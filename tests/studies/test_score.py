@@ -87,6 +87,12 @@ def test_another_model_is_fooled_by_what_transfers(tmp_path: Path) -> None:
     assert scored.share == scored.fooling / scored.originals_correct
 
 
+def test_a_model_of_fewer_classes_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, mlp(SHAPE))
+    with pytest.raises(InputError, match="3 classes"):
+        advtool.score(tmp_path, mlp(SHAPE, classes=3))
+
+
 def test_a_random_model_is_asked_with_fresh_draws(tmp_path: Path) -> None:
     model = NoisyInput(mlp(SHAPE), 0.05)
     run(tmp_path, model)

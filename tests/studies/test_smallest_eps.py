@@ -91,6 +91,19 @@ def test_nothing_is_searched_beyond_the_largest_eps() -> None:
     assert "> " in FORMATS["table"](result)
 
 
+@pytest.mark.parametrize("attacks", ["pgd", "audit"])
+def test_at_the_largest_eps_the_curve_is_the_worst_case_of_the_run(attacks: str) -> None:
+    model, x, y, _ = problem(classes=3, seed=1, count=60)
+    truth = closed_form_smallest_eps(model, x, y)
+    eps = truth.quantile(0.75).item()  # an audit probes 2 eps too, where more images fall
+    quick = {"pgd_steps": 10, "spsa_steps": 5, "certify": False, "planted": False}
+    result = advtool.smallest_eps(model, x, y, eps=[eps], attacks=attacks, **quick)
+    fixed = advtool.evaluate(model, x, y, eps=eps, attacks=attacks, **quick)
+    assert 0 < fixed.worst_case.robust < len(x) / 2, "the radius decides nothing"
+    assert result.worst_case[0].robust == result.unbroken == fixed.worst_case.robust
+    assert all(image.eps is None or image.eps <= eps for image in result.per_image)
+
+
 def test_each_example_of_a_random_model_is_verified_by_votes() -> None:
     linear, x, y, _ = problem(classes=2, seed=0, count=40)
     truth = closed_form_smallest_eps(linear, x, y)

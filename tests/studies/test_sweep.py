@@ -162,7 +162,7 @@ def test_a_deterministic_model_needs_no_eot_sweep() -> None:
         advtool.sweep_eot(mlp(), *labelled(mlp(), 20))
 
 
-@pytest.mark.parametrize("stranger", ["thesis.tex", "old-eps-0.1", "eps-notes", "eot-5"])
+@pytest.mark.parametrize("stranger", ["thesis.tex", "old-eps-0.1", "eps-notes", "eps-0.1-2", "eot-5"])
 def test_a_folder_that_holds_something_else_is_refused(stranger: str, tmp_path: Path) -> None:
     (tmp_path / stranger).mkdir()
     with pytest.raises(InputError, match="exists and is no sweep over eps"):
@@ -347,5 +347,5 @@ def test_the_command_draws_goes_on_and_answers(tmp_path: Path, digits_checkpoint
     for gone in sorted((folder / "eps-0.1" / "shards").glob("2-pgd-*")):
         gone.unlink()
     again = advtool_command("sweep", "eps", "--eps", "0.1,0.05,0", *options)
-    assert "2 of 3 shards are finished" in again.stderr
+    assert "2 of 3 parts are finished" in again.stderr
     assert without_times(json.loads(again.stdout)) == without_times(document)

@@ -11,9 +11,10 @@ from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ART
 from advtool.evaluation.checklist.item import Answer, done, idle, not_applicable, not_done
-from advtool.evaluation.checklist.reading import Reading, all_did, base_name, class_of, counted, did
+from advtool.evaluation.checklist.reading import Reading, all_did, base_name, class_of, did
 from advtool.evaluation.diagnostics.families import guided_by, many_steps, single_step
 from advtool.results import AttackResult, notation
+from advtool.results.notation import counted
 
 HARD_LABEL = frozenset({f"{ART}{name}" for name in ("BoundaryAttack", "GeoDA", "HopSkipJump", "SignOPTAttack")})
 """The attacks of ART that see nothing but the predicted class."""

@@ -2,11 +2,12 @@
 
 from advtool.attacks.base import Guide
 from advtool.evaluation.checklist.item import Answer, done, idle, not_applicable, not_done
-from advtool.evaluation.checklist.reading import Reading, all_did, class_of, counted
+from advtool.evaluation.checklist.reading import Reading, all_did, class_of
 from advtool.evaluation.diagnostics.accuracies import GREY_EPS
 from advtool.evaluation.diagnostics.families import guided_by, plain_pgd
 from advtool.evaluation.diagnostics.setup import MASKING_MIN_BLIND
 from advtool.results import EpsPoint, notation
+from advtool.results.notation import counted
 
 
 def threat_model(run: Reading) -> Answer:

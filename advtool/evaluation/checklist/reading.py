@@ -82,11 +82,6 @@ def all_did(attacks: Iterable[AttackResult]) -> str:
     return "; ".join([*map(did, most_first[:SHOWN]), *([f"{more} more"] if more > 0 else [])])
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 attack``, ``2 attacks``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _took(attack: AttackResult) -> float:
     """The share of the images it saw that fell to it, the misclassified ones included."""
     if attack.accuracy is not None:

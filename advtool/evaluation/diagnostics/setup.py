@@ -100,7 +100,7 @@ def model_findings(facts: Facts, eot: int, votes: int) -> Iterator[Finding]:
             ),
             "keeps-state": (
                 bool(facts.moving),
-                f"the model's own calls change its state ({_first_three(facts.moving)}); "
+                f"the model's own calls change its state ({notation.first_three(facts.moving)}); "
                 + ("answers depend on it, so each call begins from the same state; " if facts.needs.rewinding else "")
                 + "afterwards the state is as it was",
             ),
@@ -124,10 +124,6 @@ def model_findings(facts: Facts, eot: int, votes: int) -> Iterator[Finding]:
 def draws(eot: int, votes: int) -> str:
     """``20 EOT draws a gradient, 1 vote a prediction``."""
     return f"{eot} EOT draw{'s' * (eot > 1)} a gradient, {votes} vote{'s' * (votes > 1)} a prediction"
-
-
-def _first_three(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _where_true(statements: Mapping[Code, tuple[bool, str]]) -> Iterator[Finding]:
