@@ -96,7 +96,7 @@ def _literals(text: str, words: list[ast.keyword]) -> dict[str, Any]:
     for word in words:
         key = str(word.arg)
         if key in values:
-            raise InputError(f"attack {shown(text)}: {shown(key)} is given twice")
+            raise InputError(f"attack {shown(text)}: {shown(key)} is given twice: give it once")
         try:
             values[key] = ast.literal_eval(word.value)
         except (ValueError, TypeError, RecursionError, MemoryError):

@@ -454,7 +454,7 @@ def test_attacks_are_read_as_they_are_written(text: list[str], names: list[str])
         ("pgd(3)", "NAME(parameter=value"),
         ("pgd(steps=open('x'))", "'steps' must be a number"),
         ("apgd(loss=dlr)", "'loss' must be a number, True, None, text in quotes"),
-        ("pgd(steps=1,steps=2)", "^attack 'pgd(steps=1,steps=2)': 'steps' is given twice$"),
+        ("pgd(steps=1,steps=2)", "^attack 'pgd(steps=1,steps=2)': 'steps' is given twice: give it once$"),
         ("pgd(steps=1", "or art:CLASS(...)$"),
         ("pdg(steps=1", "did you mean 'pgd'"),
         ("__import__('os')", "NAME(parameter=value"),

@@ -209,7 +209,7 @@ BAD_INPUT: list[tuple[tuple[str, ...], str]] = [
     (("--eps", "2"), "(0, 1]"),
     (("--eps", "8/0"), "--eps '8/0'"),
     (("--eps", "1e9999999"), "(0, 1]"),
-    (("--attack", "pgd(steps=3, steps=4)"), "NAME(parameter=value"),
+    (("--attack", "pgd(steps=3, steps=4)"), "give it once"),
     (("--eps", "0"), "(0, 1]"),
     (("--images", "0"), "--images '0'"),
     (("--pgd-steps", "0"), "--pgd-steps"),

@@ -29,7 +29,7 @@ def card(clean: float, fgsm: float) -> Header:
     return Header(
         architecture=Architecture(name="lenet", input_shape=(1, 28, 28), classes=10),
         dataset="digits",
-        recipe={},
+        recipe={"name": "clean"},
         threat_model=ThreatModel(eps=0.3),
         seed=0,
         date=now(),

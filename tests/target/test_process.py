@@ -178,7 +178,7 @@ def test_what_a_model_prints_is_no_part_of_the_answer(advtool_command: Any) -> N
         done = advtool_command(command[0], *asked, *command[1:])
         json.loads(done.stdout)
         assert "from the model" in done.stderr
-    done = advtool_command("score", "run", "--format", "json")
+    done = advtool_command("score", "run", "file.py:make", "--format", "json")
     json.loads(done.stdout)
 
 
