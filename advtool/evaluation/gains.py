@@ -21,7 +21,7 @@ TEST_TO_TRAIN = 1.0
 
 It corrects for what folds share: training images and tested images. Where fewer than the other half are tested, folds
 share hardly any of these. So the whole ratio corrects the variance of the trainings alone, and that of the images has
-the ratio of the images that were tested. With the whole half this is the test itself.
+the ratio of the images that were tested. With the whole half this is about the test itself.
 """
 Side = Sequence[Tensor]
 """The images that each model has right."""
