@@ -29,7 +29,7 @@ def write(folder: Path, name: str, content: str) -> None:
     """
     written = content.encode()
     seal, has_seals = _seal(folder, written), (folder / SEALS).is_dir()
-    if _holds(folder / name, written) and (seal.exists() or not has_seals):
+    if _holds(folder / name, len(written), seal.name) and (seal.exists() or not has_seals):
         return  # a finished run is shown from a folder where nobody may write
     if not seal.exists() and (has_seals or not any(folder.glob("*.json"))):  # a run without seals stays without
         write_atomically(seal, b"")
@@ -59,11 +59,10 @@ def read_text(folder: Path, name: str, most: int) -> str:
     return content.decode()
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    """Whether that is what the file holds. It may be as large as ``content``, which for a run's lines is a gibibyte."""
+def _holds(path: Path, size: int, digest: str) -> bool:
+    """Whether the file has that many bytes, which for a run's lines may be a gibibyte, and that SHA-256."""
     try:
-        same_size = path.is_file() and path.stat().st_size == len(content)
-        return same_size and sha256(path) == hashlib.sha256(content).hexdigest()
+        return path.is_file() and path.stat().st_size == size and sha256(path) == digest
     except OSError:
         return False
 

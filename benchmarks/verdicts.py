@@ -165,7 +165,7 @@ def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
         rows = [each for each in found(claim, every) if dataset(each) == name]
         if overall := together(each.row.verdict for each in rows):
             claims = [each.row for each in rows if each.row.verdict]
-            alone = all(any(ONE_TRAINING in each.how for each in row.evidence.values()) for row in claims)
+            alone = all(any(each.how.endswith(f", {ONE_TRAINING}") for each in row.evidence.values()) for row in claims)
             judged = f"{WORDS.get(overall, f'is *{overall}*')}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
             words = judged if all(each.table.is_a_finding for each in rows) else TOO_LITTLE
             verdicts.setdefault(words, []).append(printed)

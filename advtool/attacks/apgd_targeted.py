@@ -80,7 +80,7 @@ class TargetedAPGD(TensorAttack):
         scores = torch.full(others.shape, torch.inf, device=x.device)
         count = others.shape[1]
         for first, beside, images in found.rounds(count, queries=self.eot, steps=steps):
-            place = first + torch.arange(len(images), device=x.device) // len(found.rows)
+            place = found.numbers(first, images)
             goal = torch.stack((y[images], others[images, place]), 1)
             loss = targeted_difference_of_logits_ratio
             apgd.climb(x[images], y[images], goal, loss, beside, generator, report, (first, count))

@@ -115,6 +115,10 @@ class Candidates:
         self.given_up[self.rows[hopeless]] = True
         return self.keep(~hopeless)
 
+    def numbers(self, first: int, images: Tensor) -> Tensor:
+        """The number of each search in a round of :meth:`rounds` that begins with number ``first``, int64 (M,)."""
+        return first + torch.arange(len(images), device=images.device) // len(self.rows)
+
     def rounds(
         self, count: int, *, queries: int, steps: int, earlier: int = 0
     ) -> Iterator[tuple[int, "Candidates", Tensor]]:
@@ -143,7 +147,7 @@ class Candidates:
             beside = Candidates(self.x[images], self._y[images], self._target)
             yield first, beside, images
             beside.finish()
-            beside.step += steps * (first + torch.arange(len(images), device=images.device) // len(self.rows))
+            beside.step += steps * self.numbers(first, images)
             self._take_best(beside, copies)
             first += copies
 

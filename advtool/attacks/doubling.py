@@ -128,7 +128,7 @@ class Doubling(TensorAttack):
         earlier = (2**number - 1) * self.targets
         starts = 2**number * self.targets
         for first, beside, images in found.rounds(starts, queries=self.eot, steps=self.steps, earlier=earlier):
-            start = first + torch.arange(len(images), device=x.device) // len(found.rows)
+            start = found.numbers(first, images)
             pair = goals[images, start % self.targets]
             loss = start // self.targets % len(LOSSES)
             goal = torch.cat((pair, loss[:, None]), 1)
