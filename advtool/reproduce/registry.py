@@ -3,15 +3,18 @@
 A table of your own needs no line: ``FILE.py:NAME`` or ``package.module:NAME`` names it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.table import Table, check_datasets
 from advtool.target.opening.kinds import is_code
-from advtool.target.opening.user_code import surroundings
+from advtool.target.opening.user_code import one_line, surroundings
 from advtool.target.opening.user_modules import importable, module_of
 
 MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_masking", "pnil_readings", "timings")
@@ -56,7 +59,24 @@ def _of_the_user(place: str, attribute: str) -> Table:
         tables = _tables(module_of(place))
     if attribute not in tables:
         raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
-    return tables[attribute]
+    table, name = tables[attribute], f"'{place}:{attribute}'"
+    return replace(
+        table,
+        lines=_guarded(f"the lines of {name}", lambda scale, dataset: list(table.lines(scale, dataset))),
+        rule=_guarded(f"the rule of {name}", table.rule),
+        pictures=_guarded(f"the pictures of {name}", table.pictures),
+    )
+
+
+def _guarded(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the user's, whose errors end in one line."""
+
+    @wraps(function)
+    def answers(*arguments: Any) -> Any:
+        with one_line(f"{what} failed"):
+            return function(*arguments)
+
+    return answers
 
 
 def _tables(module: ModuleType) -> dict[str, Table]:

@@ -662,6 +662,23 @@ def test_a_table_of_ones_own_is_named_by_its_file(tmp_path: Path, advtool_comman
 
 
 @pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ('    return above("gain", row.evidence["gain"])', "the rule"),
+        ('    plain, robust = line(dataset, "clean"), line(dataset, "pgd")', "the lines"),
+    ],
+)
+def test_an_error_in_a_table_of_ones_own_is_named_in_one_line(line: str, part: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN_TABLE.replace(line, "    raise KeyError('mnist')"))
+    number = OWN_TABLE.splitlines().index(line) + 1
+    table = find(f"{file}:MINE")
+    with pytest.raises(InputError, match=f"{part} of '.*mine.py:MINE' failed") as refusal:
+        table.rule(row(gain=CLEARLY)) if part == "the rule" else table.all_lines(Scale.smoke, ["digits"])
+    assert f"mine.py, line {number}): KeyError: 'mnist'" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["reproduce", "apb-fig22"], "did you mean 'apb-fig2'"),

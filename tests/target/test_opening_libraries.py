@@ -209,6 +209,24 @@ def test_pixels_become_what_the_folders_own_processor_makes_of_them(
     assert found.size == (32, 32)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_wrapped_timm_model_is_normalised_as_its_config_says(channels: int, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("timm", reason="timm is not installed")
+    of_timm = {"input_size": [channels, 24, 32], "mean": MEAN[:channels], "std": STD[:channels], "num_classes": 3}
+    config = transformers.TimmWrapperConfig(
+        architecture="test_byobnet", num_labels=3, pretrained_cfg=of_timm, model_args={"in_chans": channels}
+    )
+    model = transformers.TimmWrapperForImageClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    assert not (tmp_path / "preprocessor_config.json").exists()
+    opened, x = open_model(ModelSpec(f"hf:{tmp_path}")), pixels()[:, :channels]
+    wanted = model(normalised(x, MEAN[:channels], STD[:channels])).logits
+    assert torch.allclose(answer(opened, x), wanted, atol=1e-5)
+    assert opened.input_size == (24, 32)
+    says(opened.notes[0], "mean [0.485", "images of 24x32")
+
+
 def test_a_model_that_wants_its_channels_reversed_gets_them_reversed(folder: tuple[Path, torch.nn.Module]) -> None:
     path, model = folder
     (path / "preprocessor_config.json").write_text(

@@ -76,7 +76,9 @@ def _class_names(config: Any) -> tuple[str, ...] | None:
 
 
 def _channels(config: Any) -> int:
-    """How many channels the classifier's images have."""
+    """How many channels the classifier's images have. A wrapped timm model says it in timm's own terms."""
+    if of_timm := getattr(config, "pretrained_cfg", None):
+        return int(of_timm.get("input_size", (3,))[0])
     return int(getattr(getattr(config, "vision_config", config), "num_channels", 3))
 
 

@@ -1,5 +1,6 @@
 """What a transformers folder's image processor does to pixels: it is asked, since each kind has options of its own."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from advtool.errors import InputError
 from advtool.target.opening.user_code import one_line, quietly
 
 FILES = ("preprocessor_config.json", "processor_config.json")
+SAID_BY_CONFIG = ("timm_wrapper",)
+"""The kinds of models whose config.json says what to do to pixels, in place of :data:`FILES`."""
 GEOMETRY = ("do_resize", "do_center_crop", "do_pad")
-"""What changes the size of an image. It is off while the processor is asked: advtool resizes by itself."""
+"""What changes the size of an image. It is off while the processor is asked, where it can be: advtool resizes."""
 SIDE = 16
 """Pixels of the images that the processor is asked about."""
 TOLERANCE = 1e-4
@@ -44,14 +47,14 @@ def read(transformers: Any, folder: Path, channels: int) -> Preprocessing:
         InputError: the processor cannot be opened, or it does more than a mean, a standard deviation and an order of
             the channels.
     """
-    if not any((folder / name).is_file() for name in FILES):
+    if not _has_processor(folder):
         return Preprocessing()
     with quietly(), one_line(f"the image processor of '{folder}' cannot be understood"):
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
         asked = _colours(channels)
-        size, answers = _size(processor.to_dict()), _answers(processor, asked)
+        answers, size = _answers(processor, asked)
     # For colours v in [0, 1] the answers are slopes @ v + offset; the first colour is black, then each channel is full.
     offset = answers[0]
     slopes = (answers[1 : channels + 1] - offset).T
@@ -76,6 +79,11 @@ def read(transformers: Any, folder: Path, channels: int) -> Preprocessing:
     )
 
 
+def _has_processor(folder: Path) -> bool:
+    config = json.loads((folder / "config.json").read_text())
+    return config.get("model_type") in SAID_BY_CONFIG or any((folder / name).is_file() for name in FILES)
+
+
 def _colours(channels: int) -> Tensor:
     """Black, each channel alone, white and two mixtures: float64 (colours, channels), whole numbers in 0..255."""
     mixed = torch.linspace(30, 220, channels).round()
@@ -83,15 +91,18 @@ def _colours(channels: int) -> Tensor:
     return torch.cat([rows, mixed[None], 250 - mixed.flip(0)[None] / 2]).floor().double()
 
 
-def _answers(processor: Any, colours: Tensor) -> Tensor:
-    """What becomes of the colours: float64 (colours, channels)."""
+def _answers(processor: Any, colours: Tensor) -> tuple[Tensor, tuple[int, int] | None]:
+    """What becomes of the colours, float64 (colours, channels), and the size (H, W) that their images get or should."""
     images = colours.to(torch.uint8)[:, :, None, None].expand(-1, -1, SIDE, SIDE)
     off = {name: False for name in GEOMETRY if hasattr(processor, name)}
     pixels = processor(images=[image.contiguous() for image in images], return_tensors="pt", **off)["pixel_values"]
     answers: Tensor = pixels.double().mean((2, 3))
-    if pixels.shape != images.shape or not torch.allclose(pixels.double(), answers[:, :, None, None], atol=TOLERANCE):
+    uniform = torch.allclose(pixels.double(), answers[:, :, None, None], atol=TOLERANCE)
+    if pixels.shape[:2] != images.shape[:2] or not uniform:
         raise ValueError(f"images {tuple(images.shape)} of one colour each become {tuple(pixels.shape)}")
-    return answers
+    height, width = pixels.shape[2:]
+    resized = (height, width) != (SIDE, SIDE)
+    return answers, (height, width) if resized else _size(processor.to_dict())
 
 
 def _size(config: dict[str, Any]) -> tuple[int, int] | None:
