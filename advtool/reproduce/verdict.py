@@ -106,7 +106,7 @@ def _hiding(row: Row) -> Iterable[str]:
     gap, of_baseline = row.evidence["gap"], row.evidence.get("baseline's gap", NO_GAP)
     if gap.value - of_baseline.value >= HIDING_GAP and gap.interval[0] > of_baseline.interval[1]:
         beside = "" if of_baseline is NO_GAP else f", the baseline's {100 * of_baseline.value:.1f}"
-        yield f"the worst case is {100 * gap.value:.1f} points lower{beside}"
+        yield f"the worst case is {100 * gap.value:.1f} points lower ({gap.how}){beside}"
     worst = row.evidence["worst case"]
     if worst.interval[1] < 0:
         yield "the worst case is below the baseline's"
