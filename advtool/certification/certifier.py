@@ -132,7 +132,7 @@ class Certifier:
                 for image in (right & room.isfinite() & (margins <= room[:, None]).any(1)).nonzero().flatten().tolist():
                     known, enough = margins[image], float(room[image])
                     margins[image] = refine(bounds, image, differences[image], known, enough, seconds)
-            lower[rows] = margins.amin(1)
+            lower[rows] = margins.amin(1).where(room.isfinite(), -torch.inf)
             certified[rows] = (margins > room[:, None]).all(1)
             report(int(rows[-1]) + 1, len(x), int(certified.sum()))
         return Certificate(certified, lower, BRANCHING if seconds else LINEAR)

@@ -115,7 +115,7 @@ def evaluate(
     """Tell how robust a model really is.
 
     Every attack works on every image. An adversarial example counts only after
-    it is verified with fresh noise. The effective robustness (Min) is the lowest
+    it is verified with noise that its search never saw. The effective robustness (Min) is the lowest
     accuracy over the attacks. The worst case is the share of images that
     survive all attacks. With --certify a lower bound stands beside it.
     """

@@ -87,24 +87,25 @@ def _evidence(
     outcomes = ledger.outcomes
     cascade = in_cascade(ready.question.specs)
     seen = slice(0, DIAGNOSED_IMAGES if cascade else len(outcomes))
-    diagnosed = any(bool(diagnosed_of(outcomes, shard.rows).any()) for shard in shards)
-    compared = {Scope.every, Scope.diagnosed} if diagnosed else {Scope.every}
+    probed = _probed(outcomes, shards)[seen]
+    compared = {Scope.every, Scope.diagnosed} if probed.any() else {Scope.every}
     asked = [stage for stage in ready.attacks if stage.scope in compared]
     attacks = [stage for stage in asked if stage.probed_eps is None]
-    robust = {stage.label: _survives(outcomes, stage.label)[seen].tolist() for stage in asked}
+    robust = {stage.label: _survives(outcomes, stage.label)[seen] for stage in asked}
     by_eps = {stage.probed_eps: robust[stage.label] for stage in asked if stage.probed_eps is not None}
+    over_eps = probed if by_eps else torch.ones_like(probed)
     pgd = [robust[stage.label] for stage in attacks if stage.name == BASELINE]
     if pgd:  # as the probes run it, or the strongest with other settings
-        by_eps[ready.question.threat_model.eps] = robust.get(BASELINE, min(pgd, key=sum))
+        by_eps[ready.question.threat_model.eps] = robust.get(BASELINE, min(pgd, key=torch.sum))
     target, facts = ready.ours.target, ready.ours.facts
     lowest, highest = ready.question.x.aminmax()
     return Evidence(
         clean=outcomes.clean[seen].tolist(),
-        robust={stage.label: robust[stage.label] for stage in attacks},
+        robust={stage.label: robust[stage.label].tolist() for stage in attacks},
         attacks={stage.label: type(stage.attack) for stage in attacks},
         on_examples={label: correct[seen].tolist() for label, correct in outcomes.on_examples.items()},
-        by_eps=by_eps,
-        most_of_a_class=_most_of_a_class(outcomes, seen),
+        by_eps={eps: survives[over_eps].tolist() for eps, survives in by_eps.items()},
+        most_of_a_class=_most_of_a_class(outcomes, seen, over_eps),
         worst_case=outcomes.worst_case[seen].tolist(),
         taken_late=_taken_late(ready, ledger)[seen].tolist(),
         in_cascade=cascade,
@@ -125,6 +126,14 @@ def _not_certifiable(ready: Prepared) -> str | None:
     return decision.reason if decision is not None and ready.question.settings.certify else None
 
 
+def _probed(outcomes: Outcomes, shards: Sequence[Shard]) -> Tensor:
+    """The images of the shards that a cascade's diagnostics attack in full, bool (N,)."""
+    probed = torch.zeros(len(outcomes), dtype=torch.bool)
+    for shard in shards:
+        probed[shard.rows] = diagnosed_of(outcomes, shard.rows).any()
+    return probed
+
+
 def _survives(outcomes: Outcomes, stage: str) -> Tensor:
     """Which images survive the stage, bool (N,). An image that the stage did not see counts as PGD left it.
 
@@ -142,7 +151,10 @@ def _taken_late(ready: Prepared, ledger: Ledger) -> Tensor:
     return ledger.late & ~torch.stack(taken).any(0) if taken else ledger.late
 
 
-def _most_of_a_class(outcomes: Outcomes, seen: slice) -> int:
-    """How many images are classified right in the class that has most such images."""
-    predictions = outcomes.prediction[outcomes.stages.index(CLEAN), seen][outcomes.clean[seen]]  # are the labels
+def _most_of_a_class(outcomes: Outcomes, seen: slice, counted: Tensor) -> int:
+    """How many images are classified right in the class that has most such images; ``counted``: bool (n,) of those
+    that are seen.
+    """
+    right = outcomes.clean[seen] & counted
+    predictions = outcomes.prediction[outcomes.stages.index(CLEAN), seen][right]  # are the labels
     return int(predictions.bincount().max()) if len(predictions) else 0

@@ -57,6 +57,13 @@ def gain(points: Sequence[Pair], *, trained_on: int | None = None) -> Estimate:
     return Estimate(value=mean, interval=interval, how=f"t-test over {n} trainings")
 
 
+def contrast(points: Sequence[Pair], others: Sequence[Pair], *, trained_on: int | None = None) -> Estimate:
+    """How much higher the :func:`gain` is at the points than at others, as many and with the same trainings."""
+    half = gain([*points, *((theirs, ours) for ours, theirs in others)], trained_on=trained_on)
+    low, high = half.interval
+    return Estimate(value=2 * half.value, interval=(2 * low, 2 * high), how=half.how)
+
+
 def t_test(points: Sequence[Pair]) -> TTest:
     """The corrected resampled test whether the gain is 0, over the folds of a repeated 2-fold cross-validation."""
     return corrected_resampled_t_test(_differences(points), TEST_TO_TRAIN)

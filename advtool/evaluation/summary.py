@@ -141,20 +141,21 @@ def planted(outcomes: Tensor, found_by: dict[str, int], attack: str, cost: Cost)
 
 
 def diagnostics(clean: Sequence[bool], by_eps: Mapping[float, Sequence[bool]], inspection: Inspection) -> Diagnostics:
-    """What a cascade asked of its N diagnosed images.
+    """What a cascade asked of its diagnosed images.
 
     Args:
         clean: which are classified right without an attack, (N,).
-        by_eps: by eps, which survive PGD, (N,); the run's own eps alone says nothing that the attacks do not.
+        by_eps: by eps, which of those that were probed survive PGD, (n,); the run's own eps alone says nothing that
+            the attacks do not.
         inspection: what the gradient of the model is worth.
     """
-    images = len(clean)
     points = [
-        EpsPoint(eps=eps, robust=sum(robust), accuracy=sum(robust) / images) for eps, robust in sorted(by_eps.items())
+        EpsPoint(eps=eps, robust=sum(robust), accuracy=sum(robust) / len(robust))
+        for eps, robust in sorted(by_eps.items())
     ]
-    return Diagnostics(
-        images=images, by_eps=points if len(points) > 1 else [], **inspection.model_dump(exclude={"ends_ignored"})
-    )
+    probed = points if len(points) > 1 else []
+    images = len(next(iter(by_eps.values()))) if probed else len(clean)
+    return Diagnostics(images=images, by_eps=probed, **inspection.model_dump(exclude={"ends_ignored"}))
 
 
 def _proportion(yes: Tensor) -> dict[str, Any]:

@@ -215,7 +215,8 @@ class Worker:
         with self._streams(stage, first, "search"):
             found = attack.search(x, y, stream, report)
         places = (first + rows).tolist()
-        score = partial(self._scores, places=places, stream=(stage, "verify"))
+        # The votes of the clean stage: with fresh ones each attack would be another chance to lose by bad luck.
+        score = partial(self._scores, places=places, stream=(CLEAN,))
         return found, verify(score, found.x, x, y, attack.threat_model)
 
     def _take_preview(self, shard: Shard) -> _Classified:

@@ -195,6 +195,7 @@ def test_values_that_may_overflow_in_float32_prove_nothing() -> None:
     weight = torch.full((4,), 1e36)
     found = advtool.certify(linear(weight), torch.full((1, 1, 2, 2), 0.9), [1], eps=0.01)
     assert not found.certified.any()
+    assert found.lower.isneginf().all()
 
 
 def test_the_cost_grows_with_the_unsure_entries() -> None:

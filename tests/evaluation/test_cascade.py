@@ -142,6 +142,24 @@ def test_probes_at_other_radii_say_nothing_of_the_worst_case(tmp_path: Path) -> 
     assert not [attack for attack in result["attacks"] if "at eps" in attack["name"]]
 
 
+def test_accuracies_over_eps_are_of_the_shards_that_were_probed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shard of which PGD leaves nothing is not probed, and says nothing of other radii."""
+    size = 5
+    monkeypatch.setitem(shard.MAX_IMAGES_A_SHARD, "cpu", size)
+    found = audit(tmp_path, eps=0.1)["diagnostics"]
+    stages = records(tmp_path)
+    assert len(found["by_eps"]) == 4
+    for point in found["by_eps"]:
+        record = stages["pgd" if point["eps"] == 0.1 else f"pgd at eps {point['eps']:g}"]
+        probes = [step is not None for step in stages["pgd at eps 0.05"]["step"]]
+        probed = [any(probes[first : first + size]) for first in range(0, IMAGES, size) for _ in range(size)]
+        survives = [left for left, seen in zip(record["survives"], probed, strict=True) if seen]
+        assert (point["robust"], point["accuracy"]) == (sum(survives), sum(survives) / len(survives))
+        assert found["images"] == len(survives) < 200
+
+
 def test_findings_compare_the_first_200_images_that_all_diagnosed_attacks_saw() -> None:
     model = Scaled(mlp()).eval()
     x, y = labelled(model, IMAGES)

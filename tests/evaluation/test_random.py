@@ -62,6 +62,16 @@ def test_a_single_draw_is_right_as_often_as_its_noise_leaves_the_lead() -> None:
     assert abs(single.accuracy - result.worst_case.accuracy) > 0.03, "the votes say something else here"
 
 
+def test_votes_give_bad_luck_one_chance_however_many_attacks_there_are() -> None:
+    """At so small an eps no attack changes anything, so every stage says what the clean one says."""
+    y = torch.zeros(len(LEADS), dtype=torch.long)
+    attacks = [f"noise(samples={count})" for count in range(1, 11)]
+    result = advtool.evaluate(brighter(), pairs(), y, eps=1e-6, attacks=attacks, votes=5, eot=1)
+    assert 0 < result.clean.correct < len(LEADS)
+    assert {attack.robust for attack in result.attacks} == {result.clean.correct}
+    assert result.worst_case.robust == result.clean.correct
+
+
 @pytest.mark.parametrize("once_a_call", [False, True])
 def test_known_noise_is_beaten_exactly_where_it_leaves_no_lead(
     monkeypatch: pytest.MonkeyPatch, *, once_a_call: bool
