@@ -20,7 +20,8 @@ from advtool.threat import ThreatModel
 HEADER_KEY = "advtool"
 SUFFIX = ".safetensors"
 MOST_CLASSES = 2**20
-Size = Annotated[int, Field(ge=1, le=2**14)]
+LARGEST_SIZE = 2**14
+Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 """Pixels of an image's side, or its channels. A file cannot ask for more."""
 
 
@@ -33,6 +34,11 @@ class Architecture(BaseModel):
     input_shape: tuple[Size, Size, Size]
     classes: int = Field(ge=2, le=MOST_CLASSES)
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """The options that ``--arch-args`` gave: all but where its noise layers are."""
+        return {name: value for name, value in self.options.items() if name != "pnil"}
 
 
 class Header(BaseModel):

@@ -10,14 +10,10 @@ from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 from advtool.cli.train import Limit
-
-SETTINGS_OF_LONG_TRAININGS = {"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"}
-"""They mean nothing in a range test."""
+from advtool.training.settings import OF_WHOLE_TRAININGS
 
 
-@gathering(
-    "settings", {name: option for name, option in SETTINGS.items() if name not in SETTINGS_OF_LONG_TRAININGS}, asked
-)
+@gathering("settings", {name: option for name, option in SETTINGS.items() if name not in OF_WHOLE_TRAININGS}, asked)
 def lr_range(
     recipe: Recipe,
     *,

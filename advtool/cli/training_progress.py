@@ -18,6 +18,7 @@ from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
 from advtool.training.beside import partial_path, state_path
 from advtool.training.loop import Diverged
+from advtool.training.state import asked_of
 
 SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
 SECONDS_BETWEEN_EPOCHS = 5.0
@@ -183,6 +184,5 @@ def _replaced(output: Path, header: Header) -> str:
 
 
 def _settings(header: Header) -> dict[str, Any]:
-    places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
-    own = {name: value for name, value in header.recipe.items() if name != "train_images"}
-    return own | places | {"eps": f"{header.threat_model.eps:.4g}"}
+    asked = asked_of(header) | {"eps": f"{header.threat_model.eps:.4g}"}
+    return {name: value for name, value in asked.items() if name != "train_images"}

@@ -110,7 +110,8 @@ def table(card: Card) -> Table:
 def _facts(header: Header, metrics: Metrics) -> Iterator[tuple[str, str]]:
     architecture, threat_model = header.architecture, header.threat_model
     channels, height, width = architecture.input_shape
-    yield "model", f"{architecture.name}, {channels}x{height}x{width} images, {architecture.classes} classes"
+    sizes = "".join(f"{setting(name, value)}, " for name, value in architecture.sizes.items())
+    yield "model", f"{architecture.name}, {sizes}{channels}x{height}x{width} images, {architecture.classes} classes"
     if isinstance(places := architecture.options.get("pnil"), list) and places:
         yield "PNIL", ", ".join(f"before {name}" if name else "before the model" for name in places)
     yield "data set", header.dataset

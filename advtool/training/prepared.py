@@ -180,6 +180,11 @@ def dataset_name(data: Split | str | Path) -> str:
 
 
 def _architecture(recipe: Recipe, split: Split) -> Architecture:
+    if max(split.shape) > checkpoints.LARGEST_SIZE:
+        raise InputError(
+            f"the images of '{split.name}' are {'x'.join(map(str, split.shape))}: a model takes at most "
+            f"{checkpoints.LARGEST_SIZE} channels and pixels of a side"
+        )
     options = dict(recipe.arch_args or {}) | ({"pnil": ["", *recipe.pnil_at]} if recipe.pnil else {})
     return Architecture(name=recipe.arch, input_shape=split.shape, classes=len(split.classes), options=options)
 

@@ -1,5 +1,6 @@
 """The learning-rate range test (Smith 2017, section 3.3): a short training in which the learning rate rises."""
 
+import sys
 from collections.abc import Iterator
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
@@ -13,11 +14,11 @@ from advtool.arguments import LARGEST_COUNT, shown
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.results import RangeTest
-from advtool.settings import with_settings
-from advtool.training.loop import Batch, Objective, batches, batches_per_epoch, train_on
+from advtool.settings import option_name, with_settings
+from advtool.training.loop import Batch, Objective, batches, train_on
 from advtool.training.prepared import Prepared, prepare
 from advtool.training.schedule import Updates, exponential
-from advtool.training.settings import Schedule, Settings
+from advtool.training.settings import OF_WHOLE_TRAININGS, Schedule, Settings
 
 FEWEST_STEPS = 20
 DESCENT_AT_LOWER_BOUND, DESCENT_AT_UPPER_BOUND = 0.1, 0.9
@@ -46,12 +47,14 @@ def lr_range(
     """Train a new model for some hundred batches while the learning rate rises from ``lowest`` to ``highest``.
 
     ``steps`` is the number of batches, at least 20. The test ends early when the loss is NaN or four times the first
-    loss. :func:`advtool.training.train` explains the other arguments.
+    loss. :func:`advtool.training.train` explains the other arguments. A training by bounds stays at its beginning.
 
     Raises:
-        InputError: the errors of :func:`advtool.training.train`; the rates or the steps are out of range; or the loss
-            does not fall, so that it gives no bounds.
+        InputError: the errors of :func:`advtool.training.train`; the rates or the steps are out of range; a setting is
+            of whole trainings alone (``OF_WHOLE_TRAININGS``); or the loss does not fall, so that it gives no bounds.
     """
+    for name in OF_WHOLE_TRAININGS & {name for name, value in settings.items() if value is not None}:
+        raise InputError(f"{option_name(name)} means nothing in a range test: leave it out")
     low, high = arguments.number(lowest), arguments.number(highest)
     if low is None or high is None or not 0 < low < high:
         raise InputError(
@@ -109,9 +112,9 @@ def _sweep(prepared: Prepared, seed: int, lowest: float, highest: float, steps: 
     """The learning rates and the losses, up to the step at which the loss diverges."""
     device = prepared.training.images.device
     rate = exponential(low=lowest, high=highest, steps=steps)
-    whole = prepared.recipe.epochs * batches_per_epoch(len(prepared.training), prepared.recipe.batch_size)
     objective = Objective(prepared.model.train(), prepared.recipe, prepared.threat_model, prepared.layers)
-    updates = Updates(prepared.model, prepared.recipe, rate, whole)
+    # So long a training is at its beginning all the time: the loss stays the same function at every rate.
+    updates = Updates(prepared.model, prepared.recipe, rate, steps=sys.maxsize)
     with seeding.global_streams(device, seed, "lr-range"):
         generator = seeding.generator(device, seed, "lr-range")
         training = train_on(islice(_endless(prepared, seed), steps), objective, updates, generator=generator)

@@ -19,7 +19,7 @@ from advtool.training.keeper import Trained
 from advtool.training.observer import Observer
 from advtool.training.place import Place
 from advtool.training.prepared import beginning_of, dataset_name, described, prepare
-from advtool.training.recipes import recipe_for
+from advtool.training.recipes import RECIPES, recipe_for, takers
 from advtool.training.session import carry_out, finished, heard
 from advtool.training.settings import Settings
 from advtool.training.state import Arguments, differences
@@ -109,7 +109,7 @@ def resume(
     _check_output(label, found, output)
     asked: dict[str, Any] = {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
     if not state_path(found).is_file():
-        _check_agrees(label, checkpoints.read_header(found), settings | asked)
+        _check_agrees(label, checkpoints.read_header(found), settings, asked)
         trained = finished(found, device)
         heard(observer, ranks).nothing_left(found)
         return trained
@@ -139,7 +139,9 @@ def _checked(file: Path | str) -> Path:
 
 def _checkpoint(file: Path) -> Path | None:
     """The checkpoint of a training that is over."""
-    names = (output_beside(file), file.with_name(file.name.removesuffix(STATE)))
+    names = [output_beside(file)]
+    if file.name.endswith(STATE):  # an output may have any name
+        names.append(file.with_name(file.name.removesuffix(STATE)))
     return next((name for name in names if name.is_file()), None)
 
 
@@ -148,23 +150,39 @@ def _check_output(label: str, own: Path, output: Path | None) -> None:
         raise InputError(f"{label} writes to '{own}': leave out --output '{output}'")
 
 
-def _check_agrees(label: str, header: Header, asked: Mapping[str, Any]) -> None:
+def _check_agrees(label: str, header: Header, settings: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuse arguments that are others than those of a training that is over. None agrees with everything."""
     given = {name: value for name, value in asked.items() if value is not None}
-    settings = {name: value for name, value in given.items() if name in settings_of(Settings)}
+    settings = checked(Settings, {name: value for name, value in settings.items() if value is not None})
     dataset = dataset_name(given["data"]) if "data" in given else header.dataset
-    chosen = recipe_for(dataset, str(given.get("recipe", header.recipe.get("name"))), **settings)
+    recipe = str(given.get("recipe", header.recipe.get("name")))
+    chosen = recipe_for(dataset, recipe, **_own_settings(header, recipe) | settings)
+    if chosen.fixed_examples is not None:
+        checkpoints.read_header(chosen.fixed_examples)
     named = {*settings, *(f"{name}_sha256" for name in settings)}
     wanted = {name: value for name, value in described(chosen).items() if name in named and value != "auto"}
     limit = {"limit": given["limit"]} if "limit" in given else {}
+    architecture: dict[str, Any] = {"name": chosen.arch} if "arch" in settings else {}
+    if "arch_args" in settings:
+        architecture["options"] = chosen.arch_args or {}
     changes = {
         "dataset": dataset,
-        "architecture": header.architecture.model_copy(update={"name": chosen.arch} if "arch" in given else {}),
+        "architecture": header.architecture.model_copy(update=architecture),
         "threat_model": header.threat_model.model_copy(update={"eps": given.get("eps", header.threat_model.eps)}),
         "seed": given.get("seed", header.seed),
         "recipe": header.recipe | wanted | limit | {"name": chosen.name},
     }
     _refuse(label, differences(header, header.model_copy(update=changes)))
+
+
+def _own_settings(header: Header, recipe: str) -> dict[str, Any]:
+    """What a header tells of the settings that others need, such as its kind of bias."""
+    own: dict[str, Any] = {"arch": header.architecture.name}
+    if recipe != header.recipe.get("name") or recipe not in RECIPES:
+        return own
+    needs = (setting.about.needs for setting in settings_of(Settings).values())
+    needed = {need.setting for need in needs if need is not None and need.setting in header.recipe}
+    return own | {name: header.recipe[name] for name in needed if RECIPES[recipe] in takers(name)}
 
 
 def _refuse(label: str, found: Iterable[str]) -> None:

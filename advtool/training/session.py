@@ -124,7 +124,8 @@ def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: O
         done = "all" if over else len(keeper.history)
         check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
         if over:
-            return finished(over, device)  # the observer was told before the restart
+            observer.nothing_left(over)
+            return finished(over, device)
         return _to_the_end(prepared, written, keeper, updates, ranks, observer)
 
 

@@ -28,6 +28,9 @@ BOUNDS = "Interval bounds"
 
 BY_BOUNDS = "interval bounds"
 
+OF_WHOLE_TRAININGS = frozenset({"epochs", "learning_rate", "base_learning_rate", "keep", "stop_on_collapse"})
+"""Settings that mean nothing in a range test."""
+
 WITH_EXAMPLES = Need("scenario", ("adv", "both"))
 WITH_PERTURBATION_BIAS = Need("bias", ("naive", "multimodal"))
 
@@ -156,7 +159,13 @@ class Settings:
         ),
     ] = ()
     eot: Annotated[
-        int, About("Gradients that are summed for one step of the examples.", metavar="L", panel=EXAMPLES)
+        int,
+        About(
+            "Gradients that are summed for one step of the examples.",
+            metavar="L",
+            panel=EXAMPLES,
+            needs=Need("pnil", (True,)),
+        ),
     ] = 1
     step_size: Annotated[
         float | None,

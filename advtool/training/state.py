@@ -62,7 +62,11 @@ class Beginning(BaseModel):
     def differences(self, other: Self) -> Iterator[str]:
         """Each difference to the ``other`` training, in words."""
         yield from differences(self.header, other.header)
-        if (self.images, self.header.architecture) != (other.images, other.header.architecture):
+        there, here = (
+            (each.images, each.header.architecture.input_shape, each.header.architecture.classes)
+            for each in (self, other)
+        )
+        if there != here:
             yield f"the images of '{self.header.dataset}' are others now"
 
 
@@ -125,6 +129,13 @@ def read(path: Path) -> State:
     return state
 
 
+def asked_of(header: Header) -> dict[str, Any]:
+    """What was asked for, by the names of the options in Python."""
+    architecture = header.architecture
+    places = {"dataset": header.dataset, "arch": architecture.name, "arch_args": architecture.sizes}
+    return places | {"seed": header.seed, "eps": header.threat_model.eps} | header.recipe
+
+
 def differences(there: Header, here: Header) -> Iterator[str]:
     """Each difference between the settings of two trainings, in words."""
     old, new = _settings(there), _settings(here)
@@ -143,10 +154,9 @@ def fingerprint(*splits: Split) -> str:
 
 
 def _settings(header: Header) -> dict[str, Any]:
-    """What was asked for. A checkpoint that fixed examples come from is known by its hash, wherever it lies."""
-    places = {"dataset": header.dataset, "arch": header.architecture.name, "seed": header.seed}
-    settings = places | {"eps": header.threat_model.eps} | header.recipe
-    options = {option_name(name): value for name, value in settings.items() if name not in {"name", "fixed_examples"}}
+    """By the names of options. A checkpoint that fixed examples come from is known by its hash, wherever it lies."""
+    moot = {"name", "fixed_examples"}
+    options = {option_name(name): value for name, value in asked_of(header).items() if name not in moot}
     return {"RECIPE": header.recipe.get("name"), **options}
 
 

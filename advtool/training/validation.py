@@ -110,7 +110,7 @@ def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The kind of one-step examples and its settings. A model overfits to the examples that it trains on."""
     if recipe.by_bounds or recipe.examples == "pgd":
         return "fgsm", {}
-    return recipe.examples, recipe.example_settings
+    return recipe.examples, {"eot": recipe.eot, **recipe.example_settings}
 
 
 @torch.no_grad()

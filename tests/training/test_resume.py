@@ -200,6 +200,47 @@ def test_an_output_may_have_any_name(tmp_path: Path) -> None:
     assert training.find_output(tmp_path / "model.bin.state.safetensors") == tmp_path / "model.bin"
 
 
+def test_the_best_epoch_so_far_is_no_finished_training(state: Path) -> None:
+    partial = state.with_name("m.partial.safetensors")
+    assert partial.is_file()
+    state.unlink()
+    assert not training.is_begun(partial)
+    with pytest.raises(InputError, match="there is no state of a training"):
+        training.resume(partial)
+
+
+def test_the_sizes_of_an_architecture_are_settings_too(tiny: Split, tmp_path: Path) -> None:
+    def trained(width: int, after: int | None = None, **options: Any) -> None:
+        given = {"epochs": 2, "arch": "resnet11", "limit": 20, "arch_args": {"width": width}, **options}
+        if after is None:
+            short(tiny, "clean", **given)
+        else:
+            stopped(short, tiny, "clean", **given, after=after)
+
+    output, listener = tmp_path / "m.safetensors", Listener()
+    trained(4, output=output)
+    with pytest.raises(InputError, match=r"--arch-args is \{'width': 4\} there and \{'width': 8\} here"):
+        training.resume(output, arch_args={"width": 8})
+    training.resume(output, arch_args={"width": 4}, arch="resnet11", epochs=2)
+    trained(4, after=1, output=output)
+    trained(8, output=output, resume=True, observer=listener)
+    assert listener.before == 0
+    assert checkpoints.read_header(output).architecture.sizes == {"width": 8}
+
+
+def test_a_finished_training_judges_options_as_a_stopped_one(tiny: Split, tmp_path: Path) -> None:
+    output = tmp_path / "m.safetensors"
+    short(tiny, "both", epochs=1, bias="multimodal", memories=4, output=output)
+    training.resume(output, memories=4, apb_eps=0.03)
+    for given, words in (
+        ({"memories": 5}, "--memories is 4 there and 5 here"),
+        ({"foo": 3}, "unknown setting 'foo'"),
+        ({"fixed_examples": tmp_path / "none"}, "no checkpoint at"),
+    ):
+        with pytest.raises(InputError, match=words):
+            training.resume(output, **given)
+
+
 def test_arguments_must_agree(state: Path) -> None:
     for given, words in (
         ({"epochs": 4}, "--epochs is 3 there and 4 here"),
@@ -286,7 +327,7 @@ def test_a_restart_after_the_end_takes_the_checkpoint_of_this_training(tiny: Spl
     whole = short(tiny, output=output)
     again = short(tiny, output=output, ranks=Ranks(restarts=1), observer=listener)
     assert same(whole, again)
-    assert (listener.own, listener.finished_at) == ([], None), "it was told before the restart"
+    assert (listener.own, listener.finished_at) == ([], output)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 3}, {"limit": 20}, {"arch": "resnet11"}])

@@ -1,6 +1,7 @@
 """The learning rate: the triangle, the range test, and who moves which parameter."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -132,13 +133,24 @@ def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> No
     assert "learning rate" in (tmp_path / "curve.svg").read_text()
 
 
+def test_the_range_test_of_bounds_stays_in_the_warm_up(tiny: Split) -> None:
+    """Then it is the same whatever comes after the warm-up, however short that is."""
+    found = [
+        training.lr_range(tiny, "ibp", arch="cnn", eps=0.3, lowest=1e-5, steps=40, warm_up=warm_up, ramp=ramp)
+        for warm_up, ramp in ((0.01, 0.02), (0.9, 0.1))
+    ]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"lowest": 1.0, "highest": 0.1}, "--from 1.0 --to 0.1"),
         ({"steps": 5}, "--steps 5.*20 or more"),
+        ({"epochs": 5}, "--epochs means nothing in a range test"),
+        ({"keep": "pgd"}, "--keep means nothing in a range test"),
     ],
 )
-def test_bad_ranges(options: dict[str, float], words: str) -> None:
+def test_bad_ranges(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         training.lr_range("digits", "clean", **options)
