@@ -46,14 +46,17 @@ APB = [
         "paper calls the first gain large: we ask for half of it.",
         reading="Our default: at each batch the bias of every fully connected layer moves by 0.03 times the sign of "
         "its gradient, down the loss, beside an optimizer (Adam, rate 0.001, batches of 128) for the weights. Down, "
-        "since Algorithm 2 hands the sign term to an optimizer as a gradient; it does not name the optimizer. It calls "
-        "its eps the budget of FGSM: 0.3 elsewhere in the paper, and FGSM goes up the loss. With such steps LeNet with "
-        "a naive bias in all layers learns nothing (11 % clean); 0.03 is the largest of five sizes with which it "
-        "learns in both directions ([apb-search](night/apb-search-mnist.md)). Ascent stands beside descent where it "
-        "was measured. The epoch of the best clean accuracy on validation images is tested.",
+        "since Algorithm 2 hands the sign term to an optimizer as a gradient; it does not name the optimizer. It "
+        "calls its eps the budget of FGSM: 0.3 elsewhere in the paper, and FGSM goes up the loss. Up by 0.3 LeNet "
+        "with a naive bias in all layers learns nothing; 0.03 is the largest of five sizes with which it learns in "
+        "both directions, as it should to compare them. Down by 0.3 it learns too, and keeps as little under FGSM "
+        "([apb-search](night/apb-search-mnist.md), on MNIST). The scale night judges descent alone; ascent stands in "
+        "claim 2 and, at the scale cpu, in apb-fig2. The epoch of the best clean accuracy on validation images is "
+        "tested.",
         table="apb-fig2",
         rows=tuple(("clean", "", name) for name in ("classical", *BIASES)),
         columns=("clean", "FGSM on examples", "worst case"),
+        gains=(("gain", "gain under FGSM"), ("clean", "gain, clean")),
         would_change="A reading of the update under which a LeNet trained on clean images gains half of what the "
         "paper's gains under FGSM, and the audit finds no masking (the next claim). Or the authors' code.",
     ),
@@ -63,7 +66,8 @@ APB = [
         reading="The text leaves open the direction, the size of the step, whether the optimizer takes it, which "
         "optimizer, which structure and which layers: 128 readings ([apb-search](night/apb-search-mnist.md)), of which "
         "validation images chose the two with the most FGSM accuracy. As searched: the models of the search, 10 epochs "
-        "on 20,000 images. The same two are trained in full beside the default. MNIST alone was searched.",
+        "on 20,000 images. The same two, both of ascent, are trained in full beside the default. MNIST alone was "
+        "searched.",
         table="apb-readings",
         rows=tuple(
             (name,)
@@ -135,10 +139,12 @@ EFFECTIVE = Claim(
     title="PNIL raises effective robustness, and no gradient is obfuscated",
     says="Higher in five of six cases by the text, in six of six by table 1, four significantly at 0.003 (section "
     "5.2).",
-    reading="At the eps of the text (8/255, 4/255 and 0.03). Judged is Min: PGD-50 or SPSA, whichever is lower on the "
-    "images that both attacked; PGD-50 stands with all its 1,000 images of a model, SPSA with 20. Predictions with "
-    "PNIL go by the mean softmax of 20 draws; the paper does not say how it predicts. Its claim names no size, so any "
-    "gain above 0 counts.",
+    reading="At the eps of the text (8/255, 4/255 and 0.03). Judged is Min: PGD-50 or SPSA, whichever is lower on "
+    "the images that both attacked; PGD-50 stands with all its 1,000 images of a model, SPSA with 20. Predictions "
+    "with PNIL go by the mean softmax of 20 draws; the paper does not say how it predicts. Its claim names no size, "
+    "so any gain above 0 counts. A loss in Min counts against it only if the worst case shows it too: without PNIL "
+    "more may be hidden from PGD-50 and from our SPSA, which is weaker than the paper's. Until 2026-11-29 each "
+    "attack drew the votes anew, by whose bad luck the worst case with PNIL is a little too low.",
     table="pnil-table1",
     rows=tuple((name,) for name in PNIL_NAMES),
     columns=("clean", "SPSA", "PGD-50", "Min", "worst case", "certified"),
@@ -164,10 +170,11 @@ PNIL = [
     replace(
         EFFECTIVE,
         title="The same, at larger eps",
-        says="The eps of the paper's text do not fit its table: at them our models lose far less under attack.",
-        reading="eps 0.3 and 0.1, where accuracies under attack are nearer to the paper's. They do not fit all of it "
-        "either: our models without PNIL are not broken by SPSA as the paper's are, so there is less for PNIL to mend, "
-        "and on MNIST they lose clean accuracy. Else as in claim 2.",
+        says="As claim 2.",
+        reading="eps 0.3 and 0.1. At the eps of the text our models lose far less under attack than the paper's "
+        "table says; at these they come nearer. They do not fit all of it either: our models without PNIL are not "
+        "broken by SPSA as the paper's are, so there is less for PNIL to mend, and on MNIST they lose clean "
+        "accuracy. Else as in claim 2.",
         would_change="Trainings without PNIL that hide their gradients as the paper's do: the authors' network, "
         "learning rate and number of epochs.",
         block=LARGER,
@@ -197,13 +204,19 @@ PNIL = [
     ),
     Claim(
         title="NFGSM is slightly more robust than RFGSM",
-        says="For different eps, especially for weak attacks (section 5.2, figure 5, which shows CIFAR-10).",
-        reading="Without PNIL, under PGD-50 alone, as in the figure; the mean gain over seven eps and over the small "
-        "ones. Shown are the eps that they trained for, and the largest, where the verdict stands.",
+        says="At eps that they were not trained for, especially for weak attacks (section 5.2, figure 5, which shows "
+        "CIFAR-10). At the eps of the training the two are comparable.",
+        reading="Without PNIL, under PGD-50 alone, as in the figure; the mean gain over six other eps, over the three "
+        "small ones, and whether these gain more than the three large ones. Shown are the eps that they trained for, "
+        "which is not judged, and the largest, where the verdict stands.",
         table="pnil-fig5",
         rows=tuple((name, eps) for name in PNIL_NAMES[::2] for eps in ("0.3", "0.6", "0.1", "0.2")),
         columns=("PGD-50",),
-        gains=(("all", "gain at all eps"), ("small", "gain at small eps")),
+        gains=(
+            ("other", "gain at other eps"),
+            ("small", "gain at small eps"),
+            ("small above large", "small above large eps"),
+        ),
         would_change="More trainings; and the audit, which finds masking in some of these models.",
     ),
     Claim(
@@ -227,10 +240,11 @@ PNIL = [
         would_change="Other trainings: this is one.",
     ),
     Claim(
-        title="NFGSM with PNIL beats PGD training on CIFAR-10",
-        says="59 % under PGD-50, Madry et al.'s training 46 % (section 5.2).",
-        reading='"Our approach" is NFGSM with PNIL; our own PGD-7 training is the reference. There is no verdict below '
-        "the scale paper: the few images and epochs of the scale cpu teach a network nothing.",
+        title="NFGSM with PNIL beats PGD training on CIFAR-10, and NFGSM alone is comparable to it",
+        says="59 % under PGD-50, Madry et al.'s training 46 % under PGD-20, which is weaker (section 5.2).",
+        reading='"Our approach" is NFGSM with PNIL; our own PGD-7 training is the reference. That NFGSM without PNIL '
+        "is comparable (abstract) has no figure in the paper, and was not measured. There is no verdict below the "
+        "scale paper: the few images and epochs of the scale cpu teach a network nothing.",
         table="pnil-madry",
         rows=(("PGD-7 (Madry et al.)",), ("NFGSM + PNIL",)),
         columns=("clean", "PGD-50", "worst case"),

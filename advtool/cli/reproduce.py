@@ -29,7 +29,7 @@ EPILOG = "\n\n".join(
         "One data set, as Markdown:  [cyan]advtool reproduce apb-fig3a --dataset mnist --format markdown[/cyan]",
         "The verdicts:  [cyan]advtool reproduce apb-time --format json | jq '.rows\\[].verdict'[/cyan]",
         "What there is, and what is done:  [cyan]advtool reproduce --list[/cyan]",
-        "Everything, for eight hours at most:  [cyan]advtool reproduce all --scale night --seconds 28800[/cyan]",
+        "All; begin nothing after eight hours:  [cyan]advtool reproduce all --scale night --seconds 28800[/cyan]",
     ]
 )
 FOLDER = Path("reproductions")

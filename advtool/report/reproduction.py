@@ -175,8 +175,9 @@ def _how_made(result: Reproduced) -> Iterator[str]:
     elif not result.is_a_finding:
         yield f"trainings of the scale {made.scale} are small: verdicts on them are no finding about the paper"
     where, seeds = made.environment, ", ".join(map(str, made.seeds))
+    of_seeds = f"seed{'s' * (len(made.seeds) > 1)} {seeds}; " if seeds else ""
     yield (
-        f"{made.command or 'made from Python'}; {'seed' if len(made.seeds) == 1 else 'seeds'} {seeds}; "
-        f"{made.date:%Y-%m-%d}, {where['device']}, {notation.counted(where['threads'], 'thread')}, "
-        f"torch {where['torch']}, ART {where['art']}, Python {where['python']}, advtool {where['advtool']}"
+        f"{made.command or 'made from Python'}; {of_seeds}{made.date:%Y-%m-%d}, {where['device']}, "
+        f"{notation.counted(where['threads'], 'thread')}, torch {where['torch']}, ART {where['art']}, "
+        f"Python {where['python']}, advtool {where['advtool']}"
     )

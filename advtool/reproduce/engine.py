@@ -179,7 +179,7 @@ def _filled(
             update={
                 "cuts": cuts(table, Scale(made.scale), datasets),
                 "datasets": datasets,
-                "seeds": sorted({model.seed for line in lines for model in line.models}),
+                "seeds": sorted({model.seed for line in finished for model in line.models}),
                 "models": hashes,
                 "reused": reused,
             }

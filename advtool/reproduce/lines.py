@@ -66,25 +66,30 @@ class Gain:
     column: str
     of_baseline: str = ""
     """the column of the baseline, if it is another one"""
+    beyond: "Sequence[tuple[Line, Line]]" = ()
+    """as many pairs, whose mean gain is taken off"""
 
     @property
     def lines(self) -> "list[Line]":
         """All lines that it speaks of."""
-        return [line for pair in self.pairs for line in pair]
+        return [line for pair in (*self.pairs, *self.beyond) for line in pair]
 
     def estimate(self, measured: Measured, _: Mapping[str, Figure]) -> Estimate:
         """With its interval."""
         model = self.pairs[0][0].members(measured)[0]
         trained_on = measured.cards[model].recipe["train_images"] if model.fold else None
-        return gains.gain(self._points(measured), trained_on=trained_on)
+        points = self._points(measured, self.pairs)
+        if self.beyond:
+            return gains.contrast(points, self._points(measured, self.beyond), trained_on=trained_on)
+        return gains.gain(points, trained_on=trained_on)
 
     def is_significant(self, measured: Measured, alpha: float) -> bool:
         """By the paper's t-test over all folds."""
-        return gains.t_test(self._points(measured)).p_value < alpha
+        return gains.t_test(self._points(measured, self.pairs)).p_value < alpha
 
-    def _points(self, measured: Measured) -> list[gains.Pair]:
+    def _points(self, measured: Measured, pairs: "Sequence[tuple[Line, Line]]") -> list[gains.Pair]:
         other = self.of_baseline or self.column
-        return [(ours.outcomes(measured, self.column), theirs.outcomes(measured, other)) for ours, theirs in self.pairs]
+        return [(ours.outcomes(measured, self.column), theirs.outcomes(measured, other)) for ours, theirs in pairs]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from advtool import documents
@@ -21,8 +21,10 @@ from advtool.evaluation.settings import Settings
 from advtool.files import read_bytes, write_atomically
 from advtool.models.noise import PNIL
 from advtool.reproduce.steps import Model, Question
-from advtool.results import Evaluation, Outcome, Outcomes, Reused
+from advtool.results import CLEAN, Evaluation, Outcome, Outcomes, Reused
 from advtool.results.record import Record
+
+READ_OF_METRICS = ("validation_images", "clean_accuracy", "one_step_accuracy")
 
 
 class Answer(Record):
@@ -41,8 +43,12 @@ class Answer(Record):
     @model_validator(mode="after")
     def _every_image_has_an_outcome(self) -> Self:
         known = {"".join(str(int(each)) for each in Outcome): self.outcomes, "01": self.on_examples}
-        if not self.outcomes:
-            raise ValueError("no stage has outcomes")
+        attacks = self.evaluation.attacks
+        one_step = {attack.name for attack in attacks if attack.accuracy_on_examples is not None}
+        if not {CLEAN, *(attack.name for attack in attacks)} <= self.outcomes.keys():
+            raise ValueError("a stage has no outcomes")
+        if self.on_examples.keys() != one_step:
+            raise ValueError("on_examples: not the one-step attacks")
         for digits, stages in known.items():
             for stage, written in stages.items():
                 if len(written) != self.evaluation.clean.total or written.strip(digits):
@@ -87,6 +93,12 @@ class Layer(Record):
     W: list[list[list[float]]]
     B: list[list[list[float]]]
 
+    @model_validator(mode="after")
+    def _both_are_of_the_images_shape(self) -> Self:
+        if torch.tensor(self.W).shape != torch.tensor(self.B).shape:
+            raise ValueError("W and B differ in shape")
+        return self
+
     @classmethod
     def of(cls, layer: PNIL) -> Self:
         """To six decimals: for a drawing and a reader."""
@@ -105,7 +117,7 @@ class Turns(Record):
     """The seconds of each epoch of a timing, by the model's name."""
 
     origin: Reused
-    seconds: dict[str, list[float]]
+    seconds: dict[str, list[PositiveFloat]]
 
 
 class Part(Record):
@@ -173,17 +185,21 @@ class Parts:
 
 
 def is_of(card: Header, model: Model) -> bool:
-    """Whether a card is that of ``model``, trained to its end; from which fixed examples is not asked."""
+    """Whether a card is that of ``model``, trained to its end; from which fixed examples is not asked. It must tell all
+    that tables read of it.
+    """
+    read = {*READ_OF_METRICS, *(["fixed_examples_accuracy"] if model.examples_of else [])}
+    if not read <= card.metrics.keys() or "train_images" not in card.recipe:
+        return False
     recipe, asked = card.recipe, dict(model.settings)
     wanted = {key: value for key, value in model.resolved.to_dict().items() if key != "precision"}  # the device's
     # A card that is older than a setting was trained with what is its default now.
     same = all(recipe.get(key) == value for key, value in wanted.items() if key in recipe or key in asked)
-    limit, images = recipe.get("limit"), recipe.get("train_images", 0)
+    limit, images = recipe.get("limit"), recipe["train_images"]
     cut = limit == model.limit or (limit is None and model.limit is not None and images <= model.limit)
     place = (card.dataset, card.architecture.name, card.seed, card.threat_model.eps)
-    sizes = {name: value for name, value in card.architecture.options.items() if name != "pnil"}
     here = (model.dataset, model.resolved.arch, model.seed, model.eps)
-    return same and cut and place == here and sizes == (model.resolved.arch_args or {})
+    return same and cut and place == here and card.architecture.sizes == (model.resolved.arch_args or {})
 
 
 def _digits(values: Tensor) -> str:

@@ -196,9 +196,9 @@ TABLE1 = table(
     bars=(("Min", "worst case"),),
     split=2,
     notes=(
-        "The baseline of a training with PNIL is the same without. The interval of the gain is that of the paper's "
-        "corrected resampled t-test over the folds, at 95 %; a star stands where its p-value is below the paper's "
-        "0.003, over all ten folds.",
+        "The baseline of a training with PNIL is the same without. The interval of the gain is the t interval over the "
+        "folds, corrected for what they share: as in the paper's test of the trainings, and less of the tested images, "
+        "which are other ones in each fold. A star is the paper's own test, at its 0.003 over all ten folds.",
         "Mean and standard deviation over the models of the cross-validation; each is tested on the half that it "
         "did not train on. Min: PGD or SPSA, whichever has the lower mean on the images that both attacked. Worst "
         "case: images that survive the whole audit and SPSA, not in the paper.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -60,6 +61,8 @@ def _of_the_user(place: str, attribute: str) -> Table:
     if attribute not in tables:
         raise InputError(f"'{place}' has no table '{attribute}'{near_match(attribute, tables)}")
     table, name = tables[attribute], f"'{place}:{attribute}'"
+    if Path(table.name).name != table.name:
+        raise InputError(f"{name}: its name '{table.name}' must be a plain one, since files are called so")
     return replace(
         table,
         lines=_guarded(f"the lines of {name}", lambda scale, dataset: list(table.lines(scale, dataset))),

@@ -50,15 +50,19 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 
 def robust(row: Row) -> Judgement:
     """Judged is the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds; below
-    it: does not; on both sides: undecided. A gain that would hold is gradient masking if it is hidden: by a masking
-    code of the audit, for half of the trainings or more; by a worst case clearly and at least 20 points below the
-    shown accuracy on the same images; or by a worst case clearly below the baseline's.
+    it: does not, or undecided where the gain in the worst case may reach it, since the baseline may hide more; on both
+    sides: undecided. A gain that would hold is gradient masking if it is hidden: by a masking code of the audit, for
+    half of the trainings or more; by a worst case clearly and at least 20 points below the shown accuracy on the same
+    images; or by a worst case clearly below the baseline's.
     """
-    gain = above("gain", row.evidence["gain"], claimed(row, "gain"))
-    hidden = list(_hiding(row))
-    verdict = "gradient masking" if hidden and gain.verdict == "holds" else gain.verdict
-    in_the_worst_case = f"in the worst case {points(row.evidence['worst case'])}"
-    return Judgement(verdict, "; ".join([gain.why, in_the_worst_case, *hidden]))
+    least, worst, hidden = claimed(row, "gain"), row.evidence["worst case"], list(_hiding(row))
+    gain = above("gain", row.evidence["gain"], least)
+    verdict = gain.verdict
+    if verdict == "holds" and hidden:
+        verdict = "gradient masking"
+    elif verdict == "does not" and worst.interval[1] >= least:
+        verdict, hidden = "undecided", [*hidden, "there it is open: the baseline may hide more"]
+    return Judgement(verdict, "; ".join([gain.why, f"in the worst case {points(worst)}", *hidden]))
 
 
 def claimed(row: Row, name: str) -> float:

@@ -124,6 +124,7 @@ class Provenance(Record):
     """in what this was less than the paper's protocol; empty if in nothing"""
     datasets: list[str]
     seeds: list[int]
+    """of the rows that are finished"""
     models: dict[str, str]
     """SHA-256 of each checkpoint, by its name in the folder ``models``"""
     environment: dict[str, Any]

@@ -123,7 +123,9 @@ def broken(answers: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]
         {"outcomes": {"clean": "11", "fgsm": "11", "pgd": "11"}},
         {"outcomes": {"clean": "1" * 12, "fgsm": "1" * 12, "pgd": "9" * 12}},
         {"outcomes": {"clean": "1" * 12, "fgsm": "1" * 12, "pgd": "x" * 12}},
+        {"outcomes": {"clean": "1" * 12, "fgsm": "1" * 12}},
         {"on_examples": {"fgsm": "2" * 12}},
+        {"on_examples": {}},
     ],
 )
 def test_an_answer_that_is_damaged_counts_as_absent(clone: Path, changes: dict[str, Any]) -> None:
@@ -132,6 +134,27 @@ def test_an_answer_that_is_damaged_counts_as_absent(clone: Path, changes: dict[s
     part_of(clone, SOURCE).write_text(json.dumps(part | {"answers": broken(part["answers"], **changes)}))
     assert Parts(clone / "parts").get(SOURCE) is None
     assert reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows[0].left
+
+
+@pytest.mark.parametrize(
+    ("field", "gone"), [("metrics", "clean_accuracy"), ("metrics", "validation_images"), ("recipe", "train_images")]
+)
+def test_a_card_that_lacks_what_tables_read_is_no_models(clone: Path, field: str, gone: str) -> None:
+    part = json.loads(part_of(clone, SOURCE).read_text())
+    del part["card"][field][gone]
+    part_of(clone, SOURCE).write_text(json.dumps(part))
+    assert Parts(clone / "parts").get(SOURCE) is None
+
+
+def test_a_damaged_layer_or_timing_is_refused(clone: Path) -> None:
+    layer = Layer.of(PNIL((1, 2, 2))).model_dump()
+    for damaged in ({"W": [[[1.0], [1.0, 1.0]]]}, {"B": [[[1.0]]]}):
+        with pytest.raises(ValueError, match=r"expected sequence of length|W and B differ"):
+            Layer.model_validate(layer | damaged)
+    (path,) = (clone / "timings").iterdir()
+    turns = json.loads(path.read_text())
+    path.write_text(json.dumps(turns | {"seconds": {name: [0.0] * 2 for name in turns["seconds"]}}))
+    assert reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows[-1].left
 
 
 def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -344,7 +367,7 @@ def test_the_real_command_lists_and_shows_what_is_left(advtool_command: Command)
     assert len(pages) == len(TABLES)
     assert all("**not finished**" in page.read_text() for page in pages)
     for name in TABLES:
-        again = f"\n- advtool reproduce {name} --scale smoke --dataset digits --run-dir r; seed"
+        again = f"\n- advtool reproduce {name} --scale smoke --dataset digits --run-dir r; "
         assert again in (advtool_command.folder / "r" / f"{name}-digits.md").read_text()
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "name a table or figure, or 'all'" in advtool_command.refused("reproduce")
