@@ -55,7 +55,7 @@ app = App(
     pretty_exceptions_enable=False,
 )
 app.command("train", epilog=train.EPILOG, takes_config=True)(train.train)
-app.command("lr-range")(lr_range.lr_range)
+app.command("lr-range", epilog=lr_range.EPILOG)(lr_range.lr_range)
 app.command("eval", epilog=evaluate.EPILOG, takes_config=True)(evaluate.evaluate)
 app.command("runs", epilog=runs.EPILOG)(runs.runs)
 app.command("check", epilog=check.EPILOG, takes_config=True)(check.check)
@@ -67,7 +67,7 @@ app.command("score", epilog=score.EPILOG)(score.score)
 app.command("attacks", epilog=attacks.EPILOG)(attacks.attacks)
 app.command("models", epilog=models.EPILOG)(models.models)
 app.command("schema", epilog=schema.EPILOG)(schema.schema)
-app.command("show")(show.show)
+app.command("show", epilog=show.EPILOG)(show.show)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(data.app, name="data")
 
@@ -89,10 +89,24 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
 
+PYDANTICS_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid number, unable to parse string as a number": "it must be a number, such as 0.4",
+    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+}
+"""What Typer tells of a value that it cannot read, and how we say it."""
+
+
 def main() -> None:
     """Run the command line. An error ends in one line on stderr and an exit code that says whose error it is."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # for who calls this in Python
     sys.exit(_run())
+
+
+def _in_our_words(message: str) -> str:
+    for theirs, ours in PYDANTICS_WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _run() -> int:
@@ -102,7 +116,7 @@ def _run() -> int:
     except InputError as error:
         return _complain(str(error), EXIT_BAD_INPUT)
     except typer.TyperException as error:
-        return _complain(error.format_message(), EXIT_BAD_INPUT)
+        return _complain(_in_our_words(error.format_message()), EXIT_BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -27,7 +27,7 @@ def compare(
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of the finished run to compare it with.")],
     more: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="More runs, each compared with RUN_A.", show_default=False),
+        typer.Argument(metavar="RUN", help="More runs, each compared with RUN_A.", show_default=False),
     ] = None,
     format: FormatName = "table",
     output: Output = None,

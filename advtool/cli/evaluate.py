@@ -114,8 +114,9 @@ def evaluate(
 ) -> None:
     """Tell how robust a model really is.
 
-    Every attack works on every image. An adversarial example counts only after
-    it is verified with noise that its search never saw. The effective robustness (Min) is the lowest
+    Every attack works on every image; in a cascade such as audit, later ones on
+    the survivors. An adversarial example counts only after it is verified with
+    noise that its search never saw. The effective robustness (Min) is the lowest
     accuracy over the attacks. The worst case is the share of images that
     survive all attacks. With --certify a lower bound stands beside it.
     """

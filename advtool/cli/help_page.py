@@ -4,6 +4,7 @@ Typer's own page has up to five columns. At 80 letters a line, that leaves eight
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
@@ -23,7 +24,7 @@ def help_page(command: Any, ctx: Any) -> None:
     """Print the help of a command or of a group: usage, purpose, arguments, options by panel, commands, examples."""
     console = Console(highlight=False)
     console.width = min(console.width, LONGEST)
-    pieces = (piece.strip("{}").upper() for piece in command.collect_usage_pieces(ctx))
+    pieces = (re.sub("[{}]", "", piece).upper() for piece in command.collect_usage_pieces(ctx))
     console.print(Text(" ".join(["Usage:", ctx.command_path, *pieces]), style="bold"))
     for paragraph in _paragraphs(command.help):
         console.print("\n" + paragraph)

@@ -12,6 +12,16 @@ from advtool.cli.recipe_options import SETTINGS, Recipe, asked
 from advtool.cli.train import Limit
 from advtool.training.settings import OF_WHOLE_TRAININGS
 
+EPILOG = """
+[bold]Examples[/bold]
+
+Bounds for NFGSM on MNIST:  [cyan]advtool lr-range nfgsm --dataset mnist[/cyan]
+
+Look at the curve:  [cyan]advtool lr-range nfgsm --plot curve.svg[/cyan]
+
+In a pipeline:  [cyan]advtool lr-range clean --format json | jq .learning_rate[/cyan]
+"""
+
 
 @gathering("settings", {name: option for name, option in SETTINGS.items() if name not in OF_WHOLE_TRAININGS}, asked)
 def lr_range(

@@ -24,7 +24,7 @@ With the curve over eps:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of finished runs, or of sweeps.", show_default=False),
+        typer.Argument(metavar="RUN", help="Folders of finished runs, or of sweeps.", show_default=False),
     ],
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE.html", help="The page; an existing file is replaced.")

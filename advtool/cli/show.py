@@ -9,6 +9,16 @@ from advtool.cli.answer import FormatName, answer
 from advtool.cli.options import DataDir
 from advtool.errors import InputError
 
+EPILOG = """
+[bold]Examples[/bold]
+
+How was it trained?  [cyan]advtool show checkpoints/digits-cnn-both-s0.safetensors[/cyan]
+
+What its noise layer learnt:  [cyan]advtool show noisy.safetensors --plot noise.png[/cyan]
+
+In a pipeline:  [cyan]advtool show noisy.safetensors --format json | jq .metrics.epoch[/cyan]
+"""
+
 
 def show(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that 'advtool train' wrote.")],

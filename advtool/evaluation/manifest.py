@@ -115,10 +115,14 @@ def refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any])
     Raises:
         InputError: the configurations differ; each difference is named.
     """
-    changes = [
-        f"{key}: there {json.dumps(there)}, here {json.dumps(here)}"
-        for key, (there, here) in differences(before, wanted).items()
-    ]
+    found = differences(before, wanted)
+    if found.keys() == {"code"}:
+        there, here = found["code"]
+        raise InputError(
+            f"--run-dir '{folder}' holds a run of another version of advtool ({there}; this is {here}): go on with "
+            "that one, or name another folder"
+        )
+    changes = [f"{key}: there {json.dumps(there)}, here {json.dumps(here)}" for key, (there, here) in found.items()]
     if changes:
         raise InputError(
             f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "

@@ -110,8 +110,9 @@ def _in_scope(stage: AttackStage, outcomes: Outcomes, rows: slice) -> Tensor:
 def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
     """Which images stand in the stage, as its progress counts them, bool (N,).
 
-    In a cascade an image that fell earlier does not stand. In a probe only images that it attacked stand. Of proofs the
-    images are counted that are proved, of planted examples those that are found, of known noise those that always hold.
+    In a cascade an image that fell earlier does not stand. In a probe those stand that survived it, and those that it
+    spared since they are certified. Of proofs the images are counted that are proved, of planted examples those that
+    are found, of known noise those that always hold.
     """
     if isinstance(stage, Proof):
         return outcomes.certified
@@ -120,7 +121,8 @@ def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
     if isinstance(stage, KnownNoise):
         return outcomes.of(stage.label) == Outcome.missed
     if stage.probed_eps is not None:
-        return outcomes.of(stage.label) == Outcome.robust
+        spared = torch.arange(len(outcomes)) < (DIAGNOSED_IMAGES if stage.spares_certified else 0)
+        return (outcomes.of(stage.label) == Outcome.robust) | (outcomes.certified & spared)
     before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
     return before & (outcomes.of(stage.label) != Outcome.fallen)
 

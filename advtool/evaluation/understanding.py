@@ -9,6 +9,7 @@ from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.preparation import Prepared
+from advtool.evaluation.question import Question
 from advtool.evaluation.stages import PASSES_OF_A_GRADIENT
 from advtool.evaluation.summary import clean_accuracy
 from advtool.evaluation.worker import Preview
@@ -42,7 +43,8 @@ def understand(
     ours, question = ready.ours, ready.question
     target, count = ours.target, len(preview.right)
     clean = clean_accuracy(torch.tensor(preview.right))
-    good = clean.interval[0] > 1 / target.classes
+    chance = 1 / min(target.classes, max(2, _classes_of(question)))
+    good = clean.interval[0] > chance
     cause = None if good else find_cause(target, *question.first(count, target.device))
     low, high = question.x.aminmax()
     an_image = min(ours.seconds, preview.seconds / (count * target.votes))
@@ -63,12 +65,18 @@ def understand(
         images_a_pass=target.batch_size,
         seconds=round(_seconds(ready, an_image), 1),
         clean=clean,
-        chance=1 / target.classes,
+        chance=chance,
         better_than_chance=good,
         cause=None if cause is None else cause.words.format(right=f"{cause.right} of {count} images are right"),
         certification=_certification(ready),
         environment=environment,
     )
+
+
+def _classes_of(question: Question) -> int:
+    """How many classes the images have, whatever the model's outputs: those with a name, or up to the largest label."""
+    names = question.dataset.classes
+    return int(question.y.max()) + 1 if names is None else len(names)
 
 
 def refuse_guessing(check: Check) -> None:
@@ -89,8 +97,8 @@ def refuse_guessing(check: Check) -> None:
         )
     raise InputError(
         f"{too_many}the model is no better than guessing: {check.clean.correct} of {check.clean.total} images are "
-        f"right, and guessing among {check.classes} classes gets {notation.percent(check.chance)}; {likely}--force "
-        "evaluates it anyway"
+        f"right, and guessing among {1 / check.chance:.0f} classes gets {notation.percent(check.chance)}; {likely}"
+        "--force evaluates it anyway"
     )
 
 

@@ -132,8 +132,8 @@ def _metrics(metrics: Metrics) -> Iterator[tuple[str, str]]:
     if metrics.decided_by_floor is not None:
         yield (
             "tie",
-            f"no epoch is above {percent(metrics.decided_by_floor)} by the figure to keep by, which guessing "
-            "reaches: kept by one-step, then clean accuracy, then the later epoch",
+            f"no epoch is above {percent(metrics.decided_by_floor)} by the figure to keep by, which a constant answer "
+            "reaches: one-step accuracy chose the epoch, then clean accuracy, then the later one",
         )
     if metrics.clean_accuracy is not None:
         yield "validation", f"clean {percent(metrics.clean_accuracy)}{_asked(metrics.validation_images)}"

@@ -17,12 +17,15 @@ def table(check: Check) -> Table:
 def facts(check: Check) -> Iterator[tuple[str, str]]:
     """What was understood: pairs of a name and words."""
     yield "model", check.model.get("spec") or "given"
-    yield "weights", f"{check.parameters:,} parameter{'s' * (check.parameters != 1)}, {_randomness(check)}"
+    weights = f"{check.parameters:,} parameter{'s' * (check.parameters != 1)}"
+    yield "weights", f"{weights}, {check.classes} outputs, {_randomness(check)}"
     low, high = check.pixel_range
+    names = check.dataset.classes
+    classes = "" if names is None else f", {len(names)} classes"
     yield (
         "images",
         f"{check.dataset.images} {check.dataset.split} images of {check.dataset.name}, "
-        f"{'x'.join(map(str, check.input_shape))}, pixels in [{low:.3g}, {high:.3g}], {check.classes} classes",
+        f"{'x'.join(map(str, check.input_shape))}, pixels in [{low:.3g}, {high:.3g}]{classes}",
     )
     if check.state:
         yield "state", f"calls change {notation.first_three(check.state)}; put back afterwards"

@@ -51,7 +51,7 @@ class Check(Document):
     clean: CleanAccuracy
     """the clean accuracy on the first images, at most 100"""
     chance: float
-    """the accuracy of guessing: 1 / classes"""
+    """the accuracy of guessing: 1 / the classes of the images, or the model's outputs if these are fewer"""
     better_than_chance: bool
     """the 95 % interval of the clean accuracy lies above ``chance``"""
     cause: str | None

@@ -85,7 +85,7 @@ def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
     assert "a word on stdout" in done.stderr
     lines = [line.removeprefix("advtool: ") for line in done.stderr.splitlines()]
     assert any(re.fullmatch(r"model +net\.py:loud", line) for line in lines)
-    assert any(re.fullmatch(r"weights +1 parameter, deterministic", line) for line in lines)
+    assert any(re.fullmatch(r"weights +1 parameter, 4 outputs, deterministic", line) for line in lines)
     assert any(re.match(r"clean +40 of the first 40 right", line) for line in lines)
     (lines_of_images,) = (command.folder / "runs").glob("*/images.jsonl")
     images = [json.loads(line) for line in lines_of_images.read_text().splitlines()]

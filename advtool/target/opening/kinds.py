@@ -99,6 +99,8 @@ class Reference:
     """the file, the folder, the module, or the library's name of the model"""
     attribute: str = ""
     """the name of the factory in its module; "" for other kinds"""
+    option: str = "MODEL"
+    """what named it on the command line"""
 
 
 def refer(model: str) -> Reference:
@@ -157,7 +159,7 @@ def check_there(reference: Reference, weights: str | None = None) -> None:
 
 def checkpoint(path: str) -> Reference:
     """The reference to a checkpoint of advtool, which may have any file name."""
-    return Reference(CHECKPOINT, path, path)
+    return Reference(CHECKPOINT, path, path, option="--checkpoint")
 
 
 def is_python_file(name: str) -> bool:
@@ -208,19 +210,19 @@ def _what_it_might_be(model: str) -> str:
 
 def _check_place(reference: Reference) -> None:
     """Refuse a file, folder or module that does not exist."""
-    name, path = reference.name, Path(reference.name)
+    name, path, label = reference.name, Path(reference.name), f"{reference.option} '{reference.text}'"
     if reference.kind.prefix == "hf" and not path.is_dir():
         raise InputError(
-            f"MODEL '{reference.text}': there is no folder '{name}'; advtool downloads nothing from the hub: "
+            f"{label}: there is no folder '{name}'; advtool downloads nothing from the hub: "
             "name the folder of a model that was saved with save_pretrained"
         )
     if reference.kind.suffixes or (reference.kind is FACTORY and is_python_file(name)):
         if path.is_dir():
-            raise InputError(f"MODEL '{reference.text}': '{name}' is a folder, not {reference.kind.what}")
+            raise InputError(f"{label}: '{name}' is a folder, not {reference.kind.what}")
         if path.exists() and not path.is_file():
-            raise InputError(f"MODEL '{reference.text}': '{name}' is no regular file: save the model to one")
+            raise InputError(f"{label}: '{name}' is no regular file: save the model to one")
         if not path.is_file():
-            raise InputError(f"MODEL '{reference.text}': there is no file '{name}'{_neighbour(path)}")
+            raise InputError(f"{label}: there is no file '{name}'{_neighbour(path)}")
     elif reference.kind is FACTORY:
         _check_module(reference)
 

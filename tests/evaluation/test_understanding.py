@@ -1,0 +1,37 @@
+"""The preflight: what is guessing, whatever the model's number of outputs."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import advtool
+from advtool.errors import InputError
+from advtool.evaluation.understanding import refuse_guessing
+from advtool.results import DatasetInfo
+
+
+class Always(nn.Module):
+    """Answers class 0 to everything."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.arange(outputs, 0.0, -1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits + 0 * x.flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("names", [["cat", "dog", "owl"], None])
+def test_guessing_chooses_among_the_classes_of_the_images(names: list[str] | None) -> None:
+    x, y = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+    dataset = DatasetInfo(name="flat", split="test", images=12, classes=names)
+    for outputs in (3, 1000):
+        check = advtool.check(Always(outputs), x, y, eps=0.1, dataset=dataset)
+        assert (check.classes, check.chance, check.better_than_chance) == (outputs, 1 / 3, False)
+        with pytest.raises(InputError, match="guessing among 3 classes gets 33.3 %"):
+            refuse_guessing(check)
+
+
+def test_images_of_one_class_are_guessed_among_two() -> None:
+    x, y = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(12, dtype=torch.long)
+    assert advtool.check(Always(10), x, y, eps=0.1).chance == 1 / 2
