@@ -271,7 +271,7 @@ def test_a_checkpoint_of_another_setting_is_not_replaced_in_silence(
     assert told() == ""
     assert told() == ""
     assert told(pnil=True) == "replaces 'model' (nfgsm, no pnil, no eot)"
-    assert told(pnil=True, pnil_at=("conv2",), eps=0.3) == "replaces 'model' (nfgsm, no pnil at, eps 0.03137)"
+    assert told(pnil=True, pnil_at=("conv2",), eps=0.3) == "replaces 'model' (nfgsm, eps 0.03137, no pnil at)"
     assert told("both") == "replaces 'model' (nfgsm)"
     assert (
         told("both", bias="naive") == "replaces 'model' (both, bias plain, no apb eps, no apb direction, no apb step)"
