@@ -49,7 +49,7 @@ APB = [
         "since Algorithm 2 hands the sign term to an optimizer as a gradient; it does not name the optimizer. It "
         "calls its eps the budget of FGSM: 0.3 elsewhere in the paper, and FGSM goes up the loss. Up by 0.3 LeNet "
         "with a naive bias in all layers learns nothing; 0.03 is the largest of five sizes with which it learns in "
-        "both directions, as it should to compare them. Down by 0.3 it learns too, and keeps as little under FGSM "
+        "both directions, so that both can be compared. Down by 0.3 it learns too, and keeps as little under FGSM "
         "([apb-search](night/apb-search-mnist.md), on MNIST). The scale night judges descent alone; ascent stands in "
         "claim 2 and, at the scale cpu, in apb-fig2. The epoch of the best clean accuracy on validation images is "
         "tested.",

@@ -550,7 +550,8 @@ def test_numpys_numbers_are_as_good_as_pythons_for_a_training(tiny: Split) -> No
     def trained(whole: Callable[[int], Any], real: Callable[[float], Any]) -> Any:
         return training.train(
             tiny, "pgd", arch="cnn", eps=real(0.25), seed=whole(3), limit=whole(20), epochs=whole(1),
-            batch_size=whole(8), learning_rate=real(0.125), step_size=real(0.125), pgd_steps=whole(2), pnil=True, eot=whole(1),
+            batch_size=whole(8), learning_rate=real(0.125), step_size=real(0.125), pgd_steps=whole(2), pnil=True,
+            eot=whole(1),
         )  # fmt: skip
 
     plain, numpys = trained(int, float), trained(np.int64, np.float32)

@@ -28,7 +28,7 @@ def test_guessing_chooses_among_the_classes_of_the_images(names: list[str] | Non
     for outputs in (3, 1000):
         check = advtool.check(Always(outputs), x, y, eps=0.1, dataset=dataset)
         assert (check.classes, check.chance, check.better_than_chance) == (outputs, 1 / 3, False)
-        with pytest.raises(InputError, match="guessing among 3 classes gets 33.3 %"):
+        with pytest.raises(InputError, match=r"guessing among 3 classes gets 33.3 %"):
             refuse_guessing(check)
 
 
