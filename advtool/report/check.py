@@ -17,7 +17,7 @@ def table(check: Check) -> Table:
 def facts(check: Check) -> Iterator[tuple[str, str]]:
     """What was understood: pairs of a name and words."""
     yield "model", check.model.get("spec") or "given"
-    weights = f"{check.parameters:,} parameter{'s' * (check.parameters != 1)}"
+    weights = notation.counted(check.parameters, "parameter")
     yield "weights", f"{weights}, {check.classes} outputs, {_randomness(check)}"
     low, high = check.pixel_range
     names = check.dataset.classes

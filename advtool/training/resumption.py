@@ -153,7 +153,7 @@ def _check_output(label: str, own: Path, output: Path | None) -> None:
 def _check_agrees(label: str, header: Header, settings: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuse arguments that are others than those of a training that is over. None agrees with everything."""
     given = {name: value for name, value in asked.items() if value is not None}
-    settings = checked(Settings, {name: value for name, value in settings.items() if value is not None})
+    settings = {name: value for name, value in settings.items() if value is not None}
     dataset = dataset_name(given["data"]) if "data" in given else header.dataset
     recipe = str(given.get("recipe", header.recipe.get("name")))
     chosen = recipe_for(dataset, recipe, **_own_settings(header, recipe) | settings)
