@@ -1,6 +1,7 @@
 """Checkpoints: exact round trips, damage told in words, and no file ever half written."""
 
 import pickle
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from advtool import checkpoints, models
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
 from advtool.report import card
+from advtool.results import Figures
 from advtool.threat import ThreatModel
 from tests.support.locked import lock
 
@@ -150,20 +152,22 @@ def test_a_recipe_without_a_name_is_a_malformed_header(tmp_path: Path, recipe: d
 
 
 def test_a_card_leaves_out_what_was_not_measured() -> None:
-    full = {"epoch": 1, "clean_accuracy": 0.5, "history": [{"epoch": 1, "loss": 0.1}]}
+    figures = Figures(epoch=1, loss=0.1, seconds=2.0, clean=0.5, one_step=0.2, pgd=0.1, adversarial_loss=3.0)
+    full = {"epoch": 1, "clean_accuracy": 0.5, "history": [asdict(figures)]}
     shown = card.table(card.Card("m", header(metrics=full)))
     assert dict(shown.facts)["kept epoch"] == "1"
     assert dict(shown.facts)["validation"] == "clean 50.0 %"
     assert "white box" not in dict(shown.facts)
-    assert [column.name for column in shown.columns] == ["epoch", "loss", "kept"]
+    measured = ["clean", "one_step", "pgd", "adversarial_loss"]
+    assert [column.name for column in shown.columns] == ["epoch", "loss", *measured, "seconds", "kept"]
 
 
 @pytest.mark.parametrize(
     ("metrics", "where"),
     [
         ({"epoch": "one"}, "epoch"),
-        ({"history": [{"loss": 1}]}, r"history\.0\.epoch"),
-        ({"epoch": 1, "collapse": {"epoch": 2}}, r"collapse\.best_epoch"),
+        ({"history": [{"loss": 1}]}, r"history\.0\.clean"),
+        ({"epoch": 1, "collapse": {"epoch": 2}}, r"collapse\.one_step"),
     ],
 )
 def test_malformed_metrics_are_named(metrics: dict[str, object], where: str) -> None:

@@ -14,6 +14,7 @@ from advtool.cli.progress import STDERR, Pace, has_bars, say
 from advtool.errors import InputError
 from advtool.report.card import COLUMNS, collapse_line, setting
 from advtool.report.units import SHARE
+from advtool.results import TrainingMetrics
 from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
 from advtool.training.beside import partial_path, state_path
@@ -125,7 +126,7 @@ class TrainingProgress(Observer):
             say(f"epoch {epochs + 1}/{self._epochs}: {share} of the images, loss {loss.item():.3f}")
 
     def epoch(self, figures: Figures, *, kept: bool) -> None:
-        loss, accuracies = f"loss {figures.loss:.3f}", _accuracies(figures.to_dict())
+        loss, accuracies = f"loss {figures.loss:.3f}", _accuracies(figures)
         self._bar.update(
             self._task, epoch=min(figures.epoch + 1, self._epochs), loss=loss, accuracies=f", {accuracies}"
         )
@@ -135,7 +136,7 @@ class TrainingProgress(Observer):
 
     def collapsed(self, collapse: Collapse) -> None:
         end = "training ends here" if self._stops else "--stop-on-collapse would end the training here"
-        say(f"{collapse_line(collapse.to_dict())}; {end}")
+        say(f"{collapse_line(collapse)}; {end}")
 
     def saved(self, path: Path) -> None:
         self._partial = path
@@ -147,24 +148,22 @@ class TrainingProgress(Observer):
         say(f"the training of '{output}' is finished")
 
     def finished(self, header: Header) -> None:
-        metrics = header.metrics
+        metrics = TrainingMetrics.model_validate(header.metrics)
+        kept = next(figures for figures in metrics.history if figures.epoch == metrics.epoch)
         self._bar.stop()
         if self._bar.disable:
-            kept = metrics["history"][metrics["epoch"] - 1]
-            say(f"kept epoch {kept['epoch']}: {_accuracies(kept)}")
-        if "fixed_examples_accuracy" in metrics:
+            say(f"kept epoch {kept.epoch}: {_accuracies(kept)}")
+        if kept.fixed is not None:
             say(
-                f"validation accuracy of epoch {metrics['epoch']}: "
-                f"{percent(metrics['fixed_examples_accuracy'])} on the fixed examples; "
-                f"white box: {percent(metrics['one_step_accuracy'])} under FGSM, "
-                f"{percent(metrics['pgd_accuracy'])} under PGD"
+                f"validation accuracy of epoch {kept.epoch}: {percent(kept.fixed)} on the fixed examples; "
+                f"white box: {percent(kept.one_step)} under FGSM, {percent(kept.pgd)} under PGD"
             )
 
 
-def _accuracies(figures: Mapping[str, Any]) -> str:
+def _accuracies(figures: Figures) -> str:
     """What was measured after an epoch: ``clean 96.1 %, one-step 81.2 %, PGD 60.0 %``."""
-    shares = [column for column in COLUMNS if column.unit is SHARE and column.name in figures]
-    return ", ".join(f"{column.heading} {percent(figures[column.name])}" for column in shares)
+    shares = {column.heading: getattr(figures, column.name) for column in COLUMNS if column.unit is SHARE}
+    return ", ".join(f"{heading} {percent(share)}" for heading, share in shares.items() if share is not None)
 
 
 def _replaced(output: Path, header: Header) -> str:

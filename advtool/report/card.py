@@ -1,16 +1,16 @@
 """The card of a checkpoint: its facts, and a line for each epoch. All of it was measured while training."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from advtool.checkpoints import Header
 from advtool.errors import InputError
 from advtool.report.table import Column, Row, Table
 from advtool.report.units import COUNT, SHARE, WORDS, decimals
-from advtool.results import notation
+from advtool.results import Collapse, TrainingMetrics, notation
 
 COLUMNS = (
     Column("epoch", "epoch", COUNT),
@@ -39,50 +39,6 @@ class Card:
         return self.header.model_dump(mode="json", by_alias=True)
 
 
-class Epoch(BaseModel):
-    """What was measured in an epoch of the training."""
-
-    epoch: int
-    loss: float | None = None
-    clean: float | None = None
-    one_step: float | None = None
-    pgd: float | None = None
-    adversarial_loss: float | None = None
-    certified: float | None = None
-    fixed: float | None = None
-    seconds: float | None = None
-
-
-class Collapse(BaseModel):
-    """Catastrophic overfitting."""
-
-    epoch: int
-    best_epoch: int
-    one_step: float
-    best_one_step: float
-    pgd: float
-    best_pgd: float
-
-
-class Metrics(BaseModel):
-    """What the card shows of a header's ``metrics``. All of it may be absent."""
-
-    epoch: int | None = None
-    decided_by_floor: float | None = None
-    clean_accuracy: float | None = None
-    validation_images: int | None = None
-    one_step_accuracy: float | None = None
-    pgd_accuracy: float | None = None
-    pgd_images: int | None = None
-    pgd_draws: int = 1
-    certified_accuracy: float | None = None
-    fixed_examples_accuracy: float | None = None
-    noise_centre: float | None = None
-    noise_border: float | None = None
-    collapse: Collapse | None = None
-    history: list[Epoch] = []
-
-
 def table(card: Card) -> Table:
     """The facts, then a line for each epoch.
 
@@ -90,11 +46,11 @@ def table(card: Card) -> Table:
         InputError: the metrics in the header are not what a training writes.
     """
     try:
-        metrics = Metrics.model_validate(card.header.metrics)
+        metrics = TrainingMetrics.model_validate(card.header.metrics)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise InputError(f"'{card.name}' has malformed metrics in its header (at '{where}'): train it again") from None
-    epochs = [epoch.model_dump() for epoch in metrics.history]
+    epochs = [asdict(epoch) for epoch in metrics.history]
     for epoch in epochs:
         epoch["kept"] = "kept" if epoch["epoch"] == metrics.epoch else None
         if epoch["certified"] is not None:
@@ -107,7 +63,7 @@ def table(card: Card) -> Table:
     )
 
 
-def _facts(header: Header, metrics: Metrics) -> Iterator[tuple[str, str]]:
+def _facts(header: Header, metrics: TrainingMetrics) -> Iterator[tuple[str, str]]:
     architecture, threat_model = header.architecture, header.threat_model
     channels, height, width = architecture.input_shape
     sizes = "".join(f"{setting(name, value)}, " for name, value in architecture.sizes.items())
@@ -126,7 +82,7 @@ def _facts(header: Header, metrics: Metrics) -> Iterator[tuple[str, str]]:
         yield from _metrics(metrics)
 
 
-def _metrics(metrics: Metrics) -> Iterator[tuple[str, str]]:
+def _metrics(metrics: TrainingMetrics) -> Iterator[tuple[str, str]]:
     """What was measured of the kept epoch, and whether the training collapsed."""
     percent = notation.percent
     if metrics.decided_by_floor is not None:
@@ -148,7 +104,7 @@ def _metrics(metrics: Metrics) -> Iterator[tuple[str, str]]:
         centre, border = metrics.noise_centre, metrics.noise_border
         yield "noise", f"standard deviation {centre:.3f} in the centre, {border:.3f} in the border"
     if metrics.collapse is not None:
-        yield "collapse", collapse_line(metrics.collapse.model_dump())
+        yield "collapse", collapse_line(metrics.collapse)
 
 
 def _asked(images: int | None, draws: int = 1) -> str:
@@ -157,14 +113,15 @@ def _asked(images: int | None, draws: int = 1) -> str:
     return f" ({images} images{f', {draws} draws of the noise' if draws > 1 else ''})"
 
 
-def collapse_line(collapse: dict[str, Any]) -> str:
+def collapse_line(collapse: Collapse) -> str:
     """Catastrophic overfitting in one line."""
     best_one_step, one_step, best_pgd, pgd = (
-        notation.percent(collapse[figure]) for figure in ("best_one_step", "one_step", "best_pgd", "pgd")
+        notation.percent(share)
+        for share in (collapse.best_one_step, collapse.one_step, collapse.best_pgd, collapse.pgd)
     )
     return (
-        f"catastrophic overfitting in epoch {collapse['epoch']}: one-step accuracy {best_one_step} to {one_step}, "
-        f"PGD accuracy {best_pgd} to {pgd} since epoch {collapse['best_epoch']}"
+        f"catastrophic overfitting in epoch {collapse.epoch}: one-step accuracy {best_one_step} to {one_step}, "
+        f"PGD accuracy {best_pgd} to {pgd} since epoch {collapse.best_epoch}"
     )
 
 

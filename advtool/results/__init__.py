@@ -64,6 +64,7 @@ from advtool.results.sweep import (
     Sweep,
     SweepPoint,
 )
+from advtool.results.training import Collapse, Figures, Measured, TrainingMetrics
 
 __all__ = [
     "CERTIFIED",
@@ -84,6 +85,7 @@ __all__ = [
     "ChecklistItem",
     "ClassAccuracy",
     "CleanAccuracy",
+    "Collapse",
     "Column",
     "ComparedRun",
     "Comparison",
@@ -99,11 +101,13 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Figure",
+    "Figures",
     "Finding",
     "ImageEps",
     "Interval",
     "KnownNoise",
     "ListedRun",
+    "Measured",
     "ModelCalls",
     "ModelKind",
     "Models",
@@ -144,6 +148,7 @@ __all__ = [
     "SuiteStage",
     "Sweep",
     "SweepPoint",
+    "TrainingMetrics",
     "Unit",
     "Verdict",
     "WorstCase",

@@ -1,90 +1,17 @@
-"""The epochs of a training: what was measured, which epoch is kept, and whether the training collapsed."""
+"""The epochs of a training: which one is kept, and whether the training collapsed."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 from torch import Tensor
 
+from advtool.results import Collapse, Figures
 from advtool.training.settings import Keep
 
 COLLAPSE_MIN_PGD_DROP = 0.2
 """In a collapse the PGD accuracy falls by more than 20 points below its best."""
 COLLAPSE_MAX_ONE_STEP_DROP = 0.02
 """In a collapse the one-step accuracy falls by at most 2 points. Near 100 % it cannot rise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Validation figures of a model: accuracies in [0, 1], and a mean cross entropy in nats.
-
-    Attributes:
-        clean: accuracy on clean images.
-        one_step: accuracy on one-step examples against this model (white box), of the kind that the recipe trains on.
-        pgd: accuracy on PGD examples against this model, on a fixed part of the images.
-        adversarial_loss: mean cross entropy on the PGD examples.
-        certified: accuracy that interval bounds prove for every image of the ball; None if no bounds train.
-        fixed: accuracy on examples that were made once from another model; None if the training has none.
-        noise_centre: mean standard deviation of a PNIL's noise in the centre of the images, a fraction of the pixel
-            range; None without a PNIL.
-        noise_border: the same for the border of the images.
-    """
-
-    clean: float
-    one_step: float
-    pgd: float
-    adversarial_loss: float
-    certified: float | None = None
-    fixed: float | None = None
-    noise_centre: float | None = None
-    noise_border: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures(Measured):
-    """One epoch, and the validation figures after it.
-
-    Attributes:
-        epoch: from 1.
-        loss: the mean over the training images, while the weights changed.
-        learning_rate: the optimizer's, at the last step of the epoch.
-        seconds: wall time.
-    """
-
-    epoch: int
-    loss: float
-    learning_rate: float
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON's types, for a checkpoint's header."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def metrics(self) -> dict[str, float]:
-        """As trackers take them, e.g. ``training/loss`` and ``validation/pgd``; ``epoch`` is the step."""
-        measured = {field.name for field in fields(Measured)}
-        figures = {name: float(value) for name, value in self.to_dict().items() if name != "epoch"}
-        return {f"{'validation' if name in measured else 'training'}/{name}": v for name, v in figures.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Collapse:
-    """Catastrophic overfitting (Wong et al. 2020).
-
-    It holds the accuracies of ``epoch``, and of the earlier epoch with the best PGD accuracy.
-    """
-
-    epoch: int
-    one_step: float
-    pgd: float
-    best_epoch: int
-    best_one_step: float
-    best_pgd: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON's types, for a checkpoint's header."""
-        return asdict(self)
 
 
 def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:

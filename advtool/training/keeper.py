@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from advtool import checkpoints, models
 from advtool.checkpoints import Header
 from advtool.models.bias import collapse
+from advtool.results import Collapse, Figures, TrainingMetrics
 from advtool.training.beside import partial_path
-from advtool.training.history import Collapse, Figures, best, decided_by_floor, find_collapse
+from advtool.training.history import best, decided_by_floor, find_collapse
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
 
@@ -107,21 +108,19 @@ class Keeper:
 
     def _finished_header(self) -> Header:
         kept = self._best()
-        metrics = self._header.metrics | {
-            "epoch": kept.epoch,
-            "clean_accuracy": kept.clean,
-            "one_step_accuracy": kept.one_step,
-            "pgd_accuracy": kept.pgd,
-            "adversarial_loss": kept.adversarial_loss,
-            "collapse": self.collapse and self.collapse.to_dict(),
-            "history": [figures.to_dict() for figures in self._history],
-        }
-        if_any = {
-            "certified_accuracy": kept.certified,
-            "fixed_examples_accuracy": kept.fixed,
-            "noise_centre": kept.noise_centre,
-            "noise_border": kept.noise_border,
-            "decided_by_floor": self._floor if decided_by_floor(kept, self._recipe.kept_by, self._floor) else None,
-        }
-        metrics |= {name: value for name, value in if_any.items() if value is not None}
-        return self._header.model_copy(update={"date": checkpoints.now(), "metrics": metrics})
+        metrics = TrainingMetrics(
+            **self._header.metrics,
+            epoch=kept.epoch,
+            clean_accuracy=kept.clean,
+            one_step_accuracy=kept.one_step,
+            pgd_accuracy=kept.pgd,
+            adversarial_loss=kept.adversarial_loss,
+            certified_accuracy=kept.certified,
+            fixed_examples_accuracy=kept.fixed,
+            noise_centre=kept.noise_centre,
+            noise_border=kept.noise_border,
+            decided_by_floor=self._floor if decided_by_floor(kept, self._recipe.kept_by, self._floor) else None,
+            collapse=self.collapse,
+            history=self._history,
+        )
+        return self._header.model_copy(update={"date": checkpoints.now(), "metrics": metrics.to_dict()})

@@ -17,11 +17,11 @@ from advtool.compute.precision import autocast
 from advtool.data import Split, to_float
 from advtool.errors import InputError
 from advtool.ranks import ALONE, Ranks
+from advtool.results import Figures
 from advtool.threat import ThreatModel
 from advtool.training.bounds import bound_loss
 from advtool.training.examples import craft
 from advtool.training.fixed import FixedExamples
-from advtool.training.history import Figures
 from advtool.training.observer import Observer
 from advtool.training.recipes import Recipe
 from advtool.training.schedule import Updates, phase_of, schedule_of

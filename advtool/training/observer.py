@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from advtool.checkpoints import Header
-from advtool.training.history import Collapse, Figures
+from advtool.results import Collapse, Figures
 
 
 class Observer:

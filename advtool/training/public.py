@@ -1,8 +1,7 @@
 """What ``advtool.training`` offers beyond the recipes: all that needs torch."""
 
-from advtool.results import RangeTest
+from advtool.results import Collapse, Figures, RangeTest
 from advtool.training.examples import EXAMPLES, Examples
-from advtool.training.history import Collapse, Figures
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer, Observers
 from advtool.training.range_test import lr_range

@@ -17,9 +17,9 @@ from advtool import checkpoints, documents, tensor_files
 from advtool.checkpoints import Header
 from advtool.data import Split
 from advtool.errors import InputError
+from advtool.results import Figures
 from advtool.settings import option_name
 from advtool.training.beside import state_path
-from advtool.training.history import Figures
 
 DOCUMENT = "advtool.training"
 """The key of the document in the header."""

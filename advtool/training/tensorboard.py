@@ -8,7 +8,7 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.checkpoints import Header
 from advtool.errors import InputError
-from advtool.training.history import Figures
+from advtool.results import Figures
 from advtool.training.observer import Observer
 
 

@@ -12,10 +12,10 @@ from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
+from advtool.results import Measured
 from advtool.threat import ThreatModel
 from advtool.training.bounds import worst_case_logits
 from advtool.training.examples import craft
-from advtool.training.history import Measured
 from advtool.training.recipes import Recipe
 
 BATCH_SIZE = 500

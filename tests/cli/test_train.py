@@ -22,9 +22,9 @@ from advtool.cli.training_progress import TrainingProgress
 from advtool.data import Split
 from advtool.report import FORMATS
 from advtool.report.card import Card
+from advtool.results import Measured
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
-from advtool.training.history import Measured
 from tests.support.trainings import StopsAfter, short
 
 QUICK = ("--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu")

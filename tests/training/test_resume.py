@@ -19,8 +19,8 @@ from advtool.checkpoints import Header
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.ranks import Ranks
+from advtool.results import Measured
 from advtool.training import Observer, Trained, loop
-from advtool.training.history import Measured
 from advtool.training.keeper import Keeper
 from advtool.training.schedule import Updates
 from tests.support.trainings import StopsAfter, equal, short

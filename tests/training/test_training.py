@@ -13,10 +13,10 @@ from advtool.checkpoints import Architecture
 from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
+from advtool.results import Measured
 from advtool.threat import ThreatModel
 from advtool.training import RECIPES, Collapse, Observer, Trained, loop, prepared, recipe_for, session
 from advtool.training.examples import craft
-from advtool.training.history import Measured
 from advtool.training.loop import Batch, training_loss
 from advtool.training.validation import measure
 from tests.support.trainings import StopsAfter, batch, draws, equal, short
@@ -118,7 +118,7 @@ def test_a_collapse_is_told_once_recorded_and_may_end_the_training(
     monkeypatch.setattr(loop, "measure", fabricated)
     metrics = short(tiny, "nfgsm", epochs=4, stop_on_collapse=stop, observer=Watcher()).header.metrics
     assert [collapse.epoch for collapse in told] == [3]
-    assert metrics["collapse"] == told[0].to_dict()
+    assert metrics["collapse"] == asdict(told[0])
     assert len(metrics["history"]) == (3 if stop else 4)
 
 

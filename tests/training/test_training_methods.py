@@ -12,10 +12,10 @@ from advtool.compute import precision
 from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
+from advtool.results import Measured
 from advtool.threat import ThreatModel
 from advtool.training import loop, recipe_for
 from advtool.training.examples import craft
-from advtool.training.history import Measured
 from advtool.training.validation import measure, pgd_images
 from tests.support.trainings import draws, equal, short
 
