@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack, part_of
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, negative_probability_margin
 from advtool.attacks.parameters import Parameter, one_of, positive_integer
@@ -52,8 +52,8 @@ class APGD(TensorAttack):
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, queries=self.eot, steps=self.steps):
-            part = (first, self.restarts)
-            self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, report, part)
+            own = part_of(report, before=first, share=1, total=self.restarts)
+            self.climb(x[images], y[images], y[images], LOSSES[self.loss], beside, generator, own)
 
     def climb(
         self,
@@ -64,11 +64,10 @@ class APGD(TensorAttack):
         found: Candidates,
         generator: torch.Generator,
         report: StepReport,
-        part: tuple[int, int],
     ) -> None:
         """One start for the images ``x`` (M, C, H, W) with labels ``y`` (M,); all images stand in ``found``.
 
-        ``loss`` is given the logits and ``goal``, (M,) or (M, ...). The report tells ``part``, which start of how many.
+        ``loss`` is given the logits and ``goal``, (M,) or (M, ...).
         """
         at = _Climb.start(self.threat_model.random_point(x, generator), x, y, goal, self.threat_model)
         looks = checkpoints(self.steps)
@@ -85,7 +84,7 @@ class APGD(TensorAttack):
             if step % found.steps_between_looks == 0 and step:
                 if (kept := found.drop_fallen()) is not None:
                     at = at.keep(kept)
-                report(part[0] * self.steps + step, part[1] * self.steps, len(at.y))
+                report(step, self.steps, found.standing)
                 if len(at.y) == 0:
                     return
         if self.target.randomised:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.apgd import APGD
-from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack, part_of
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import targeted_difference_of_logits_ratio
 from advtool.attacks.parameters import Parameter, or_none, positive_integer
@@ -24,7 +24,7 @@ class TargetedAPGD(TensorAttack):
 
     name = "apgd-targeted"
     guide = Guide.gradient
-    targeted = True
+    goes_towards_classes = True
     fewer_draws = APGD.fewer_draws
 
     steps = Parameter(positive_integer, 100)
@@ -55,11 +55,16 @@ class TargetedAPGD(TensorAttack):
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         others = self._targets.of(x, y, found)
+        first_pass = 0
         if self.finalists is not None and self.finalists < self.targets:
-            scores = self._climb(max(1, self.steps // 5), x, y, others, found, generator, report)
+            short = max(1, self.steps // 5)
+            first_pass, second_pass = self.targets * short, self.finalists * self.steps
+            own = part_of(report, before=0, share=first_pass, total=first_pass + second_pass)
+            scores = self._climb(short, x, y, others, found, generator, own)
             others = others.gather(1, scores.argsort(1))[:, : self.finalists]
             found.drop_fallen(at_least=0)
-        self._climb(self.steps, x, y, others, found, generator, report)
+            report = part_of(report, before=first_pass, share=second_pass, total=first_pass + second_pass)
+        self._climb(self.steps, x, y, others, found, generator, report, before=first_pass)
 
     @property
     def _targets(self) -> Targets:
@@ -74,15 +79,20 @@ class TargetedAPGD(TensorAttack):
         found: Candidates,
         generator: torch.Generator,
         report: StepReport,
+        before: int = 0,
     ) -> Tensor:
-        """A start towards each of the classes ``others`` (N, T); the lowest margin met on each way, (N, T)."""
+        """A start towards each of the classes ``others`` (N, T); the lowest margin met on each way, (N, T).
+
+        ``before`` is the number of steps that went before, towards all of them.
+        """
         apgd = APGD(self.target, self.threat_model, steps=steps, eot=self.eot)
         scores = torch.full(others.shape, torch.inf, device=x.device)
         count = others.shape[1]
-        for first, beside, images in found.rounds(count, queries=self.eot, steps=steps):
+        for first, beside, images in found.rounds(count, queries=self.eot, steps=steps, before=before):
             place = found.numbers(first, images)
             goal = torch.stack((y[images], others[images, place]), 1)
             loss = targeted_difference_of_logits_ratio
-            apgd.climb(x[images], y[images], goal, loss, beside, generator, report, (first, count))
+            own = part_of(report, before=first, share=1, total=count)
+            apgd.climb(x[images], y[images], goal, loss, beside, generator, own)
             scores[images, place] = beside.score
         return scores

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from advtool import arguments, seeding
 from advtool.arguments import shown
+from advtool.data import as_labels
 from advtool.target import probing
 from advtool.target.blaming import blaming
 from advtool.target.preflight import PREFLIGHT_IMAGES
@@ -70,12 +71,11 @@ class EOTClassifier(PyTorchClassifier):
     def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for the gradient of the mean cross entropy over ``eot`` draws.
 
-        Labels are one-hot (N, classes) or indices (N,), arrays or tensors alike.
+        Labels are one-hot (N, classes) or indices (N,) or (N, 1), arrays or tensors alike.
         """
         del training_mode, kwargs
-        labels = self._on_device(y, dtype=None)
-        indices = labels.argmax(1) if labels.ndim == 2 else labels
-        return like(x, self.target.scores_and_gradient(self._on_device(x), indices.long())[1])
+        indices = as_labels(y, len(x)).to(self.target.device)
+        return like(x, self.target.scores_and_gradient(self._on_device(x), indices)[1])
 
     def class_gradient(self, x: Array, label: Any = None, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for the gradients of classes' logits, means over ``eot`` draws.
@@ -101,9 +101,8 @@ class EOTClassifier(PyTorchClassifier):
         slopes = self.target.scores_and_gradient(copies, asked.flatten().long(), _logit)[1]
         return like(x, slopes.view(*asked.shape, *images.shape[1:]))
 
-    def _on_device(self, values: np.ndarray | Tensor, dtype: torch.dtype | None = torch.float32) -> Tensor:
-        # ART's attacks pass float64 now and then (HopSkipJump): the model's type is float32
-        return torch.as_tensor(values, dtype=dtype, device=self.target.device)
+    def _on_device(self, images: np.ndarray | Tensor) -> Tensor:
+        return on_device(images, self.target.device)
 
 
 class _Whole(nn.Module):
@@ -160,6 +159,12 @@ def _randomness(target: Target) -> Randomness:
 def _logit(logits: Tensor, classes: Tensor) -> Tensor:
     """The logit of one class of each image, (N,): what a class gradient is of."""
     return logits.gather(1, classes[:, None]).squeeze(1)
+
+
+def on_device(images: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Images as a float32 tensor without a graph: ART's attacks pass float64 now and then (HopSkipJump)."""
+    plain = images.detach() if isinstance(images, Tensor) else np.ascontiguousarray(images)
+    return torch.as_tensor(plain, dtype=torch.float32, device=device)
 
 
 def like(given: Array, result: Tensor) -> Array:

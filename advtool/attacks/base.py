@@ -10,20 +10,28 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
 from advtool.arguments import shown
-from advtool.attacks.art_classifier import Array, EOTClassifier, like
+from advtool.attacks.art_classifier import Array, EOTClassifier, like, on_device
 from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.parameters import Parameter, positive_integer, signature
+from advtool.data import as_labels
 from advtool.errors import InputError
 from advtool.target.scores import margin
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
-StepReport = Callable[[int, int, int], None]
+ROUNDING = 1e-5
+"""By so much an image may leave the clip range."""
+StepReport = Callable[[float, float, int], None]
 """Called as ``report(steps done, steps in all, images standing)`` now and then while an attack searches."""
 
 
-def no_report(done: int, total: int, standing: int) -> None:
+def no_report(done: float, total: float, standing: int) -> None:
     """For a search that nobody watches."""
+
+
+def part_of(report: StepReport, *, before: float, share: float, total: float) -> StepReport:
+    """The report of one of several searches. It begins when ``before`` of ``total`` is done, and does ``share``."""
+    return lambda step, steps, standing: report(before + share * step / steps, total, standing)
 
 
 class Guide(StrEnum):
@@ -65,8 +73,8 @@ class TensorAttack(EvasionAttack):
     """in a cascade on a random model it averages over this part of the target's draws, 5 for a fifth"""
     fewest_draws: ClassVar[int] = 4
     """but over so many at least, if the target has them: the noise of one or two leads APGD astray"""
-    targeted: ClassVar[bool] = False
-    """some of its starts go towards a class, not only away from the label"""
+    goes_towards_classes: ClassVar[bool] = False
+    """some of its starts go towards a class, not only away from the label (ART's ``targeted`` is about the labels)"""
     norms: ClassVar[tuple[str, ...]] = ()
     """the norms in which it can search; none named means all"""
     _estimator_requirements = (EOTClassifier,)
@@ -126,18 +134,21 @@ class TensorAttack(EvasionAttack):
 
         Args:
             x: images, float32 (N, C, H, W) in the clip range, array or tensor.
-            y: labels, one-hot (N, classes) or indices (N,); the model's own predictions when left out.
+            y: labels, one-hot (N, classes) or indices (N,) or (N, 1); the model's own predictions when left out.
             generator: the attack's own random stream; seeded from torch's global one when left out.
             report: called now and then with the steps done.
             kwargs: ignored; ART's callers pass their own.
+
+        Raises:
+            InputError: an image leaves the clip range, or the labels are not as they must be.
         """
         del kwargs
         device = self.target.device
-        images = torch.as_tensor(x, dtype=torch.float32, device=device)
+        images = on_device(x, device)
         if len(images) == 0:
             return like(x, images)  # a search divides its passes among its images
-        labels = self.target.scores(images) if y is None else torch.as_tensor(y, device=device)
-        indices = (labels.argmax(1) if labels.ndim == 2 else labels).long()
+        self._check_range(images)
+        indices = self.target.scores(images).argmax(1) if y is None else as_labels(y, len(images)).to(device)
         if generator is None:
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
         return like(x, self.search(images, indices, generator, report).x)
@@ -170,6 +181,16 @@ class TensorAttack(EvasionAttack):
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""
         return {key: getattr(self, key) for key in self.attack_params}
+
+    def _check_range(self, images: Tensor) -> None:
+        """Refuse images that the projection would turn into others, such as those of 0 to 255."""
+        low, high = (float(value) for value in images.aminmax())
+        least, most = self.threat_model.clip
+        if not (low >= least - ROUNDING and high <= most + ROUNDING):  # NaN too
+            raise InputError(
+                f"{self.name}: images must lie in [{least:g}, {most:g}], these span [{low:.4g}, {high:.4g}]: scale "
+                "them, and put any normalisation inside the model"
+            )
 
     def _known(self, threat_model: Any) -> ThreatModel:
         """The threat model, if this attack knows what to do in it."""

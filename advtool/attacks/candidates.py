@@ -33,9 +33,9 @@ class Candidates:
     draws of a random model, so such a score may be wrong. The model itself confirms a fall: a deterministic model by
     its own scores, a random model by two sets of votes (:meth:`Target.surely_wrong`). A confirmed candidate stays.
 
-    ``rows`` are the images that the search still works on, indices (M,) into the N that it began with. Only
-    :meth:`drop_fallen` and :meth:`finish` make the host wait for the device. A search calls the first now and then.
-    It drops images only when at least a tenth can go, since a new batch shape costs new convolution plans.
+    ``rows`` are the images that the search still works on, indices (M,) into the N that it began with. What changes
+    them makes the host wait for the device, so a search calls :meth:`drop_fallen` now and then alone. It drops images
+    only when at least a tenth can go, since a new batch shape costs new convolution plans.
 
     Args:
         x: images, float32 (N, C, H, W).
@@ -52,6 +52,8 @@ class Candidates:
         self.given_up = torch.zeros_like(self.confirmed)
         self.late = torch.zeros_like(self.confirmed)
         self.rows = torch.arange(len(x), device=x.device)
+        self.image = self.rows
+        """of each row its image: several searches of one may run side by side"""
         self._y, self._target = y, target
         self._last: tuple[Tensor, Tensor, int] | None = None
         """the points that the search met last, their images, and the step"""
@@ -72,7 +74,7 @@ class Candidates:
             self.score[rows] = torch.where(self.confirmed[rows], -math.inf, math.inf)
         self.update(x, margin(scores, self._y[rows]), step)
 
-    def take(self, x: Tensor, step: int) -> None:
+    def take(self, x: Tensor, step: int | Tensor) -> None:
         """``x`` (M, C, H, W) are the candidates, whatever the model says of them."""
         self._put(torch.ones_like(self.rows, dtype=torch.bool), x, self.score[self._slice], step)
 
@@ -82,6 +84,11 @@ class Candidates:
         if self._target.randomised:
             return 5 * max(1, self._target.votes // self._target.eot)
         return 2 if self.x.device.type == "cpu" else 5
+
+    @property
+    def standing(self) -> int:
+        """The number of images that the search still works on; a GPU's host waits for it."""
+        return len(self.image[self.rows].unique())
 
     @property
     def best(self) -> Tensor:
@@ -120,7 +127,7 @@ class Candidates:
         return first + torch.arange(len(images), device=images.device) // len(self.rows)
 
     def rounds(
-        self, count: int, *, queries: int, steps: int, earlier: int = 0
+        self, count: int, *, queries: int, steps: int, earlier: int = 0, before: int = 0
     ) -> Iterator[tuple[int, "Candidates", Tensor]]:
         """``count`` searches of each standing image. As many run side by side as fill a pass through the model.
 
@@ -134,6 +141,7 @@ class Candidates:
             steps: of a search. Each search counts its own steps from 0, and the steps of the searches before it are
                 added.
             earlier: the number of the first search.
+            before: steps of other searches, before all of these.
         """
         first, end = earlier, earlier + count
         while first < end:
@@ -145,9 +153,10 @@ class Candidates:
             copies = min(end - first, max(1, room))
             images = self.rows.repeat(copies)
             beside = Candidates(self.x[images], self._y[images], self._target)
+            beside.image = images
             yield first, beside, images
             beside.finish()
-            beside.step += steps * self.numbers(first, images)
+            beside.step += before + steps * self.numbers(first, images)
             self._take_best(beside, copies)
             first += copies
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from advtool.attacks.apgd import APGD
-from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack, part_of
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio, targeted_gap
 from advtool.attacks.parameters import Parameter, or_none, positive_integer, positive_number
@@ -59,7 +59,7 @@ class Doubling(TensorAttack):
 
     name = "doubling"
     guide = Guide.gradient
-    targeted = True
+    goes_towards_classes = True
 
     steps = Parameter(positive_integer, 100)
     """gradient steps a start"""
@@ -97,6 +97,7 @@ class Doubling(TensorAttack):
         others = self._targets.of(x, y, found)
         goals = torch.stack((y[:, None].expand_as(others), others), 2)
         spare = USUAL_UNITS * len(x) if self.spare is None else self.spare
+        spent, total = 0, FIRST_ROUNDS * len(x) + spare
         for number in count():
             standing = found.rows
             found.rows = nearest(found, max(FEW_IMAGES, -(-len(standing) // NEAREST**number)))
@@ -106,7 +107,9 @@ class Doubling(TensorAttack):
                 if spare < 0 or (units > LITTLE and not found.late.any()):
                     found.rows = standing
                     return
-            self._round(number, x, goals, found, generator, report)
+            own = part_of(report, before=min(spent, total - units), share=units, total=total)
+            self._round(number, x, goals, found, generator, own)
+            spent += units
             found.drop_fallen(at_least=0)
             found.rows = standing[~found.confirmed[standing]]
             if len(found.rows) == 0:
@@ -132,8 +135,8 @@ class Doubling(TensorAttack):
             pair = goals[images, start % self.targets]
             loss = start // self.targets % len(LOSSES)
             goal = torch.cat((pair, loss[:, None]), 1)
-            part = (first, earlier + starts)
-            apgd.climb(x[images], pair[:, 0], goal, _climbed, beside, generator, report, part)
+            own = part_of(report, before=first - earlier, share=1, total=starts)
+            apgd.climb(x[images], pair[:, 0], goal, _climbed, beside, generator, own)
 
 
 def nearest(found: Candidates, most: int) -> Tensor:

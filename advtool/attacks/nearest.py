@@ -97,7 +97,7 @@ class Nearest(TensorAttack):
             start = balls.best if number % 2 == 0 else balls.random_points(radius, generator)
             self._climb(balls, radius, start, *_aim(number, y, others))
             balls.close(radius)
-        found.take(self.threat_model.project(balls.best, x), total)
+        found.take(self.threat_model.project(balls.best, x), balls.best_step)
 
     def _approach(self, balls: "_Balls") -> None:
         """The ball begins where a linear model would reach the boundary."""
@@ -161,6 +161,10 @@ class _Balls:
         """the nearest example since the last look by the model itself (N, C, H, W)"""
         self.met_at = torch.full_like(self.reach, math.inf)
         """its distance, or that of the best; infinite if there is none"""
+        self.step = -1
+        """the number of the last gradient"""
+        self.best_step, self.met_step = torch.zeros_like(y), torch.zeros_like(y)
+        """at which step each of them was met, (N,)"""
 
     def between(self) -> Tensor:
         """The radius for the next round (N,)."""
@@ -178,6 +182,7 @@ class _Balls:
 
     def slope(self, x_adv: Tensor, loss: Loss, goal: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and the gradient of the loss there."""
+        self.step += 1
         self.found.spend(self.eot)
         return self.target.scores_and_gradient(x_adv, goal, loss, eot=self.eot)
 
@@ -198,6 +203,7 @@ class _Balls:
         distance = self.threat_model.distance(x_adv, self.x).float()
         nearer = fooled & (distance < self.met_at)
         self.met_at = torch.where(nearer, distance, self.met_at)
+        self.met_step = torch.where(nearer, self.step, self.met_step)
         self.met = torch.where(nearer.view(-1, 1, 1, 1), x_adv, self.met)
         return fooled
 
@@ -212,10 +218,12 @@ class _Balls:
             self._move_outwards(rejected)
             nearer |= self._confirmed(rejected & (self.met_at < bound))
         self.best = torch.where(nearer.view(-1, 1, 1, 1), self.met, self.best)
+        self.best_step = torch.where(nearer, self.met_step, self.best_step)
         self.reach = torch.where(nearer, self.met_at, self.reach)
         self.broken |= nearer
         self.failed = torch.where(nearer, self.failed, torch.maximum(self.failed, radius)).minimum(self.reach)
-        self.met, self.met_at = self.best.clone(), torch.where(self.broken, self.reach, math.inf)
+        self.met, self.met_step = self.best.clone(), self.best_step.clone()
+        self.met_at = torch.where(self.broken, self.reach, math.inf)
 
     def _squeeze(self) -> None:
         """Project each example into smaller balls, as far as it stays one, by bisection."""

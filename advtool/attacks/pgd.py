@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from advtool.attacks.base import Guide, StepReport, TensorAttack
+from advtool.attacks.base import Guide, StepReport, TensorAttack, part_of
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import Parameter, positive_integer, positive_number
 from advtool.target.scores import Loss, per_image_cross_entropy
@@ -59,7 +59,8 @@ class PGD(TensorAttack):
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for first, beside, images in found.rounds(self.restarts, queries=self.queries_a_step, steps=self.steps):
-            self.climb(x[images], y[images], beside, generator, report, first)
+            own = part_of(report, before=first, share=1, total=self.restarts)
+            self.climb(x[images], y[images], beside, generator, own)
 
     def climb(
         self,
@@ -68,11 +69,10 @@ class PGD(TensorAttack):
         found: Candidates,
         generator: torch.Generator,
         report: StepReport,
-        restart: int = 0,
     ) -> None:
-        """A start for each of the images ``x`` (M, C, H, W), all in ``found``; the report calls it ``restart``."""
+        """A start for each of the images ``x`` (M, C, H, W), all in ``found``."""
         x_adv = self.threat_model.random_point(x, generator)
-        before, size = restart * self.steps, self.step_size
+        size = self.step_size
         for step in range(self.steps):
             scores, gradient = self.slope(x_adv, y, generator)
             found.spend(self.queries_a_step)
@@ -81,7 +81,7 @@ class PGD(TensorAttack):
             if (step + 1) % found.steps_between_looks == 0:
                 if (kept := found.drop_fallen()) is not None:
                     x, y, x_adv = x[kept], y[kept], x_adv[kept]
-                report(before + step + 1, self.restarts * self.steps, len(y))
+                report(step + 1, self.steps, found.standing)
                 if len(y) == 0:
                     return
         found.spend(self.target.votes)

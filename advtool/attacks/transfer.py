@@ -18,7 +18,7 @@ STEPS_BETWEEN_TRIES = 5
 class Transfer(TensorAttack):
     """PGD on another model (``--surrogate``), tried on this one.
 
-    Of the points on the way, to the last step, the worst for the model under attack is returned. That model is only
+    Of every fifth point on the way, and the last, the worst for the model under attack is returned. That model is only
     asked for its scores. A random surrogate's gradients average over its own draws.
 
     Source: Papernot, McDaniel and Goodfellow 2016, "Transferability in machine learning", arXiv 1605.07277.
@@ -42,7 +42,7 @@ class Transfer(TensorAttack):
 
     @property
     def most_queries(self) -> int:
-        return self.steps * self.eot
+        return -(-self.steps // STEPS_BETWEEN_TRIES) * self.eot
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         x_adv = self.threat_model.random_point(x, generator)

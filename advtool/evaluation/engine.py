@@ -219,7 +219,7 @@ class Engine:
             here, size = int(before[shard.rows].sum()), len(shard.y)
             elsewhere, done = int(before.sum()) - here, self._images_done[name]
 
-            def report(step: int, steps: int, counted: int) -> None:
+            def report(step: float, steps: float, counted: int) -> None:
                 if falls:  # an attack may work on images that do not stand
                     counted = min(counted, here)
                 self.observer.advance(name, done + size * step / steps, elsewhere + counted)

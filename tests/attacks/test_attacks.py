@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
+from art.attacks.evasion import AutoAttack, FastGradientMethod, ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,6 +189,39 @@ def test_of_starts_side_by_side_each_counts_its_own_steps(text: str) -> None:
     assert {int(step) // 5 for step in found.step} >= {0, 1, 2}
 
 
+def test_the_steps_of_finalists_count_on_from_those_of_all_targets() -> None:
+    """Three targets for two steps each, then the nearest for ten."""
+    target, x = estimator(mlp(SHAPE)), images(30)
+    found = search(
+        attack("apgd-targeted(steps=10, targets=3, finalists=1)", target, 0.05), x, target.scores(x).argmax(1)
+    )
+    assert 10 < int(found.step.max()) <= 6 + 10
+
+
+def test_the_nearest_example_knows_its_step() -> None:
+    target = estimator(mlp(SHAPE))
+    x = images(30)
+    y = target.scores(x).argmax(1)
+    found = search(attack("nearest(rounds=6, steps=5)", target, 0.05), x, y)
+    fallen = (found.x != x).flatten(1).any(1)
+    assert 0 < fallen.sum() < 30
+    assert found.step[~fallen].eq(0).all()
+    assert len(found.step[fallen].unique()) > 3
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_report_never_falls_and_counts_images(text: str) -> None:
+    told: list[tuple[float, float, int]] = []
+    target = estimator(mlp(SHAPE))
+    x = images(9)
+    y = target.scores(x).argmax(1)
+    attack(text, target, 0.02).search(x, y, torch.Generator().manual_seed(0), lambda *each: told.append(each))
+    shares = [done / total for done, total, _ in told]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
+    assert all(0 <= standing <= 9 for *_, standing in told)
+
+
 def test_one_step_is_the_first() -> None:
     found = search(attack("fgsm", estimator(), 0.1), images(), torch.arange(12) % 4)
     assert (found.step == 1).all()
@@ -248,6 +281,54 @@ def test_an_attack_returns_the_type_it_was_given() -> None:
     assert isinstance(from_tensors, Tensor)
     assert isinstance(from_arrays, np.ndarray)
     np.testing.assert_array_equal(from_tensors.numpy(), from_arrays)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.arange(12) % 4,
+        (np.arange(12) % 4)[:, None],
+        np.eye(4)[np.arange(12) % 4],
+        torch.eye(4, dtype=torch.bool)[torch.arange(12) % 4],
+    ],
+    ids=["indices", "column", "one-hot", "bool one-hot"],
+)
+def test_labels_are_taken_as_art_takes_them(labels: np.ndarray | Tensor) -> None:
+    attack, x, y = FGSM(estimator(), ThreatModel(eps=0.1)), images(), torch.arange(12) % 4
+    torch.testing.assert_close(attack.generate(x, labels), attack.generate(x, y))
+    ours = attack.estimator
+    torch.testing.assert_close(ours.loss_gradient(x, labels), ours.loss_gradient(x, y))
+
+
+def test_images_and_labels_that_would_be_read_wrongly_are_refused() -> None:
+    attack, x = PGD(estimator(), ThreatModel(eps=0.1)), images()
+    for wrong in (255 * x, x - 1, torch.full_like(x, math.nan)):
+        with pytest.raises(InputError, match=r"pgd: images must lie in \[0, 1\], these span"):
+            attack.generate(wrong, torch.zeros(12))
+    with pytest.raises(InputError, match=r"labels must be \(12,\)"):
+        attack.generate(x, torch.zeros(11))
+
+
+def test_images_may_have_a_graph_or_be_a_mirrored_view() -> None:
+    attack, x = FGSM(estimator(), ThreatModel(eps=0.1)), images()
+    y = torch.arange(12) % 4
+    assert not attack.generate(x.clone().requires_grad_(), y).requires_grad
+    mirrored = x.numpy()[..., ::-1]
+    np.testing.assert_array_equal(attack.generate(mirrored, y), attack.generate(mirrored.copy(), y))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_attack_is_untargeted_in_arts_sense(text: str) -> None:
+    assert attack(text, estimator(), 0.1).targeted is False
+
+
+def test_arts_autoattack_runs_ours() -> None:
+    ours = EOTClassifier(estimator())
+    x, y = images(30), np.arange(30) % 4
+    aimed = ATTACKS["apgd-targeted"](ours, ThreatModel(eps=0.05), steps=5)
+    found = AutoAttack(estimator=ours, eps=0.05, attacks=[aimed]).generate(x.numpy(), y)
+    assert np.abs(found - x.numpy()).max() <= 0.05 + 1e-6
+    assert (ours.predict(found).argmax(1) == y).mean() < (ours.predict(x.numpy()).argmax(1) == y).mean()
 
 
 @pytest.mark.parametrize("text", [*TEXTS, "art:DeepFool(max_iter=5)"])

@@ -22,6 +22,7 @@ from tests.support.models import mlp
 from tests.support.runs import labelled
 
 STEPS = 5
+ROUND = Doubling._round
 
 
 class Threshold(nn.Module):
@@ -52,14 +53,19 @@ def search(attack: Doubling, x: Tensor, seed: int = 0) -> Found:
 class Script:
     """Stands in for APGD: of the images that a round works on, the first few fall, as many as the script says."""
 
-    def __init__(self, falls: list[int], targets: int) -> None:
-        self.falls, self.targets = falls, targets
+    def __init__(self, falls: list[int]) -> None:
+        self.falls = falls
+        self.number = -1
+        """of the round"""
         self.images: list[list[float]] = []
         """for each round the second pixel of its images, which names them"""
 
+    def round(self, doubling: Doubling, number: int, *rest: Any) -> None:
+        self.number = number
+        ROUND(doubling, number, *rest)
+
     def climb(self, apgd: APGD, x: Tensor, y: Tensor, goal: Tensor, loss: Any, found: Candidates, *rest: Any) -> None:
-        first, _ = rest[2]
-        number = (first // self.targets + 1).bit_length() - 1
+        number = self.number
         names = x[:, 0, 0, 1]
         if number == len(self.images):
             self.images.append(sorted(set(names.tolist())))
@@ -73,12 +79,13 @@ class Script:
 
 def rounds(falls: list[int], count: int, spare: float | None = None) -> tuple[list[int], Found]:
     """How many images each round saw; the nearer to the threshold, the higher their number."""
-    script = Script(falls, targets=2)
+    script = Script(falls)
     x = torch.zeros(count, 1, 1, 2)
     x[:, 0, 0, 1] = torch.arange(count) / 1000
     x[:, 0, 0, 0] = 0.1 + 0.3 * torch.arange(count) / count
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(APGD, "climb", lambda *given: script.climb(*given))  # noqa: PLW0108 - a method would not bind
+        patched.setattr(Doubling, "_round", lambda *given: script.round(*given))  # noqa: PLW0108
         found = search(attack(Threshold(), (1, 1, 2), 0.5, spare=spare), x)
     for images in script.images:
         assert images == sorted(images)

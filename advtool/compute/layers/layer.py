@@ -71,7 +71,7 @@ class Affine(Layer):
     keeps_boxes = False
     """The image of a box is a box: each output depends on one input entry, and no two on the same."""
     terms = 1
-    """the largest number of products and summands in an entry of W x + b; 0: the layer only moves or negates numbers"""
+    """the largest number of products and summands in an entry of W x + b; 0: the layer only moves numbers"""
     terms_back = 1
     """the same of A W"""
 

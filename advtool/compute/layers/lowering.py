@@ -305,7 +305,7 @@ def _div(op: Operation, x: Any, other: Any, rounding_mode: str | None = None) ->
 
 @lowers("neg", "neg_")
 def _neg(op: Operation, x: Place) -> Place:
-    return op.add(Scale(torch.tensor(-1.0), None, 0), x)
+    return op.add(Scale(torch.tensor(-1.0), None, 1), x)
 
 
 @lowers("dropout", "dropout_", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")

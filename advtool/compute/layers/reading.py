@@ -28,7 +28,7 @@ OF_IMAGES = {"self", "input", "other", "mat1", "tensors"}
 
 
 def read(model: nn.Module, image: Tensor) -> LayerGraph:
-    """The layers of a model in eval mode. Its weights are not copied.
+    """The layers of a model, in the mode it is in. Its weights are not copied.
 
     Args:
         model: float32 (N, C, H, W) -> logits (N, classes).

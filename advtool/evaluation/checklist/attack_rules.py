@@ -122,7 +122,7 @@ def random_noise(run: Reading) -> Answer:
 
 def both_aims(run: Reading) -> Answer:
     """Towards a class, and away from the true one."""
-    towards, away = run.attacks(lambda attack: attack.targeted), run.attacks(_is_untargeted)
+    towards, away = run.attacks(lambda attack: attack.goes_towards_classes), run.attacks(_is_untargeted)
     if not towards or not away:
         missing = "targeted" if not towards else "untargeted"
         return not_done(f"no {missing} attack", run.commands.evaluate("apgd-targeted"))
@@ -191,7 +191,7 @@ def _doubles(attack: type[TensorAttack]) -> bool:
 
 
 def _is_untargeted(attack: type[TensorAttack]) -> bool:
-    return not attack.targeted and attack.guide not in (Guide.unknown, Guide.nothing)
+    return not attack.goes_towards_classes and attack.guide not in (Guide.unknown, Guide.nothing)
 
 
 def _starts_at_random(attack: type[TensorAttack]) -> bool:
