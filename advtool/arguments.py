@@ -20,6 +20,8 @@ LARGEST_COUNT = 1_000_000
 SMALLEST_NUMBER, LARGEST_NUMBER = 1e-30, 1e6
 """Between these, float32 can hold a number, its square and its inverse."""
 LAST_SEED = 2**63 - 1
+MOST_DIGITS = 18
+"""Integers with so many fit into 64 bits."""
 LONGEST_SHOWN = 120
 """A message shows this many characters of a value."""
 
@@ -131,6 +133,12 @@ def seed(label: str, value: Any) -> int:
     if whole > LAST_SEED:
         raise InputError(f"{label} must be at most 2**63 - 1")
     return whole
+
+
+def written_count(text: str) -> int | None:
+    """A count as a command line gives it; None: the text is no integer from 1 to 10**18 - 1."""
+    whole = int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else 0
+    return whole or None
 
 
 def fraction(label: str, text: str) -> float:

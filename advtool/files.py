@@ -127,14 +127,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--output") -> None:
     """See before hours of work whether a file can be written at ``path``, or its folders be made.
+
+    Args:
+        path: of the file.
+        option: that named it, for the message.
 
     Raises:
         InputError: it cannot, or ``path`` is a folder itself.
     """
     if path.is_dir():
-        raise InputError(f"--output '{path}' is a folder: name a file in it")
+        raise InputError(f"{option} '{path}' is a folder: name a file in it")
     try:
         if _is_special(path):  # its folder does not matter
             if not os.access(path, os.W_OK):
@@ -144,7 +148,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise InputError(f"cannot write --output '{path}': {error.strerror or error}") from None
+        raise InputError(f"cannot write {option} '{path}': {error.strerror or error}") from None
 
 
 def _is_special(path: Path) -> bool:

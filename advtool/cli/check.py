@@ -43,8 +43,9 @@ def check(
     It tells the classes, randomness, state and gradient of the model, the
     images in a pass, the longest time of the attacks, the accuracy on the
     first 100 images, and whether images would be certified. If the model is no
-    better than guessing, the exit code is 2, and a likely cause is named. (Our
-    own checkpoints may guess: their weights are what was trained.)
+    better than guessing, the exit code is 2, and a likely cause is named.
+    (Checkpoints of 'advtool train' are not refused: their weights are surely
+    the trained ones.)
     """
     subject.models.check()
     from advtool import files

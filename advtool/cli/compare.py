@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from advtool.cli.answer import FormatName, Output, answer
-from advtool.cli.progress import say
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -47,8 +46,5 @@ def compare(
         files.check_writable(output)
     if more:
         answer(side_by_side(run_a, run_b, *more), format, output)
-        return
-    result = compare_runs(run_a, run_b)
-    answer(result, format, output)
-    if format in ("csv", "jsonl") and result.notes:  # they have no place for notes
-        say("; ".join(result.notes))
+    else:
+        answer(compare_runs(run_a, run_b), format, output)

@@ -70,6 +70,6 @@ def lr_range(
         steps=steps,
         **settings,
     )
+    answer(result, format)
     if plot is not None:
         plots.save(report.figure(result), plot)
-    answer(result, format)

@@ -42,8 +42,9 @@ def reproduce(
     scale: Annotated[
         Scale,
         typer.Option(
-            help="smoke: it runs, and means nothing; cpu: at most 20 minutes on two cores; night: all tables in about "
-            f"{night_hours() / 2:.0f} hours of two cores; paper: the paper's protocol in full."
+            help="smoke: a quick test that it runs, its figures mean nothing; cpu: at most 20 minutes on two cores; "
+            f"night: all tables in about {night_hours() / 2:.0f} hours of two cores; paper: the paper's protocol in "
+            "full."
         ),
     ] = Scale.cpu,
     dataset: Annotated[
@@ -58,8 +59,8 @@ def reproduce(
         typer.Option(
             metavar="S",
             min=0,
-            help="Begin nothing more after so many; what is not finished stays blank. 0: compute nothing, and write "
-            "the pages of what is done.",
+            help="Begin no new step after so many seconds; rows that are not finished stay blank. 0: compute nothing, "
+            "and write the pages of what is done.",
             show_default="no end",
         ),
     ] = None,

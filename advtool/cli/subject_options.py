@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool import arguments
 from advtool.cli.gathering import options_of
 from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
 from advtool.cli.options import DataDir
@@ -36,9 +37,10 @@ def parse_images(text: str) -> int:
     """
     if text == "all":
         return ALL_IMAGES
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--images '{text}': write an integer of at least 1, or 'all'")
-    return int(text)
+    count = arguments.written_count(text)
+    if count is None:
+        raise InputError(f"--images {arguments.shown(text)}: write an integer of at least 1, or 'all'")
+    return count
 
 
 def images_option(help: str) -> Any:

@@ -50,28 +50,35 @@ Plot = Annotated[
 
 
 def parse_radii(text: str) -> list[float]:
-    """Read ``0,0.05,8/255``: values of eps in [0, 1].
+    """Read ``0,0.05,8/255``: values of eps in [0, 1], at least one of them above 0.
 
     Raises:
-        InputError: a part is no number, or out of range.
+        InputError: a part is no number, or out of range, or all are 0.
     """
     radii = [arguments.fraction("--eps", part.strip()) for part in text.split(",")]
     for radius in radii:
         if not 0 <= radius <= 1:
             raise InputError(f"--eps '{text}': {radius:g} is outside [0, 1]; eps is a fraction of the pixel range")
+    if not any(radii):
+        raise InputError(f"--eps '{text}': name at least one eps above 0, e.g. 0,0.1,0.2")
     return radii
 
 
 def parse_draws(text: str) -> list[int]:
-    """Read ``1,10,100``: counts of EOT samples.
+    """Read ``1,10,100``: at least two counts of EOT samples.
 
     Raises:
-        InputError: a part is no integer of at least 1.
+        InputError: a part is no integer from 1 to ``LARGEST_COUNT``, or there is one count alone.
     """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise InputError(f"--eot-draws '{text}': write integers of at least 1, separated by commas, e.g. 1,10,100")
-    return [int(part) for part in parts]
+    counts = [arguments.written_count(part.strip()) for part in text.split(",")]
+    if not all(counts) or max(filter(None, counts)) > arguments.LARGEST_COUNT:
+        raise InputError(
+            f"--eot-draws {arguments.shown(text)}: write integers from 1 to {arguments.LARGEST_COUNT}, separated by "
+            "commas, e.g. 1,10,100"
+        )
+    if len(set(counts)) < 2:
+        raise InputError(f"--eot-draws '{text}': name at least two counts, e.g. 1,10,100")
+    return [count for count in counts if count]
 
 
 @app.command("eps", epilog=EPS_EPILOG)
@@ -201,9 +208,9 @@ def _show(result: Sweep | PerImageSweep, format: str, output: Path | None, plot:
     from advtool.report import plots, smallest_eps_plot, sweep_plot
     from advtool.results import PerImageSweep
 
+    answer(result, format, output)
     if plot is not None:
         if isinstance(result, PerImageSweep):
             plots.save(smallest_eps_plot.figure(result), plot)
         else:
             plots.save(sweep_plot.figure(result), plot)
-    answer(result, format, output)

@@ -1,14 +1,14 @@
 """The card of a checkpoint: its facts, and a line for each epoch. All of it was measured while training."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from advtool.checkpoints import Header
 from advtool.errors import InputError
-from advtool.report.table import Column, Row, Table
+from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, SHARE, WORDS, decimals
 from advtool.results import Collapse, TrainingMetrics, notation
 
@@ -53,14 +53,21 @@ def table(card: Card) -> Table:
     epochs = [asdict(epoch) for epoch in metrics.history]
     for epoch in epochs:
         epoch["kept"] = "kept" if epoch["epoch"] == metrics.epoch else None
-        if epoch["certified"] is not None:
-            epoch["adversarial_loss"] = None  # 80 columns hold one of the two
     return Table(
         title=card.name,
         facts=tuple(_facts(card.header, metrics)),
-        columns=tuple(column for column in COLUMNS if any(epoch[column.name] is not None for epoch in epochs)),
+        columns=tuple(_columns(epochs)),
         rows=tuple(map(Row, epochs)),
     )
+
+
+def _columns(epochs: Sequence[Mapping[str, Any]]) -> Iterator[Column]:
+    """The columns with a value. A terminal has no room for the PGD loss beside the certified accuracy."""
+    names = {name for epoch in epochs for name, value in epoch.items() if value is not None}
+    for column in COLUMNS:
+        if column.name in names:
+            narrow = column.name == "adversarial_loss" and "certified" in names
+            yield replace(column, reader=Reader.PAGE | Reader.PROGRAM) if narrow else column
 
 
 def _facts(header: Header, metrics: TrainingMetrics) -> Iterator[tuple[str, str]]:

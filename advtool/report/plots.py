@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from advtool.errors import InputError
-from advtool.files import write_atomically
+from advtool.files import check_writable, write_atomically
 from advtool.results import Interval
 
 TYPES = ("png", "svg", "pdf")
 
 
 def check(path: Path) -> None:
-    """See before any work whether a plot can be drawn, and ``path`` be its name.
+    """See before any work whether a plot can be drawn and written.
 
     Raises:
-        InputError: another suffix than ``TYPES``, or no matplotlib.
+        InputError: another suffix than ``TYPES``, no matplotlib, or a file that cannot be written.
     """
     _type_of(path)
     _figure_class()
+    check_writable(path, "--plot")
 
 
 def available() -> bool:

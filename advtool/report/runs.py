@@ -1,6 +1,7 @@
 """The runs of a folder, a line each, and how to go on with those that stopped."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePath
 
 from advtool.checkpoints import SUFFIX
@@ -26,12 +27,14 @@ COLUMNS = (
     Column("begun", "created", DATE),
     Column("", "resume", WORDS, Reader.PROGRAM),
 )
+FOR_PROGRAMS = tuple(replace(column, reader=column.reader & Reader.PROGRAM) for column in COLUMNS)
+"""Of no runs people see no headings."""
 
 
 def table(result: Runs) -> Table:
     """A line for each run; the commands below go on with the runs that stopped."""
     return Table(
-        columns=COLUMNS if result.runs else (),
+        columns=COLUMNS if result.runs else FOR_PROGRAMS,
         rows=tuple(Row(_values(run), kind=run.state) for run in result.runs),
         commands=tuple(run.resume for run in result.runs if run.resume is not None),
         notes=tuple(_notes(result)),

@@ -32,10 +32,11 @@ def table(result: SeedsEvaluation) -> Table:
 
 
 def _warnings(result: SeedsEvaluation) -> Iterator[str]:
-    """Each warning once, with the seeds that met it."""
-    met: dict[str, tuple[Finding, list[int]]] = {}
+    """Each kind and code once, in the words of the first seed that met it, with all seeds that did."""
+    met: dict[tuple[str, str], dict[int, list[Finding]]] = {}
     for evaluation in result.evaluations:
         for finding in evaluation.warnings:
-            met.setdefault(finding.code, (finding, []))[1].append(evaluation.seed)
-    for finding, seeds in met.values():
-        yield f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {warning(finding)}"
+            met.setdefault((finding.kind, finding.code), {}).setdefault(evaluation.seed, []).append(finding)
+    for by_seed in met.values():
+        seeds, first = list(by_seed), next(iter(by_seed.values()))
+        yield from (f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {warning(each)}" for each in first)

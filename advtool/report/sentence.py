@@ -1,14 +1,15 @@
 """A run in a few sentences, for people who read nothing else."""
 
+from advtool.report import titles
 from advtool.results import Evaluation, notation
 
 
 def sentence(evaluation: Evaluation) -> str:
     """What survives, of how many images, at which eps; what is proved; whether the gradient misleads."""
-    worst, data, threat = evaluation.worst_case, evaluation.dataset, evaluation.threat_model
+    worst, threat = evaluation.worst_case, evaluation.threat_model
     said = [
-        f"{notation.percent(worst.accuracy)} of {data.images} {data.split} images of {data.name} survive every attack "
-        f"at {threat.norm} eps {notation.eps(threat.eps)} (95 % interval {notation.percent_interval(worst.interval)}).",
+        f"{notation.percent(worst.accuracy)} of {titles.images(evaluation.dataset)} survive every attack at "
+        f"{threat.norm} eps {notation.eps(threat.eps)} (95 % interval {notation.percent_interval(worst.interval)}).",
         f"Without an attack {notation.percent(evaluation.clean.accuracy)} are classified right.",
     ]
     if evaluation.certified is not None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from advtool.report import titles
 from advtool.report.table import Column, Reader, Row, Table
-from advtool.report.units import COUNT, DIFFERENCE, P_VALUE, SHARE
-from advtool.results import Comparison, SideBySide
+from advtool.report.units import COUNT, DIFFERENCE, DIFFERENCE_INTERVAL, P_VALUE, SHARE, WORDS
+from advtool.results import ComparedRun, Comparison, SideBySide
 
 MOST_ATTACKS = 4
 """A terminal has room for the accuracies of so many attacks."""
@@ -17,10 +17,12 @@ def table(result: SideBySide) -> Table:
     reader = Reader.ALL if len(attacks) <= MOST_ATTACKS else Reader.PAGE | Reader.PROGRAM
     columns = (
         Column("run", "run", COUNT),
+        Column("", "folder", WORDS, Reader.PROGRAM),
         Column("clean", "clean", SHARE),
         *(Column(name, name, SHARE, reader) for name in attacks),
         Column("worst case", "worst_case", SHARE),
         Column("from 1", "difference", DIFFERENCE),
+        Column("", "difference_interval", DIFFERENCE_INTERVAL, Reader.PROGRAM),
         Column("McNemar p", "p_value", P_VALUE),
         Column("", "images", COUNT, Reader.PROGRAM),
     )
@@ -47,8 +49,11 @@ def _row(number: int, side: str, comparison: Comparison, attacks: list[str]) -> 
     figures = {"clean": comparison.clean, "worst_case": comparison.worst_case} | {name: under[name] for name in attacks}
     values = {name: getattr(figure, f"accuracy_{side}") for name, figure in figures.items()}
     if side == "b":
-        values |= {"difference": -comparison.worst_case.difference, "p_value": comparison.worst_case.p_value}
-    return Row({"run": number, "images": comparison.images} | values)
+        worst = comparison.worst_case
+        low, high = worst.interval
+        values |= {"difference": -worst.difference, "difference_interval": (-high, -low), "p_value": worst.p_value}
+    run: ComparedRun = getattr(comparison, side)
+    return Row({"run": number, "folder": run.run, "images": comparison.images} | values)
 
 
 def _notes(result: SideBySide) -> Iterator[str]:

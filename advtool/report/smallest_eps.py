@@ -6,7 +6,7 @@ from advtool.report.evaluation import warning
 from advtool.report.sweep import title
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import COUNT, INTERVAL, SHARE, WORDS
-from advtool.results import EpsQuantile, NearestBy, PerImageSweep, notation
+from advtool.results import CERTIFIED, EpsQuantile, NearestBy, PerImageSweep, notation
 from advtool.results.sweep import MEDIAN
 
 
@@ -49,10 +49,11 @@ def _rows(sweep: PerImageSweep) -> Iterator[Row]:
             "minimum" if each.share == MEDIAN else "",
             "quantiles",
         )
-    for point in sweep.worst_case:
+    curves = {"robust accuracy": sweep.worst_case, CERTIFIED: sweep.certified or []}
+    for kind, point in ((kind, point) for kind, points in curves.items() for point in points):
         yield Row(
             {
-                "kind": "robust accuracy",
+                "kind": kind,
                 "eps": point.value,
                 "accuracy": point.accuracy,
                 "shown": notation.percent_interval(point.interval),
@@ -60,7 +61,7 @@ def _rows(sweep: PerImageSweep) -> Iterator[Row]:
                 "images": point.total,
             },
             "",
-            "curve",
+            kind,
         )
 
 
@@ -71,9 +72,10 @@ def _between(interval: tuple[float | None, float | None], largest: float) -> str
 
 def _notes(sweep: PerImageSweep) -> Iterator[str]:
     images = len(sweep.per_image)
-    parts = [f"{sweep.broken} of {images} images have an adversarial example"]
+    parts = [f"{sweep.broken} of {images} images {'has' if sweep.broken == 1 else 'have'} an adversarial example"]
     if sweep.misclassified:
-        parts.append(f"{sweep.misclassified} are misclassified and have eps 0")
+        verbs = ("is", "has") if sweep.misclassified == 1 else ("are", "have")
+        parts.append(f"{sweep.misclassified} {verbs[0]} misclassified and {verbs[1]} eps 0")
     if sweep.unbroken:
         parts.append(f"for {sweep.unbroken} none was found up to eps {radius(sweep.largest)}")
     yield f"{'; '.join(parts)}. Each eps is an upper bound of the true one; --format json lists every image"

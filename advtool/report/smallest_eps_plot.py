@@ -27,6 +27,6 @@ def figure(sweep: PerImageSweep) -> Any:
     if sweep.median.eps is not None:
         axes.axvline(sweep.median.eps, color="0.6", linestyle=":", label="median")
     axes.set(xlabel="eps", ylabel="robust accuracy", ylim=(-0.02, 1.02))
-    axes.set_title(title(sweep), fontsize="small", wrap=True)
+    axes.set_title(title(sweep), fontsize="small", wrap=True, parse_math=False)
     axes.legend()
     return drawing

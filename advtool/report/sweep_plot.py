@@ -31,7 +31,7 @@ def figure(sweep: Sweep) -> Any:
     if sweep.over == "eot":
         _count_axis(axes, [point.value for point in sweep.worst_case])
     axes.set(xlabel=AXES[sweep.over], ylabel="robust accuracy", ylim=(-0.02, 1.02))
-    axes.set_title(title(sweep), fontsize="small", wrap=True)
+    axes.set_title(title(sweep), fontsize="small", wrap=True, parse_math=False)
     axes.legend()
     return drawing
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Flag, auto
 from functools import partial
 from typing import Any
@@ -74,10 +75,10 @@ class Column:
         return [f"{prefix}{part}" for part in self.unit.parts]
 
     def data(self, row: "Row") -> Sequence[Any]:
-        """The raw values of the data columns; None where there is none."""
+        """The raw values of the data columns, times as in JSON; None where there is none."""
         value = row.values.get(self.name)
         if not self.unit.parts:
-            return [value]
+            return [value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value]
         return [None] * len(self.unit.parts) if value is None else self.unit.split(value)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from advtool.results import Checklist, ComparedRun, Evaluation, PerImageSweep, Sweep, notation
+from advtool.results import Checklist, ComparedRun, DatasetInfo, Evaluation, PerImageSweep, Sweep, notation
 
 
 def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()) -> str:
@@ -15,9 +15,13 @@ def heading(run: Evaluation | ComparedRun | Checklist, seeds: Sequence[int] = ()
 
 def subject(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> str:
     """Which model, on which images."""
-    data = run.dataset
+    return f"{name(run)} on {images(run.dataset)}"
+
+
+def images(data: DatasetInfo) -> str:
+    """Which images: ``100 test images of mnist``."""
     source = f" of {data.name}" if data.name != data.split else ""  # both are "given" of images from Python
-    return f"{name(run)} on {data.images} {data.split} images{source}"
+    return f"{data.images} {data.split} images{source}"
 
 
 def name(run: Evaluation | ComparedRun | Checklist | Sweep | PerImageSweep) -> str:

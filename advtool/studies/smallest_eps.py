@@ -24,7 +24,7 @@ from advtool.results import (
     SweepPoint,
 )
 from advtool.results.sweep import MEDIAN
-from advtool.studies.sweep import common, radius_of
+from advtool.studies.sweep import Point, certified, common, radius_of
 from advtool.target.arithmetic import plain_defaults
 from advtool.threat import NORMS, Linf
 
@@ -83,6 +83,7 @@ def smallest_eps(
     return PerImageSweep(
         **common(evaluation),
         worst_case=[_point(smallest, outcomes.clean, radius) for radius in radii],
+        certified=certified([Point(largest, evaluation)]),
         warnings=[finding.model_copy(update={"value": largest}) for finding in evaluation.warnings],
         eot=evaluation.eot,
         largest=largest,

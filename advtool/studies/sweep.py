@@ -175,7 +175,7 @@ def eps_curves(points: Sequence[Point], *, zero: bool) -> EpsSweep:
     return EpsSweep(
         **common(first),
         worst_case=at_zero + _worst_case(points),
-        certified=_certified(points, at_zero),
+        certified=certified(points, at_zero),
         warnings=_warnings(points),
         eot=first.eot,
         curves=[_eps_curve(name, points, at_zero) for name in points[0].names],
@@ -188,7 +188,7 @@ def eot_curves(points: Sequence[Point]) -> EotSweep:
     return EotSweep(
         **common(first),
         worst_case=_worst_case(points),
-        certified=_certified(points, []),
+        certified=certified(points),
         warnings=_warnings(points),
         eps=first.threat_model.eps,
         curves=[_eot_curve(name, points) for name in points[0].names],
@@ -285,11 +285,11 @@ def _worst_case(points: Sequence[Point]) -> list[SweepPoint]:
     return [SweepPoint(value=point.value, **point.evaluation.worst_case.model_dump()) for point in points]
 
 
-def _certified(points: Sequence[Point], at_zero: list[SweepPoint]) -> list[SweepPoint] | None:
+def certified(points: Sequence[Point], at_zero: Sequence[SweepPoint] = ()) -> list[SweepPoint] | None:
     """The points whose runs certify; at eps 0 what is right is certified, since nothing can be changed."""
     found = [(point.value, point.evaluation.certified) for point in points]
-    certified = [SweepPoint(value=value, **each.model_dump()) for value, each in found if each is not None]
-    return at_zero + certified if certified else None
+    proved = [SweepPoint(value=value, **each.model_dump()) for value, each in found if each is not None]
+    return [*at_zero, *proved] if proved else None
 
 
 def _warnings(points: Sequence[Point]) -> list[Finding]:

@@ -219,9 +219,12 @@ def test_several_runs_stand_side_by_side_each_against_the_first(runs: tuple[Path
         first.worst_case.accuracy_a, first.worst_case.accuracy_b, second.worst_case.accuracy_b
     ]  # fmt: skip
     assert first.worst_case.accuracy_a == second.worst_case.accuracy_a
+    assert [line["folder"] for line in lines] == [str(folder) for folder in (*runs, third)]
     assert lines[0]["difference"] == ""
     for line, comparison in zip(lines[1:], result.comparisons, strict=True):
         assert float(line["difference"]) == -comparison.worst_case.difference
+        ends = [float(line[f"difference_interval_{end}"]) for end in ("low", "high")]
+        assert ends == [-end for end in reversed(comparison.worst_case.interval)]
         assert float(line["p_value"]) == comparison.worst_case.p_value
     text = FORMATS["table"](result)
     assert "run 1 as A, run 3 as B: eps: A 0.05, B 0.1" in text
@@ -236,3 +239,4 @@ def test_the_command_takes_more_than_two_runs(
     third = run(tmp_path / "third")
     done = advtool_command("compare", *runs, third, "--format", "json")
     assert json.loads(done.stdout) == advtool.side_by_side(*runs, third).to_dict()
+    assert "1: " in advtool_command("compare", *runs, third, "--format", "csv").stderr, "CSV has no place for notes"

@@ -175,6 +175,8 @@ def test_names_of_strangers_reach_the_terminal_without_control_characters(run: P
 def test_an_empty_folder_has_no_runs_and_none_is_refused(tmp_path: Path) -> None:
     assert list_runs(tmp_path).runs == []
     assert table(tmp_path) == squeezed(f"no runs in '{tmp_path}'")
+    assert FORMATS["csv"](list_runs(tmp_path)).startswith("run,model,dataset,"), "whatever the number of runs"
+    assert FORMATS["markdown"](list_runs(tmp_path)) == f"- no runs in '{tmp_path}'\n"
     (tmp_path / "file").touch()
     for path in ("file", "absent"):
         with pytest.raises(InputError, match="is no folder: name one that holds runs"):

@@ -104,6 +104,21 @@ def test_a_warning_is_shown_once_with_its_seeds(three: SeedsEvaluation) -> None:
     assert FORMATS["table"](result).endswith("seeds 0, 1: setup [narrow-images]: odd\n")
 
 
+def test_a_code_of_two_kinds_is_told_as_both_and_every_message_of_a_seed_stands(three: SeedsEvaluation) -> None:
+    found = [
+        [Finding(code="smoothing", kind="strength", message="little")],
+        [Finding(code="smoothing", kind="masking", message="much")],
+        [Finding(code="leaking", kind="masking", message=f"by {name}") for name in ("fgsm", "rfgsm")],
+    ]
+    warned = [each.model_copy(update={"warnings": own}) for each, own in zip(three.evaluations, found, strict=True)]
+    assert FORMATS["table"](three.model_copy(update={"evaluations": warned})).splitlines()[-4:] == [
+        "seed 0: strength [smoothing]: little",
+        "seed 1: masking [smoothing]: much",
+        "seed 5: masking [leaking]: by fgsm",
+        "seed 5: masking [leaking]: by rfgsm",
+    ]
+
+
 def test_the_command_repeats_and_judges_the_lowest_worst_case(
     tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,6 +91,18 @@ def test_nothing_is_searched_beyond_the_largest_eps() -> None:
     assert "> " in FORMATS["table"](result)
 
 
+def test_what_is_proved_at_the_largest_eps_has_a_row() -> None:
+    model, x, y, _ = problem(classes=3, seed=1, count=40)
+    result = advtool.smallest_eps(model, x, y, eps=[0.01, 0.02], certify=True)
+    certified = advtool.evaluate(model, x, y, eps=0.02, attacks="nearest", certify=True).certified
+    assert result.certified is not None
+    assert certified is not None
+    (point,) = result.certified
+    assert (point.value, point.robust, point.total) == (0.02, certified.robust, 40)
+    assert "certified" in FORMATS["table"](result)
+    assert result.to_dict()["certified"][0]["robust"] == certified.robust > 0
+
+
 @pytest.mark.parametrize("attacks", ["pgd", "audit"])
 def test_at_the_largest_eps_the_curve_is_the_worst_case_of_the_run(attacks: str) -> None:
     model, x, y, _ = problem(classes=3, seed=1, count=60)

@@ -26,12 +26,13 @@ def of_run(result: Evaluation) -> list[Warned]:
 
 
 def of_sweep(sweep: Sweep) -> Iterator[Warned]:
-    """Each code once, with its last message and all values at which it was found."""
-    found: dict[str, list[Finding]] = {}
+    """Each kind and code once, in the words of the last value at which it was found, with all such values."""
+    found: dict[tuple[str, str], dict[str, list[Finding]]] = {}
     for finding in sweep.warnings:
-        found.setdefault(finding.code, []).append(finding)
-    for findings in found.values():
-        yield _warned(findings[-1], ", ".join(place(sweep, finding) for finding in findings))
+        found.setdefault((finding.kind, finding.code), {}).setdefault(place(sweep, finding), []).append(finding)
+    for by_place in found.values():
+        places, last = list(by_place), list(by_place.values())[-1]
+        yield from (_warned(finding, ", ".join(places)) for finding in last)
 
 
 def _warned(finding: Finding, where: str) -> Warned:
