@@ -44,15 +44,16 @@ APB = [
         says="LeNet trained on clean images alone keeps 98.88 % under FGSM at eps 0.3 on MNIST and 53.88 % on "
         "Fashion-MNIST, without the bias 18.08 and 11.87 %; its clean accuracy is slightly higher (section 5.2). The "
         "paper calls the first gain large: we ask for half of it.",
-        reading="Our default: at each batch the bias of every fully connected layer moves by 0.03 times the sign of "
-        "its gradient, down the loss, beside an optimizer (Adam, rate 0.001, batches of 128) for the weights. Down, "
-        "since Algorithm 2 hands the sign term to an optimizer as a gradient; it does not name the optimizer. It "
-        "calls its eps the budget of FGSM: 0.3 elsewhere in the paper, and FGSM goes up the loss. Up by 0.3 LeNet "
-        "with a naive bias in all layers learns nothing; 0.03 is the largest of five sizes with which it learns in "
-        "both directions, so that both can be compared. Down by 0.3 it learns too, and keeps as little under FGSM "
-        "([apb-search](night/apb-search-mnist.md), on MNIST). The scale night judges descent alone; ascent stands in "
-        "claim 2 and, at the scale cpu, in apb-fig2. The epoch of the best clean accuracy on validation images is "
-        "tested.",
+        reading="Our default: at each batch the bias of every fully connected layer moves down the loss, by 0.03 times "
+        "the sign of its gradient. An optimizer moves the weights (Adam, rate 0.001, batches of 128). We go down "
+        "because Algorithm 2 gives the sign to an optimizer as a gradient; it does not say to which optimizer. The "
+        "paper calls this eps the budget of FGSM: that is 0.3 elsewhere in the paper, and FGSM goes up the loss. With "
+        "steps of 0.3 up the loss a LeNet with a naive bias in all layers learns nothing. With steps of 0.1 it gets "
+        "half of the clean images right. 0.03 is the largest of five sizes with which it learns well in both "
+        "directions, so that both can be compared. With steps of 0.3 down the loss it learns too, and keeps as little "
+        "under FGSM ([apb-search](night/apb-search-mnist.md), on MNIST). The scale night judges descent alone; ascent "
+        "stands in claim 2 and, at the scale cpu, in apb-fig2. We test the epoch that has the best clean accuracy on "
+        "validation images.",
         table="apb-fig2",
         rows=tuple(("clean", "", name) for name in ("classical", *BIASES)),
         columns=("clean", "FGSM on examples", "worst case"),
@@ -81,8 +82,8 @@ APB = [
         says="97.72 instead of 95.54 % on MNIST, 71.54 instead of 65.64 % on Fashion-MNIST: largely; and slightly more "
         "under FGSM (section 5.2). We ask for half of the clean gain.",
         reading="Fixed examples, as the paper calls its own, are made once from the classical LeNet, and accuracy on "
-        "such examples counts, on validation images. Examples made on the fly, which are not the paper's, stand beside "
-        "them without a verdict.",
+        "such examples counts, on validation images. Examples made on the fly are not the paper's: they stand beside "
+        "these without a verdict.",
         table="apb-fig2",
         rows=tuple(("adv", how, name) for how in ("fixed", "on the fly") for name in ("classical", *DESCENT)),
         columns=("clean", "fixed examples", "FGSM on examples", "worst case"),
@@ -104,7 +105,7 @@ APB = [
         title="At small eps clean training with the bias is moderately robust",
         says="Up to eps 0.15 (section 5.3, figure 3a).",
         reading="The mean gain over eps 0.05, 0.1 and 0.15 under FGSM, as in the figure; that in the worst case stands "
-        "beside it. Shown is eps 0.15.",
+        "beside it. The table shows eps 0.15.",
         table="apb-fig3a",
         rows=tuple((name, "0.15") for name in ("classical", *BIASES)),
         columns=("FGSM on examples", "PGD-50", "worst case"),
@@ -115,7 +116,7 @@ APB = [
         title="The better structure depends on the data set",
         says="Multimodal on MNIST, naive on Fashion-MNIST, under FGSM at 0.3; the number h of memories matters (figure "
         "3b).",
-        reading="h by validation images. There is no verdict where both structures are below 20 %.",
+        reading="Validation images choose h. There is no verdict where both structures are below 20 %.",
         table="apb-fig3b",
         rows=(("naive, descent",), ("multimodal, h by validation",)),
         columns=("clean", "FGSM on examples", "worst case"),
@@ -139,12 +140,13 @@ EFFECTIVE = Claim(
     title="PNIL raises effective robustness, and no gradient is obfuscated",
     says="Higher in five of six cases by the text, in six of six by table 1, four significantly at 0.003 (section "
     "5.2).",
-    reading="At the eps of the text (8/255, 4/255 and 0.03). Judged is Min: PGD-50 or SPSA, whichever is lower on "
+    reading="At the eps of the text (8/255, 4/255 and 0.03). We judge Min: PGD-50 or SPSA, whichever is lower on "
     "the images that both attacked; PGD-50 stands with all its 1,000 images of a model, SPSA with 20. Predictions "
     "with PNIL go by the mean softmax of 20 draws; the paper does not say how it predicts. Its claim names no size, "
     "so any gain above 0 counts. A loss in Min counts against it only if the worst case shows it too: without PNIL "
-    "more may be hidden from PGD-50 and from our SPSA, which is weaker than the paper's. Until 2026-11-29 each "
-    "attack drew the votes anew, by whose bad luck the worst case with PNIL is a little too low.",
+    "more may be hidden from PGD-50 and from our SPSA, which is weaker than the paper's. In these "
+    "tables each attack drew new votes, and each draw was one more chance to lose an image by bad luck: the worst case "
+    "with PNIL is a little too low. (Since 2026-11-29 an image keeps its draws.)",
     table="pnil-table1",
     rows=tuple((name,) for name in PNIL_NAMES),
     columns=("clean", "SPSA", "PGD-50", "Min", "worst case", "certified"),
@@ -172,9 +174,9 @@ PNIL = [
         title="The same, at larger eps",
         says="As claim 2.",
         reading="eps 0.3 and 0.1. At the eps of the text our models lose far less under attack than the paper's "
-        "table says; at these they come nearer. They do not fit all of it either: our models without PNIL are not "
-        "broken by SPSA as the paper's are, so there is less for PNIL to mend, and on MNIST they lose clean "
-        "accuracy. Else as in claim 2.",
+        "table says. At these eps our figures are nearer to the paper's, but not all of them: SPSA does not break our "
+        "models without PNIL as it breaks the paper's, so there is less for PNIL to mend, and on MNIST our models lose "
+        "clean accuracy. All else is as in claim 2.",
         would_change="Trainings without PNIL that hide their gradients as the paper's do: the authors' network, "
         "learning rate and number of epochs.",
         block=LARGER,
@@ -195,7 +197,7 @@ PNIL = [
         title="More than ten EOT draws change little",
         says='From ten draws on "only a marginal decline", for all data sets; 100 are "more than sufficient" (section '
         "5.1, figure 4, which shows CIFAR-10).",
-        reading="Marginal: less than 3 points from 10 to 100 draws, on the same images. Shown are 10 and 100.",
+        reading="Marginal: less than 3 points from 10 to 100 draws, on the same images. The table shows 10 and 100.",
         table="pnil-fig4",
         rows=tuple((name, draws) for name in PNIL_NAMES[1::2] for draws in ("10", "100")),
         columns=("PGD-50",),
@@ -206,9 +208,9 @@ PNIL = [
         title="NFGSM is slightly more robust than RFGSM",
         says="At eps that they were not trained for, especially for weak attacks (section 5.2, figure 5, which shows "
         "CIFAR-10). At the eps of the training the two are comparable.",
-        reading="Without PNIL, under PGD-50 alone, as in the figure; the mean gain over six other eps, over the three "
-        "small ones, and whether these gain more than the three large ones. Shown are the eps that they trained for, "
-        "which is not judged, and the largest, where the verdict stands.",
+        reading="Without PNIL, under PGD-50 alone, as in the figure. We judge the mean gain over six other eps, the "
+        "mean gain over the three small ones, and whether the small ones gain more than the three large ones. The "
+        "table shows the eps of the training, which is not judged, and the largest, whose row has the verdict.",
         table="pnil-fig5",
         rows=tuple((name, eps) for name in PNIL_NAMES[::2] for eps in ("0.3", "0.6", "0.1", "0.2")),
         columns=("PGD-50",),

@@ -28,8 +28,9 @@ FOLDERS = (RESULTS / "night", RESULTS)
 """The first has the better evidence."""
 BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-WORDS = {"holds": "*holds*", "does not": "*does not* hold", "undecided": "is *undecided*", "partly": "holds *partly*"}
-NO_FINDING, TOO_LITTLE = "no finding", "has no finding yet"
+WORDS = {"does not": "*does not* hold"}
+"""Where a verdict does not stand for itself."""
+NO_FINDING, TOO_LITTLE = "no finding", "no finding yet"
 ONE_TRAINING = "1 training"
 OF_README = ("apb-fig2", "apb-time", "pnil-masking", "pnil-table1", "pnil-fig4", "pnil-fig5", "pnil-time")
 """The tables of the claims that README.md speaks of."""
@@ -160,14 +161,14 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
 
 
 def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
-    """The verdict on each data set: ``*does not* hold on MNIST, has no finding yet on Fashion-MNIST``."""
+    """The verdict on each data set: ``*does not* hold on MNIST, no finding yet on Fashion-MNIST``."""
     verdicts: dict[str, list[str]] = {}
     for name, printed in NAMES.items():
         rows = [each for each in found(claim, every) if dataset(each) == name]
         if overall := together(each.row.verdict for each in rows):
             claims = [each.row for each in rows if each.row.verdict]
             alone = all(any(each.how.endswith(f", {ONE_TRAINING}") for each in row.evidence.values()) for row in claims)
-            judged = f"{WORDS.get(overall, f'is *{overall}*')}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
+            judged = f"{WORDS.get(overall, f'*{overall}*')}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
             words = judged if all(each.table.is_a_finding for each in rows) else TOO_LITTLE
             verdicts.setdefault(words, []).append(printed)
     return ", ".join(f"{words} on {' and '.join(names)}" for words, names in verdicts.items()) or "not finished"
@@ -186,7 +187,7 @@ def span(claim: Claim, column: str, every: Sequence[tuple[Path, Reproduced]]) ->
 
 
 def best_reading(every: Sequence[tuple[Path, Reproduced]]) -> str:
-    """What the reading that validation chose keeps: ``; the best of 128 readings of the text keeps 70.0 % ...``."""
+    """What the reading that validation chose keeps, in a sentence."""
     label = f"{PLACES[1]}{AS_SEARCHED}"
     rows = [row for _, table in every if table.name == "apb-readings" for row in table.rows]
     figures = next((row.figures for row in rows if row.labels[-1] == label and not row.left), None)
@@ -195,8 +196,8 @@ def best_reading(every: Sequence[tuple[Path, Reproduced]]) -> str:
     count = next(len(table.rows) for _, table in every if table.name == "apb-search")
     fgsm, pgd, spsa = (notation.percent(figures[name].ours or 0.0) for name in ("FGSM on examples", "PGD-50", "SPSA"))
     return (
-        f"; on MNIST the best of {count} readings of the text, trained for 10 epochs, keeps {fgsm} under FGSM, {pgd} "
-        f"under PGD-50 and {spsa} under SPSA"
+        f" Of {count} readings of the text, each trained for 10 epochs on MNIST, the one that is best on validation "
+        f"images keeps {fgsm} under FGSM, {pgd} under PGD-50 and {spsa} under SPSA."
     )
 
 
@@ -210,17 +211,17 @@ def summary() -> str:
     scales = dict.fromkeys(table.provenance.scale for table in tables)
     seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
     counted = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    robustness = f"{in_words(robust, every)} ({span(robust, 'FGSM on examples', every)}){best_reading(every)}"
     trained = f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, {counted}"
     link = "[reading, interval, verdict, and what would change it](docs/results/README.md)"
     lines = (
-        f"**Wen & Itti (APB)**: robustness under FGSM from clean training, by our default reading, {robustness}; more "
-        f"clean accuracy from training on fixed examples {in_words(trained_on_examples, every)}; the low cost "
-        f"{in_words(cheap, every)}.",
-        f"**Schwinn et al. (NFGSM, PNIL)**: gradients hidden from PGD without PNIL, and not with it, "
-        f"{in_words(hidden, every)}; more effective robustness through PNIL at the paper's eps "
-        f"{in_words(effective, every)}, at larger ones {in_words(larger, every)}; NFGSM above RFGSM "
-        f"{in_words(recipes, every)}; that more than ten EOT draws change little {in_words(draws, every)}; the speed "
+        f"**Wen & Itti (APB).** Clean training with the bias withstands FGSM, by our default reading: "
+        f"{in_words(robust, every)} ({span(robust, 'FGSM on examples', every)}).{best_reading(every)} With the bias, "
+        f"training on fixed examples costs less clean accuracy: {in_words(trained_on_examples, every)}. The bias costs "
+        f"little time: {in_words(cheap, every)}.",
+        f"**Schwinn et al. (NFGSM, PNIL).** One-step training hides its gradients from PGD, with PNIL it does not: "
+        f"{in_words(hidden, every)}. PNIL raises effective robustness: at the paper's eps {in_words(effective, every)}"
+        f"; at larger eps {in_words(larger, every)}. NFGSM is more robust than RFGSM: {in_words(recipes, every)}. More "
+        f"than ten EOT draws change little: {in_words(draws, every)}. One-step training is faster than PGD training: "
         f"{in_words(fast, every)}.",
         f"{trained}; every claim with its {link}.",
     )

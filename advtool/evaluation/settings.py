@@ -87,8 +87,8 @@ class Settings:
     certify: Annotated[
         bool | None,
         About(
-            "Prove for as many images as possible that no adversarial example exists, by bounds of the model. No "
-            "further attack works on them.",
+            "Prove by bounds of the model, for as many images as possible, that no adversarial example exists. Images "
+            "that are proved are not attacked any more.",
             default="in audit, where it is cheap",
             panel=PROOFS,
         ),
@@ -117,8 +117,8 @@ class Settings:
     budget: Annotated[
         float,
         About(
-            "How much longer than its minimum the audit may take. Its last search doubles its effort while it still "
-            "breaks images, until all attacks together cost X times what they cost with two rounds.",
+            "How much the audit may cost: X times what all its attacks cost if 'doubling' runs two rounds. 'doubling' "
+            "stops earlier if a round breaks no image.",
             metavar="X",
             check=arguments.factor,
             panel=ATTACKS,

@@ -54,7 +54,7 @@ class Settings:
     arch_args: Annotated[
         dict[str, Any] | None,
         About(
-            "Its sizes, where it has any: '{\"width\": 16}' for resnet11, whose own is 64.",
+            "Sizes of the architecture. Only resnet11 has one: '{\"width\": 16}'; its default is 64.",
             metavar="JSON",
             panel=TRAINING,
             read=arguments.json_object,
@@ -68,7 +68,10 @@ class Settings:
     ] = "adam"
     learning_rate: Annotated[
         float,
-        About("Of the optimizer. If it is cyclic: its highest value, after 40 % of the steps.", panel=TRAINING),
+        About(
+            "Learning rate of the optimizer; of a cyclic one the highest value, after 40 % of the steps.",
+            panel=TRAINING,
+        ),
     ]
     base_learning_rate: Annotated[float, About("Where a cyclic learning rate begins and ends.", panel=TRAINING)] = 0.0
     schedule: Schedule
