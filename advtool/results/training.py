@@ -108,5 +108,5 @@ class TrainingMetrics(BaseModel):
     history: list[Figures] = []
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON's types, without what is None."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """As JSON's types: what was set and is not None."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)

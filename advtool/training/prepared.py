@@ -31,6 +31,7 @@ from advtool.data import (
 )
 from advtool.errors import InputError
 from advtool.models.bias import with_perturbation_bias
+from advtool.results import TrainingMetrics
 from advtool.settings import checked
 from advtool.threat import ThreatModel
 from advtool.training.bounds import initialise, layers_of
@@ -93,7 +94,16 @@ def prepare(
     fixed = None
     if chosen.fixed_examples is not None:
         fixed = precompute(chosen.fixed_examples, training, validation, threat_model=threat_model, seed=seed)
-    header = _header(name, chosen, architecture, threat_model, seed, limit, training, validation)
+    header = Header(
+        architecture=architecture,
+        dataset=name,
+        recipe=described(chosen) | {"limit": limit, "train_images": len(training)},
+        threat_model=threat_model,
+        seed=seed,
+        date=checkpoints.now(),
+        versions=_versions(),
+        metrics=_without_epochs(chosen, validation).to_dict(),
+    )
     model = model.to(memory_format=precision.layout(model))
     layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
     return Prepared(
@@ -118,33 +128,14 @@ def _resolved(recipe: Recipe, model: nn.Module, threat_model: ThreatModel, devic
     return replace(recipe, train_eps=recipe.radius(threat_model.eps)) if recipe.by_bounds else recipe
 
 
-def _header(
-    dataset: str,
-    recipe: Recipe,
-    architecture: Architecture,
-    threat_model: ThreatModel,
-    seed: int,
-    limit: int | None,
-    training: Split,
-    validation: Split,
-) -> Header:
-    return Header(
-        architecture=architecture,
-        dataset=dataset,
-        recipe=described(recipe) | {"limit": limit, "train_images": len(training)},
-        threat_model=threat_model,
-        seed=seed,
-        date=checkpoints.now(),
-        versions={
-            "advtool": version("advtool"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-        metrics={
-            "validation_images": len(validation),
-            "pgd_images": len(pgd_images(validation)),
-            "pgd_draws": draws_of(recipe),
-        },
+def _versions() -> dict[str, str]:
+    return {"advtool": version("advtool"), "torch": torch.__version__, "python": platform.python_version()}
+
+
+def _without_epochs(recipe: Recipe, validation: Split) -> TrainingMetrics:
+    """On what every epoch will be measured."""
+    return TrainingMetrics(
+        validation_images=len(validation), pgd_images=len(pgd_images(validation)), pgd_draws=draws_of(recipe)
     )
 
 
