@@ -144,7 +144,8 @@ def describe(path: Path, header: Header) -> dict[str, Any]:
 
 def _check_there(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"no checkpoint at '{path}': " + ("that is a folder" if path.is_dir() else "no such file"))
+        there = "that is a folder" if path.is_dir() else "that is no regular file"
+        raise InputError(f"no checkpoint at '{path}': {there if path.exists() else 'no such file'}")
     _refuse_pickles(path)
 
 

@@ -140,6 +140,10 @@ def check_writable(path: Path, option: str = "--output") -> None:
     if path.is_dir():
         raise InputError(f"{option} '{path}' is a folder: name a file in it")
     try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{option} '{path}' is no UTF-8, so no answer could name it: choose another name") from None
+    try:
         if _is_special(path):  # its folder does not matter
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

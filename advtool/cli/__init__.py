@@ -93,6 +93,8 @@ PYDANTICS_WORDS = {
     "Value error, ": "",
     "Input should be a valid number, unable to parse string as a number": "it must be a number, such as 0.4",
     "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+    "Input should be greater than or equal to": "it must be at least",
+    "Input should be less than or equal to": "it must be at most",
 }
 """What Typer tells of a value that it cannot read, and how we say it."""
 

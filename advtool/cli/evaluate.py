@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtool import arguments
 from advtool.cli import resuming
 from advtool.cli.answer import Output, answer, format_option
 from advtool.cli.gathering import gathering, options_of
@@ -68,6 +69,9 @@ In CI, exit code 1 if the model is too weak, or if it hides its gradients:
 [cyan]advtool eval --attack audit --fail-under 0.4 --fail-on-warning masking[/cyan]
 """
 
+MOST_SEEDS = 1000
+"""Each is a whole evaluation."""
+
 
 @gathering("subject", SUBJECT_OPTIONS, SubjectOptions.of)
 @gathering("settings", settings_options(), chosen)
@@ -79,7 +83,13 @@ def evaluate(
     settings: dict[str, Any],
     seeds: Annotated[
         int,
-        typer.Option("--seeds", min=1, metavar="N", help="Repeat with N seeds from --seed on, and tell the spread."),
+        typer.Option(
+            "--seeds",
+            min=1,
+            max=MOST_SEEDS,
+            metavar="N",
+            help="Repeat with N seeds from --seed on, and tell the spread.",
+        ),
     ] = 1,
     surrogate: Annotated[
         str | None,
@@ -146,6 +156,7 @@ def evaluate(
         ours = subject.open()
     settings = {"eps": ours.eps, **settings}
     seed = settings.pop("seed", 0)
+    arguments.seed(f"--seed {seed}: with --seeds {seeds} the last seed", seed + seeds - 1)
     other = None if surrogate is None else ours.surrogate(surrogate, surrogate_weights)
     question = settings | {"surrogate": surrogate and [surrogate, surrogate_weights]}
     runs = _run_folders(range(seed, seed + seeds), run_dir, ours, question, place)
@@ -153,7 +164,7 @@ def evaluate(
     found = {} if subject.models.is_given else {"model": ours.opened.description["spec"]}
     begun = _noting({**resuming.written(context), **found}, runs)
     with EvaluationProgress(f"evaluating {ours.title}", kept_in, ours.opened.notes, begun) as progress:
-        arguments = {
+        asked = {
             **ours.arguments(),
             **settings,
             "surrogate": other,
@@ -164,9 +175,9 @@ def evaluate(
         }
         result: Evaluation | SeedsEvaluation
         if seeds == 1:
-            result = run_evaluation(**arguments, seed=seed, run_dir=runs[seed])
+            result = run_evaluation(**asked, seed=seed, run_dir=runs[seed])
         else:
-            result = evaluate_seeds(**arguments, seeds=list(runs), run_dirs=list(runs.values()))
+            result = evaluate_seeds(**asked, seeds=list(runs), run_dirs=list(runs.values()))
     evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
     images_a_pass = evaluations[-1].environment["images_a_pass"]
     peak = peak_bytes()

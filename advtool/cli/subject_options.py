@@ -216,6 +216,7 @@ class Subject:
             "model": self.opened.description,
             "sources": self.opened.sources,
             "images": provenance.tensors(self.split.images, self.split.labels),
+            "dataset": [self.split.name, *self.split.classes],
             "device": device.type,
             "code": provenance.code(),
         }

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from advtool import arguments
 from advtool.data import archive_file
 from advtool.data.split import Split, SplitName
 from advtool.errors import InputError
@@ -101,6 +102,8 @@ def _named(names: NDArray[Any], labels: dict[str, NDArray[np.int64]], path: Path
         classes = tuple(np.char.decode(names, "utf-8").tolist() if names.dtype.kind == "S" else names.tolist())
     except ValueError:
         raise InputError(f"{_NAMES} of '{path}' is no UTF-8 text: save it as an array of str") from None
+    for name in classes:
+        arguments.encodable(f"{_NAMES} of '{path}':", name)
     if len(classes) > _MOST_CLASSES:
         raise InputError(f"'{path}' has {len(classes)} {_NAMES}: more than {_MOST_CLASSES} are not supported")
     if len(set(classes)) < len(classes):

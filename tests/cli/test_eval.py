@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from advtool import checkpoints, models
-from advtool.cli import main
+from advtool.cli import app, main
 from tests.conftest import Command
 from tests.support.runs import without_times
 
@@ -258,6 +258,33 @@ def test_a_folder_of_images_is_a_data_set(evaluate: Command) -> None:
             Image.fromarray(np.full((28, 28), 20 * label, np.uint8)).save(place / "one.png")
     document = json.loads(evaluate("eval", "--dataset", "pictures", "--attack", "fgsm", "--format", "json").stdout)
     assert document["dataset"] == {"name": "pictures", "split": "test", "images": 10}
+
+
+def test_the_same_images_under_another_name_are_another_question(
+    tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = {"x_test": np.zeros((10, 28, 28), np.uint8), "y_test": np.arange(10)}
+    names = np.array([f"class {number}" for number in range(10)])
+    for name, more in (("one", {}), ("two", {}), ("named", {"class_names": names})):
+        np.savez(f"{name}.npz", **arrays, **more)
+        asked = ["eval", "--checkpoint", str(digits_checkpoint), "--dataset", f"{name}.npz", "--attack", "fgsm"]
+        app(asked, standalone_mode=False)
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--seeds", "10000000"), "--seeds"),
+        (
+            ("--seeds", "2", "--seed", str(2**63 - 1)),
+            f"--seed {2**63 - 1}: with --seeds 2 the last seed must be at most",
+        ),
+    ],
+)
+def test_seeds_that_nobody_can_run_are_refused(evaluate: Command, options: tuple[str, ...], words: str) -> None:
+    assert words in evaluate.refused("eval", *options)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")

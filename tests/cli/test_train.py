@@ -217,12 +217,14 @@ def test_damaged_files_are_told_in_one_line(path: Path, tmp_path: Path) -> None:
     assert "damaged" in refusal(tmp_path, "show", "foreign.safetensors")
     assert "pickle" in refusal(tmp_path, "show", "model.pt")
     assert "no such file" in refusal(tmp_path, "show", "none.safetensors")
+    assert "that is no regular file" in refusal(tmp_path, "show", "/dev/null")
 
 
 def test_bad_options_are_told_in_one_line(tmp_path: Path) -> None:
     assert "did you mean 'both'" in refusal(tmp_path, "train", "boht")
     (tmp_path / "file").write_text("")
     assert "cannot write" in refusal(tmp_path, "train", "clean", "--output", "file/m.safetensors")
+    assert "is no UTF-8" in refusal(tmp_path, "train", "clean", "--output", os.fsdecode(b"m\xff.safetensors"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

@@ -76,6 +76,7 @@ def test_a_model_that_cannot_be_opened_gets_advice(
         ("torchvision:resnet18", "missing.pt", "no such file"),
         ("torchvision:resnet18", "default", "did you mean DEFAULT?"),
         ("torchvision:resnet18", ".", "is a folder"),
+        ("torchvision:resnet18", "/dev/null", "'/dev/null' is no regular file"),
         ("net.py:make", "DEFAULT", "--weights DEFAULT is for torchvision: and timm: models"),
         ("net.pt", "net.py", "'net.pt' is a TorchScript file and holds its weights already"),
         ("net.safetensors", "net.py", "holds its weights already"),

@@ -249,6 +249,8 @@ def _check_weights(reference: Reference, weights: str) -> None:
     path = Path(weights)
     if path.is_dir():
         raise InputError(f"--weights '{weights}' is a folder: name a file in it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"--weights '{weights}' is no regular file: save the weights to one")
     if not path.is_file():
         hint = f" (did you mean {DEFAULT}?)" if weights.upper() == DEFAULT else _neighbour(path)
         raise InputError(f"--weights '{weights}': no such file{hint}")
