@@ -276,7 +276,7 @@ def test_the_same_images_under_another_name_are_another_question(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--seeds", "10000000"), "--seeds"),
+        (("--seeds", "10000000"), "for '--seeds': it must be at most 1000"),
         (
             ("--seeds", "2", "--seed", str(2**63 - 1)),
             f"--seed {2**63 - 1}: with --seeds 2 the last seed must be at most",
