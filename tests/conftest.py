@@ -14,14 +14,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
+from advtool.cli import main
 from advtool.data import Split, available, cache_dir, load
 
 torch.set_num_threads(1)
 # A shell that starts the tests in the background has them ignore Ctrl-C, and the commands that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine may be busy, so no example has a deadline.
+hypothesis.settings.register_profile("advtool", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("advtool")
 
 FOLDER = Path(__file__).parent
 
@@ -65,10 +71,41 @@ class Command:
         return done.stderr
 
 
+class InProcess(Command):
+    """The same command line in this process, which has imported torch already: a new one takes seconds for that."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(folder)
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(
+        self, *arguments: str | Path, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        words = ["advtool", *map(str, arguments)]
+        with self._monkeypatch.context() as changed:
+            changed.chdir(self.folder)
+            changed.setattr(sys, "argv", words)
+            for name, value in {"COLUMNS": "80", **environment}.items():
+                changed.setenv(name, value)
+            with pytest.raises(SystemExit) as left:
+                main()
+        out, err = self._capsys.readouterr()
+        done = subprocess.CompletedProcess(words, int(left.value.code or 0), out, err)
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+
 @pytest.fixture
 def advtool_command(tmp_path: Path) -> Command:
     """``advtool`` in an empty folder."""
     return Command(tmp_path)
+
+
+@pytest.fixture
+def advtool_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> InProcess:
+    """``advtool`` in an empty folder, in this process."""
+    return InProcess(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ def test_every_attack_is_held_to_the_laws_below() -> None:
 
 
 @pytest.mark.parametrize("text", [*TEXTS, "art:DeepFool(max_iter=5)"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     eps=st.floats(1e-4, 1.0),
     seed=st.integers(0, 2**31),

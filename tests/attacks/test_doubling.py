@@ -111,7 +111,7 @@ def test_it_doubles_until_a_round_takes_nothing(falls: list[int], count: int, se
 
 
 @given(falls=st.lists(st.integers(0, 5), min_size=2, max_size=8), count=st.integers(40, 300), spare=st.integers(1, 900))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_it_ends_for_a_reason(falls: list[int], count: int, spare: int) -> None:
     """Nothing stands, or the last round took nothing and the next is dear, or the next is beyond the budget."""
     seen, found = rounds(falls, count, spare)

@@ -41,7 +41,7 @@ def with_twins(model: Linear, twins: int) -> Linear:
 
 
 @given(seed=st.integers(0, 10_000), classes=st.integers(4, 40))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_malts_first_target_is_the_nearest_border(seed: int, classes: int) -> None:
     """In a linear model an image falls if and only if its nearest border lies in the ball: one target is enough."""
     model, x, y, robust = problem(classes, seed, count=60)

@@ -26,7 +26,7 @@ from advtool.studies.score import score
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from advtool.training.recipes import takers
-from tests.conftest import Command
+from tests.conftest import InProcess
 from tests.support.models import mlp
 
 SHAPE = (1, 4, 4)
@@ -424,14 +424,14 @@ def test_other_questions_of_the_wrong_kind_are_refused(call: Callable[[], object
         (f"train both --batch-size {10**30}", "--batch-size"),
     ],
 )
-def test_the_command_line_refuses_them_too(advtool_command: Command, command: str, named: str) -> None:
-    assert named in advtool_command.refused(*command.split())
+def test_the_command_line_refuses_them_too(advtool_here: InProcess, command: str, named: str) -> None:
+    assert named in advtool_here.refused(*command.split())
 
 
-def test_the_command_line_refuses_bad_parameters_of_attacks(advtool_command: Command, digits_checkpoint: Path) -> None:
+def test_the_command_line_refuses_bad_parameters_of_attacks(advtool_here: InProcess, digits_checkpoint: Path) -> None:
     question = ("eval", "--checkpoint", digits_checkpoint, "--images", "4", "--attack")
-    assert "apgd: loss=3 must be one of ce, dlr" in advtool_command.refused(*question, "apgd(loss=3)")
-    assert "art:DeepFool" in advtool_command.refused(*question, "art:DeepFool(max_iter=0)")
+    assert "apgd: loss=3 must be one of ce, dlr" in advtool_here.refused(*question, "apgd(loss=3)")
+    assert "art:DeepFool" in advtool_here.refused(*question, "art:DeepFool(max_iter=0)")
 
 
 # --- training

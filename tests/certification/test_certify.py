@@ -118,7 +118,7 @@ def tiny(seed: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), eps=st.floats(0.02, 0.3))
 def test_bounds_by_cuts_lie_below_a_fine_grid_and_above_lines(seed: int, eps: float) -> None:
     model, x = tiny(seed), torch.rand(1, 1, 1, 2, generator=torch.Generator().manual_seed(seed))

@@ -55,7 +55,7 @@ def least(A: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), eps=st.sampled_from([0.01, 0.05, 0.2, 0.5]), width=st.integers(2, 12))
 def test_bounds_are_those_of_the_paper(seed: int, eps: float, width: int) -> None:
     """Two hidden layers. The interval of the first is exact, that of the second intersected with CROWN's."""
@@ -128,14 +128,14 @@ def test_bounds_hold_of_every_layer(name: str) -> None:
     check_boxes(randomise(nn.Sequential(*behind, nn.Linear(size, 3))), images(1), 0.0, 1e-4, 0.1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_bounds_hold_of_random_networks(seed: int) -> None:
     model, shape, _ = random_network(seed)
     check_boxes(model, images(1, shape, seed), 1e-6, 0.003, 0.05, 0.3)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10**6))
 def test_how_many_rows_go_back_at_once_changes_nothing(seed: int) -> None:
     model, shape, classes = random_network(seed)
@@ -144,7 +144,7 @@ def test_how_many_rows_go_back_at_once_changes_nothing(seed: int) -> None:
     torch.testing.assert_close(many, few, rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6))
 @example(seed=38999)
 @example(seed=14987)

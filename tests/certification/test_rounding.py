@@ -88,7 +88,7 @@ def test_cancelling_behind_a_relu() -> None:
     assert not certify(model, x, 1e-12).certified.any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(terms=st.integers(1, 200), size=st.sampled_from([1e-3, 1.0, 1e4]), seed=st.integers(0, 10**6))
 def test_the_allowance_of_a_sum_covers_every_order(terms: int, size: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -163,7 +163,7 @@ def test_every_layer_rounds_less_than_it_is_allowed(name: str) -> None:
     assert (errors <= rooms).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_every_layer_of_random_networks_rounds_less_than_it_is_allowed(seed: int) -> None:
     model, shape, _ = random_network(seed)
@@ -171,7 +171,7 @@ def test_every_layer_of_random_networks_rounds_less_than_it_is_allowed(seed: int
     assert (errors <= rooms).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_the_models_own_rounding_lies_within_the_bounds(seed: int) -> None:
     """Radius next to 0: all of the gap between the margin and its bound is the allowance for rounding."""
@@ -185,7 +185,7 @@ def test_the_models_own_rounding_lies_within_the_bounds(seed: int) -> None:
     assert (found.lower <= exact[:, 0] - exact[:, 1]).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6))
 def test_batch_norm_as_torch_computes_it(seed: int) -> None:
     """Torch may fold mean and weight together: the two nodes that stand for it allow for that."""

@@ -65,7 +65,7 @@ def every_unit(shape: Shape, images: int = 1) -> Rows:
     return Rows.units(entries.repeat(images), which, shape, torch.zeros((), dtype=torch.float64))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(chain=chains())
 def test_windows_are_whole_rows(chain: tuple[list[Affine], list[Shape]]) -> None:
     layers, shapes = chain

@@ -73,7 +73,7 @@ def compare(found: Certificate, model: nn.Module, points: Tensor, y: Tensor, whe
     assert (reached[found.certified] > 0).all(), where
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**9))
 def test_nothing_breaks_a_certified_image(seed: int) -> None:
     nothing_breaks(seed)
@@ -98,7 +98,7 @@ def corners(x: Tensor, eps: float) -> Tensor:
     return torch.where(bits == 1, high, low).view(-1, *x.shape[1:])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), eps=st.sampled_from([0.02, 0.1, 0.3]))
 def test_every_corner_and_a_grid_of_small_balls(seed: int, eps: float) -> None:
     model, shape, _ = random_piecewise(seed)

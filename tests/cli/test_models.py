@@ -5,14 +5,13 @@ import re
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from tests.conftest import Command
+from tests.conftest import Command, InProcess
 
 NET = '''
 import torch
@@ -53,27 +52,28 @@ FAST = ("--attack", "fgsm", "--format", "json")
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(advtool_here: InProcess) -> InProcess:
     """The command in a folder with a model's source and forty pictures of two sizes in four classes."""
-    (tmp_path / "net.py").write_text(NET)
+    folder = advtool_here.folder
+    (folder / "net.py").write_text(NET)
     generator = torch.Generator().manual_seed(0)
     for label, name in enumerate(CLASSES):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (folder / "pictures" / name).mkdir(parents=True)
         for number in range(10):
             pixels = torch.randint(0, 120, (24, 24, 3), generator=generator, dtype=torch.uint8)
             row, column = divmod(label, 2)
             pixels[12 * row : 12 * row + 12, 12 * column : 12 * column + 12] += 100
             picture = Image.fromarray(pixels.numpy())
             larger = picture.resize((48, 48), Image.Resampling.NEAREST) if number % 2 else picture
-            larger.save(tmp_path / "pictures" / name / f"{number}.png")
-    return Command(tmp_path)
+            larger.save(folder / "pictures" / name / f"{number}.png")
+    return advtool_here
 
 
 PICTURES = ("--dataset", "pictures", "--input-size", "24")
 
 
-def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
-    done = command("eval", "net.py:loud", *PICTURES, *FAST)
+def test_a_factory_in_a_file_is_evaluated(command: InProcess) -> None:
+    done = Command(command.folder)("eval", "net.py:loud", *PICTURES, *FAST)
     document = json.loads(done.stdout)
     assert document["clean"]["correct"] == 40
     assert document["checkpoint"] is None
@@ -93,7 +93,7 @@ def test_a_factory_in_a_file_is_evaluated(command: Command) -> None:
 
 
 @pytest.mark.slow
-def test_other_arguments_weights_and_sources_are_other_models(command: Command) -> None:
+def test_other_arguments_weights_and_sources_are_other_models(command: InProcess) -> None:
     torch.save({"state_dict": {"module.scale": torch.tensor(3.0)}}, command.folder / "weights.pth")
     asked = ("eval", "net.py:make", *PICTURES, *FAST)
     prints = [
@@ -110,7 +110,7 @@ def test_other_arguments_weights_and_sources_are_other_models(command: Command) 
     assert len(list((command.folder / "runs").iterdir())) == 4
 
 
-def test_check_tells_what_is_understood_and_attacks_nothing(command: Command) -> None:
+def test_check_tells_what_is_understood_and_attacks_nothing(command: InProcess) -> None:
     document = json.loads(command("check", "net.py:make", *PICTURES, "--format", "json").stdout)
     assert document["schema"] == "advtool.check/1"
     assert (document["classes"], document["input_shape"], document["parameters"]) == (4, [3, 24, 24], 1)
@@ -127,7 +127,7 @@ GUESSING = ("--model-args", '{"order": [1, 2, 3, 0]}')
 
 
 @pytest.mark.parametrize("name", ["check", "eval"])
-def test_a_guessing_model_is_refused_and_the_cause_is_named(name: str, command: Command) -> None:
+def test_a_guessing_model_is_refused_and_the_cause_is_named(name: str, command: InProcess) -> None:
     done = command(name, "net.py:make", *GUESSING, *PICTURES, check=False)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
@@ -137,7 +137,7 @@ def test_a_guessing_model_is_refused_and_the_cause_is_named(name: str, command: 
     assert "--force" in line
 
 
-def test_more_outputs_than_classes_are_the_first_cause_that_is_named(command: Command) -> None:
+def test_more_outputs_than_classes_are_the_first_cause_that_is_named(command: InProcess) -> None:
     order = '{"order": [1, 2, 3, 0, 0, 0]}'
     done = command("check", "net.py:make", "--model-args", order, *PICTURES, check=False)
     line = done.stderr.splitlines()[-1]
@@ -157,13 +157,13 @@ def test_more_outputs_than_classes_are_the_first_cause_that_is_named(command: Co
     ],
 )
 def test_missing_images_are_told_before_the_model_is_opened(
-    wrong: tuple[str, ...], words: str, command: Command
+    wrong: tuple[str, ...], words: str, command: InProcess
 ) -> None:
     (command.folder / "net.py").write_text("raise RuntimeError('opened')")
     assert words in command.refused("eval", "net.py:make", *wrong)
 
 
-def test_force_goes_on_and_classes_mend_the_order(command: Command) -> None:
+def test_force_goes_on_and_classes_mend_the_order(command: InProcess) -> None:
     forced = command("eval", "net.py:make", *GUESSING, *PICTURES, *FAST, "--force")
     assert json.loads(forced.stdout)["clean"]["correct"] == 0
     (command.folder / "classes.txt").write_text("b\nc\nd\na\n")
@@ -171,7 +171,7 @@ def test_force_goes_on_and_classes_mend_the_order(command: Command) -> None:
     assert json.loads(mended.stdout)["clean"]["correct"] == 40
 
 
-def test_the_file_of_classes_may_be_a_pipe(command: Command) -> None:
+def test_the_file_of_classes_may_be_a_pipe(command: InProcess) -> None:
     asked = [sys.executable, "-m", "advtool", "check", "net.py:make", *PICTURES, "--classes", "/dev/stdin"]
     done = subprocess.run(
         asked, cwd=command.folder, input="a\nb\nc\nd\n", capture_output=True, text=True, timeout=240, check=False
@@ -179,7 +179,7 @@ def test_the_file_of_classes_may_be_a_pipe(command: Command) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command: Command) -> None:
+def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command: InProcess) -> None:
     line = command("check", "net.py:normalised", *PICTURES, check=False).stderr.splitlines()[-1]
     assert "--mean" in line
     options = re.search(r"--mean (\S+) --std ([\d.,]+)\)", line)
@@ -193,7 +193,7 @@ def test_a_missing_normalisation_is_named_and_the_named_options_mend_it(command:
 
 
 @pytest.mark.slow
-def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
+def test_score_tells_a_runs_own_model_from_another(command: InProcess) -> None:
     command("eval", "net.py:make", *PICTURES, *FAST, "--eps", "0.3", "--save-adversarial", "--run-dir", "run")
     assert "if you trust it: advtool score run net.py:make" in command.refused("score", "run")
     own = json.loads(command("score", "run", "net.py:make", "--format", "json").stdout)
@@ -202,14 +202,14 @@ def test_score_tells_a_runs_own_model_from_another(command: Command) -> None:
     assert json.loads(command(*other).stdout)["same_model"] is False
 
 
-def test_a_surrogate_is_opened_like_a_model(command: Command) -> None:
+def test_a_surrogate_is_opened_like_a_model(command: InProcess) -> None:
     asked = ("--attack", "transfer", "--surrogate", "net.py:make", "--eps", "0.3", "--format", "json")
     document = json.loads(command("eval", "net.py:make", *PICTURES, *asked).stdout)
     assert document["attacks"][0]["robust"] < document["clean"]["correct"]
     assert "--surrogate" in command.refused("eval", "net.py:make", *PICTURES, *asked[:2], "--surrogate", "net.py:mak")
 
 
-def test_a_sweep_opens_a_factory(command: Command) -> None:
+def test_a_sweep_opens_a_factory(command: InProcess) -> None:
     asked = ("sweep", "eps", "net.py:make", *PICTURES, "--eps", "0,0.2", "--attack", "fgsm", "--format", "json")
     document = json.loads(command(*asked).stdout)
     assert document["model"]["spec"] == "net.py:make"
@@ -237,11 +237,13 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
 @pytest.mark.parametrize(
     ("arguments", "words"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )
-def test_what_cannot_be_opened_is_refused_in_one_line(arguments: tuple[str, ...], words: str, command: Command) -> None:
+def test_what_cannot_be_opened_is_refused_in_one_line(
+    arguments: tuple[str, ...], words: str, command: InProcess
+) -> None:
     assert words in command.refused("eval", *arguments)
 
 
-def test_a_missing_file_is_refused_before_torch_is_imported(command: Command) -> None:
+def test_a_missing_file_is_refused_before_torch_is_imported(command: InProcess) -> None:
     code = (
         "import sys; from advtool.cli import app\n"
         "try: app(['eval', 'nowhere.py:make', '--dataset', 'digits'], standalone_mode=False)\n"
@@ -251,7 +253,7 @@ def test_a_missing_file_is_refused_before_torch_is_imported(command: Command) ->
     assert done.stdout == "InputError set()\n"
 
 
-def test_torchscript_and_export_give_the_same_accuracies(command: Command) -> None:
+def test_torchscript_and_export_give_the_same_accuracies(command: InProcess) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)).eval()
     with torch.no_grad():

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -25,29 +24,12 @@ from advtool.report.card import Card
 from advtool.results import Measured
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
+from advtool.training import state as states
+from tests.conftest import Command, InProcess
 from tests.support.trainings import StopsAfter, short
+from tests.support.waiting import wait_for
 
 QUICK = ("--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu")
-
-
-def advtool(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "advtool", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-def refusal(folder: Path, *arguments: str) -> str:
-    """The one line on stderr of a command that must end with exit code 2."""
-    done = advtool(folder, *arguments)
-    assert (done.returncode, done.stdout) == (2, ""), done
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def path(folder: Path) -> Path:
-    done = advtool(folder, "train", "both", *QUICK)
-    assert done.returncode == 0, done.stderr
+    done = Command(folder)("train", "both", *QUICK)
     assert done.stdout == "checkpoints/digits-cnn-both-s0.safetensors\n"
     assert re.search(r"epoch 2/2: loss \d\.\d+, clean \d+\.\d %, one-step \d+\.\d %, PGD \d+\.\d %", done.stderr)
     return folder / done.stdout.strip()
@@ -75,27 +56,17 @@ def test_the_command_does_what_the_function_does_in_another_process(path: Path) 
 
 
 def test_show_prints_a_card_of_80_columns_without_control_codes(path: Path) -> None:
-    done = advtool(path.parent, "show", path.name, FORCE_COLOR="1", COLUMNS="200")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = Command(path.parent)("show", path.name, FORCE_COLOR="1", COLUMNS="200")
+    assert done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
     for words in ("cnn, 1x28x28 images, 10 classes", "digits", "name both", "linf, eps 0.3", "kept"):
         assert words in done.stdout
 
 
-def test_show_json_is_the_header(path: Path) -> None:
-    done = advtool(path.parent, "show", path.name, "--format", "json")
+def test_show_json_is_the_header(path: Path, advtool_here: InProcess) -> None:
+    done = advtool_here("show", path, "--format", "json")
     assert json.loads(done.stdout) == checkpoints.read_header(path).model_dump(mode="json", by_alias=True)
-
-
-def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """As :func:`refusal`, but in this process: a new one takes seconds to import torch."""
-    monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    out, err = capsys.readouterr()
-    assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
-    return err
 
 
 @pytest.mark.parametrize(
@@ -125,42 +96,36 @@ def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         ('train nfgsm --arch-args {"width":16}', "the model 'cnn' has no option 'width'"),
     ],
 )
-def test_options_that_are_wrong_or_do_not_go_together(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, words: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert words in refused_here(monkeypatch, capsys, *command.split())
+def test_options_that_are_wrong_or_do_not_go_together(advtool_here: InProcess, command: str, words: str) -> None:
+    assert words in advtool_here.refused(*command.split())
 
 
-def test_plots_without_matplotlib_say_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plots_without_matplotlib_say_how_to_get_it(monkeypatch: pytest.MonkeyPatch, advtool_here: InProcess) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    words = refused_here(monkeypatch, capsys, "lr-range", "nfgsm", "--plot", "curve.png")
+    words = advtool_here.refused("lr-range", "nfgsm", "--plot", "curve.png")
     assert "pip install 'advtool[plots]'" in words
 
 
 def test_a_log_without_tensorboard_says_how_to_get_it_before_anything_trains(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, advtool_here: InProcess
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    words = refused_here(monkeypatch, capsys, "train", "clean", "--log-dir", "logs")
+    words = advtool_here.refused("train", "clean", "--log-dir", "logs")
     assert "pip install 'advtool[tensorboard]'" in words
-    assert list(tmp_path.iterdir()) == []
+    assert list(advtool_here.folder.iterdir()) == []
 
 
-def test_lr_range_prints_its_bounds_and_draws_the_curve(folder: Path) -> None:
+def test_lr_range_prints_its_bounds_and_draws_the_curve(advtool_here: InProcess) -> None:
     options = ("--steps", "40", "--limit", "200", "--device", "cpu", "--format", "json", "--plot", "curve.png")
-    done = advtool(folder, "lr-range", "clean", "--arch", "cnn", *options)
+    done = advtool_here("lr-range", "clean", "--arch", "cnn", *options)
     document = json.loads(done.stdout)
     assert document["schema"] == "advtool.lr-range/1"
     assert 0 < document["base_learning_rate"] < document["learning_rate"]
-    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert (advtool_here.folder / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(tmp_path: Path) -> None:
-    words = " ".join(advtool(tmp_path, "train", "--help", COLUMNS="1000").stdout.split())
+def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(advtool_here: InProcess) -> None:
+    words = " ".join(advtool_here("train", "--help", COLUMNS="1000").stdout.split())
     for recipe in RECIPES.values():
         assert f"{recipe.name}: {recipe.summary}" in words
     for name, setting in settings_of(Settings).items():
@@ -189,47 +154,46 @@ def test_the_signature_and_the_documentation_of_training_name_every_setting() ->
         assert f"apb_eps: {settings_of(Settings)['apb_eps'].about.help}" in inspect.getdoc(function)
 
 
-def test_noise_layers_are_shown_and_drawn(folder: Path) -> None:
+def test_noise_layers_are_shown_and_drawn(advtool_here: InProcess) -> None:
     command = ("train", "nfgsm", "--pnil", "--pnil-at", "conv2", "--eot", "2", *QUICK[2:])
-    made = folder / advtool(folder, *command).stdout.strip()
+    made = Path(advtool_here(*command).stdout.strip())
     assert made.name == "digits-cnn-nfgsm-s0.safetensors"
-    done = advtool(folder, "show", str(made), "--plot", "noise.svg")
+    done = advtool_here("show", made, "--plot", "noise.svg")
     assert re.search(r"noise .* deviation 0\.\d+ in the centre, 0\.\d+ in the border", done.stdout)
-    assert "<svg" in (folder / "noise.svg").read_text()
+    assert "<svg" in (advtool_here.folder / "noise.svg").read_text()
 
 
-def test_a_plot_of_a_model_without_noise_is_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "no noise layer" in refused_here(monkeypatch, capsys, "show", str(path), "--plot", "noise.svg")
+def test_a_plot_of_a_model_without_noise_is_refused(path: Path, advtool_here: InProcess) -> None:
+    assert "no noise layer" in advtool_here.refused("show", path, "--plot", "noise.svg")
 
 
-def test_fixed_examples_are_told_apart(path: Path, folder: Path) -> None:
-    done = advtool(folder, "train", "adv", "--fixed-examples", str(path), *QUICK)
+def test_fixed_examples_are_told_apart(path: Path, advtool_here: InProcess) -> None:
+    done = advtool_here("train", "adv", "--fixed-examples", path, *QUICK)
     assert re.search(r"\d % on the fixed examples; white box: .*% under FGSM, .*% under PGD", done.stderr)
 
 
-def test_damaged_files_are_told_in_one_line(path: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_told_in_one_line(path: Path, advtool_here: InProcess) -> None:
+    tmp_path = advtool_here.folder
     (tmp_path / "short.safetensors").write_bytes(path.read_bytes()[:-100])
     (tmp_path / "foreign.safetensors").write_text("no checkpoint at all")
     (tmp_path / "model.pt").write_bytes(pickle.dumps({}, protocol=4))
-    assert "damaged" in refusal(tmp_path, "show", "short.safetensors")
-    assert "damaged" in refusal(tmp_path, "show", "foreign.safetensors")
-    assert "pickle" in refusal(tmp_path, "show", "model.pt")
-    assert "no such file" in refusal(tmp_path, "show", "none.safetensors")
-    assert "that is no regular file" in refusal(tmp_path, "show", "/dev/null")
+    assert "damaged" in advtool_here.refused("show", "short.safetensors")
+    assert "damaged" in advtool_here.refused("show", "foreign.safetensors")
+    assert "pickle" in advtool_here.refused("show", "model.pt")
+    assert "no such file" in advtool_here.refused("show", "none.safetensors")
+    assert "that is no regular file" in advtool_here.refused("show", "/dev/null")
 
 
-def test_bad_options_are_told_in_one_line(tmp_path: Path) -> None:
-    assert "did you mean 'both'" in refusal(tmp_path, "train", "boht")
-    (tmp_path / "file").write_text("")
-    assert "cannot write" in refusal(tmp_path, "train", "clean", "--output", "file/m.safetensors")
-    assert "is no UTF-8" in refusal(tmp_path, "train", "clean", "--output", os.fsdecode(b"m\xff.safetensors"))
+def test_bad_options_are_told_in_one_line(advtool_here: InProcess) -> None:
+    assert "did you mean 'both'" in advtool_here.refused("train", "boht")
+    (advtool_here.folder / "file").write_text("")
+    assert "cannot write" in advtool_here.refused("train", "clean", "--output", "file/m.safetensors")
+    assert "is no UTF-8" in advtool_here.refused("train", "clean", "--output", os.fsdecode(b"m\xff.safetensors"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_cuda_asked_for_and_absent(tmp_path: Path) -> None:
-    assert "--device cuda" in refusal(tmp_path, "train", "clean", "--device", "cuda")
+def test_cuda_asked_for_and_absent(advtool_here: InProcess) -> None:
+    assert "--device cuda" in advtool_here.refused("train", "clean", "--device", "cuda")
 
 
 # The card and what is replaced
@@ -282,7 +246,7 @@ def test_a_checkpoint_of_another_setting_is_not_replaced_in_silence(
 
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_best_epoch_and_says_how_to_go_on(
-    tmp_path: Path, way: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, way: signal.Signals, advtool_here: InProcess
 ) -> None:
     options = ["--arch", "cnn", "--epochs", "10000", "--device", "cpu"]
     command = [sys.executable, "-m", "advtool", "train", "clean", *options]
@@ -292,19 +256,16 @@ def test_ctrl_c_keeps_the_best_epoch_and_says_how_to_go_on(
     ) as process:
         partial = tmp_path / "checkpoints" / "digits-cnn-clean-s0.partial.safetensors"
         state = tmp_path / "checkpoints" / "digits-cnn-clean-s0.state.safetensors"
-        give_up = time.monotonic() + 120
-        while not state.exists() and time.monotonic() < give_up:
-            time.sleep(0.1)
+        wait_for(lambda: state.exists() and len(states.read(state).history) > 1, process)
         process.send_signal(way)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
     assert "the best epoch so far is in 'checkpoints/digits-cnn-clean-s0.partial.safetensors'" in err
     assert "Traceback" not in err
     assert checkpoints.read_header(partial).metrics["epoch"] >= 1
     again = "advtool train --resume checkpoints/digits-cnn-clean-s0.state.safetensors --device cpu"
     assert f"advtool: go on with: {again}\n" in err
-    monkeypatch.chdir(tmp_path)
-    words = refused_here(monkeypatch, capsys, *again.split()[1:], "--epochs", "3")
+    words = advtool_here.refused(*again.split()[1:], "--epochs", "3")
     assert "'checkpoints/digits-cnn-clean-s0.state.safetensors'" in words
     assert "--epochs is 10000 there and 3 here" in words
 
@@ -317,8 +278,8 @@ def test_a_stopped_training_goes_on_by_its_file_alone_and_is_finished_then(
     output, settings = Path("again.safetensors"), {"arch": "cnn", "epochs": 2, "limit": 128}
     with pytest.raises(KeyboardInterrupt):
         training.train("digits", "both", **settings, output=output, observer=StopsAfter(2))
-    done = advtool(folder, "train", "--resume", "again.state.safetensors", "both", "--limit", "128", "--device", "cpu")
-    assert (done.returncode, done.stdout) == (0, "again.safetensors\n"), done.stderr
+    done = Command(folder)("train", "--resume", "again.state.safetensors", "both", *QUICK[4:])
+    assert done.stdout == "again.safetensors\n"
     assert "advtool: goes on after epoch 1 of 2\n" in done.stderr
     expected, tensors = checkpoints.read(path)[1], checkpoints.read(output)[1]
     assert all(torch.equal(tensors[name], tensor) for name, tensor in expected.items())
@@ -333,40 +294,36 @@ def test_a_stopped_training_goes_on_by_its_file_alone_and_is_finished_then(
     assert told("--resume", "again.safetensors") == (0, "again.safetensors\n", finished)
 
 
-def test_one_command_begins_a_training_goes_on_with_it_and_tells_when_it_is_over(tmp_path: Path) -> None:
+def test_one_command_begins_a_training_goes_on_with_it_and_tells_when_it_is_over(
+    tmp_path: Path, advtool_here: InProcess
+) -> None:
     """As a job that a scheduler starts again and again."""
     ask = ["train", "clean", "--arch", "cnn", "--epochs", "2", "--limit", "128", "--device", "cpu", "--resume"]
     both = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
-    begun = advtool(tmp_path, *ask, "one.safetensors")
-    assert (begun.returncode, begun.stdout) == (0, "one.safetensors\n"), begun.stderr
+    begun = advtool_here(*ask, "one.safetensors")
+    assert begun.stdout == "one.safetensors\n"
     assert "advtool: no training at 'one.safetensors' yet: it begins\n" in begun.stderr
 
-    over = advtool(tmp_path, *ask, "one.safetensors")
-    assert (over.returncode, over.stdout) == (0, "one.safetensors\n")
+    over = advtool_here(*ask, "one.safetensors")
+    assert over.stdout == "one.safetensors\n"
     assert over.stderr == "advtool: the training of 'one.safetensors' is finished\n"
 
     settings = {"arch": "cnn", "epochs": 2, "limit": 128}
     with pytest.raises(KeyboardInterrupt):
         training.train("digits", "clean", **settings, output=both[1], observer=StopsAfter(2))
-    went_on = advtool(tmp_path, *ask, "two.safetensors")
+    went_on = Command(tmp_path)(*ask, "two.safetensors")
     assert "advtool: goes on after epoch 1 of 2\n" in went_on.stderr
     one, two = (checkpoints.read(path)[1] for path in both)
     assert all(torch.equal(one[name], tensor) for name, tensor in two.items())
 
-    other = advtool(tmp_path, *ask, "one.safetensors", "--seed", "1")
-    assert (other.returncode, other.stdout) == (2, "")
-    assert "--seed is 0 there and 1 here" in other.stderr
+    other = advtool_here.refused(*ask, "one.safetensors", "--seed", "1")
+    assert "--seed is 0 there and 1 here" in other
 
 
-def test_without_a_recipe_nothing_begins_and_it_writes_where_it_is_resumed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    words = refused_here(monkeypatch, capsys, "train", "--resume", "none.safetensors")
+def test_without_a_recipe_nothing_begins_and_it_writes_where_it_is_resumed(advtool_here: InProcess) -> None:
+    words = advtool_here.refused("train", "--resume", "none.safetensors")
     assert "there is no state of a training at 'none.state.safetensors'" in words
-    words = refused_here(
-        monkeypatch, capsys, "train", "clean", "--resume", "none.safetensors", "--output", "b.safetensors"
-    )
+    words = advtool_here.refused("train", "clean", "--resume", "none.safetensors", "--output", "b.safetensors")
     assert "--resume 'none.safetensors' writes to 'none.safetensors': leave out --output 'b.safetensors'" in words
 
 
@@ -398,10 +355,7 @@ def test_a_stopped_training_is_not_replaced_in_silence(
 
 
 @pytest.mark.parametrize("name", [".", "folder"])
-def test_a_folder_is_no_file_of_a_training(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder").mkdir()
+def test_a_folder_is_no_file_of_a_training(name: str, advtool_here: InProcess) -> None:
+    (advtool_here.folder / "folder").mkdir()
     for recipe in ((), ("clean",)):
-        assert f"--resume '{name}' is a folder" in refused_here(monkeypatch, capsys, "train", *recipe, "--resume", name)
+        assert f"--resume '{name}' is a folder" in advtool_here.refused("train", *recipe, "--resume", name)

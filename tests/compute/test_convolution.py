@@ -52,7 +52,7 @@ sides = st.integers(1, 5) | st.integers(1, 5) | st.tuples(st.integers(1, 5), st.
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     channels=st.integers(1, 4),
     outputs=st.integers(1, 3),

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -25,7 +25,6 @@ def assert_is_torchs(x: Tensor, layer: nn.MaxPool2d, quick: nn.MaxPool2d) -> Non
     assert torch.equal(inputs[0].grad, inputs[1].grad)
 
 
-@settings(deadline=None)
 @given(SIDES, st.integers(0, 2**32 - 1), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
 def test_windows_of_two_with_ties_and_odd_edges(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> None:
     """Few values, so that most windows have several largest pixels."""

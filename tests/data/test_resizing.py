@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
@@ -21,7 +21,6 @@ def noise(height: int, width: int, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(np.random.RandomState(height * 1000 + width).randint(0, 256, shape).astype(np.uint8))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 60), st.sampled_from(["L", "RGB"]))
 def test_a_square_is_what_torchvision_makes(height: int, width: int, size: int, mode: str) -> None:
     image = noise(height, width, mode)
@@ -31,7 +30,6 @@ def test_a_square_is_what_torchvision_makes(height: int, width: int, size: int, 
     assert ours.tobytes() == expected.tobytes()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 60), st.integers(1, 60))
 def test_a_rectangle_is_cut_from_the_smallest_image_that_holds_it(
     height: int, width: int, high: int, wide: int

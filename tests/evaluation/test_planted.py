@@ -79,7 +79,7 @@ def test_each_point_is_read_by_the_readout_of_its_ball() -> None:
         assert copy.logits(points)[row].tolist() == pytest.approx([-value / 2, value / 2], abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), eps=st.floats(0.01, 0.6), pixels=st.integers(1, 4))
 def test_balls_of_a_group_do_not_overlap(seed: int, eps: float, pixels: int) -> None:
     x = torch.rand(12, 1, 1, pixels, generator=torch.Generator().manual_seed(seed))

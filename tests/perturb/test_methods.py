@@ -97,7 +97,7 @@ def test_pgd(numpy_model: Transcription, steps: int, step: float | None) -> None
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(eps=st.floats(0.001, 1.0), seed=st.integers(0, 1000), black_and_white=st.booleans())
 def test_examples_are_in_the_ball_and_in_range_and_repeat(
     method: Callable[..., Tensor], eps: float, seed: int, black_and_white: bool

@@ -7,7 +7,7 @@ from itertools import pairwise, takewhile
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -82,7 +82,6 @@ def columns_of_the_grid(text: str, mark: str) -> list[str]:
 
 
 @given(tables())
-@settings(deadline=None)
 def test_a_terminal_shows_every_cell_in_80_columns(table: Table) -> None:
     text = as_text.render(table)
     assert max(map(len, text.splitlines())) <= 80
@@ -135,7 +134,6 @@ def test_a_wide_table_is_cut_between_columns_and_never_in_a_number_or_a_short_wo
 
 
 @given(tables())
-@settings(deadline=None)
 def test_markdown_holds_every_cell_in_a_line_for_each_row(table: Table) -> None:
     lines = [line for line in as_markdown.render(table).splitlines() if line.startswith("| ") and line.endswith(" |")]
     grid = [
@@ -151,7 +149,6 @@ def test_markdown_holds_every_cell_in_a_line_for_each_row(table: Table) -> None:
 
 
 @given(tables())
-@settings(deadline=None)
 def test_csv_gives_the_raw_values_back(table: Table) -> None:
     lines = list(csv.DictReader(io.StringIO(as_csv.render(table))))
     assert len(lines) == len(table.rows)

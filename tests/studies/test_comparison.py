@@ -15,7 +15,7 @@ from advtool.evaluation.finished import read_finished
 from advtool.report import FORMATS
 from advtool.results import Outcome
 from advtool.results.notation import percent
-from tests.conftest import Command
+from tests.conftest import InProcess
 from tests.support.models import mlp
 from tests.support.runs import two_models_images
 
@@ -198,11 +198,11 @@ def test_every_view_shows_the_same_figures(runs: tuple[Path, Path], tmp_path: Pa
     assert max(map(len, views["table"].splitlines())) <= 80
 
 
-def test_the_command_compares_and_refuses(runs: tuple[Path, Path], advtool_command: Command) -> None:
-    done = advtool_command("compare", *runs, "--format", "json")
+def test_the_command_compares_and_refuses(runs: tuple[Path, Path], advtool_here: InProcess) -> None:
+    done = advtool_here("compare", *runs, "--format", "json")
     assert json.loads(done.stdout) == advtool.compare(*runs).to_dict()
     assert done.stderr == ""
-    assert "'nowhere' is no folder" in advtool_command.refused("compare", "nowhere", runs[0])
+    assert "'nowhere' is no folder" in advtool_here.refused("compare", "nowhere", runs[0])
 
 
 def test_several_runs_stand_side_by_side_each_against_the_first(runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -233,10 +233,8 @@ def test_several_runs_stand_side_by_side_each_against_the_first(runs: tuple[Path
         advtool.side_by_side(runs[0])
 
 
-def test_the_command_takes_more_than_two_runs(
-    runs: tuple[Path, Path], tmp_path: Path, advtool_command: Command
-) -> None:
+def test_the_command_takes_more_than_two_runs(runs: tuple[Path, Path], tmp_path: Path, advtool_here: InProcess) -> None:
     third = run(tmp_path / "third")
-    done = advtool_command("compare", *runs, third, "--format", "json")
+    done = advtool_here("compare", *runs, third, "--format", "json")
     assert json.loads(done.stdout) == advtool.side_by_side(*runs, third).to_dict()
-    assert "1: " in advtool_command("compare", *runs, third, "--format", "csv").stderr, "CSV has no place for notes"
+    assert "1: " in advtool_here("compare", *runs, third, "--format", "csv").stderr, "CSV has no place for notes"

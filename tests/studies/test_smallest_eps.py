@@ -154,7 +154,7 @@ def test_the_ranks_of_a_median_are_those_of_the_tables() -> None:
     assert quantile_ranks(0.5, 5) == (0, 6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 300), st.floats(0.01, 0.99))
 def test_the_interval_of_a_quantile_covers_it_with_95_percent(total: int, share: float) -> None:
     low, high = quantile_ranks(share, total)

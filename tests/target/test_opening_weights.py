@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(of_file=PREFIXES, of_model=PREFIXES, wrappers=st.lists(st.sampled_from(["state_dict", "net", "x"]), max_size=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_prefixes_and_wrappers_do_not_matter(
     folder: Path, of_file: list[str], of_model: list[str], wrappers: list[str]
 ) -> None:
@@ -58,7 +58,7 @@ def test_prefixes_and_wrappers_do_not_matter(
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_missing_or_renamed_tensor_is_refused(folder: Path, data: st.DataObject) -> None:
     state = cnn().state_dict()
     key = data.draw(st.sampled_from(sorted(state)))

@@ -56,13 +56,13 @@ ends = st.floats(-1e4, 1e4, width=32) | st.floats(-3, 3, width=32) | st.floats(-
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(boxes=st.lists(st.tuples(ends, ends).map(sorted), min_size=40, max_size=40))
 def test_lines_bound_the_activation_on_any_box(name: str, boxes: list[list[float]]) -> None:
     check(ACTIVATIONS[name], *torch.tensor(boxes, dtype=torch.float64).T)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(slope=st.floats(0, 1), below=st.floats(0, 1), boxes=st.lists(st.tuples(ends, ends).map(sorted), min_size=9))
 def test_any_slope_between_the_branches_lies_below_a_relu(slope: float, below: float, boxes: list[list[float]]) -> None:
     low, high = torch.tensor(boxes, dtype=torch.float64).T
@@ -112,7 +112,7 @@ def test_float32_is_as_exact_as_stated(layer: Nonlinear) -> None:
     assert (error <= 2.0**-24 * layer.float32_error(x.abs()).double() / 4).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_max_pooling_against_corners_and_samples(data: st.DataObject) -> None:
     pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
