@@ -37,6 +37,7 @@ class APGD(TensorAttack):
 
     name = "apgd"
     guide = Guide.gradient
+    starts_at_random = True
     fewer_draws = 5  # its steps shrink, so that the noise of a gradient averages out over the steps
 
     loss = Parameter(one_of(LOSSES), "ce")

@@ -24,6 +24,7 @@ class TargetedAPGD(TensorAttack):
 
     name = "apgd-targeted"
     guide = Guide.gradient
+    starts_at_random = True
     goes_towards_classes = True
     fewer_draws = APGD.fewer_draws
 

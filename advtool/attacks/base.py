@@ -73,6 +73,8 @@ class TensorAttack(EvasionAttack):
     """in a cascade on a random model it averages over this part of the target's draws, 5 for a fifth"""
     fewest_draws: ClassVar[int] = 4
     """but over so many at least, if the target has them: the noise of one or two leads APGD astray"""
+    starts_at_random: ClassVar[bool] = False
+    """some of its starts are random points of the ball"""
     goes_towards_classes: ClassVar[bool] = False
     """some of its starts go towards a class, not only away from the label (ART's ``targeted`` is about the labels)"""
     norms: ClassVar[tuple[str, ...]] = ()
@@ -159,9 +161,9 @@ class TensorAttack(EvasionAttack):
         return self.guide not in (Guide.scores, Guide.nothing)
 
     @property
+    @abstractmethod
     def most_queries(self) -> int:
-        """Passes through the model for an image that nothing breaks, about."""
-        return self.eot
+        """Passes through the model for an image that nothing breaks, about: sizes, orders and budgets go by it."""
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
         """Whether a cascade leaves it out on this model: it would do what another attack does, or cost too much.

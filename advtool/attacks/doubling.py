@@ -59,6 +59,7 @@ class Doubling(TensorAttack):
 
     name = "doubling"
     guide = Guide.gradient
+    starts_at_random = True
     goes_towards_classes = True
 
     steps = Parameter(positive_integer, 100)

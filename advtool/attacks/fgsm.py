@@ -20,6 +20,10 @@ class FGSM(TensorAttack):
     guide = Guide.gradient
     one_step = True
 
+    @property
+    def most_queries(self) -> int:
+        return self.eot
+
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         del generator
         _, gradient = self.target.scores_and_gradient(x, y, eot=self.eot)

@@ -63,6 +63,7 @@ class Nearest(TensorAttack):
 
     name = "nearest"
     guide = Guide.gradient
+    starts_at_random = True
 
     rounds = Parameter(positive_integer, 18)
     """searches of each image after the approach"""

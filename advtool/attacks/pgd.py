@@ -25,6 +25,7 @@ class PGD(TensorAttack):
 
     name = "pgd"
     guide = Guide.gradient
+    starts_at_random = True
     loss: Loss = staticmethod(per_image_cross_entropy)
     """what the gradient is of: logits (M, classes) and labels (M,) to (M,)"""
 

@@ -12,9 +12,6 @@ from advtool.errors import InputError
 from advtool.ranks import Ranks
 from advtool.report import FORMATS, Document, as_text, to_table
 
-WITHOUT_NOTES = ("csv", "jsonl")
-"""Formats in which a table's notes, such as the warnings of a run, have no place."""
-
 
 def format_option(*more: str) -> Any:
     """The option ``--format``.
@@ -66,6 +63,6 @@ def answer(result: Document, format: str, output: Path | None = None) -> None:
         Console(highlight=False).print(as_text.renderable(to_table(result)))
     else:
         typer.echo(FORMATS[format](result), nl=False)
-    if format in WITHOUT_NOTES:
+    if not FORMATS[format].has_notes:
         for note in to_table(result).notes:
             say(note)

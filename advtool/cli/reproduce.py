@@ -37,7 +37,12 @@ FOLDER = Path("reproductions")
 
 def reproduce(
     table: Annotated[
-        str | None, typer.Argument(metavar="TABLE", help="Which table or figure, see the list below; or 'all'.")
+        str | None,
+        typer.Argument(
+            metavar="TABLE",
+            help="Which table or figure, see the list below; or 'all'.",
+            autocompletion=lambda: [*TABLES, "all"],
+        ),
     ] = None,
     scale: Annotated[
         Scale,

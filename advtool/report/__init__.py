@@ -1,10 +1,11 @@
 """Views of results. Nothing is computed here: a result becomes a :class:`Table`, and each format writes any table.
 
-A new format is a function from a table to text and a line in ``FORMATS``; a new result is a file with a function
-``table`` and a line in ``TABLES``.
+A new format is a function from a result, mostly its table, to text, and a line in ``FORMATS``. A new result is a file
+with a function ``table`` and a line in ``TABLES``.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 
 from advtool.report import as_csv, as_json, as_jsonl, as_markdown, as_text
@@ -52,13 +53,31 @@ def _lines(result: Document) -> str:
     return as_jsonl.render(result.to_lines() if isinstance(result, as_jsonl.Lines) else as_jsonl.rows(to_table(result)))
 
 
-FORMATS: dict[str, Callable[[Document], str]] = {
-    "table": _of_table(as_text.render),
-    "json": as_json.render,
-    "jsonl": _lines,
-    "csv": _of_table(as_csv.render),
-    "markdown": _of_table(as_markdown.render),
+@dataclass(frozen=True)
+class Format:
+    """How a result is written; called with a result it gives the text.
+
+    Args:
+        write: the result as text.
+        has_notes: whether it shows what stands beside the figures, such as the warnings of a run. Otherwise the command
+            line tells it on stderr.
+    """
+
+    write: Callable[[Document], str]
+    has_notes: bool = True
+
+    def __call__(self, result: Document) -> str:
+        """The result as text."""
+        return self.write(result)
+
+
+FORMATS = {
+    "table": Format(_of_table(as_text.render)),
+    "json": Format(as_json.render),
+    "jsonl": Format(_lines, has_notes=False),
+    "csv": Format(_of_table(as_csv.render), has_notes=False),
+    "markdown": Format(_of_table(as_markdown.render)),
 }
 """How a result is written, by the name that ``--format`` takes."""
 
-__all__ = ["FORMATS", "TABLES", "Document", "Table", "to_table"]
+__all__ = ["FORMATS", "TABLES", "Document", "Format", "Table", "to_table"]

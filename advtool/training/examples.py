@@ -1,6 +1,7 @@
 """How training makes its adversarial examples: with the methods of :mod:`advtool.perturb`.
 
-A new kind is a function and a line in ``EXAMPLES``, which holds the names that recipes use.
+A new kind is a function and a line in ``EXAMPLES``, which holds the names that recipes use; one of many steps has its
+name in ``MANY_STEPS`` too.
 """
 
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from advtool import perturb
 from advtool.errors import InputError, near_match
 from advtool.perturb.checks import unchecked
-from advtool.threat import ThreatModel
+from advtool.threat import Linf, ThreatModel
 
 
 class Examples(Protocol):
@@ -43,6 +44,8 @@ EXAMPLES: dict[str, Examples] = {
     "pgd": perturb.pgd,
 }
 """The kinds by the names that recipes use."""
+MANY_STEPS = frozenset({"pgd"})
+"""The kinds that take many steps. Where they train, one-step examples for the validation are those of FGSM."""
 
 
 def craft(
@@ -65,14 +68,16 @@ def craft(
         x: float32 (N, C, H, W) in [0, 1].
         y: labels, int64 (N,).
         kind: a name in ``EXAMPLES``.
-        threat_model: of the attacker, in linf.
+        threat_model: of the attacker; its norm is linf.
         generator: of the examples' noise, on the device of ``x``.
         eot: how many gradients are summed for each step.
         settings: keyword arguments of the kind.
 
     Raises:
-        InputError: there is no such kind.
+        InputError: there is no such kind, or none in that norm.
     """
+    if threat_model.norm != Linf.name:
+        raise InputError(f"the examples of trainings are made in {Linf.name} alone, not in {threat_model.norm}")
     if kind not in EXAMPLES:
         raise InputError(f"unknown kind of examples '{kind}'{near_match(kind, EXAMPLES)}")
     return unchecked(EXAMPLES[kind])(model, x, y, eps=threat_model.eps, eot=eot, generator=generator, **settings)

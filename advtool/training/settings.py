@@ -50,11 +50,11 @@ class Settings:
     """
 
     examples: str = "fgsm"
-    arch: Annotated[str, About("Architecture: lenet, cnn, gowal or resnet11.")]
+    arch: Annotated[str, About("Architecture; 'advtool models' lists them.")]
     arch_args: Annotated[
         dict[str, Any] | None,
         About(
-            "Sizes of the architecture. Only resnet11 has one: '{\"width\": 16}'; its default is 64.",
+            "Sizes of the architecture, if it has any: resnet11 takes '{\"width\": 16}', by default 64.",
             metavar="JSON",
             panel=TRAINING,
             read=arguments.json_object,

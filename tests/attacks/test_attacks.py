@@ -149,6 +149,16 @@ def test_queries_are_the_passes_through_the_model(text: str, randomised: bool) -
     assert not randomised or spent[3] > 1.5 * spent[1]
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_most_queries_are_about_what_an_image_costs_that_nothing_breaks(text: str) -> None:
+    target = estimator(mlp(SHAPE))
+    x = images(8)
+    asked = attack(text, target, 1e-3)
+    found = search(asked, x, target.scores(x).argmax(1))
+    assert found.x.sub(x).abs().max() <= 1e-3 + 1e-6
+    assert int(found.queries.max()) <= 2 * asked.most_queries + 5
+
+
 STEP_OF_A_PASS: dict[str, Callable[[int], float]] = {
     "pgd(restarts=2, steps=3)": lambda k: k // 4 * 3 + k % 4,
     "pgd-margin(steps=4)": lambda k: k,

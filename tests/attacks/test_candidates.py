@@ -51,6 +51,7 @@ class Walk(TensorAttack):
 
     name = "walk"
     guide = Guide.scores
+    most_queries = 5
 
     def explore(self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport) -> None:
         for step in range(1, 6):

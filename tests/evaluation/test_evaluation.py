@@ -132,7 +132,7 @@ def test_minimum_and_worst_case_are_what_they_say(monkeypatch: pytest.MonkeyPatc
 
     def breaking(rows: list[int]) -> type[TensorAttack]:
         class Breaker(TensorAttack):
-            name, guide, one_step = "breaker", Guide.nothing, True
+            name, guide, one_step, most_queries = "breaker", Guide.nothing, True, 1
 
             def explore(
                 self, x: Tensor, y: Tensor, found: Candidates, generator: torch.Generator, report: StepReport

@@ -15,7 +15,7 @@ from advtool.checkpoints import read_header
 from advtool.cli import app
 from advtool.data import available
 from advtool.errors import InputError
-from advtool.report import FORMATS, TABLES, Document, to_table
+from advtool.report import FORMATS, TABLES, Document, Format, to_table
 from advtool.report.card import Card
 from advtool.report.data_sets import DataSets
 from advtool.reproduce.catalogue import Scale
@@ -175,7 +175,7 @@ def test_a_format_is_a_function_and_an_entry(
     def as_lines(result: Document) -> str:
         return "".join(json.dumps(dict(row.values), default=str) + "\n" for row in to_table(result).rows)
 
-    monkeypatch.setitem(FORMATS, "rows", as_lines)
+    monkeypatch.setitem(FORMATS, "rows", Format(as_lines, has_notes=False))
     app(["data", "list", "--format", "rows", "--data-dir", str(tmp_path)], standalone_mode=False)
     names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
     assert names == [entry.name for entry in available(tmp_path)]

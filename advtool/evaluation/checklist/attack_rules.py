@@ -3,12 +3,9 @@
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from advtool.attacks.apgd import APGD
-from advtool.attacks.apgd_targeted import TargetedAPGD
 from advtool.attacks.art import ArtAttack
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.doubling import Doubling
-from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ART
 from advtool.evaluation.checklist.item import Answer, done, idle, not_applicable, not_done
 from advtool.evaluation.checklist.reading import Reading, all_did, base_name, class_of, did
@@ -147,7 +144,7 @@ def converged(run: Reading) -> Answer:
 
 def hyperparameters(run: Reading) -> Answer:
     """A random start, and more than one."""
-    attacks = run.attacks(_starts_at_random)
+    attacks = run.attacks(lambda attack: attack.starts_at_random)
     if doubling := run.attacks(_doubles):
         return idle(doubling) or done(
             f"random starts in {counted(len(attacks), 'attack')}; with more and more of them {all_did(doubling)}"
@@ -192,10 +189,6 @@ def _doubles(attack: type[TensorAttack]) -> bool:
 
 def _is_untargeted(attack: type[TensorAttack]) -> bool:
     return not attack.goes_towards_classes and attack.guide not in (Guide.unknown, Guide.nothing)
-
-
-def _starts_at_random(attack: type[TensorAttack]) -> bool:
-    return issubclass(attack, PGD | APGD | TargetedAPGD | Doubling)
 
 
 def _effort(attack: AttackResult) -> float:
