@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from advtool import checkpoints, models, training
+from advtool import checkpoints, training
 from advtool.checkpoints import Header
 from advtool.cli import main
 from advtool.cli.training_progress import TrainingProgress
@@ -131,8 +131,6 @@ def test_the_help_lists_every_recipe_every_setting_and_whose_it_is(advtool_here:
     for name, setting in settings_of(Settings).items():
         assert f"--{name.replace('_', '-')} " in words
         assert setting.about.help in words
-    for architecture in models.ARCHITECTURES:
-        assert architecture in settings_of(Settings)["arch"].about.help
     for told in (
         "Perturbation bias: clean, adv, both, apb",
         "Examples and noise: fgsm, r+fgsm, rfgsm, nfgsm, pgd",

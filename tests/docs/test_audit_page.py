@@ -30,6 +30,7 @@ def test_the_page_explains_every_code() -> None:
     assert set(CODES) == {code for code, _ in EXAMPLES}
 
 
+@pytest.mark.slow
 def test_every_example_earns_its_warning(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     light = {"square": "square(queries=200)", "apgd": "apgd(steps=20)", "doubling": "doubling(steps=2)"}
     spared = {SHORT_SPSA, LONG_SQUARE, "apgd(loss='dlr')"}

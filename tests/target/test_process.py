@@ -171,6 +171,7 @@ def make():
 """
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_is_no_part_of_the_answer(advtool_command: Any) -> None:
     (advtool_command.folder / "file.py").write_text(MODEL)
     asked = ("file.py:make", "--dataset", "digits", "--images", "20", "--attack", "fgsm", "--format", "json")
