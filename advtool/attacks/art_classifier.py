@@ -66,7 +66,7 @@ class EOTClassifier(PyTorchClassifier):
     def predict(self, x: Array, batch_size: int = 128, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for :meth:`Target.scores`. ``batch_size`` and ``training_mode`` are the target's own."""
         del batch_size, training_mode, kwargs
-        return like(x, self.target.scores(self._on_device(x)))
+        return like(x, self.target.scores(on_device(x, self.target.device)))
 
     def loss_gradient(self, x: Array, y: Array, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for the gradient of the mean cross entropy over ``eot`` draws.
@@ -75,7 +75,7 @@ class EOTClassifier(PyTorchClassifier):
         """
         del training_mode, kwargs
         indices = as_labels(y, len(x)).to(self.target.device)
-        return like(x, self.target.scores_and_gradient(self._on_device(x), indices)[1])
+        return like(x, self.target.scores_and_gradient(on_device(x, self.target.device), indices)[1])
 
     def class_gradient(self, x: Array, label: Any = None, training_mode: bool = False, **kwargs: Any) -> Array:
         """ART's signature for the gradients of classes' logits, means over ``eot`` draws.
@@ -91,7 +91,7 @@ class EOTClassifier(PyTorchClassifier):
             ValueError: ART's, if there is no such class.
         """
         del training_mode, kwargs
-        images = self._on_device(x)
+        images = on_device(x, self.target.device)
         classes = torch.arange(self.target.classes) if label is None else torch.as_tensor(label)
         if not bool(((classes >= 0) & (classes < self.target.classes)).all()):
             raise ValueError(f"label={shown(label)} is out of range: the model has {self.target.classes} classes")
@@ -100,9 +100,6 @@ class EOTClassifier(PyTorchClassifier):
         copies = images.repeat_interleave(asked.shape[1], 0)
         slopes = self.target.scores_and_gradient(copies, asked.flatten().long(), _logit)[1]
         return like(x, slopes.view(*asked.shape, *images.shape[1:]))
-
-    def _on_device(self, images: np.ndarray | Tensor) -> Tensor:
-        return on_device(images, self.target.device)
 
 
 class _Whole(nn.Module):

@@ -70,15 +70,15 @@ def parse_draws(text: str) -> list[int]:
     Raises:
         InputError: a part is no integer from 1 to ``LARGEST_COUNT``, or there is one count alone.
     """
-    counts = [arguments.written_count(part.strip()) for part in text.split(",")]
-    if not all(counts) or max(filter(None, counts)) > arguments.LARGEST_COUNT:
+    counts = [arguments.written_count(part.strip()) or 0 for part in text.split(",")]
+    if not all(1 <= count <= arguments.LARGEST_COUNT for count in counts):
         raise InputError(
             f"--eot-draws {arguments.shown(text)}: write integers from 1 to {arguments.LARGEST_COUNT}, separated by "
             "commas, e.g. 1,10,100"
         )
     if len(set(counts)) < 2:
         raise InputError(f"--eot-draws '{text}': name at least two counts, e.g. 1,10,100")
-    return [count for count in counts if count]
+    return counts
 
 
 @app.command("eps", epilog=EPS_EPILOG)

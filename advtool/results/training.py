@@ -49,7 +49,7 @@ class Figures(Measured):
     learning_rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON's types, for a checkpoint's header."""
+        """As JSON's types, without what is None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def metrics(self) -> dict[str, float]:

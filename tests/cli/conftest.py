@@ -1,13 +1,12 @@
 """What tests of the command line share: a folder with a checkpoint, and the command line in this process."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from advtool.cli import main
+from tests.conftest import InProcess
 
 TIMES = re.compile(r'"seconds": [0-9.e-]+')
 Run = Callable[..., tuple[int, str, str]]
@@ -23,13 +22,12 @@ def here(tmp_path: Path, digits_checkpoint: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def run(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(here: Path, advtool_here: InProcess) -> Run:
     """Calls the command line in this process: exit code, stdout, stderr."""
+    assert here == advtool_here.folder
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["advtool", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        return (int(left.value.code or 0), *capsys.readouterr())
+        done = advtool_here(*arguments, check=False)
+        return done.returncode, done.stdout, done.stderr
 
     return call

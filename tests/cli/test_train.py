@@ -282,14 +282,9 @@ def test_a_stopped_training_goes_on_by_its_file_alone_and_is_finished_then(
     expected, tensors = checkpoints.read(path)[1], checkpoints.read(output)[1]
     assert all(torch.equal(tensors[name], tensor) for name, tensor in expected.items())
 
-    def told(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["advtool", "train", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0), *capsys.readouterr()
-
+    over = InProcess(folder, monkeypatch, capsys)("train", "--resume", "again.safetensors", check=False)
     finished = "advtool: the training of 'again.safetensors' is finished\n"
-    assert told("--resume", "again.safetensors") == (0, "again.safetensors\n", finished)
+    assert (over.returncode, over.stdout, over.stderr) == (0, "again.safetensors\n", finished)
 
 
 def test_one_command_begins_a_training_goes_on_with_it_and_tells_when_it_is_over(

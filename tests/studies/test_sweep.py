@@ -5,7 +5,6 @@ import io
 import json
 import os
 import random
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 import torch
 
 import advtool
-from advtool.cli import main
 from advtool.cli.evaluation_progress import EvaluationProgress
 from advtool.cli.sweep import parse_draws, parse_radii
 from advtool.errors import InputError
@@ -23,7 +21,7 @@ from advtool.evaluation.observer import Observer
 from advtool.report import FORMATS, plots, sweep_plot
 from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, notation
 from advtool.studies import curves, sweep
-from tests.conftest import Command
+from tests.conftest import Command, InProcess
 from tests.support.certifiers import install, intervals
 from tests.support.linear import closed_form_slack, problem
 from tests.support.models import NoisyInput, mlp
@@ -318,22 +316,8 @@ def test_lists_of_values_are_read() -> None:
         ("eot", "the model is deterministic"),
     ],
 )
-def test_bad_input_is_one_line(
-    words: str,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    digits_checkpoint: Path,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = ["sweep", *words.split(), "--checkpoint", str(digits_checkpoint), "--images", "10"]
-    monkeypatch.setattr(sys, "argv", ["advtool", *command])
-    with pytest.raises(SystemExit) as end:
-        main()
-    out, err = capsys.readouterr()
-    assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
-    assert said in err
+def test_bad_input_is_one_line(words: str, said: str, advtool_here: InProcess, digits_checkpoint: Path) -> None:
+    assert said in advtool_here.refused("sweep", *words.split(), "--checkpoint", digits_checkpoint, "--images", "10")
 
 
 @pytest.mark.slow
