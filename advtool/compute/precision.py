@@ -33,6 +33,14 @@ def layout(model: nn.Module) -> torch.memory_format:
     return torch.channels_last if is_wide(model) else torch.contiguous_format
 
 
+def training_layout(model: nn.Module, device: torch.device) -> torch.memory_format:
+    """The layout in which a model trains: on a CPU channels_last, where weights get their gradients faster so.
+
+    On other devices that of :func:`layout`.
+    """
+    return torch.channels_last if device.type == "cpu" else layout(model)
+
+
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context for a pass through the model and its loss. The backward pass and the optimiser stay outside."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -104,7 +104,7 @@ def prepare(
         versions=_versions(),
         metrics=_without_epochs(chosen, validation).to_dict(),
     )
-    model = model.to(memory_format=precision.layout(model))
+    model = model.to(memory_format=precision.training_layout(model, device))
     layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
     return Prepared(
         recipe=chosen,

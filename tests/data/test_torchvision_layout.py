@@ -11,10 +11,7 @@ import io
 import pickle
 import struct
 import tarfile
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,7 @@ from torchvision import datasets
 
 from advtool.data import available, fetch, load
 from advtool.errors import InputError
+from tests.support.serving import HOST, serving
 
 IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",
@@ -104,27 +102,20 @@ def tar_gz(folder: str, contents: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-class SilentHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Keep stderr for what is tested."""
-
-
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
     """A folder and the URL that serves it."""
     folder = tmp_path / "served"
     folder.mkdir()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SilentHandler, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    monkeypatch.setenv("no_proxy", HOST)
+    with serving(folder) as url:
+        yield folder, url
 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every download fails at once."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", HOST)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [NOWHERE])
     monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [NOWHERE])
     monkeypatch.setattr(datasets.CIFAR10, "url", f"{NOWHERE}cifar-10-python.tar.gz")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import TIMES, Run, here, run
 from tests.conftest import Command
+from tests.support.serving import HOST, serving
 
 __all__ = ["here", "run"]
 EVAL = ("eval", *("--attack", "fgsm"), *("--images", "20"), "--no-certify", *("--format", "json"))
@@ -136,14 +137,34 @@ def test_a_finished_run_is_shown_from_where_nobody_may_write(advtool_command: Co
     assert TIMES.sub("", done.stdout) == TIMES.sub("", whole.stdout)
 
 
+FETCH = """
+from torchvision.datasets import MNIST
+from advtool.cli import main
+
+MNIST.mirrors = ["{url}"]
+main()
+"""
+
+
 @pytest.mark.slow
-def test_a_data_set_is_not_fetched_into_a_full_or_closed_folder(advtool_command: Command) -> None:
-    done = mounts("8k", 'head -c 20000 /dev/zero > disk/x; "$PY" -m advtool data fetch mnist --data-dir disk',
-                  advtool_command.folder)  # fmt: skip
+@pytest.mark.parametrize(
+    ("prepared", "reason"), [("true", FULL), ("mount -o remount,ro disk", "Read-only file system")]
+)
+def test_a_data_set_is_not_fetched_into_a_full_or_closed_folder(
+    prepared: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", HOST)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "train-images-idx3-ubyte.gz").write_bytes(bytes(100_000))
+    with serving(tmp_path / "mirror") as url:
+        (tmp_path / "fetch.py").write_text(FETCH.format(url=url))
+        done = mounts("40k", f'{prepared}; "$PY" fetch.py data fetch mnist --data-dir disk', tmp_path)
     if done is None:
         pytest.skip("nobody may mount a tmpfs here")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()[-1:]) == 1
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("advtool: cannot write 'mnist' into 'disk'")
+    assert reason in last
 
 
 @pytest.mark.slow
@@ -153,7 +174,6 @@ def test_a_data_set_is_not_fetched_into_a_full_or_closed_folder(advtool_command:
         (*EVAL, "--run-dir", "closed/mine"),
         ("train", "clean", "--epochs", "1", "--limit", "64", "--output", "closed/net.safetensors"),
         ("report", "whole", "--output", "closed/page.html"),
-        ("data", "fetch", "mnist", "--data-dir", "closed"),
     ],
     ids=lambda command: command[0],
 )
@@ -171,7 +191,7 @@ def test_a_folder_that_nobody_may_write_into(
     if done is None:
         pytest.skip("nobody may mount a tmpfs here")
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert "cannot " in done.stderr.splitlines()[-1]
+    assert "cannot write" in done.stderr.splitlines()[-1]
 
 
 def test_a_reader_that_takes_nothing_more_is_told(run: Run, here: Path) -> None:

@@ -222,7 +222,7 @@ def test_the_card_holds_what_is_needed_to_repeat(trained: dict[str, Trained]) ->
 
 
 @pytest.mark.parametrize("arch", ["cnn", "lenet"])
-def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_handed_back(
+def test_a_model_is_quick_while_it_trains_and_torchs_own_when_handed_back(
     digits: Split, arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[nn.Module] = []
@@ -231,16 +231,19 @@ def test_convolutions_are_quick_while_training_and_torchs_own_in_the_model_hande
     def looked_at(model: nn.Module, *arguments: Any, **options: Any) -> Any:
         trained_on.append(model)
         for figures in epochs(model, *arguments, **options):
-            assert convolutions(model) == {QuickConv2d}
+            assert kinds_and_layouts(model) == {(QuickConv2d, True)}
             yield figures
 
     monkeypatch.setattr(session, "epochs", looked_at)
     trained = short(first_images(digits, 150), arch=arch, epochs=1)
-    assert convolutions(trained.model) == convolutions(trained_on[0]) == {nn.Conv2d}
+    assert kinds_and_layouts(trained.model) == {(nn.Conv2d, False)}
+    assert {kind for kind, _ in kinds_and_layouts(trained_on[0])} == {nn.Conv2d}
 
 
-def convolutions(model: nn.Module) -> set[type[nn.Module]]:
-    return {type(module) for module in model.modules() if isinstance(module, nn.Conv2d)}
+def kinds_and_layouts(model: nn.Module) -> set[tuple[type[nn.Module], bool]]:
+    """Of the convolutions of several channels: with one channel both layouts are the same."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module.in_channels > 1]
+    return {(type(layer), layer.weight.is_contiguous(memory_format=torch.channels_last)) for layer in layers}
 
 
 def test_an_interrupted_training_leaves_its_best_epoch(tiny: Split, tmp_path: Path) -> None:
