@@ -27,7 +27,7 @@ from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import every, find
 from advtool.reproduce.steps import Asked, Model, Step, Timing
 from advtool.results import Figure, Reproduced
-from tests.conftest import Command
+from tests.conftest import InProcess
 from tests.support.toy_table import FIXED, FOLDED, QUESTION, SOURCE, TOY, Watcher, lines
 
 NIGHT = [(name, dataset) for name in TABLES for dataset in find(name).datasets_at(Scale.night)]
@@ -355,19 +355,19 @@ def test_several_tables_share_their_models(tmp_path: Path) -> None:
     assert results[0].rows == results[1].rows
 
 
-def test_the_real_command_lists_and_shows_what_is_left(advtool_command: Command) -> None:
-    listed = json.loads(advtool_command("reproduce", "--list", "--scale", "smoke", "--format", "json").stdout)
+def test_the_command_lists_and_shows_what_is_left(advtool_here: InProcess) -> None:
+    listed = json.loads(advtool_here("reproduce", "--list", "--scale", "smoke", "--format", "json").stdout)
     assert listed["schema"] == "advtool.reproductions/1"
     assert [table["name"] for table in listed["tables"]] == list(TABLES)
     assert all(table["rows_done"] == 0 < table["rows"] for table in listed["tables"])
-    assert not list(advtool_command.folder.iterdir())
+    assert not list(advtool_here.folder.iterdir())
     asked = ["all", "--scale", "smoke", "--dataset", "digits", "--run-dir", "r", "--seconds", "0"]
-    done = advtool_command("reproduce", *asked, "--quiet", ADVTOOL_DATA="elsewhere")
-    pages = list((advtool_command.folder / "r").glob("*.md"))
+    done = advtool_here("reproduce", *asked, "--quiet", ADVTOOL_DATA="elsewhere")
+    pages = list((advtool_here.folder / "r").glob("*.md"))
     assert len(pages) == len(TABLES)
     assert all("**not finished**" in page.read_text() for page in pages)
     for name in TABLES:
         again = f"\n- advtool reproduce {name} --scale smoke --dataset digits --run-dir r; "
-        assert again in (advtool_command.folder / "r" / f"{name}-digits.md").read_text()
+        assert again in (advtool_here.folder / "r" / f"{name}-digits.md").read_text()
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert "name a table or figure, or 'all'" in advtool_command.refused("reproduce")
+    assert "name a table or figure, or 'all'" in advtool_here.refused("reproduce")

@@ -6,26 +6,15 @@ from textwrap import dedent
 
 import pytest
 
-from advtool.cli import main
 from advtool.errors import InputError
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.registry import every, find
+from tests.conftest import InProcess
 
 
 def write(path: Path, source: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dedent(source))
-
-
-def refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line with which a command in this process ends with code 2."""
-    monkeypatch.setattr("sys.argv", ["advtool", *arguments])
-    with pytest.raises(SystemExit) as left:
-        main()
-    said = capsys.readouterr()
-    assert (left.value.code, said.out) == (2, "")
-    (line,) = said.err.splitlines()
-    return line
 
 
 @pytest.mark.parametrize("which", [["all"], ["--list"]])
@@ -38,16 +27,10 @@ def refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytes
     ],
 )
 def test_a_data_set_without_tables_is_refused(
-    which: list[str],
-    options: list[str],
-    expected: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    which: list[str], options: list[str], expected: str, advtool_here: InProcess
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert expected in refused(["reproduce", *which, *options], monkeypatch, capsys)
-    assert not list(tmp_path.iterdir())
+    assert expected in advtool_here.refused("reproduce", *which, *options)
+    assert not list(advtool_here.folder.iterdir())
 
 
 def test_the_refusal_names_the_data_sets_of_the_scale() -> None:
@@ -69,15 +52,12 @@ def test_the_refusal_names_the_data_sets_of_the_scale() -> None:
         ("empty.py:MINE", "'empty.py' has no table 'MINE'"),
     ],
 )
-def test_code_without_the_table_is_refused_in_one_line(
-    name: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path / "broken.py", "\nimport math\nMINE = Tabel()\n")
-    write(tmp_path / "wrong.py", "MINE = (\n")
-    write(tmp_path / "ends.py", "raise SystemExit(3)\n")
-    write(tmp_path / "empty.py", "x = 1\n")
-    assert expected in refused(["reproduce", name], monkeypatch, capsys)
+def test_code_without_the_table_is_refused_in_one_line(name: str, expected: str, advtool_here: InProcess) -> None:
+    write(advtool_here.folder / "broken.py", "\nimport math\nMINE = Tabel()\n")
+    write(advtool_here.folder / "wrong.py", "MINE = (\n")
+    write(advtool_here.folder / "ends.py", "raise SystemExit(3)\n")
+    write(advtool_here.folder / "empty.py", "x = 1\n")
+    assert expected in advtool_here.refused("reproduce", name)
 
 
 @pytest.mark.parametrize("name", ["here/mine.py:MINE", "lab.tables:MINE"])

@@ -86,7 +86,7 @@ def test_every_affine_layer_obeys_its_matrix(name: str) -> None:
         check(layer, shapes)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_convolution_obeys_its_matrix(data: st.DataObject) -> None:
     dims, transposed, groups = data.draw(st.integers(1, 3)), data.draw(st.booleans()), data.draw(st.integers(1, 2))
