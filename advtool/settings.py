@@ -47,6 +47,7 @@ class About:
         needs: another setting, and the values of it with which this one has an effect; None: it always has one.
         check: takes how a message begins and a value, and gives the value or refuses it; None: by type.
         option: the option's name, if the field's name does not give it.
+        names: gives the names that a shell offers as the value; None: it offers none. It may import what is heavy.
     """
 
     help: str
@@ -59,6 +60,7 @@ class About:
     needs: Need | None = None
     check: Callable[[str, Any], Any] | None = None
     option: str | None = None
+    names: Callable[[], list[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from advtool.attacks.art import GIVEN_BY_THE_RUN, art_class
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.parameters import Parameter
 from advtool.attacks.registry import ART, ATTACKS
-from advtool.attacks.spelling import parse
+from advtool.attacks.spelling import names, parse
 from advtool.attacks.suites import SUITES
 from advtool.errors import InputError, near_match
 from advtool.results import Attack, AttackParameter, Attacks, Suite, SuiteStage
@@ -37,7 +37,7 @@ def catalogue(name: str | None = None) -> Attacks:
         return Attacks(attacks=[_attack(ATTACKS[name])], suites=[])
     if name.startswith(ART):
         return Attacks(attacks=[_attack_of_art(name.removeprefix(ART))], suites=[])
-    raise InputError(f"no attack is called '{name}'{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
+    raise InputError(f"no attack is called '{name}'{near_match(name, names())}, or art:CLASS")
 
 
 def _attack(cls: type[TensorAttack]) -> Attack:

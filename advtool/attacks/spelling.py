@@ -16,6 +16,11 @@ from advtool.errors import InputError, near_match
 ATTACK_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
 
 
+def names() -> list[str]:
+    """Every attack and suite. Those of ART are not among them."""
+    return [*ATTACKS, *SUITES]
+
+
 def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[AttackSpec]:
     """Attacks and suites as they are written on the command line, one or several, each attack once.
 
@@ -39,7 +44,7 @@ def parse(texts: str | Sequence[str], *, surrogate: bool = False) -> list[Attack
             if spec.label not in specs or spec.scope is Scope.every:
                 specs[spec.label] = spec
     if not specs:
-        raise InputError(f"no attack given: name at least one of {', '.join([*ATTACKS, *SUITES])} or art:CLASS")
+        raise InputError(f"no attack given: name at least one of {', '.join(names())} or art:CLASS")
     return sorted(specs.values(), key=lambda spec: spec.scope is not Scope.every)
 
 
@@ -59,7 +64,7 @@ def _parse_one(text: str, scope: Scope) -> AttackSpec:
     elif name in SUITES:
         raise InputError(f"attack {shown(text)}: {name} is a suite, which takes no parameters")
     elif name not in ATTACKS:
-        raise InputError(f"attack {shown(text)}: no such attack{near_match(name, [*ATTACKS, *SUITES])}, or art:CLASS")
+        raise InputError(f"attack {shown(text)}: no such attack{near_match(name, names())}, or art:CLASS")
     else:
         _check_parameters(text, ATTACKS[name], parameters)
     return AttackSpec(prefix + name, parameters, scope)
@@ -85,8 +90,7 @@ def _parse_call(text: str, body: str) -> tuple[str, dict[str, Any]]:
             return name, _literals(text, call.keywords)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last of brackets in brackets
         pass
-    ours = [*ATTACKS, *SUITES]
-    hint = "" if name in ours or body != text else near_match(name, ours)
+    hint = "" if name in names() or body != text else near_match(name, names())
     raise InputError(f"attack {shown(text)}: write NAME or NAME(parameter=value, ...), or art:CLASS(...){hint}")
 
 

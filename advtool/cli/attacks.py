@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from advtool.cli.answer import FormatName, answer
+from advtool.evaluation.settings import Settings
+from advtool.settings import settings_of
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -24,6 +26,7 @@ def attacks(
         str | None,
         typer.Argument(
             metavar="NAME",
+            autocompletion=settings_of(Settings)["attacks"].about.names,
             help="An attack, a suite or art:CLASS. Parameters after it are read, and change nothing.",
             show_default="all, a line each",
         ),

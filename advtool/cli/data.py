@@ -6,7 +6,7 @@ import typer
 
 from advtool.cli.answer import FormatName, answer
 from advtool.cli.app import App
-from advtool.cli.options import DataDir
+from advtool.cli.options import DataDir, data_sets
 from advtool.cli.progress import say
 
 app = App(help="List the data sets and fetch them.")
@@ -34,7 +34,9 @@ def list_(
 
 @app.command("fetch", epilog=FETCH_EPILOG)
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name that 'advtool data list' shows.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="A name that 'advtool data list' shows.", autocompletion=data_sets, show_default=False)
+    ],
     data_dir: DataDir = None,
 ) -> None:
     """Download a data set unless it is cached, and print its path."""

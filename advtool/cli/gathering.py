@@ -77,6 +77,7 @@ def _option(setting: Setting, optional: bool, words: str | None, panels: Mapping
     option = typer.Option(
         f"{setting.option}/{_negated(setting.option)}" if kind is bool and not is_flag else setting.option,
         parser=about.read and functools.partial(_read, about.read, setting.option),
+        autocompletion=about.names,
         metavar=about.metavar,
         rich_help_panel=about.panel and panels.get(about.panel, about.panel),
         help=about.help,

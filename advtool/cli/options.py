@@ -63,11 +63,21 @@ DataDir = Annotated[
         show_default="~/.cache/advtool",
     ),
 ]
+
+
+def data_sets() -> list[str]:
+    """The names that ``--dataset`` takes, for a shell."""
+    from advtool.data import available
+
+    return [entry.name for entry in available()]
+
+
 DatasetName = Annotated[
     str,
     typer.Option(
         "--dataset",
         metavar="NAME|PATH",
+        autocompletion=data_sets,
         help="digits, mnist, fashion-mnist, cifar10, a .npz file, "
         "or a folder with train/CLASS/*.png and test/CLASS/*.png.",
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.cli.answer import FormatName, answer
-from advtool.cli.options import DataDir, Device, DeviceName, resolve_device
+from advtool.cli.options import DataDir, Device, DeviceName, data_sets, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
 from advtool.reproduce.catalogue import TABLES, Scale, night_hours
@@ -54,7 +54,12 @@ def reproduce(
     ] = Scale.cpu,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="digits, mnist, fashion-mnist or cifar10; repeats.", show_default="by table"),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=data_sets,
+            help="digits, mnist, fashion-mnist or cifar10; repeats.",
+            show_default="by table",
+        ),
     ] = None,
     list_tables: Annotated[
         bool, typer.Option("--list", help="Say what there is at this scale, how long it takes, and how much is done.")

@@ -17,11 +17,20 @@ Check a result with any JSON Schema validator, e.g. check-jsonschema:
 """
 
 
+def _names() -> list[str]:
+    from advtool.results.schema import documents
+
+    return list(documents())
+
+
 def schema(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="A result, such as eval, compare or sweep.", show_default="all results in one schema"
+            metavar="NAME",
+            autocompletion=_names,
+            help="A result, such as eval, compare or sweep.",
+            show_default="all results in one schema",
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Print the names of the results instead.")] = False,

@@ -11,7 +11,7 @@ import typer
 from advtool import arguments
 from advtool.cli.gathering import options_of
 from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
-from advtool.cli.options import DataDir
+from advtool.cli.options import DataDir, data_sets
 from advtool.errors import InputError
 from advtool.evaluation.settings import Settings
 from advtool.ranks import Ranks
@@ -104,6 +104,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
         typer.Option(
             "--dataset",
             metavar="NAME|PATH",
+            autocompletion=data_sets,
             rich_help_panel=IMAGES_PANEL,
             help="Images to test on: digits, mnist, fashion-mnist, cifar10, a .npz file, or a folder with "
             "test/CLASS/* or CLASS/*.",

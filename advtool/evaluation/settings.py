@@ -21,6 +21,12 @@ def _any(_label: str, value: Any) -> Any:
     return value
 
 
+def _attacks() -> list[str]:
+    from advtool.attacks.spelling import names  # noqa: PLC0415 - it imports torch
+
+    return names()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What is asked of a model. Options, help, signatures and checks come from these fields.
@@ -48,6 +54,7 @@ class Settings:
             metavar="NAME",
             check=_any,
             panel=ATTACKS,
+            names=_attacks,
         ),
     ] = ("paper",)
     seed: Annotated[int, About("Seed of every random stream.", check=arguments.seed)] = 0

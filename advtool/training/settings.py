@@ -35,6 +35,12 @@ WITH_EXAMPLES = Need("scenario", ("adv", "both"))
 WITH_PERTURBATION_BIAS = Need("bias", ("naive", "multimodal"))
 
 
+def _architectures() -> list[str]:
+    from advtool.models import ARCHITECTURES  # noqa: PLC0415 - it imports torch
+
+    return list(ARCHITECTURES)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a model is trained. Fields without an ``About`` belong to the recipe and cannot be asked for.
@@ -50,7 +56,7 @@ class Settings:
     """
 
     examples: str = "fgsm"
-    arch: Annotated[str, About("Architecture; 'advtool models' lists them.")]
+    arch: Annotated[str, About("Architecture; 'advtool models' lists them.", names=_architectures)]
     arch_args: Annotated[
         dict[str, Any] | None,
         About(

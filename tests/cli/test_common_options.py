@@ -22,7 +22,7 @@ from advtool.cli.app import Command as CommandClass
 from advtool.errors import InputError
 from advtool.results.schema import json_schema
 from tests.cli.conftest import TIMES, Run
-from tests.conftest import Command
+from tests.conftest import Command, InProcess
 
 ROOT = typer.main.get_command(app)
 FAST = ("--attack", "fgsm", "--images", "20")
@@ -248,18 +248,17 @@ def test_the_help_of_every_command_fits_80_columns_and_says_what_each_thing_is_f
     assert " ".join(command.help.split("\n\n")[0].split()) in words
 
 
-def complete(words: str) -> list[str]:
-    """What a shell offers after these words."""
-    code = "import sys; sys.argv = ['advtool']; from advtool.cli import main; main()"
-    asked = {"_ADVTOOL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=False
-    )
-    return done.stdout.split()
+def test_a_shell_completes_commands_options_and_their_values(advtool_here: InProcess) -> None:
+    def complete(words: str) -> list[str]:
+        asked = {"_ADVTOOL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        return advtool_here(**asked).stdout.split()
 
-
-def test_a_shell_completes_commands_options_and_their_values() -> None:
     assert complete("advtool att") == ["attacks"]
     assert complete("advtool eval --quie") == ["--quiet"]
     assert complete("advtool eval --config none.toml --format js") == ["json", "jsonl"]
     assert complete("advtool train nf") == ["nfgsm"]
+    assert complete("advtool train clean --arch le") == ["lenet"]
+    assert complete("advtool eval --attack apgd") == ["apgd", "apgd-targeted"]
+    assert complete("advtool attacks aud") == ["audit"]
+    assert complete("advtool eval --dataset mn") == complete("advtool data fetch mn") == ["mnist"]
+    assert complete("advtool schema swe") == ["sweep"]
