@@ -237,7 +237,7 @@ def path(label: str, value: Any) -> Path:
 
 
 def encodable(label: str, text: str) -> str:
-    """The text, if a result can hold it: a file's name may be bytes that are no UTF-8, and JSON has none of these.
+    """The text, if an answer can hold it: a file's name may be bytes that are no UTF-8, and JSON has none of these.
 
     Raises:
         InputError: it is no UTF-8.
@@ -245,7 +245,7 @@ def encodable(label: str, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{label} '{text}' is no UTF-8, so no result could name it: rename it") from None
+        raise InputError(f"{label} '{text}' is no UTF-8, so no answer could name it: give it another name") from None
     return text
 
 

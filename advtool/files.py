@@ -11,6 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from advtool import arguments
 from advtool.errors import InputError
 
 UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}")
@@ -139,10 +140,7 @@ def check_writable(path: Path, option: str = "--output") -> None:
     """
     if path.is_dir():
         raise InputError(f"{option} '{path}' is a folder: name a file in it")
-    try:
-        os.fspath(path).encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{option} '{path}' is no UTF-8, so no answer could name it: choose another name") from None
+    arguments.encodable(option, os.fspath(path))
     try:
         if _is_special(path):  # its folder does not matter
             if not os.access(path, os.W_OK):

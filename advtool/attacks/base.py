@@ -14,13 +14,12 @@ from advtool.attacks.art_classifier import Array, EOTClassifier, like, on_device
 from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.parameters import Parameter, positive_integer, signature
 from advtool.data import as_labels
+from advtool.data.given import pixel_range
 from advtool.errors import InputError
 from advtool.target.scores import margin
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
-ROUNDING = 1e-5
-"""By so much an image may leave the clip range."""
 StepReport = Callable[[float, float, int], None]
 """Called as ``report(steps done, steps in all, images standing)`` now and then while an attack searches."""
 
@@ -149,7 +148,7 @@ class TensorAttack(EvasionAttack):
         images = on_device(x, device)
         if len(images) == 0:
             return like(x, images)  # a search divides its passes among its images
-        self._check_range(images)
+        pixel_range(images, self.threat_model.clip)
         indices = self.target.scores(images).argmax(1) if y is None else as_labels(y, len(images)).to(device)
         if generator is None:
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
@@ -183,16 +182,6 @@ class TensorAttack(EvasionAttack):
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""
         return {key: getattr(self, key) for key in self.attack_params}
-
-    def _check_range(self, images: Tensor) -> None:
-        """Refuse images that the projection would turn into others, such as those of 0 to 255."""
-        low, high = (float(value) for value in images.aminmax())
-        least, most = self.threat_model.clip
-        if not (low >= least - ROUNDING and high <= most + ROUNDING):  # NaN too
-            raise InputError(
-                f"{self.name}: images must lie in [{least:g}, {most:g}], these span [{low:.4g}, {high:.4g}]: scale "
-                "them, and put any normalisation inside the model"
-            )
 
     def _known(self, threat_model: Any) -> ThreatModel:
         """The threat model, if this attack knows what to do in it."""

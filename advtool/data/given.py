@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from advtool.errors import InputError, is_out_of_memory
+from advtool.threat import CLIP
 
 _PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
 _LARGEST_PIXEL_ROUNDING = 0.01  # more than the rounding of bfloat16 and float16
@@ -39,22 +40,25 @@ def as_images(images: Any) -> Tensor:
             raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
         rounding = max(_PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
         plain = tensor.to(torch.float32).contiguous()
-        low, high = pixel_range(plain, rounding)
+        low, high = pixel_range(plain, rounding=rounding)
         return plain.clamp(0, 1) if low < 0 or high > 1 else plain
 
 
-def pixel_range(images: Tensor, rounding: float = _PIXEL_ROUNDING) -> tuple[float, float]:
-    """The lowest and the highest value of images that should lie in [0, 1]. Reading them makes a GPU wait.
+def pixel_range(
+    images: Tensor, clip: tuple[float, float] = CLIP, rounding: float = _PIXEL_ROUNDING
+) -> tuple[float, float]:
+    """The lowest and the highest value of images that should lie in ``clip``. Reading them makes a GPU wait.
 
     Raises:
-        InputError: one is NaN, or outside [0, 1] by more than ``rounding``.
+        InputError: one is NaN, or outside ``clip`` by more than ``rounding``.
     """
     low, high = (float(value) for value in images.aminmax())
+    least, most = clip
     if not low <= high:
-        raise InputError("images must lie in [0, 1], these hold NaN: remove or replace it")
-    if not (low >= -rounding and high <= 1 + rounding):
+        raise InputError(f"images must lie in [{least:g}, {most:g}], these hold NaN: remove or replace it")
+    if not (low >= least - rounding and high <= most + rounding):
         raise InputError(
-            f"images must lie in [0, 1], these span [{low:.4g}, {high:.4g}]: "
+            f"images must lie in [{least:g}, {most:g}], these span [{low:.4g}, {high:.4g}]: "
             "scale them, and put any normalisation inside the model"
         )
     return low, high

@@ -337,7 +337,7 @@ def test_a_model_whose_train_takes_no_mode_is_put_into_eval_mode() -> None:
 
 
 def test_a_model_or_weights_that_no_result_could_name_are_refused() -> None:
-    says(refusal("m\udcfcll.py:make"), "MODEL 'm\udcfcll.py:make' is no UTF-8", "rename it")
+    says(refusal("m\udcfcll.py:make"), "MODEL 'm\udcfcll.py:make' is no UTF-8", "another name")
     says(refusal("torchvision:resnet18", weights="m\udcfcll.pt"), "--weights", "is no UTF-8")
 
 
