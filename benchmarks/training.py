@@ -13,6 +13,7 @@ import os
 os.environ["TQDM_DISABLE"] = "1"  # ART's bars; read when tqdm is imported
 
 import argparse
+import json
 import statistics
 from typing import Any
 
@@ -66,6 +67,7 @@ def our_epoch(
     recipe: str,
     settings: dict[str, Any],
     *,
+    arch_args: dict[str, Any],
     contiguous: bool = False,
 ) -> Epoch:
     """One epoch of a recipe, without validation."""
@@ -78,6 +80,7 @@ def our_epoch(
         limit=None,
         data_dir=None,
         arch=arch,
+        arch_args=arch_args or None,
         batch_size=batch_size,
         **settings,
     )
@@ -99,9 +102,18 @@ class Opaque(nn.Module):
         return logits
 
 
-def art_epoch(split: Split, arch: str, batch_size: int, device: str, count: int, *, plain: bool = False) -> Epoch:
+def art_epoch(
+    split: Split,
+    arch: str,
+    batch_size: int,
+    device: str,
+    count: int,
+    *,
+    arch_args: dict[str, Any],
+    plain: bool = False,
+) -> Epoch:
     """One epoch of ART's trainer for the same model, the same number of images and the same batch size."""
-    ours = models.build(Architecture(name=arch, input_shape=SHAPES[arch], classes=10))
+    ours = models.build(Architecture(name=arch, input_shape=SHAPES[arch], classes=10, options=arch_args))
     if not plain:
         make_quick(ours)
     model = Opaque(ours)
@@ -139,6 +151,7 @@ def report(arch: str, medians: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=sorted(SHAPES), action="append", help="default: cnn and lenet; repeats")
+    parser.add_argument("--arch-args", type=json.loads, default={}, help="sizes, e.g. '{\"width\": 16}' of resnet11")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
@@ -149,17 +162,18 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    sizes = arguments.arch_args
     for arch in arguments.arch or ["cnn", "lenet"]:
         split = random_images(arch, arguments.images)
         place = (split, arch, arguments.batch_size, arguments.device)
         wanted = set(arguments.method or [*METHODS, "art"]) | {"clean", "nfgsm"}
-        epochs = {name: our_epoch(*place, *METHODS[name]) for name in METHODS if name in wanted}
+        epochs = {name: our_epoch(*place, *METHODS[name], arch_args=sizes) for name in METHODS if name in wanted}
         for name in CONTIGUOUS:
-            epochs[f"{name}, contiguous"] = our_epoch(*place, *METHODS[name], contiguous=True)
+            epochs[f"{name}, contiguous"] = our_epoch(*place, *METHODS[name], arch_args=sizes, contiguous=True)
         if "art" in wanted:
-            epochs["ART's FBF"] = art_epoch(*place, arguments.images)
+            epochs["ART's FBF"] = art_epoch(*place, arguments.images, arch_args=sizes)
             if arch == "cnn":
-                epochs["ART's FBF, torch's layers"] = art_epoch(*place, arguments.images, plain=True)
+                epochs["ART's FBF, torch's layers"] = art_epoch(*place, arguments.images, arch_args=sizes, plain=True)
         report(arch, seconds(epochs, arguments.repeats))
 
 

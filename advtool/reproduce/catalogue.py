@@ -25,19 +25,19 @@ TABLES = {
 }
 """Titles by name."""
 NIGHT_HOURS = {
-    "apb-fig2": {"mnist": 9.1, "fashion-mnist": 2.6},
+    "apb-fig2": {"mnist": 7.3, "fashion-mnist": 2.1},
     "apb-fig3a": {"mnist": 0.4, "fashion-mnist": 0.2},
-    "apb-fig3b": {"mnist": 0.7, "fashion-mnist": 0.4},
-    "apb-search": {"mnist": 1.1},
-    "apb-readings": {"mnist": 1.8},
+    "apb-fig3b": {"mnist": 0.6, "fashion-mnist": 0.3},
+    "apb-search": {"mnist": 1.0},
+    "apb-readings": {"mnist": 1.5},
     "apb-time": {"mnist": 0.2, "fashion-mnist": 0.2},
     "pnil-fig1": {"mnist": 0.1},
     "pnil-fig3": {"cifar10": 0.3},
-    "pnil-table1": {"mnist": 2.1, "fashion-mnist": 2.1, "cifar10": 0.9},
+    "pnil-table1": {"mnist": 2.1, "fashion-mnist": 2.1, "cifar10": 0.8},
     "pnil-masking": {"mnist": 0.0, "fashion-mnist": 0.0},
     "pnil-fig4": {"mnist": 0.3, "fashion-mnist": 0.3},
     "pnil-fig5": {"mnist": 0.1, "fashion-mnist": 0.1},
-    "pnil-madry": {"cifar10": 2.0},
+    "pnil-madry": {"cifar10": 1.8},
     "pnil-readings": {"mnist": 1.6, "fashion-mnist": 1.6},
     "pnil-time": {"mnist": 0.1, "fashion-mnist": 0.1, "cifar10": 0.3},
 }
