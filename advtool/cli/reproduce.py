@@ -21,7 +21,7 @@ ALL = "all"
 EPILOG = "\n\n".join(
     [
         "[bold]Tables and figures[/bold]",
-        *(f"[cyan]{name}[/cyan]: {title}" for name, title in TABLES.items()),
+        *(f"[cyan]{name}[/cyan]: {table.title}" for name, table in TABLES.items()),
         "A table of your own: [cyan]FILE.py:NAME[/cyan] or [cyan]package.module:NAME[/cyan].",
         "[bold]Examples[/bold]",
         "Does it run? A minute on digits:  [cyan]advtool reproduce apb-fig2 --scale smoke[/cyan]",

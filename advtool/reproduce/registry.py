@@ -1,4 +1,4 @@
-"""Finds a table or figure by its name. A new one stands in one of ``MODULES`` and has a line in ``TABLES``.
+"""Finds a table or figure by its name. A new one stands in a module beside this file and has an entry in ``TABLES``.
 
 A table of your own needs no line: ``FILE.py:NAME`` or ``package.module:NAME`` names it.
 """
@@ -18,9 +18,6 @@ from advtool.target.opening.kinds import is_code
 from advtool.target.opening.user_code import one_line, surroundings
 from advtool.target.opening.user_modules import importable, module_of
 
-MODULES = ("apb", "apb_readings", "pnil", "pnil_curves", "pnil_maps", "pnil_masking", "pnil_readings", "timings")
-"""Where they are."""
-
 
 def find(name: str) -> Table:
     """The table of that name, or the one that a file or module of the user's defines.
@@ -33,8 +30,8 @@ def find(name: str) -> Table:
         return _of_the_user(place, attribute)
     if name not in TABLES:
         raise InputError(f"no table or figure '{name}'{near_match(name, TABLES)}")
-    every = (table for module in MODULES for table in _tables(import_module(f"{__package__}.{module}")).values())
-    return next(table for table in every if table.name == name)
+    beside = _tables(import_module(f"{__package__}.{TABLES[name].module}")).values()
+    return next(table for table in beside if table.name == name)
 
 
 def every(scale: Scale, datasets: Sequence[str] = ()) -> list[Table]:

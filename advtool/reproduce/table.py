@@ -47,7 +47,7 @@ class Table:
     @property
     def title(self) -> str:
         """What it shows."""
-        return TABLES.get(self.name, self.name)
+        return TABLES[self.name].title if self.name in TABLES else self.name
 
     def datasets_at(self, scale: Scale) -> tuple[str, ...]:
         """What a scale takes if nothing is asked for."""
