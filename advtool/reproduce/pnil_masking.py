@@ -23,7 +23,7 @@ CHANGES: tuple[dict[str, bool], ...] = ({}, {"pnil": True})
 
 
 def rule_of_hiding(row: Row) -> Judgement:
-    """Judged is how far the mean accuracy in the worst case, of SPSA and the audit, is below that under PGD-50, on the
+    """We judge how far the mean accuracy in the worst case, of SPSA and the audit, is below that under PGD-50, on the
     same images: without PNIL at least 10 points, with PNIL less. Its 95 % interval is on that side: holds; on the
     other side: does not; on both sides: undecided.
     """

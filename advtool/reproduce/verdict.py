@@ -49,7 +49,7 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 
 
 def robust(row: Row) -> Judgement:
-    """Judged is the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds; below
+    """We judge the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds; below
     it: does not, or undecided where the gain in the worst case may reach it, since the baseline may hide more; on both
     sides: undecided. A gain that would hold is gradient masking if it is hidden: by a masking code of the audit, for
     half of the trainings or more; by a worst case clearly and at least 20 points below the shown accuracy on the same
