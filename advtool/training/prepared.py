@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advtool import arguments, checkpoints, files, models, seeding
 from advtool.arguments import shown
@@ -104,8 +104,9 @@ def prepare(
         versions=_versions(),
         metrics=_without_epochs(chosen, validation).to_dict(),
     )
-    model = model.to(memory_format=precision.training_layout(model, device))
-    layers = layers_of(model, chosen, to_float(training.images[:1])) if chosen.by_bounds else None
+    image = to_float(training.images[:1])
+    model = _laid_out(model, image)
+    layers = layers_of(model, chosen, image) if chosen.by_bounds else None
     return Prepared(
         recipe=chosen,
         header=header,
@@ -115,6 +116,17 @@ def prepare(
         fixed=fixed,
         layers=layers,
     )
+
+
+def _laid_out(model: nn.Module, image: Tensor) -> nn.Module:
+    """The model in the layout in which it trains. One that calls ``view`` may bear contiguous tensors alone."""
+    model = model.to(memory_format=precision.training_layout(model, image.device))
+    try:
+        with torch.no_grad(), seeding.global_streams(image.device, 0, "layout"):
+            model.eval()(image)
+    except RuntimeError:
+        model = model.to(memory_format=torch.contiguous_format)
+    return model.train()
 
 
 def _checked_options(limit: int | None, data_dir: Path | None) -> tuple[int | None, Path | None]:

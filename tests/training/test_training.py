@@ -13,6 +13,7 @@ from advtool.checkpoints import Architecture
 from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
+from advtool.models.registry import Entry
 from advtool.results import Measured
 from advtool.threat import ThreatModel
 from advtool.training import RECIPES, Collapse, Observer, Trained, loop, prepared, recipe_for, session
@@ -238,6 +239,27 @@ def test_a_model_is_quick_while_it_trains_and_torchs_own_when_handed_back(
     trained = short(first_images(digits, 150), arch=arch, epochs=1)
     assert kinds_and_layouts(trained.model) == {(nn.Conv2d, False)}
     assert {kind for kind, _ in kinds_and_layouts(trained_on[0])} == {nn.Conv2d}
+
+
+class View(nn.Module):
+    """``nn.Flatten`` for contiguous tensors alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), -1)
+
+
+def test_a_model_that_bears_contiguous_tensors_alone_trains_to_the_same_weights(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(flatten: nn.Module) -> Entry:
+        return Entry(lambda *_: nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), flatten, nn.Linear(1352, 10)), smallest=28)
+
+    monkeypatch.setitem(models.ARCHITECTURES, "flatten", small(nn.Flatten()))
+    monkeypatch.setitem(models.ARCHITECTURES, "view", small(View()))
+    of_flatten, of_view = (
+        short(first_images(digits, 150), "nfgsm", arch=arch).model.state_dict() for arch in ("flatten", "view")
+    )
+    torch.testing.assert_close(of_view, of_flatten)
 
 
 def kinds_and_layouts(model: nn.Module) -> set[tuple[type[nn.Module], bool]]:
