@@ -22,7 +22,10 @@ from advtool.training.settings import OF_WHOLE_TRAININGS, Schedule, Settings
 
 FEWEST_STEPS = 20
 DESCENT_AT_LOWER_BOUND, DESCENT_AT_UPPER_BOUND = 0.1, 0.9
-"""The bounds are the learning rates at which these shares of the loss's whole descent are done."""
+"""The bounds are the learning rates at which these shares of the loss's descent are done."""
+RISE_THAT_ENDS_THE_DESCENT = 0.1
+"""The descent is over when the loss is this share of its first value above its lowest. At higher rates a loss may fall
+once more by luck, and no training follows it there."""
 NEEDED_DESCENT = 0.05
 """A curve gives bounds only if the loss falls by this share of its first value."""
 DIVERGED_FACTOR = 4.0
@@ -74,8 +77,8 @@ def propose(rates: list[float], losses: list[float], schedule: Schedule) -> Rang
     """Read the two bounds from a curve.
 
     The loss is averaged over a window that reaches a twentieth of the curve to either side. Its descent goes from the
-    first value to the lowest. At the lower bound a tenth of the descent is done (Smith: "accuracy starts to increase"),
-    at the upper bound nine tenths ("slows").
+    first value to the lowest before it rises again. At the lower bound a tenth of the descent is done (Smith:
+    "accuracy starts to increase"), at the upper bound nine tenths ("slows").
 
     Args:
         rates: rising learning rates, 20 or more.
@@ -86,7 +89,7 @@ def propose(rates: list[float], losses: list[float], schedule: Schedule) -> Rang
         InputError: the smoothed loss never falls below 95 % of its first value.
     """
     smoothed = _smooth(losses)
-    start, lowest = smoothed[0], min(smoothed)
+    start, lowest = smoothed[0], _end_of_descent(smoothed)
     if not lowest < (1 - NEEDED_DESCENT) * start:
         raise InputError(
             f"the loss does not fall between learning rates {rates[0]:g} and {rates[-1]:g}: "
@@ -131,6 +134,16 @@ def _endless(prepared: Prepared, seed: int) -> Iterator[Batch]:
 def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
     first = next(losses)
     return chain([first], takewhile(lambda loss: loss < DIVERGED_FACTOR * first, losses))
+
+
+def _end_of_descent(smoothed: list[float]) -> float:
+    """The lowest loss before the curve rises by ``RISE_THAT_ENDS_THE_DESCENT``."""
+    lowest = smoothed[0]
+    for loss in smoothed:
+        if loss > lowest + RISE_THAT_ENDS_THE_DESCENT * smoothed[0]:
+            break
+        lowest = min(lowest, loss)
+    return lowest
 
 
 def _smooth(losses: list[float]) -> list[float]:

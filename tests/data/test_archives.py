@@ -89,7 +89,7 @@ def test_there_may_be_more_names_than_labels(tmp_path: Path) -> None:
         (np.array([["cat"], ["dog"], ["cow"]]), "it must be strings"),
         (np.array("cat"), "it must be strings"),
         (np.array([b"\xff", b"dog", b"cow"]), "no UTF-8 text"),
-        (np.array(["cat", "dog\udcff", "cow"]), "is no UTF-8, so no result could name it"),
+        (np.array(["cat", "dog\udcff", "cow"]), "is no UTF-8, so no answer could name it"),
         (np.array(["cat", "dog", None]), "any code: refused"),
     ],
 )

@@ -404,7 +404,9 @@ def test_names_that_no_result_could_hold_are_refused(tmp_path: Path) -> None:
     strange = os.fsdecode(b"m\xfcll")
     for name in ("a", strange):
         fill(tmp_path / "set" / name)
-    assert "is no UTF-8, so no result could name it: rename it" in refusal(lambda: load(tmp_path / "set", "test"))
+    assert "is no UTF-8, so no answer could name it: give it another name" in refusal(
+        lambda: load(tmp_path / "set", "test")
+    )
     (tmp_path / "set" / strange).rename(tmp_path / "set" / "b")
     (tmp_path / "set" / "b" / "0.png").rename(tmp_path / "set" / "b" / f"{strange}.png")
     assert len(load(tmp_path / "set", "test")) == 6

@@ -104,6 +104,14 @@ def test_the_bounds_lie_where_the_descent_begins_and_ends() -> None:
     assert result.learning_rate == pytest.approx(rates[190], rel=0.1)
 
 
+def test_a_loss_that_falls_once_more_at_a_higher_rate_changes_no_bound() -> None:
+    rates = [10 ** (-6 + 6 * step / 299) for step in range(300)]
+    losses = [*(2.3 - 1.5 * min(1, max(0, (step - 100) / 80)) for step in range(200)), *[1.4] * 50, *[0.1] * 50]
+    result = propose(rates, losses, "cyclic")
+    assert result.base_learning_rate == pytest.approx(rates[108], rel=0.15)
+    assert result.learning_rate == pytest.approx(rates[172], rel=0.15)
+
+
 def test_a_loss_that_never_falls_gives_no_bounds() -> None:
     with pytest.raises(InputError, match="does not fall"):
         propose([1e-6 * 1.1**step for step in range(50)], [2.3] * 50, "cyclic")
