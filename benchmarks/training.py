@@ -3,8 +3,8 @@
     python benchmarks/training.py --images 10000 --repeats 5
 
 Every method trains one epoch in turn, again and again, so that a busy machine slows all of them alike; the
-figures are medians. Two methods run once more with contiguous weights, which our trainings have on no CPU. ART's
-fast-is-better-than-free trainer gets the same model, images and batch size: once with our convolutions, as our
+figures are medians. Two methods run once more with contiguous weights; our trainings have them channels last on a CPU.
+ART's fast-is-better-than-free trainer gets the same model, images and batch size: once with our convolutions, as our
 trainings do, and once with torch's own, which is the same network.
 """
 

@@ -46,7 +46,7 @@ def lr_range(
     """Propose the bounds of a cyclic learning rate with a range test (Smith 2017).
 
     A new model trains for some hundred batches while the learning rate rises, and the loss falls.
-    At the lower bound a tenth of the loss's descent is done, at the upper bound nine tenths.
+    At the lower bound a tenth of the loss's first descent is done, at the upper bound nine tenths.
     Give them to [bold]advtool train[/] as --base-learning-rate and --learning-rate. The recipes clean,
     adv, both, apb and ibp have no cyclic learning rate: they take the upper bound alone. The test
     of ibp is on clean images, as its training begins.

@@ -34,9 +34,9 @@ def layout(model: nn.Module) -> torch.memory_format:
 
 
 def training_layout(model: nn.Module, device: torch.device) -> torch.memory_format:
-    """The layout in which a model trains: on a CPU channels_last, where weights get their gradients faster so.
+    """The layout in which a model trains: channels_last on a CPU, which computes the gradients of weights faster in it.
 
-    On other devices that of :func:`layout`.
+    On other devices it is that of :func:`layout`.
     """
     return torch.channels_last if device.type == "cpu" else layout(model)
 

@@ -312,8 +312,9 @@ def test_labels_are_taken_as_art_takes_them(labels: np.ndarray | Tensor) -> None
 
 def test_images_and_labels_that_would_be_read_wrongly_are_refused() -> None:
     attack, x = PGD(estimator(), ThreatModel(eps=0.1)), images()
-    for wrong in (255 * x, x - 1, torch.full_like(x, math.nan)):
-        with pytest.raises(InputError, match=r"images must lie in \[0, 1\], these (span|hold NaN)"):
+    nans = torch.full_like(x, math.nan)
+    for wrong, said in ((255 * x, "these span"), (x - 1, "these span"), (nans, "these hold NaN")):
+        with pytest.raises(InputError, match=rf"^images must lie in \[0, 1\], {said}"):
             attack.generate(wrong, torch.zeros(12))
     with pytest.raises(InputError, match=r"labels must be \(12,\)"):
         attack.generate(x, torch.zeros(11))
