@@ -47,9 +47,11 @@ def evaluate_seeds(
         The evaluations, and the mean, standard deviation and range of each accuracy.
 
     Raises:
-        InputError: the seeds are fewer than two or not all different, a seed has no folder of its own, or
-            :func:`advtool.evaluate` refuses an argument.
+        InputError: the seeds are fewer than two or not all different, a seed has no folder of its own, ``seed`` or
+            ``run_dir`` is given as well, or :func:`advtool.evaluate` refuses an argument.
     """
+    if twice := sorted({"seed", "run_dir"} & settings.keys()):
+        raise InputError(f"{twice[0]}={shown(settings[twice[0]])} does not go with seeds: give {twice[0]}s")
     seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in inputs.as_list("seeds", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds={shown(seeds)} must be at least two, all different")

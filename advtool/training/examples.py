@@ -1,7 +1,6 @@
 """How training makes its adversarial examples: with the methods of :mod:`advtool.perturb`.
 
-A new kind is a function and a line in ``EXAMPLES``, which holds the names that recipes use; one of many steps has its
-name in ``MANY_STEPS`` too.
+A new kind is a function and a line in ``EXAMPLES``, which holds the names that recipes use.
 """
 
 from typing import Any, Protocol
@@ -44,8 +43,6 @@ EXAMPLES: dict[str, Examples] = {
     "pgd": perturb.pgd,
 }
 """The kinds by the names that recipes use."""
-MANY_STEPS = frozenset({"pgd"})
-"""The kinds that take many steps. Where they train, one-step examples for the validation are those of FGSM."""
 
 
 def craft(

@@ -15,7 +15,7 @@ from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
 from advtool.results import Measured
 from advtool.threat import ThreatModel
 from advtool.training.bounds import worst_case_logits
-from advtool.training.examples import MANY_STEPS, craft
+from advtool.training.examples import craft
 from advtool.training.recipes import Recipe
 
 BATCH_SIZE = 500
@@ -108,9 +108,10 @@ def accuracy_and_loss(model: nn.Module, batches: Iterable[Batch], draws: int = 1
 
 def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
     """The kind of one-step examples and its settings. A model overfits to the examples that it trains on."""
-    if recipe.by_bounds or recipe.examples in MANY_STEPS:
+    settings = recipe.example_settings
+    if recipe.by_bounds or "steps" in settings:
         return "fgsm", {}
-    return recipe.examples, {"eot": recipe.eot, **recipe.example_settings}
+    return recipe.examples, {"eot": recipe.eot, **settings}
 
 
 @torch.no_grad()

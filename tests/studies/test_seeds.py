@@ -65,6 +65,13 @@ def without_times_of_all(result: SeedsEvaluation) -> list[dict[str, Any]]:
     return [without_times(evaluation.to_dict()) for evaluation in result.evaluations]
 
 
+@pytest.mark.parametrize("twice", [{"seed": 3}, {"run_dir": "one"}])
+def test_what_every_seed_has_of_its_own_is_refused(twice: dict[str, Any]) -> None:
+    (name,) = twice
+    with pytest.raises(InputError, match=rf"^{name}=.* does not go with seeds: give {name}s$"):
+        evaluate([1, 2], **twice)
+
+
 @pytest.mark.parametrize(
     ("seeds", "run_dirs", "words"),
     [
