@@ -141,12 +141,16 @@ def _widths(
         frame = 1 + (1 + 2 * blanks) * len(letters) if table.boxed else 2 * (len(letters) - 1)
         left = width - frame - sum(letters)
         if left >= 0:
-            more = {i: max(map(cell_len, texts)) - letters[i] for i, (c, texts) in enumerate(written) if c.unit.words}
+            more = {i: _longest_line(texts) - letters[i] for i, (c, texts) in enumerate(written) if c.unit.words}
             for i in sorted(more, key=more.__getitem__):
                 letters[i] += min(left, more[i])
                 left -= min(left, more[i])
             return letters, blanks
     return None
+
+
+def _longest_line(texts: Sequence[str]) -> int:
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
 
 
 def _needed(column: Column, texts: Sequence[str], *, whole: bool) -> int:

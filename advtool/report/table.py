@@ -53,19 +53,21 @@ class Column:
         name: what programs call it, and the key of its values in a row.
         unit: how its values are written.
         reader: who gets to see it.
+        folded: whether its texts are broken into lines already.
     """
 
     heading: str
     name: str
     unit: Unit
     reader: Reader = Reader.ALL
+    folded: bool = False
 
     def written(self, row: "Row") -> str:
         """The row's value as people read it; a text is shown as it is, whatever the unit."""
         value = row.values.get(self.name)
         if value is None:
             return self.unit.blank
-        return printable(value if isinstance(value, str) else self.unit.write(value))
+        return printable(value if isinstance(value, str) else self.unit.write(value), keep="\n" if self.folded else "")
 
     def data_names(self) -> Sequence[str]:
         """The names of the data columns; the parts of ``interval`` are called ``low`` and ``high`` alone."""

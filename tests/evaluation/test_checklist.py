@@ -241,6 +241,12 @@ def test_a_terminal_gets_commands_to_copy(fgsm: Evaluation) -> None:
         assert f"{number}. `{command}`" in FORMATS["markdown"](checklist)
 
 
+def test_a_terminal_gets_folded_items_and_no_escaped_break(fgsm: Evaluation) -> None:
+    shown = FORMATS["table"](advtool.checklist(fgsm))
+    assert "\\n" not in shown
+    assert len(shown.splitlines()) < 180, "the answers have the rest of the width"
+
+
 def test_only_a_result_has_a_checklist() -> None:
     with pytest.raises(InputError, match=r"must be the result of advtool\.evaluate"):
         advtool.checklist({"schema": "advtool.eval/1"})  # type: ignore[arg-type]
