@@ -18,7 +18,7 @@ from advtool.report import reproduction
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.pnil import LARGER
-from advtool.reproduce.verdict import together
+from advtool.reproduce.verdict import ONE_TRAINING, is_of_one_training, together
 from advtool.results import Reproduced, Row, Verdict, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of
 
@@ -31,7 +31,6 @@ NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-1
 WORDS = {"does not": "*does not* hold"}
 """Where a verdict does not stand for itself."""
 NO_FINDING, TOO_LITTLE = "no finding", "no finding yet"
-ONE_TRAINING = "1 training"
 OF_README = ("apb-fig2", "apb-time", "pnil-masking", "pnil-table1", "pnil-fig4", "pnil-fig5", "pnil-time")
 """The tables of the claims that README.md speaks of."""
 
@@ -167,7 +166,7 @@ def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
         rows = [each for each in found(claim, every) if dataset(each) == name]
         if overall := together(each.row.verdict for each in rows):
             claims = [each.row for each in rows if each.row.verdict]
-            alone = all(any(each.how.endswith(f", {ONE_TRAINING}") for each in row.evidence.values()) for row in claims)
+            alone = all(any(map(is_of_one_training, row.evidence.values())) for row in claims)
             judged = f"{WORDS.get(overall, f'*{overall}*')}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
             words = judged if all(each.table.is_a_finding for each in rows) else TOO_LITTLE
             verdicts.setdefault(words, []).append(printed)
@@ -196,8 +195,8 @@ def best_reading(every: Sequence[tuple[Path, Reproduced]]) -> str:
     count = next(len(table.rows) for _, table in every if table.name == "apb-search")
     fgsm, pgd, spsa = (notation.percent(figures[name].ours or 0.0) for name in ("FGSM on examples", "PGD-50", "SPSA"))
     return (
-        f" Of {count} readings of the text, each trained for 10 epochs on MNIST, the one that is best on validation "
-        f"images keeps {fgsm} under FGSM, {pgd} under PGD-50 and {spsa} under SPSA."
+        f" Of {count} readings of the text, each trained for 10 epochs on 20,000 images of MNIST, the one that is best "
+        f"on validation images keeps {fgsm} under FGSM, {pgd} under PGD-50 and {spsa} under SPSA."
     )
 
 

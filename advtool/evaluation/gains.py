@@ -77,7 +77,7 @@ def between(ours: Figure, theirs: Figure) -> Estimate:
     """
     (a, (below_a, above_a)), (b, (below_b, above_b)) = map(_known, (ours, theirs))
     low, high = hypot(a - below_a, above_b - b), hypot(above_a - a, b - below_b)
-    return Estimate(value=a - b, interval=(a - b - low, a - b + high), how="not paired")
+    return Estimate(value=a - b, interval=(a - b - low, a - b + high), how="not paired, 1 training")
 
 
 def of_figure(figure: Figure) -> Estimate:

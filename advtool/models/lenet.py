@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun et al. 1998) with ReLU and max pooling, as the first paper trains it."""
+"""LeNet-5 (LeCun et al. 1998), in our version with ReLU and max pooling; the first paper only says LeNet."""
 
 from collections import OrderedDict
 
@@ -13,7 +13,7 @@ class LeNet(nn.Sequential):
     Input: float32 (N, C, H, W) in [0, 1], H and W at least 12. Output: logits (N, ``classes``). The first
     convolution is padded by 2, so that 28x28 images give the classical 400 features.
 
-    Source: LeCun et al. 1998; with ReLU and max pooling, as Wen and Itti train it.
+    Source: LeCun et al. 1998. Wen and Itti say LeNet and no more; ReLU and max pooling are ours.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int) -> None:
