@@ -1,5 +1,7 @@
 """Make the target of attacks from a user's model."""
 
+from functools import cache, partial
+
 from torch import Tensor, nn
 
 from advtool import seeding
@@ -33,7 +35,7 @@ def open_target(
         handled: the model, on its device, in eval mode and frozen.
         images: the run's images, float32 (N, C, H, W) in [0, 1] on the model's device; the first 8 are used.
         known: the facts that an earlier call found. With them the model is not asked again, and its search form is
-            made when an attack needs it.
+            made when an attack needs it; at once, though, for a model whose calls change it.
         eot: draws that a gradient averages over; None: 1, or 20 for a random model.
         votes: draws that a prediction averages over; None: 1, or 20 for a random model.
         precision: precision in which attacks search; "auto": bfloat16 where it is faster on the device. The verifier
@@ -61,20 +63,14 @@ def open_target(
 def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, votes: int | None) -> Target:
     model, few = adapted(handled, facts.needs), images[:PREFLIGHT_IMAGES]
     draws = 1 if facts.randomness is Randomness.none else DRAWS_OF_A_RANDOM_MODEL
-
-    def find_form() -> nn.Module:
-        if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
-            return model
-        form = search_form(model, few, facts.search_precision)
-        if form is not model and facts.moving:
-            states.append(State(form))
-            begin(streams[-1])
-        return form
-
-    states, streams = [handled.state], [0]  # the model's state; later that of its search form too, which is a copy
+    find_form = cache(partial(_form, model, few, facts))
+    states = [handled.state]
+    if facts.moving:  # made in the middle of a stream, the form would move on the model's own noise
+        if find_form() is not model:
+            states.append(State(find_form()))  # it is a copy, with a state of its own
+        handled.state.restore()
 
     def begin(stream: int) -> None:
-        streams[-1] = stream
         for state in states:
             state.restore()
             state.seed(stream)
@@ -92,3 +88,9 @@ def _target(handled: Handled, facts: Facts, images: Tensor, eot: int | None, vot
         device=images.device,
         begin=begin if facts.moving else None,
     )
+
+
+def _form(model: nn.Module, few: Tensor, facts: Facts) -> nn.Module:
+    if facts.autograd is not Autograd.grad or facts.needs.rewinding or facts.needs.with_gradients:
+        return model
+    return search_form(model, few, facts.search_precision)

@@ -57,6 +57,22 @@ def test_a_models_own_generator_gives_the_same_answers_again_and_is_left_as_it_w
     assert held_by(model) == before
 
 
+def test_an_attack_that_asks_the_model_first_finds_the_same_when_the_run_goes_on(tmp_path: Path) -> None:
+    """It chooses classes by the model's own answers, before it needs the search form."""
+    model, x = GENERATORS["numpy"](), images(30)
+    y = labels(mlp(SHAPE), x)
+    options = {"attacks": "apgd-targeted(steps=5,targets=2)", "eot": 2, "run_dir": tmp_path}
+    first = evaluate(model, x, y, **options)
+    for path in [*tmp_path.glob("*.json*"), *(tmp_path / "shards").glob("1-*")]:
+        if path.name not in {"manifest.json", "image_ids.json"}:
+            path.unlink()
+    again = evaluate(model, x, y, **options)
+    assert document(again) == document(first)
+    assert again.outcomes is not None
+    assert first.outcomes is not None
+    assert again.outcomes.margin.nan_to_num(9).equal(first.outcomes.margin.nan_to_num(9))
+
+
 def test_another_scale_of_the_models_own_noise_is_another_model(tmp_path: Path) -> None:
     x, one, other = images(), GENERATORS["torch"](), GENERATORS["torch"]()
     other.scale = 0.3
