@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
@@ -70,7 +71,7 @@ def _causes(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
 
 def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Cause]:
     """The usual normalisations, each instead of the one that the model has now, as ``--mean`` and ``--std`` put it."""
-    now = _normalisation(target.model)
+    now = _normalisation(target.model, x.device)
     undo = Normalise(-now.mean / now.std, 1 / now.std).to(x.device)
     for name, (mean, std) in NORMALISATIONS.items():
         wanted = Normalise(mean, std).to(x.device)
@@ -81,10 +82,10 @@ def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Caus
         yield Cause(f"{{right}} with the normalisation of {name} ({options})", right)
 
 
-def _normalisation(model: nn.Module) -> Normalise:
-    """The normalisation that the model has, or one that changes nothing."""
+def _normalisation(model: nn.Module, device: torch.device) -> Normalise:
+    """The normalisation that the model has, or one on ``device`` that changes nothing."""
     first = next((module for module in model.modules() if isinstance(module, Normalise)), None)
-    return Normalise([0.0], [1.0]) if first is None else first
+    return Normalise([0.0], [1.0]).to(device) if first is None else first
 
 
 def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:

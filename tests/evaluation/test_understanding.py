@@ -1,13 +1,19 @@
 """The preflight: what is guessing, whatever the model's number of outputs."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import advtool
 from advtool.errors import InputError
+from advtool.evaluation import causes
 from advtool.evaluation.understanding import refuse_guessing
 from advtool.results import DatasetInfo
+from advtool.target.opening.normalise import Normalise
+from advtool.target.target import Target
+from tests.support.models import Linear
 
 
 class Always(nn.Module):
@@ -30,6 +36,28 @@ def test_guessing_chooses_among_the_classes_of_the_images(names: list[str] | Non
         assert (check.classes, check.chance, check.better_than_chance) == (outputs, 1 / 3, False)
         with pytest.raises(InputError, match=r"guessing among 3 classes gets 33.3 %"):
             refuse_guessing(check)
+
+
+def test_what_a_normalisation_is_compared_with_is_on_the_device_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU a comparison with numbers on the CPU fails, so whatever is made must be moved."""
+    made, moved = list[nn.Module](), list[nn.Module]()
+
+    class Watched(Normalise):
+        def __init__(self, mean: Any, std: Any) -> None:
+            super().__init__(mean, std)
+            made.append(self)
+
+        def to(self, device: torch.device) -> "Watched":  # type: ignore[override]
+            moved.append(self)
+            return super().to(device)
+
+    monkeypatch.setattr(causes, "Normalise", Watched)
+    x, model = torch.rand(60, 1, 2, 2, generator=torch.Generator().manual_seed(0)), Linear(torch.eye(4), torch.zeros(4))
+    y = (x.flatten(1).argmax(1) + 1) % 4
+    cause = causes.find_cause(Target(model, input_shape=(1, 2, 2), classes=4), x, y)
+    assert cause is not None
+    assert "order" in cause.words
+    assert made == moved
 
 
 def test_images_of_one_class_are_guessed_among_two() -> None:

@@ -16,6 +16,7 @@ from advtool.attacks.pgd import PGD
 from advtool.attacks.spsa import SPSA
 from advtool.data import load, to_float
 from advtool.errors import InputError
+from advtool.evaluation.causes import find_cause
 from advtool.evaluation.verification import verify
 from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
@@ -100,6 +101,15 @@ def test_the_gpu_certifies_what_the_cpu_certifies(model: nn.Module, digits_test:
     lines = advtool.certify(clamped, x, y, eps=0.05, seconds=0, device="cpu")
     assert bool((cut.lower >= lines.lower - 1e-2).all())
     assert int(cut.certified.sum()) > int(lines.certified.sum())
+
+
+def test_the_gpu_finds_the_same_cause_of_guessing(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
+    x, y = digits_test[0], (digits_test[1] + 1) % 10
+    cpu = find_cause(estimator(model, torch.device("cpu")), x, y)
+    gpu = find_cause(estimator(model, CUDA), x.to(CUDA), y.to(CUDA))
+    assert cpu is not None
+    assert gpu is not None
+    assert gpu.words == cpu.words
 
 
 @pytest.mark.parametrize(
