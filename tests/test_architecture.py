@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import advtool
+from advtool.evaluation.provenance import sources
 
 ROOT = Path(advtool.__file__).parent
 GROUND = {
@@ -88,6 +89,14 @@ def imported_rooms(path: Path) -> set[str]:
 def test_no_module_imports_upwards(path: Path) -> None:
     upwards = imported_rooms(path) - MAY_IMPORT[room_of(path)] - GROUND
     assert not upwards, f"{path.relative_to(ROOT)} imports from {sorted(upwards)}"
+
+
+def test_the_fingerprint_of_the_code_covers_every_room_that_an_evaluation_can_reach() -> None:
+    reached, left = set(GROUND), {"evaluation"}
+    while left:
+        reached |= left
+        left = set().union(*(MAY_IMPORT[room] for room in left)) - reached
+    assert {room_of(path) for path in sources()} - {"__init__", "__main__"} == reached
 
 
 def test_every_room_is_in_the_design() -> None:

@@ -15,17 +15,22 @@ from torch import Tensor
 from advtool.target.facts import Facts
 from advtool.target.target import Target
 
-ROOMS = ("compute", "data", "models", "target", "certification", "attacks", "evaluation")
-"""The folders whose code can change a number of a run."""
+OUTSIDE = frozenset({"cli", "gates", "perturb", "public", "report", "reproduce", "studies", "training"})
+"""The rooms whose code changes no number of a run: an evaluation imports none of them. Every other one counts."""
 
 
 @cache
 def code() -> str:
     """The version, and a fingerprint of all source files that can change a number of a run."""
-    root = Path(__file__).parents[1]
-    patterns = ("*.py", *(f"{room}/**/*.py" for room in ROOMS))
-    content = hashlib.sha256(b"".join(path.read_bytes() for pattern in patterns for path in sorted(root.glob(pattern))))
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in sources()))
     return f"{version('advtool')}+{content.hexdigest()[:8]}"
+
+
+def sources() -> list[Path]:
+    """The source files that can change a number of a run, in order."""
+    root = Path(__file__).parents[1]
+    rooms = {path: path.relative_to(root).parts[0].removesuffix(".py") for path in root.rglob("*.py")}
+    return sorted(path for path, room in rooms.items() if room not in OUTSIDE)
 
 
 def tensors(*values: Tensor) -> str:
