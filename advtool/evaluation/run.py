@@ -14,7 +14,8 @@
     RUN/result.json               the answer, once every shard is there
     RUN/command.json              the options of the command that began it; none if it was begun in Python
     RUN/.lock                     held by every process that computes the run
-    RUN/.claims/0000              held by the process that computes that shard; ``begin`` by the one that begins the run
+    RUN/.claims/0000              held by the process that computes that shard; ``begin`` by the one that begins the
+                                  run, ``passes`` by the one that notes a smaller pass
     RUN/.sealed/                  the hashes of the documents above, see :mod:`advtool.documents`
 """
 
@@ -50,6 +51,8 @@ IMAGES = "images.jsonl"
 INSPECTION = "inspection.json"
 RESULT = "result.json"
 LOCK, CLAIMS = ".lock", ".claims"
+PASSES = "passes"
+"""The claim of the process that notes how many images fit into a pass."""
 
 
 class Run:
@@ -185,9 +188,10 @@ class Run:
         Args:
             passes: the number for each model, by its name in the environment.
         """
-        noted = self.passes
-        self.manifest.environment.update({key: min(count, noted.get(key, count)) for key, count in passes.items()})
-        self._write_manifest()
+        with self.claim(PASSES, waits=lambda: None):  # or what another process notes meanwhile would be lost
+            noted = self.passes
+            self.manifest.environment.update({key: min(count, noted.get(key, count)) for key, count in passes.items()})
+            self._write_manifest()
 
     @property
     def passes(self) -> dict[str, int]:

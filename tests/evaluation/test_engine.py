@@ -1,5 +1,6 @@
 """The engine: one array of outcomes, votes that do not depend on shard sizes, shards by number."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def test_shards_are_read_by_number(tmp_path: Path) -> None:
     again = Run(tmp_path, configuration, {"images_a_pass": 1})
     assert [found.shard for n in (2, 9999, 10_000, 10_001) if (found := again.get(1, n))] == [2, 9999, 10_000, 10_001]
     assert again.get(1, 1000) is None
+
+
+def test_of_two_processes_that_note_a_pass_at_once_the_smaller_counts(tmp_path: Path) -> None:
+    """The second one notes its number after the first has read the manifest, and before it has written it."""
+    ours, theirs = (Run(tmp_path, {"images_a_shard": 1}, {"images_a_pass": 8}) for _ in range(2))
+    other = threading.Thread(target=theirs.set_passes, args=({"images_a_pass": 2},))
+
+    class Slow(dict[str, int]):
+        def items(self) -> Any:
+            other.start()
+            other.join(timeout=1)
+            return super().items()
+
+    ours.set_passes(Slow(images_a_pass=4))
+    other.join()
+    assert ours.passes == theirs.passes == {"images_a_pass": 2}
 
 
 def record(number: int) -> ShardRecord:
