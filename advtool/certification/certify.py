@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from advtool import arguments
+from advtool import arguments, seeding
 from advtool.certification.certifier import Certificate, Certifier, NotCertifiable
 from advtool.data import as_pairs
 from advtool.errors import InputError
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import handled, home_of
 from advtool.target.making import open_target
+from advtool.target.preflight import preflight
 from advtool.target.scores import refuse_missing_classes
 from advtool.threat import ThreatModel
 
@@ -62,7 +63,9 @@ def certify(
     place = home_of(model) if device is None else arguments.device(device)
     with handled(model, place) as ours:
         few = x[:FEW_IMAGES].to(place)
-        target, _ = open_target(ours, few)
+        with seeding.global_streams(place, 0, "probe"):
+            facts = preflight(ours, few)
+        target, _ = open_target(ours, few, known=facts)  # without a search form, which no proof needs
         refuse_missing_classes(y, target.classes)
         try:
             certifier = Certifier(target, few)

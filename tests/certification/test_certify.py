@@ -37,6 +37,15 @@ def test_a_linear_model_has_the_margin_at_the_worst_corner() -> None:
     assert found.certified.tolist() == [worst.item() > 0]
 
 
+def test_no_search_form_is_made_for_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("made")
+
+    monkeypatch.setattr("advtool.target.making.search_form", refuse)
+    x = torch.full((1, 1, 2, 2), 0.9)
+    assert advtool.certify(linear(torch.ones(4)), x, [1], eps=EPS, seconds=0).certified.all()
+
+
 def test_the_clip_range_cuts_the_ball() -> None:
     x = torch.tensor([0.02, 1.0, 0.5, 0.5]).view(1, 1, 2, 2)
     weight = torch.tensor([1.0, 1.0, 1.0, 1.0])
