@@ -102,15 +102,10 @@ class Identity:
         Raises:
             InputError: the file cannot be written.
         """
-        words = {
-            "tensors": dict(self.tensors),
-            "moving": sorted(self.moving),
-            "rounding": self.rounding,
-            "noise": self.noise,
-        }
+        words = _Words.model_validate(self, from_attributes=True).model_dump()
         logits = {"fixed": self.fixed, "of_run": self.of_run}
         content = {name: value for name, value in logits.items() if value is not None}
-        tensor_files.write(path, content, {"identity": json.dumps(words)})
+        tensor_files.write(path, content, {"identity": json.dumps(words, default=sorted)})  # JSON has no sets
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
