@@ -115,10 +115,10 @@ def even_count(label: str, value: Any) -> int:
     Raises:
         InputError: it is not.
     """
-    number = count(label, value, 2)
-    if number % 2:
+    whole = count(label, value, 2)
+    if whole % 2:
         raise InputError(f"{label} must be even")
-    return number
+    return whole
 
 
 def seed(label: str, value: Any) -> int:

@@ -44,7 +44,10 @@ class Shard(NamedTuple):
 
 
 class ShardRecord(BaseModel):
-    """What one stage found out about a shard of n images. Every list has n entries, in the order of the images."""
+    """What one stage found out about a shard of n images.
+
+    A list has n entries, in the order of the images, unless its line says of which images it tells.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

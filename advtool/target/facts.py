@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from advtool.compute import Precision
 from advtool.target.target import Autograd, Randomness
 
 ImageType = Literal["float64", "float16", "bfloat16"]
@@ -62,5 +63,5 @@ class Facts(BaseModel):
     """the outputs are at least 0 and sum to 1"""
     differentiates: bool
     """the model computes a gradient in its forward pass"""
-    search_precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    search_precision: Precision = "float32"
     """precision in which attacks search"""
