@@ -13,6 +13,7 @@ from advtool.target.scores import predictions
 from advtool.target.target import Target
 
 NORMALISATIONS = {
+    "pixels from 0 to 1": ((0.0,), (1.0,)),
     "ImageNet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "CIFAR-10": ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
     "CIFAR-100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -21,9 +22,11 @@ NORMALISATIONS = {
     "Fashion-MNIST": ((0.2860,), (0.3530,)),
     "pixels from -1 to 1": ((0.5,), (0.5,)),
     "pixels from 0 to 255": ((0.0,), (1 / 255,)),
-    "pixels from 0 to 1": ((0.0,), (1.0,)),
 }
-"""Usual normalisations: mean and standard deviation of each channel, or one for all channels."""
+"""Usual normalisations: mean and standard deviation of each channel, or one for all channels.
+
+Of several that explain as much the first is named. So none at all comes first.
+"""
 CAUSE_MAX_P_VALUE = 1e-3
 """The p-value against guessing below which a cause is named, divided by the number of causes tried (Bonferroni)."""
 

@@ -76,8 +76,10 @@ def adapted(handled: Handled, needs: Needs) -> nn.Module:
 def logits_of(answer: Any, count: int) -> Tensor:
     """Find the logits in a model's answer to ``count`` images.
 
-    A record or a mapping may have a member called ``logits``: this is taken. Otherwise the first member of the
-    mapping, tuple or list that has ``count`` rows is taken. (N, classes, 1, 1) becomes (N, classes).
+    A record or a mapping may have a member called ``logits``: this is taken. Otherwise it is the first member of the
+    mapping, tuple or list that has ``count`` rows of single numbers, or else the first with ``count`` rows: the hidden
+    state (layers, N, features) of a recurrent network has ``count`` rows by chance. (N, classes, 1, 1) becomes
+    (N, classes).
 
     Args:
         answer: a tensor, a NumPy array, or a record, mapping, tuple or list of them.
@@ -101,8 +103,13 @@ def _find(answer: Any, count: int) -> Tensor | None:
     if isinstance(named, Tensor):
         return named
     members = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple | list) else ()
-    found = (_find(member, count) for member in members)
-    return next((each for each in found if each is not None and each.ndim and len(each) == count), None)
+    found = [_find(member, count) for member in members]
+    of_images = [each for each in found if each is not None and each.ndim and len(each) == count]
+    return next((each for each in of_images if _has_flat_rows(each)), of_images[0] if of_images else None)
+
+
+def _has_flat_rows(tensor: Tensor) -> bool:
+    return set(tensor.shape[2:]) <= {1}
 
 
 def of_two_classes(numbers: Tensor, kind: str) -> Tensor:

@@ -1,7 +1,8 @@
 """What kind of model is this? A few images tell before the first attack."""
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,7 @@ class _Questions:
         """What the model needs to answer at all, and its logits for the few images."""
         x, needs, answer = self._first_answer()
         logits = self._logits(answer)
-        single = None if logits.ndim == 2 and logits.shape[1] > 1 else _kind_of_single(logits)
+        single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._kind_of_single(logits, needs)
         plain = answer is logits and logits.dtype is torch.float32
         needs = needs.model_copy(
             update={
@@ -117,6 +118,16 @@ class _Questions:
         if not bool(logits.amax(1).isfinite().any()):  # amax of a row with a NaN is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
         return needs, logits
+
+    def _kind_of_single(self, numbers: Tensor, needs: Needs) -> Literal["logit", "probability"]:
+        """Whether one number for each image is a "probability" or a "logit", which some image takes out of [0, 1].
+
+        The few images may all be of one class, so their negatives, and noise, are asked about too.
+        """
+        noise = torch.rand(self.few.shape, generator=torch.Generator().manual_seed(0)).to(self.few.device)
+        others = (self._logits(self._ask(x, needs)) for x in (1 - self.few, noise))
+        inside = (bool(((each >= 0) & (each <= 1)).all()) for each in chain((numbers,), others))
+        return "probability" if all(inside) else "logit"
 
     def _first_answer(self) -> tuple[Tensor, Needs, Any]:
         """Call the model with one set of needs after another until it answers.
@@ -226,11 +237,6 @@ class _Questions:
             with seeding.global_streams(self.few.device, 0, "repeat"):
                 answers.append(model(self.few).clone())
         return not differ(*answers)
-
-
-def _kind_of_single(numbers: Tensor) -> str:
-    """Whether one number for each image is a "probability" or a "logit"."""
-    return "probability" if bool(((numbers >= 0) & (numbers <= 1)).all()) else "logit"
 
 
 def _first_needs(model: nn.Module) -> Iterator[Needs]:

@@ -28,10 +28,23 @@ def differ(first: Tensor, second: Tensor, allowed: float = EQUAL_CALL_ROUNDING) 
     Args:
         first: logits of one call.
         second: logits of the other call.
-        allowed: share of the largest logit by which they may differ.
+        allowed: share of the largest logit by which they may differ. A class whose logit is the same for all images in
+            both calls does not count: a mask of -1e9 says nothing of the rounding of the other classes.
     """
-    largest = first.abs().nan_to_num(posinf=0.0).max().clamp_min(1e-6)
-    return bool((first - second).nan_to_num(nan=0.0).abs().max() > allowed * largest)
+    difference = (first - second).nan_to_num(nan=0.0)
+    largest = first[:, _varying(first, difference)].abs().nan_to_num(posinf=0.0).amax().clamp_min(1e-6)
+    return bool(difference.abs().max() > allowed * largest)
+
+
+def _varying(logits: Tensor, difference: Tensor) -> Tensor:
+    """The classes, bool (classes,), whose logits vary with the row or differ to another call; all if none does.
+
+    Args:
+        logits: of one call, (N, classes).
+        difference: to those of the other call, (N, classes).
+    """
+    varying = ((logits != logits[:1]) | (difference != 0)).any(0)
+    return varying if varying.any() else ~varying
 
 
 @torch.no_grad()
@@ -102,5 +115,5 @@ def _differ_in_mean(one: Tensor, other: Tensor) -> bool:
     """Whether the means of paired answers (draws, classes) differ by more than both rounding and noise explain."""
     difference = (one - other).double().nan_to_num(nan=0.0)
     mean, error = difference.mean(0).abs(), difference.std(0) / len(difference) ** 0.5
-    allowed = OTHER_BATCH_ROUNDING * one.abs().max().clamp_min(1e-6)
+    allowed = OTHER_BATCH_ROUNDING * one[:, _varying(one, difference)].abs().amax().clamp_min(1e-6)
     return bool(((mean > allowed) & (mean > MIN_STANDARD_ERRORS * error)).any())

@@ -63,3 +63,12 @@ def test_what_a_normalisation_is_compared_with_is_on_the_device_of_the_images(mo
 def test_images_of_one_class_are_guessed_among_two() -> None:
     x, y = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(12, dtype=torch.long)
     assert advtool.check(Always(10), x, y, eps=0.1).chance == 1 / 2
+
+
+def test_no_normalisation_is_named_before_one_that_explains_no_more() -> None:
+    """The arg max of the pixels is the same under every normalisation of one mean and deviation."""
+    x = torch.rand(60, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    turned = nn.Sequential(Normalise([0.5], [-1.0]), Linear(torch.eye(4), torch.zeros(4)))
+    cause = causes.find_cause(Target(turned, input_shape=(1, 2, 2), classes=4), x, x.flatten(1).argmax(1))
+    assert cause is not None
+    assert "--mean 0 --std 1)" in cause.words

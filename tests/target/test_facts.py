@@ -3,7 +3,8 @@
 import cProfile
 import pstats
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from advtool.target.facts import Needs
 from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
-from advtool.target.target import Autograd, Target
+from advtool.target.target import Autograd, Randomness, Target
 from tests.support.models import NoisyInput, Scaled, mlp
 from tests.support.strange import SHAPE, Around
 
@@ -185,6 +186,71 @@ def test_saturation_is_a_share_of_the_images() -> None:
             return scale * level * torch.tensor([4.0, 3.0, 2.0, 1.0])
 
     assert facts(Bright()).saturated == 0.25
+
+
+@contextmanager
+def opened(model: nn.Module, x: Tensor) -> Iterator[Target]:
+    with handled(model, torch.device("cpu")) as ours:
+        yield open_target(ours, x)[0]
+
+
+class WithMask(nn.Module):
+    """A model with noise, two of whose classes are ruled out by a constant."""
+
+    def __init__(self, noise: float, ruled_out: float) -> None:
+        super().__init__()
+        self.model, self.ruled_out = NoisyInput(mlp(SHAPE), noise), ruled_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x)
+        return torch.cat([logits, torch.full((len(x), 2), self.ruled_out)], 1)
+
+
+@pytest.mark.parametrize("ruled_out", [-1e9, torch.finfo(torch.float32).min, -torch.inf, 0.0])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_mask_on_the_outputs_hides_no_noise(noise: float, ruled_out: float) -> None:
+    x = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with opened(WithMask(noise, ruled_out), x) as target:
+        assert target.randomness is (Randomness.each_image if noise else Randomness.none)
+
+
+class Single(nn.Module):
+    """One number for each image: its brightness above ``threshold``."""
+
+    def __init__(self, threshold: float, probability: bool) -> None:
+        super().__init__()
+        self.threshold, self.probability = threshold, probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        logit = x.flatten(1).mean(1) - self.threshold
+        return logit.sigmoid() if self.probability else logit
+
+
+@pytest.mark.parametrize("probability", [False, True])
+def test_one_number_is_a_logit_if_any_image_takes_it_out_of_the_unit_interval(probability: bool) -> None:
+    """The few images are bright, so that the logits of these alone could be probabilities."""
+    bright = 0.9 + 0.1 * torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(0))
+    middling = torch.full((1, *SHAPE), 0.65)
+    with opened(Single(0.6, probability), bright) as target:
+        assert target.scores(middling).argmax(1).item() == 1, "its logit is 0.05, its probability 0.51"
+
+
+class WithState(nn.Module):
+    """Gives a hidden state (2, N, 7), and then the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = mlp(SHAPE)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(2, len(x), 7), self.model(x)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_a_hidden_state_is_not_taken_for_logits(count: int) -> None:
+    x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with opened(WithState(), x) as target:
+        assert target.scores(x[:2]).equal(mlp(SHAPE)(x[:2]))
 
 
 def test_noise_is_not_taken_for_a_dependence_on_the_batch() -> None:
