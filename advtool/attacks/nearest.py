@@ -157,7 +157,7 @@ class _Balls:
         self.reach = torch.full_like(y, threat_model.eps, dtype=torch.float32)
         """the smallest radius that holds a confirmed example; the threat model's while there is none"""
         self.failed = torch.zeros_like(self.reach)
-        """the largest radius that a round searched in vain; 0 if it holds an example after all"""
+        """the largest radius, at most ``reach``, that a round searched in vain"""
         self.met = x.clone()
         """the nearest example since the last look by the model itself (N, C, H, W)"""
         self.met_at = torch.full_like(self.reach, math.inf)
@@ -222,9 +222,7 @@ class _Balls:
         self.best_step = torch.where(nearer, self.met_step, self.best_step)
         self.reach = torch.where(nearer, self.met_at, self.reach)
         self.broken |= nearer
-        failed = torch.where(nearer, self.failed, torch.maximum(self.failed, radius))
-        # A ball that was searched in vain and yet holds an example: the search in it was poor, and tells nothing.
-        self.failed = torch.where(self.broken & (failed >= self.reach), 0.0, failed)
+        self.failed = torch.where(nearer, self.failed, torch.maximum(self.failed, radius)).minimum(self.reach)
         self.met, self.met_step = self.best.clone(), self.best_step.clone()
         self.met_at = torch.where(self.broken, self.reach, math.inf)
 
