@@ -145,7 +145,8 @@ def test_markdown_holds_every_cell_in_a_line_for_each_row(table: Table) -> None:
     for row in table.rows:
         cells = [(column.written(row), column.unit.strong) for column in columns]
         expected.append([f"**{cell}**" if strong and cell else cell for cell, strong in cells])
-    assert grid[-len(expected) :] == [[cell.split() for cell in cells] for cells in expected]
+    # A backslash that stands before "<" already looks like one that escapes it.
+    assert grid[-len(expected) :] == [[cell.replace("\\<", "<").split() for cell in cells] for cells in expected]
 
 
 @given(tables())
