@@ -6,16 +6,12 @@ from typing import Any
 
 from torch import nn
 
-from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation.evaluator import evaluate
 from advtool.gates.gates import Gates
 from advtool.report import FORMATS
 from advtool.results import Evaluation, SeedsEvaluation
 from advtool.studies.seeds import evaluate_seeds
-
-OF_ONE_SEED = {"seed": "leave it out", "run_dir": "name run_dirs, a folder for each"}
-"""Arguments that several seeds cannot share, and what to do instead."""
 
 
 def assert_robust(
@@ -65,9 +61,6 @@ def assert_robust(
     gates = Gates(**asked)
     if gates == Gates():
         raise InputError("assert_robust asks nothing of the model: give at_least=0.5, or fail_on_warning=['masking']")
-    for one, instead in OF_ONE_SEED.items():
-        if seeds is not None and one in settings:
-            raise InputError(f"{one}={shown(settings[one])} goes with one seed: with seeds={shown(seeds)} {instead}")
     result: Evaluation | SeedsEvaluation
     if seeds is None:
         result = evaluate(model, images, labels, **settings)

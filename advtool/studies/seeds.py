@@ -16,6 +16,9 @@ from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.results import AttackResult, AttackSpread, Evaluation, SeedsEvaluation, SeedsSummary, Spread
 
+OF_ONE_SEED = {"seed": "leave it out", "run_dir": "name run_dirs, a folder for each"}
+"""Arguments of :func:`advtool.evaluate` that several seeds cannot share, and what to do instead."""
+
 
 def evaluate_seeds(
     model: nn.Module,
@@ -50,8 +53,9 @@ def evaluate_seeds(
         InputError: the seeds are fewer than two or not all different, a seed has no folder of its own, ``seed`` or
             ``run_dir`` is given as well, or :func:`advtool.evaluate` refuses an argument.
     """
-    if twice := sorted({"seed", "run_dir"} & settings.keys()):
-        raise InputError(f"{twice[0]}={shown(settings[twice[0]])} does not go with seeds: give {twice[0]}s")
+    for one, instead in OF_ONE_SEED.items():
+        if one in settings:
+            raise InputError(f"{one}={shown(settings[one])} goes with one seed: with seeds={shown(seeds)} {instead}")
     seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in inputs.as_list("seeds", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds={shown(seeds)} must be at least two, all different")

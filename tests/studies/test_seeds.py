@@ -65,11 +65,16 @@ def without_times_of_all(result: SeedsEvaluation) -> list[dict[str, Any]]:
     return [without_times(evaluation.to_dict()) for evaluation in result.evaluations]
 
 
-@pytest.mark.parametrize("twice", [{"seed": 3}, {"run_dir": "one"}])
-def test_what_every_seed_has_of_its_own_is_refused(twice: dict[str, Any]) -> None:
-    (name,) = twice
-    with pytest.raises(InputError, match=rf"^{name}=.* does not go with seeds: give {name}s$"):
-        evaluate([1, 2], **twice)
+@pytest.mark.parametrize(
+    ("of_one", "words"),
+    [
+        ({"seed": 3}, r"^seed=3 goes with one seed: with seeds=\[1, 2\] leave it out$"),
+        ({"run_dir": "a"}, r"^run_dir='a' goes with one seed: with seeds=\[1, 2\] name run_dirs, a folder for each$"),
+    ],
+)
+def test_what_every_seed_has_of_its_own_is_refused(of_one: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        evaluate([1, 2], **of_one)
 
 
 @pytest.mark.parametrize(
