@@ -14,11 +14,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from advtool.evaluation.gains import ONE_TRAINING
 from advtool.report import reproduction
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.pnil import LARGER
-from advtool.reproduce.verdict import ONE_TRAINING, is_of_one_training, together
+from advtool.reproduce.verdict import is_of_one_training, together
 from advtool.results import Reproduced, Row, Verdict, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of
 

@@ -23,6 +23,8 @@ It corrects for what folds share: training images and tested images. Where fewer
 share hardly any of these. So the whole ratio corrects the variance of the trainings alone, and that of the images has
 the ratio of the images that were tested. With the whole half this is about the test itself.
 """
+ONE_TRAINING = "1 training"
+"""How the words of an estimate end that compares one training with another one."""
 Side = Sequence[Tensor]
 """The images that each model has right."""
 Pair = tuple[Side, Side]
@@ -43,7 +45,7 @@ def gain(points: Sequence[Pair], *, trained_on: int | None = None) -> Estimate:
     """
     trainings = [_pooled([_paired(ours[i], theirs[i]) for ours, theirs in points]) for i in range(len(points[0][0]))]
     if len(trainings) == 1:
-        return trainings[0].model_copy(update={"how": f"{trainings[0].how}, 1 training"})
+        return trainings[0].model_copy(update={"how": f"{trainings[0].how}, {ONE_TRAINING}"})
     n, differences = len(trainings), _differences(points)
     of_images = fmean(((each.interval[1] - each.interval[0]) / 2 / NORMAL_REACH) ** 2 for each in trainings)
     if trained_on is None:
@@ -77,7 +79,7 @@ def between(ours: Figure, theirs: Figure) -> Estimate:
     """
     (a, (below_a, above_a)), (b, (below_b, above_b)) = map(_known, (ours, theirs))
     low, high = hypot(a - below_a, above_b - b), hypot(above_a - a, b - below_b)
-    return Estimate(value=a - b, interval=(a - b - low, a - b + high), how="not paired, 1 training")
+    return Estimate(value=a - b, interval=(a - b - low, a - b + high), how=f"not paired, {ONE_TRAINING}")
 
 
 def of_figure(figure: Figure) -> Estimate:

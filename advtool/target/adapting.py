@@ -91,7 +91,7 @@ def logits_of(answer: Any, count: int) -> Tensor:
     tensor = _find(answer, count)
     if tensor is None:
         raise TypeError(type(answer).__name__)
-    return tensor.flatten(1) if tensor.ndim > 2 and set(tensor.shape[2:]) == {1} else tensor
+    return tensor.flatten(1) if tensor.ndim > 2 and _has_flat_rows(tensor) else tensor
 
 
 def _find(answer: Any, count: int) -> Tensor | None:
