@@ -19,7 +19,8 @@ from advtool.report import reproduction
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.pnil import LARGER
-from advtool.reproduce.verdict import is_of_one_training, together
+from advtool.reproduce.registry import find
+from advtool.reproduce.verdict import is_of_one_training
 from advtool.results import Reproduced, Row, Verdict, notation
 from benchmarks.claims import APB, PAPERS, PNIL, Claim, first_of
 
@@ -165,7 +166,7 @@ def in_words(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> str:
     verdicts: dict[str, list[str]] = {}
     for name, printed in NAMES.items():
         rows = [each for each in found(claim, every) if dataset(each) == name]
-        if overall := together(each.row.verdict for each in rows):
+        if overall := find(claim.table).overall(each.row for each in rows):
             claims = [each.row for each in rows if each.row.verdict]
             alone = all(any(map(is_of_one_training, row.evidence.values())) for row in claims)
             judged = f"{WORDS.get(overall, f'*{overall}*')}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
@@ -220,9 +221,9 @@ def summary() -> str:
         f"little time: {in_words(cheap, every)}.",
         f"**Schwinn et al. (NFGSM, PNIL).** One-step training hides its gradients from PGD, with PNIL it does not: "
         f"{in_words(hidden, every)}. PNIL raises effective robustness: at the paper's eps {in_words(effective, every)}"
-        f"; at larger eps {in_words(larger, every)}. NFGSM is more robust than RFGSM: {in_words(recipes, every)}. More "
-        f"than ten EOT draws change little: {in_words(draws, every)}. One-step training is faster than PGD training: "
-        f"{in_words(fast, every)}.",
+        f"; at larger eps {in_words(larger, every)}. NFGSM is more robust than RFGSM: {in_words(recipes, every)}. EOT "
+        f"makes attacks on PNIL stronger, and ten draws are enough: {in_words(draws, every)}. One-step training is "
+        f"faster than PGD training: {in_words(fast, every)}.",
         f"{trained}; every claim with its {link}.",
     )
     return "\n".join(f"- {line}" for line in lines)

@@ -32,6 +32,7 @@ EPS = 0.3
 CLASSICAL = "plain, descent"
 DESCENT, ASCENT = (("naive, descent", "multimodal, descent"), ("naive, ascent", "multimodal, ascent"))
 """Structure and direction of the bias."""
+BY_VALIDATION = "multimodal, h by validation"
 CLEAN, FGSM, FIXED, WORST = "clean", "FGSM on examples", "fixed examples", "worst case"
 SCALES = {
     Scale.smoke: Budget(epochs=2, limit=600, validated=60, images=50, audited=5, spsa=(5, 16)),
@@ -203,6 +204,7 @@ FIG2 = table(
     rule=rule_of_scenarios,
     rules=(robust, led_by, combined),
     label_columns=("data set", "trained on", "examples", "LeNet"),
+    readings=("LeNet",),
     lines=scenarios,
     bars=((FGSM,), (CLEAN,), (WORST,)),
     split=2,
@@ -270,7 +272,7 @@ def structures(scale: Scale, dataset: str) -> Iterator[Line]:
     }
     alone = replace(lenet(scale, dataset, bias), epochs=epochs)
     naive = Line(labels=(dataset, bias), cells=cells, models=(alone,))
-    labels = (dataset, "multimodal, h by validation")
+    labels = (dataset, BY_VALIDATION)
     best = Line(labels=labels, cells=cells, models=tuple(models.values()), chosen_by="one_step_accuracy")
     better, other = (naive, best) if dataset == "fashion-mnist" else (best, naive)
     claim = robustness([(better, other)], FGSM, "audited", beside_baseline=True)
@@ -285,6 +287,7 @@ FIG3A = table(
     rule=rule_of_small_eps,
     rules=(robust,),
     label_columns=("data set", "LeNet", "eps"),
+    readings=("LeNet",),
     lines=curves,
     curves=(FGSM, WORST),
     notes=(

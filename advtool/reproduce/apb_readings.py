@@ -200,6 +200,7 @@ APB_READINGS = apb.table(
     rules=(robust, led_by),
     other_datasets=OTHER_DATASETS,
     label_columns=("data set", "reading"),
+    readings=("reading",),
     lines=best,
     bars=((apb.FGSM,), (apb.WORST,)),
     notes=(

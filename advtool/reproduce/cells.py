@@ -18,7 +18,7 @@ Stage = tuple[Question, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One figure of a line beside the paper's: a share of images, or what ``read`` finds of the line's first model.
+    """One figure of a line beside the paper's: a share of images, or what ``read`` finds of each of the line's models.
 
     A share pairs questions with the stage that the images survive: ``clean``, an attack, or ``worst case``, every
     attack of the question; ``fgsm on examples`` counts as the first paper does, the final examples that are classified
@@ -51,14 +51,13 @@ class Cell:
     def figure(self, measured: Measured, models: Sequence[Model]) -> Figure:
         """Our value: of one model with Wilson's interval, of several the mean and the standard deviation."""
         if self.read:
-            return self.read(measured, models[0])
+            return _mean([self.read(measured, model) for model in models])
         if reason := self._missing(measured, models):
             return Figure(missing=reason)
         outcomes = self.outcomes(measured, models)
-        values = [gains.share(each) for each in outcomes]
-        if len(values) > 1:
-            return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
-        return Figure(ours=values[0], interval=wilson_interval(int(outcomes[0].sum()), len(outcomes[0])))
+        return _mean(
+            [Figure(ours=gains.share(of), interval=wilson_interval(int(of.sum()), len(of))) for of in outcomes]
+        )
 
     def _missing(self, measured: Measured, models: Sequence[Model]) -> str | None:
         """Why nothing can be proved of the models, in the words of their evaluation."""
@@ -106,6 +105,15 @@ def metric(name: str, paper: float | None = None, *, images: str = "validation_i
     return Cell(read=read, paper=paper)
 
 
+def noise(name: str) -> Cell:
+    """A level of the noise that the training noted on the model's card, a fraction of the pixel range."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        return Figure(ours=float(measured.cards[model].metrics[name]))
+
+    return Cell(read=read, unit="noise level")
+
+
 def seconds(timing: Timing) -> Cell:
     """Seconds an epoch of the line's model: the median of the turns, and their standard deviation."""
 
@@ -127,6 +135,14 @@ def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> C
         return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
 
     return Cell(read=read, unit="times", timing=timing, paper=paper)
+
+
+def _mean(figures: Sequence[Figure]) -> Figure:
+    """One figure as it is; of several the mean and the standard deviation, unless one is missing."""
+    values = [figure.ours for figure in figures if figure.ours is not None]
+    if len(figures) == 1 or len(values) < len(figures):
+        return next((figure for figure in figures if figure.missing), figures[0])
+    return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
 
 
 def _surviving(measured: Measured, models: Sequence[Model], question: Question, stage: str) -> list[Tensor]:

@@ -22,7 +22,6 @@ from advtool.reproduce.measured import Measured
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.steps import Asked, Learned, Model, Step, Timing
 from advtool.reproduce.table import Table, check_datasets
-from advtool.reproduce.verdict import together
 from advtool.results import (
     Column,
     Figure,
@@ -172,7 +171,7 @@ def _filled(
         label_columns=list(table.label_columns),
         columns=columns,
         rows=rows,
-        verdict=None if any(row.left for row in rows) else together(row.verdict for row in rows),
+        verdict=None if any(row.left for row in rows) else table.overall(rows),
         panels=[*panels(table, rows, columns), *(each for line in finished for each in table.pictures(measured, line))],
         notes=[*table.notes, *notes.of_proofs(lines), *notes.of_choices(lines, measured), *notes.of_reuse(reused)],
         provenance=made.model_copy(

@@ -59,6 +59,7 @@ PNIL_READINGS = pnil.table(
     datasets=("fashion-mnist", "mnist"),
     other_datasets={Scale.smoke: ("digits",), Scale.cpu: ("mnist",)},
     label_columns=("block", "data set", "eps", "epoch", "training"),
+    readings=("block", "eps", "epoch"),
     lines=readings,
     bars=(("Min", "worst case"),),
     split=4,

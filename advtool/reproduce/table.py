@@ -9,8 +9,8 @@ from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.lines import Line
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.verdict import Rule
-from advtool.results import Panel, Row
+from advtool.reproduce.verdict import Rule, best_of, together
+from advtool.results import Panel, Row, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Table:
     other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
     """what a scale takes instead if nothing is asked for"""
     label_columns: tuple[str, ...]
+    readings: tuple[str, ...] = ()
+    """label columns that tell the readings of a claim apart, where the paper's text allows several"""
     lines: Callable[[Scale, str], Iterable[Line]]
     """of a scale and a data set"""
     bars: tuple[tuple[str, ...], ...] = ()
@@ -56,7 +58,8 @@ class Table:
     @property
     def printed_rule(self) -> str:
         """The docstrings of the rule and of what it combines."""
-        return " ".join(word for rule in (self.rule, *self.rules) for word in (getdoc(rule) or "").split())
+        rules = (self.rule, *self.rules, *([best_of] if self.readings else []))
+        return " ".join(word for rule in rules for word in (getdoc(rule) or "").split())
 
     def all_lines(self, scale: Scale, datasets: Sequence[str]) -> list[Line]:
         """Data set by data set."""
@@ -67,6 +70,15 @@ class Table:
         judgement = self.rule(row) if row.evidence else None
         verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
         return row.model_copy(update={"verdict": verdict, "why": why})
+
+    def overall(self, rows: Iterable[Row]) -> Verdict | None:
+        """The verdict over judged rows: of each claim its best reading, and these like the parts of a claim."""
+        claims: dict[tuple[str, ...], list[Verdict | None]] = {}
+        for row in rows:
+            labels = zip(self.label_columns, row.labels, strict=True)
+            claim = tuple(label for column, label in labels if column not in self.readings)
+            claims.setdefault(claim, []).append(row.verdict)
+        return together(map(best_of, claims.values()))
 
 
 def check_datasets(names: Iterable[str]) -> None:

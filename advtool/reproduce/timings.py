@@ -104,6 +104,7 @@ APB = apb.table(
     rule=rule_of_bias,
     rules=(combined,),
     label_columns=("data set", "trained on", "examples", "LeNet"),
+    readings=("LeNet",),
     lines=lenets,
     bars=(("an epoch",),),
     notes=(

@@ -16,6 +16,7 @@ SEED, SEED_UNDER_ATTACK = 0.02, 0.05
 """How far two trainings may differ by their seed alone, in clean accuracy and under FGSM. The last 20 of 100 epochs of
 one LeNet have a standard deviation of 0.6 and 2 points; 95 % of differences lie within 2 times the root of 2 of it.
 """
+BEST_FIRST: tuple[Verdict, ...] = ("holds", "partly", "undecided", "gradient masking", "does not")
 NO_GAP = Estimate(value=0.0, interval=(0.0, 0.0), how="exact")
 
 
@@ -106,6 +107,14 @@ def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     """Over all rows that have a verdict, as over the parts of a claim; None if no row has one."""
     given = {verdict for verdict in verdicts if verdict is not None}
     return _of(given) if given else None
+
+
+def best_of(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """Of several readings of one claim the best verdict counts for the table, in the order holds, partly, undecided,
+    gradient masking, does not: one reading under which it holds is enough.
+    """
+    given = {verdict for verdict in verdicts if verdict is not None}
+    return next((verdict for verdict in BEST_FIRST if verdict in given), None)
 
 
 def points(estimate: Estimate) -> str:

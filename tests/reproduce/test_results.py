@@ -11,7 +11,6 @@ from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce_all
 from advtool.reproduce.registry import find
-from advtool.reproduce.verdict import together
 from advtool.results import Reproduced, Row
 from benchmarks import claims, verdicts
 
@@ -51,7 +50,7 @@ def test_a_committed_table_is_what_the_present_data_give(path: Path) -> None:
 def test_a_committed_table_is_judged_by_the_present_rule(path: Path) -> None:
     result = read(path)
     assert [find(result.name).judged(row) for row in result.rows] == result.rows
-    judged = together(row.verdict for row in result.rows)
+    judged = find(result.name).overall(result.rows)
     assert result.verdict == (None if any(row.left for row in result.rows) else judged)
 
 
@@ -67,7 +66,7 @@ def test_the_tables_of_the_night_are_what_its_parts_give(dataset: str, tmp_path:
             shutil.copytree(FOLDER / "night" / kept, tmp_path / kept)
     every = map(read, sorted((FOLDER / "night").glob("*.json")))
     pages = [page for page in every if page.provenance.datasets == [dataset]]
-    pages = [page for page in pages if page.name != "pnil-fig1"]  # its rows need the images
+    pages = [page for page in pages if page.name != "pnil-fig1"]  # one of its rows needs the images
     tables = [find(page.name) for page in pages]
     given = reproduce_all(tables, Scale.night, folder=tmp_path, datasets=[dataset], seconds=0)
     for page, made in zip(pages, given, strict=True):
