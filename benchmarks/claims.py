@@ -227,7 +227,8 @@ PNIL = [
         reading="Without PNIL, under PGD-50 alone, as in the figure. We judge the mean gain over six other eps, the "
         "mean gain over the three small ones, and whether the small ones gain more than the three large ones; this "
         "verdict stands at the largest eps. Comparable: less than 10 points apart, since the paper says so of "
-        "trainings that are up to 7 points apart under PGD-50 in its table 1; this verdict stands at the eps of the training.",
+        "trainings that are up to 7 points apart under PGD-50 in its table 1; this verdict stands at the eps of the "
+        "training.",
         table="pnil-fig5",
         rows=tuple((name, eps) for name in PNIL_NAMES[::2] for eps in ("0.3", "0.6", "0.1", "0.2")),
         columns=("PGD-50",),
