@@ -101,10 +101,14 @@ def test_readme_says_what_is_no_finding_and_what_holds_only_so_far() -> None:
     place, table = next(each for each in verdicts.stored(FOLDER) if each[0].stem == "apb-fig2-mnist")
     naive = next(row for row in table.rows if row.verdict == "does not")
     left = naive.model_copy(update={"left": "1 of 3 trainings left", "verdict": None, "evidence": {}})
-    assert verdicts.in_words(claim, [(place, table)]) == f"{verdicts.TOO_LITTLE} on MNIST"
-    assert verdicts.in_words(claim, [(place, at_night(table, naive))]) == "*does not* hold on MNIST"
-    assert verdicts.in_words(claim, [(place, at_night(table, naive, left))]) == "*does not* hold so far on MNIST"
-    assert verdicts.in_words(claim, [(place, at_night(table, left))]) == "not finished"
+    words = {
+        "No finding yet*: clean training with the bias withstands FGSM, on MNIST": table,
+        "Does not hold*: clean training with the bias withstands FGSM, on MNIST": at_night(table, naive),
+        "Does not hold*: clean training with the bias withstands FGSM, on MNIST so far": at_night(table, naive, left),
+        "Not finished*: clean training with the bias withstands FGSM, on MNIST": at_night(table, left),
+    }
+    for said, stored in words.items():
+        assert verdicts.by_verdict([claim], [(place, stored)]) == f"*{said}."
 
 
 def test_every_claim_has_rows_of_every_data_set_of_its_table() -> None:
