@@ -9,7 +9,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advtool import documents
 from advtool.errors import InputError, near_match
 
 if TYPE_CHECKING:
@@ -172,21 +171,6 @@ def eps(option: str, text: str) -> float:
             f"{option} {text} is outside (0, 1]: eps is a fraction of the pixel range, so 8 of 255 levels is 8/255"
         )
     return radius
-
-
-def json_object(option: str, text: str, example: str = '{"width": 16}') -> dict[str, Any]:
-    """A JSON object: how a command line gives keyword arguments; ``example`` is for the message.
-
-    Raises:
-        InputError: the text is no JSON object.
-    """
-    try:
-        found = documents.parse(text)
-    except ValueError as error:
-        raise InputError(f"{option} is no JSON ({error}): write e.g. '{example}'") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{option} is no JSON object: write e.g. '{example}'")
-    return found
 
 
 def named(label: str, value: Any) -> dict[str, Any]:

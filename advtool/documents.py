@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from advtool.errors import InputError
 from advtool.files import read_bytes, sha256, write_atomically
 
 SEALS = ".sealed"
@@ -92,6 +93,21 @@ def parse(text: str | bytes, *, finite: bool = True, **options: Any) -> Any:
         if depth > MOST_DEPTH:
             raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     return value
+
+
+def json_object(option: str, text: str, example: str = '{"width": 16}') -> dict[str, Any]:
+    """A JSON object: how a command line gives keyword arguments; ``example`` is for the message.
+
+    Raises:
+        InputError: the text is no JSON object.
+    """
+    try:
+        found = parse(text)
+    except ValueError as error:
+        raise InputError(f"{option} is no JSON ({error}): write e.g. '{example}'") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{option} is no JSON object: write e.g. '{example}'")
+    return found
 
 
 def _check(values: list[Any], *, finite: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtool.arguments import json_object
+from advtool.documents import json_object
 from advtool.errors import InputError
 from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
 

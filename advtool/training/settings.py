@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from advtool import arguments
 from advtool.arguments import LARGEST_NUMBER
 from advtool.compute import Precision
+from advtool.documents import json_object
 from advtool.errors import InputError
 from advtool.settings import About, Need, checked, option_name, settings_of
 
@@ -63,7 +64,7 @@ class Settings:
             "Sizes of the architecture, if it has any: resnet11 takes '{\"width\": 16}', by default 64.",
             metavar="JSON",
             panel=TRAINING,
-            read=arguments.json_object,
+            read=json_object,
             check=arguments.named,
         ),
     ] = None
