@@ -12,6 +12,7 @@ from advtool.results import (
     EotSweep,
     EpsSweep,
     Finding,
+    PageSweep,
     PairedChange,
     PerImageSweep,
     Sweep,
@@ -64,6 +65,13 @@ def place(sweep: Sweep, finding: Finding) -> str:
     return f"{AXES[sweep.over]} {_value((finding.model_extra or {})['value'])}"
 
 
+def lacks(sweep: PageSweep) -> Iterator[str]:
+    """Which points of the sweep are not finished, if any, and how to go on."""
+    if sweep.missing:
+        values = ", ".join(map(_value, sweep.missing))
+        yield f"Not finished: {AXES[sweep.result.over]} {values}. The command that began the sweep goes on with it"
+
+
 def _rows(sweep: Sweep) -> Iterator[Row]:
     """A terminal names the attack in the first line of its section alone."""
     for name, points in curves(sweep).items():
@@ -94,6 +102,8 @@ def _rise(name: str, rise: PairedChange) -> str:
 
 def _proposal(curve: EotCurve) -> str:
     tolerance = notation.points(curve.tolerance)
+    if not curve.falls:
+        return f"{curve.name}: one count of EOT samples alone does not tell how many are enough"
     if curve.enough is None:
         last = curve.falls[-1]
         return (

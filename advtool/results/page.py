@@ -55,10 +55,13 @@ class PageRun:
 
 @dataclass(frozen=True)
 class PageSweep:
-    """A sweep whose runs are finished."""
+    """The finished runs of a sweep."""
 
     name: str
+    """its folder, as the user wrote it"""
     result: Sweep
+    missing: Sequence[float]
+    """the values whose runs are not finished"""
 
 
 @dataclass(frozen=True)

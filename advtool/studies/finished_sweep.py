@@ -1,13 +1,15 @@
-"""Reads a sweep from its folder again, once all its runs are finished."""
+"""Reads a sweep from its folder again: the points that are finished, and which ones are not."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from advtool.errors import InputError
-from advtool.evaluation.finished import FinishedRun, read_finished
+from advtool.evaluation.finished import HOW_TO_GO_ON, FinishedRun, read_finished
 from advtool.evaluation.manifest import FOLLOWING, differences
-from advtool.results import Sweep
+from advtool.evaluation.run import RESULT
+from advtool.results import PageSweep
 from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
 
 
@@ -16,34 +18,42 @@ def is_sweep(folder: Path) -> bool:
     return folder.is_dir() and not (folder / "manifest.json").exists() and bool(_runs(folder))
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """The curves of a sweep. One over eps begins at 0, where nothing is attacked.
+def read_sweep(folder: Path) -> PageSweep:
+    """The curves of a sweep, and the points that they lack. One over eps begins at 0, where nothing is attacked.
 
     Raises:
-        InputError: a run is not finished or damaged, or the runs do not belong together.
+        InputError: no run is finished, one is damaged, or the runs do not belong together.
     """
-    runs = [(*_place(path), read_finished(path)) for path in _runs(folder)]
-    runs.sort(key=lambda run: run[1])
-    kinds = {over for over, _, _ in runs}
+    places = sorted(((*_place(path), path) for path in _runs(folder)), key=lambda place: place[1])
+    kinds = {over for over, _, _ in places}
     if len(kinds) > 1:
         raise InputError(
             f"'{folder}' holds runs of two sweeps, over {' and over '.join(sorted(kinds))}: name one of them"
         )
-    (over, _, first), *others = runs
-    for _, value, run in others:
+    (over,) = kinds
+    finished = [(value, read_finished(path)) for _, value, path in places if (path / RESULT).is_file()]
+    if not finished:
+        raise InputError(f"no run of the sweep '{folder}' is finished: {HOW_TO_GO_ON}")
+    _refuse_others(folder, over, finished)
+    points = [Point(value, run.result) for value, run in finished]
+    missing = sorted({value for _, value, _ in places} - {value for value, _ in finished})
+    return PageSweep(str(folder), eps_curves(points, zero=True) if over == "eps" else eot_curves(points), missing)
+
+
+def _refuse_others(folder: Path, over: str, finished: Sequence[tuple[float, FinishedRun]]) -> None:
+    """Refuse runs that differ in more than the value of the sweep."""
+    (_, first), *others = finished
+    for value, run in others:
         if (differing := differences(_asked(first, over), _asked(run, over))) or run.attacks != first.attacks:
             what = next(iter(differing), "the attacks")
             raise InputError(f"the runs in '{folder}' are not of one sweep: {what} differs at {over} {value:g}")
-    points = [Point(value, run.result) for _, value, run in runs]
-    if kinds == {"eps"}:
-        return eps_curves(points, zero=True)
-    return eot_curves([Point(int(point.value), point.evaluation) for point in points])
 
 
 def _place(path: Path) -> tuple[str, float]:
     """What the sweep is over, and its value in this run."""
-    over, _, value = path.name.partition("-")
-    return over, float(value)
+    over, _, written = path.name.partition("-")
+    value = float(written)
+    return over, int(value) if over == "eot" else value
 
 
 def _asked(run: FinishedRun, over: str) -> dict[str, Any]:

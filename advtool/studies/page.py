@@ -13,7 +13,7 @@ from advtool.evaluation.checklist.commands import Commands
 from advtool.evaluation.engine import SHOWN_IMAGES
 from advtool.evaluation.examples import SHOWN
 from advtool.evaluation.finished import FinishedRun, Labelled, read_finished
-from advtool.results import CLEAN, Page, PagePair, PageRun, PageSweep, ShownExample
+from advtool.results import CLEAN, Page, PagePair, PageRun, ShownExample
 from advtool.studies.comparison import compare_finished
 from advtool.studies.finished_sweep import is_sweep, read_sweep
 
@@ -36,7 +36,7 @@ def read_page(*folders: Path | str) -> Page:
     runs = [read_finished(path) for path in paths if path not in sweeps]
     return Page(
         runs=[_run(run) for run in runs],
-        sweeps=[PageSweep(str(path), read_sweep(path)) for path in sweeps],
+        sweeps=[read_sweep(path) for path in sweeps],
         pairs=[_pair(runs[0], other) for other in runs[1:]],
     )
 

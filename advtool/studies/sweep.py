@@ -1,7 +1,7 @@
 """Sweeps: the same evaluation at several eps, or with several counts of EOT samples. Each attack gets a curve."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.recognition import Begun, opened
-from advtool.files import refuse_links
+from advtool.files import make_folder, refuse_links
 from advtool.results import (
     AttackResult,
     CleanAccuracy,
@@ -204,12 +204,14 @@ def _points(
 ) -> list[Point]:
     """The evaluation at each value, in a run of its own. ``ask`` evaluates, given the value, a run and an observer."""
     folder = None if run_dir is None else _folder(over, run_dir)
+    places = [None if folder is None else folder / f"{over}-{value!r}" for value in values]
     costs = values if over == "eot" else [1.0] * len(values)
     points = []
-    for number, value in enumerate(values):
+    for number, (value, place) in enumerate(zip(values, places, strict=True)):
         observer.point(f"{over} {value:g}", number, costs)
-        place = None if folder is None else folder / f"{over}-{value!r}"
         points.append(Point(value, ask(**{over: value}, run_dir=place, observer=observer)))
+        if number == 0:  # not before: a sweep that is refused leaves nothing behind
+            _make(filter(None, places))
     return points
 
 
@@ -223,6 +225,15 @@ def _folder(over: str, run_dir: Path | str) -> Path:
             raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
         refuse_links(folder)
     return folder
+
+
+def _make(places: Iterable[Path]) -> None:
+    """Make the folders of all points: an empty one tells a reader what a stopped sweep was still to evaluate."""
+    for place in places:
+        try:
+            make_folder(place)
+        except OSError as error:
+            raise InputError(f"cannot write '{place}': {error.strerror or error}") from None
 
 
 def _refuse_deterministic(model: nn.Module, x: Tensor, *, seed: int, device: torch.device | str | None) -> None:

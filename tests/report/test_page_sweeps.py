@@ -2,7 +2,9 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import advtool
 from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.finished import read_finished
+from advtool.evaluation.observer import Observer
 from advtool.report.page import render
 from advtool.results import Diagnostics, EpsPoint, EpsSweep, Page, notation
 from advtool.studies.finished_sweep import is_sweep, read_sweep
@@ -42,7 +45,7 @@ def chart(folder: Path, over_eps: EpsSweep) -> Node:
 def test_a_sweep_is_read_as_it_was_made(folder: Path, over_eps: EpsSweep) -> None:
     assert is_sweep(folder / "eps")
     assert not is_sweep(folder / "eps" / "eps-0.1")
-    assert read_sweep(folder / "eps").to_dict() == over_eps.to_dict()
+    assert read_sweep(folder / "eps").result.to_dict() == over_eps.to_dict()
 
 
 def test_a_sweep_over_draws_is_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +55,7 @@ def test_a_sweep_over_draws_is_too(folder: Path, monkeypatch: pytest.MonkeyPatch
     made = advtool.sweep_eot(
         model, images, labels, draws=[1, 2, 10], eps=0.05, votes=2, pgd_steps=2, run_dir=folder / "eot"
     )
-    assert read_sweep(folder / "eot").to_dict() == made.to_dict()
+    assert read_sweep(folder / "eot").result.to_dict() == made.to_dict()
     sizes = [read_finished(run).manifest.configuration["images_a_shard"] for run in (folder / "eot").iterdir()]
     assert len(set(sizes)) > 1, "every point has the same shards"
     page = parse(render(read_page(folder / "eot")))
@@ -108,10 +111,83 @@ def test_runs_of_several_sweeps_are_refused(folder: Path, tmp_path: Path) -> Non
         read_page(tmp_path)
 
 
+class Stop(Observer):
+    """Ends a sweep when one of its points begins, as Ctrl-C does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def point(self, name: str, number: int, costs: Any) -> None:
+        if name == self.name:
+            raise KeyboardInterrupt
+
+
+def notes(folder: Path) -> list[str]:
+    (found,) = parse(render(read_page(folder))).classed("notes")
+    return [note.text.strip() for note in found.all("li")]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "missing", "told"),
+    [
+        ("eot 2", "2, 10", "pgd: one count of EOT samples alone does not tell how many are enough"),
+        ("eot 10", "10", "pgd: take 2 EOT samples or more."),
+    ],
+)
+def test_a_sweep_that_stopped_shows_what_there_is_and_what_is_missing(
+    tmp_path: Path, stopped: str, missing: str, told: str
+) -> None:
+    images, labels = two_models_images(20)
+    settings = {"draws": [1, 2, 10], "eps": 0.05, "votes": 2, "pgd_steps": 2, "run_dir": tmp_path / "eot"}
+    sweep = partial(advtool.sweep_eot, NoisyInput(mlp(), 0.05).eval(), images, labels, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(observer=Stop(stopped))
+    first, second = notes(tmp_path / "eot")
+    assert first == f"Not finished: EOT samples {missing}. The command that began the sweep goes on with it"
+    assert second.startswith(told)
+    made = sweep()
+    assert read_sweep(tmp_path / "eot").result.to_dict() == made.to_dict()
+    assert len(notes(tmp_path / "eot")) == 1
+
+
+def test_a_point_that_has_begun_is_missing_too(folder: Path, over_eps: EpsSweep, tmp_path: Path) -> None:
+    shutil.copytree(folder / "eps", tmp_path / "eps")
+    (tmp_path / "eps" / "eps-0.02" / "result.json").unlink()
+    (told,) = notes(tmp_path / "eps")
+    assert told.startswith("Not finished: eps 0.02. The command")
+    found = read_sweep(tmp_path / "eps").result
+    assert found.worst_case == [point for point in over_eps.worst_case if point.value != 0.02]
+
+
+def test_a_sweep_without_a_finished_run_is_refused(folder: Path, over_eps: EpsSweep, tmp_path: Path) -> None:
+    shutil.copytree(folder / "eps" / "eps-0.1", tmp_path / "eps" / "eps-0.1")
+    (tmp_path / "eps" / "eps-0.1" / "result.json").unlink()
+    (tmp_path / "eps" / "eps-0.2").mkdir()
+    with pytest.raises(InputError, match=r"no run of the sweep '.*eps' is finished: the command that began it"):
+        read_page(tmp_path / "eps")
+
+
+def test_a_sweep_of_an_older_version_knows_what_it_has(tmp_path: Path) -> None:
+    """It made no folders of points that it had not come to."""
+    images, labels = two_models_images(20)
+    model = NoisyInput(mlp(), 0.05).eval()
+    advtool.evaluate(
+        model, images, labels, eps=0.05, attacks="pgd", pgd_steps=2, eot=1, votes=2, run_dir=tmp_path / "eot" / "eot-1"
+    )
+    assert notes(tmp_path / "eot") == ["pgd: one count of EOT samples alone does not tell how many are enough"]
+
+
+def test_a_refused_sweep_leaves_no_folder(tmp_path: Path) -> None:
+    images, labels = two_models_images(5)
+    with pytest.raises(InputError, match="did you mean 'pgd'"):
+        advtool.sweep_eps(mlp(), images, labels, eps=EPS, attacks="pgdd", run_dir=tmp_path / "eps")
+    assert not (tmp_path / "eps").exists()
+
+
 def test_a_copy_of_a_run_is_no_point_of_the_sweep(folder: Path, over_eps: EpsSweep, tmp_path: Path) -> None:
     shutil.copytree(folder / "eps", tmp_path / "eps")
     shutil.copytree(folder / "eps" / "eps-0.1", tmp_path / "eps" / "eps-0.1-2")
-    assert read_sweep(tmp_path / "eps").to_dict() == over_eps.to_dict()
+    assert read_sweep(tmp_path / "eps").result.to_dict() == over_eps.to_dict()
 
 
 def test_probes_of_an_audit_are_a_curve(folder: Path, over_eps: EpsSweep) -> None:

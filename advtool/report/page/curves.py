@@ -8,7 +8,7 @@ from advtool.report import to_table
 from advtool.report.evaluation import warning
 from advtool.report.page import warned
 from advtool.report.page.drawing import Point, Shape, Tick, area, even_step, line
-from advtool.report.sweep import AXES, WORST_CASE, curves, place
+from advtool.report.sweep import AXES, WORST_CASE, curves, lacks, place
 from advtool.results import CERTIFIED, Diagnostics, EotSweep, EpsPoint, Interval, PageSweep, SweepPoint, notation
 
 STYLES = {WORST_CASE: "worst", CERTIFIED: "certified"}
@@ -47,7 +47,7 @@ class SweepView:
     """A sweep as the page shows it.
 
     Args:
-        sweep: all its points.
+        sweep: its points.
         number: of the sweep on the page, from 1.
     """
 
@@ -55,7 +55,7 @@ class SweepView:
         self.id, self.name = f"sweep-{number}", sweep.name
         self.table, self.over = to_table(sweep.result), AXES[sweep.result.over]
         told = {f"{place(sweep.result, finding)}: {warning(finding)}" for finding in sweep.result.warnings}
-        self.notes = [note for note in self.table.notes if note not in told]
+        self.notes = [*lacks(sweep), *(note for note in self.table.notes if note not in told)]
         self.warnings = list(warned.of_sweep(sweep.result))
         found = curves(sweep.result)
         places = _Axis([point.value for point in sweep.result.worst_case], counts=isinstance(sweep.result, EotSweep))
