@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from advtool.target.opening.normalise import Normalise
+from advtool.target.opening.normalise import Normalise, normalisation_of
 from advtool.target.scores import predictions
 from advtool.target.target import Target
 
@@ -87,8 +87,7 @@ def _other_normalisations(target: Target, x: Tensor, y: Tensor) -> Iterator[Caus
 
 def _normalisation(model: nn.Module, device: torch.device) -> Normalise:
     """The normalisation that the model has, or one on ``device`` that changes nothing."""
-    first = next((module for module in model.modules() if isinstance(module, Normalise)), None)
-    return Normalise([0.0], [1.0]).to(device) if first is None else first
+    return normalisation_of(model) or Normalise([0.0], [1.0]).to(device)
 
 
 def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:

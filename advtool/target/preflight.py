@@ -18,6 +18,7 @@ from advtool.target.facts import Facts, ImageType, Needs
 from advtool.target.handling import Handled
 from advtool.target.holding import buffers_of, parameters_of
 from advtool.target.memory_use import bytes_an_image
+from advtool.target.opening.normalise import channels_hint
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
 from advtool.target.target import Randomness
 
@@ -150,7 +151,7 @@ class _Questions:
             changed = needs.dtype is None and x._version != version
             return x, needs.model_copy(update={"own_input": needs.own_input or changed}), answer
         assert fault is not None
-        where = layout_hint(self.few)
+        where = layout_hint(self.few) or channels_hint(self.handled.model, self.few.shape[1])
         raise InputError(
             f"the model does not take images of shape {shape_of(self.few[0])}: {reason(fault)}{where}"
         ) from fault

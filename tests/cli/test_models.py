@@ -226,6 +226,10 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("net.py:make", "--model-args", "{", *PICTURES), "--model-args"),
     (("net.py:make", "--mean", "a", "--std", "1", *PICTURES), "--mean 'a'"),
     (("net.py:make", "--mean", "0.5", *PICTURES), "--mean goes with --std"),
+    (
+        ("net.py:make", "--mean", "0.5,0.5", "--std", "1", *PICTURES),
+        "the normalisation has 2 values and the images 3 channels: give --mean and --std one value, or one for each",
+    ),
     (("net.py:make", "--dataset", "pictures"), "--input-size"),
     (("net.py:make", "--dataset", "pictures", "--input-size", "x"), "--input-size 'x'"),
     (("net.py:make", "--classes", "none.txt", *PICTURES), "none.txt"),

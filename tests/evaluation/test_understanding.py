@@ -72,3 +72,12 @@ def test_no_normalisation_is_named_before_one_that_explains_no_more() -> None:
     cause = causes.find_cause(Target(turned, input_shape=(1, 2, 2), classes=4), x, x.flatten(1).argmax(1))
     assert cause is not None
     assert "--mean 0 --std 1)" in cause.words
+
+
+def test_values_for_other_channels_are_named_where_the_model_does_not_take_the_images() -> None:
+    """Three values make three channels of a grey image: a model that was trained on such images is taken as before."""
+    x, y = torch.rand(12, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+    three, grey = Normalise([0.4, 0.5, 0.6], [1.0]), nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    assert advtool.check(nn.Sequential(three, nn.Flatten(), nn.Linear(12, 3)), x, y, eps=0.1).classes == 3
+    with pytest.raises(InputError, match="the normalisation has 3 values and the images 1 channel: give --mean and"):
+        advtool.check(nn.Sequential(three, grey), x, y, eps=0.1)
