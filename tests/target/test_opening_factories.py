@@ -231,7 +231,13 @@ def test_the_normalisation_comes_first_and_is_not_in_the_state_dict() -> None:
     write(Path("net.py"), CNN_SOURCE)
     plain = open_model(ModelSpec("net.py:cnn"))
     x = images()
-    for mean, std in (((0.5,), (0.2,)), ((0.1, 0.2, 0.3), (0.5,)), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))):
+    for mean, std in (
+        ((0.5,), (0.2,)),
+        ((0.1, 0.2, 0.3), (0.5,)),
+        ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)),
+        ((-1.0, 0.5, 300.0), (0.5,)),  # no levels from 0 to 255, so the user means what stands there
+        ((1.0,), (2.0,)),
+    ):
         opened = open_model(ModelSpec("net.py:cnn", mean=mean, std=std))
         by_hand = (x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
         assert torch.equal(answer(opened), answer(plain, by_hand))
@@ -248,6 +254,10 @@ def test_the_normalisation_comes_first_and_is_not_in_the_state_dict() -> None:
         ({"mean": (float("nan"),), "std": (1.0,)}, "--mean: give finite numbers"),
         ({"mean": (0.5, 0.5), "std": (1.0, 1.0, 1.0)}, "--mean has 2 values and --std 3"),
         ({"mean": (), "std": ()}, "--mean: give finite numbers"),
+        ({"mean": (33.3185,), "std": (78.5655,)}, "--mean 33.32 looks like levels from 0 to 255, but pixels lie in ["),
+        ({"mean": (33.3185,), "std": (78.5655,)}, ": give --mean 0.1307 --std 0.3081"),
+        ({"mean": (0.0, 123.675, 255.0), "std": (1.0,)}, ": give --mean 0,0.485,1 --std 0.003922"),
+        ({"mean": (123.675,), "std": (0.229,)}, ": give --mean 0.485 --std 0.229"),
         ({"model_args": {"x": object()}}, "--model-args: give plain JSON data"),
         ({"model_args": [1]}, "--model-args is no object"),
     ],
@@ -263,6 +273,7 @@ def test_a_bad_normalisation_and_bad_arguments_are_refused(asked: dict[str, obje
         ({"model_args": '{"width": 6}'}, 'model_args is no object of keyword arguments: write e.g. model_args={"num'),
         ({"model_args": {"depth": 6}}, "model_args: 'net.py:cnn' takes no argument 'depth' (it takes: width)"),
         ({"mean": 0.5}, "mean goes with std: give both (std=1 for none)"),
+        ({"mean": 127.5, "std": 127.5}, "pixels lie in [0, 1]: give mean=0.5 std=0.5"),
         ({"mean": "0.1,0.1,0.1", "std": "1,1,1"}, "mean='0.1,0.1,0.1' must be a number, or one for each channel such"),
         ({"weights": "none.pth"}, "weights='none.pth': no such file"),
         ({"arguments": {}}, "open_model has no argument 'arguments' (known: mean, model_args, std, weights)"),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _OPTION = re.compile(r"--(model-args|weights|mean|std)\b(?: ('[^']*'|DEFAULT|FILE|[01]))?")
 """An option of this module in a message, and its value if one follows."""
 
+LARGEST_LEVEL = 255
+"""The largest value of a pixel of 8 bits."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -173,3 +176,27 @@ def _check_normalisation(mean: tuple[float, ...] | None, std: tuple[float, ...] 
         raise InputError(
             f"--mean has {len(mean)} values and --std {len(std)}: give one for all channels or one for each"
         )
+    _refuse_levels(mean, std)
+
+
+def _refuse_levels(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Refuse a mean in levels from 0 to 255, and say what it is in the units of the pixels."""
+    if max(mean) <= 1 or not _are_levels(mean):
+        return
+    divided = _as_fractions(std) if min(std) >= 1 and _are_levels(std) else std
+    raise InputError(
+        f"--mean {_written(mean)} looks like levels from 0 to {LARGEST_LEVEL}, but pixels lie in [0, 1]: give "
+        f"--mean {_written(_as_fractions(mean))} --std {_written(divided)}"
+    )
+
+
+def _are_levels(values: tuple[float, ...]) -> bool:
+    return all(0 <= value <= LARGEST_LEVEL for value in values)
+
+
+def _as_fractions(levels: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(level / LARGEST_LEVEL for level in levels)
+
+
+def _written(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:.4g}" for value in values)
