@@ -107,6 +107,7 @@ def _evidence(
         by_eps={eps: survives[over_eps].tolist() for eps, survives in by_eps.items()},
         most_of_a_class=_most_of_a_class(outcomes, seen, over_eps),
         worst_case=outcomes.worst_case[seen].tolist(),
+        unanswered=int(outcomes.unanswered.sum()),
         taken_late=_taken_late(ready, ledger)[seen].tolist(),
         in_cascade=cascade,
         not_certifiable=_not_certifiable(ready),

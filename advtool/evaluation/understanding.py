@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from advtool.attacks.doubling import Doubling
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
@@ -42,7 +40,7 @@ def understand(
     """
     ours, question = ready.ours, ready.question
     target, count = ours.target, len(preview.right)
-    clean = clean_accuracy(torch.tensor(preview.right))
+    clean = clean_accuracy(preview.right)
     chance = 1 / min(target.classes, max(2, _classes_of(question)))
     good = clean.interval[0] > chance
     cause = None if good else find_cause(target, *question.first(count, target.device))
@@ -65,6 +63,7 @@ def understand(
         images_a_pass=target.batch_size,
         seconds=round(_seconds(ready, an_image), 1),
         clean=clean,
+        unanswered=int(preview.unanswered.sum()),
         chance=chance,
         better_than_chance=good,
         cause=None if cause is None else cause.words.format(right=f"{cause.right} of {count} images are right"),

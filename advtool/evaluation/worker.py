@@ -29,8 +29,10 @@ PREVIEWED_IMAGES = 100
 class Preview(NamedTuple):
     """The first images of a run, classified before the attacks."""
 
-    right: list[bool]
-    """for each of at most ``PREVIEWED_IMAGES`` images: is it classified right?"""
+    right: Tensor
+    """which of at most ``PREVIEWED_IMAGES`` images are classified right, bool (n,)"""
+    unanswered: Tensor
+    """which of them have scores that are not finite, bool (n,)"""
     seconds: float
 
 
@@ -90,20 +92,21 @@ class Worker:
         Args:
             finished: gives the clean record of a shard by number; None if the shard is not finished.
         """
-        right: list[bool] = []
+        classes: list[int] = []
         seconds = 0.0
         for shard in self.shards:
             if (record := finished(shard.number)) is None:
-                some = self._classify(shard.first, min(shard.first + PREVIEWED_IMAGES - len(right), len(self._x)))
+                some = self._classify(shard.first, min(shard.first + PREVIEWED_IMAGES - len(classes), len(self._x)))
                 self._previewed = some
-                labels = self._y[shard.first : shard.first + len(some.scores)]
-                right += (predictions(some.scores).cpu() == labels).tolist()
-                return Preview(right, seconds + some.seconds)
-            right += [outcome == Outcome.robust for outcome in record.outcome]
-            seconds += record.seconds * min(1.0, PREVIEWED_IMAGES / len(shard.y))
-            if len(right) >= PREVIEWED_IMAGES:
+                classes += predictions(some.scores).tolist()
+                seconds += some.seconds
                 break
-        return Preview(right[:PREVIEWED_IMAGES], seconds)
+            classes += record.prediction
+            seconds += record.seconds * min(1.0, PREVIEWED_IMAGES / len(shard.y))
+            if len(classes) >= PREVIEWED_IMAGES:
+                break
+        few = torch.tensor(classes[:PREVIEWED_IMAGES])
+        return Preview(few == self._y[: len(few)], few < 0, seconds)
 
     def attack(
         self,

@@ -37,6 +37,8 @@ def facts(check: Check) -> Iterator[tuple[str, str]]:
         f"{clean.correct} of the first {clean.total} right: {notation.percent(clean.accuracy)} "
         f"({notation.percent_interval(clean.interval)}); guessing {notation.percent(check.chance)}",
     )
+    if check.unanswered:
+        yield "answers", f"NaN or infinite for {check.unanswered} of these: they count as misclassified"
     quicker = "; --attack pgd or fewer --images are quicker" if check.seconds > LONG else ""
     yield "plan", f"{check.images_a_pass} images a pass, at most about {notation.duration(check.seconds)}{quicker}"
 

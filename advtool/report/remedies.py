@@ -51,6 +51,8 @@ REMEDIES = {
     "--std.",
     "low-clean-accuracy": "Run `advtool check`: it tries the usual mistakes (order of classes, channels, --mean and "
     "--std). The figures mean little before that.",
+    "no-answer": "Look in the model for a division by zero, a logarithm or root of what may be 0, or an overflow, and "
+    "mend it: these images lower every accuracy, and no attack has anything to do with it.",
     "not-certifiable": "Nothing is proved; that is no sign of weakness. For proofs give a model of linear layers, "
     "convolutions and ReLUs.",
     "not-plantable": "Look at why the logits do not move; the planted examples say nothing of these images.",

@@ -50,6 +50,8 @@ class Check(Document):
     """about how long the attacks take at most"""
     clean: CleanAccuracy
     """the clean accuracy on the first images, at most 100"""
+    unanswered: int
+    """how many of these images have outputs that are NaN or infinite, and so count as misclassified"""
     chance: float
     """the accuracy of guessing: 1 / the classes of the images, or the model's outputs if these are fewer"""
     better_than_chance: bool

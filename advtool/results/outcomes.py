@@ -92,6 +92,11 @@ class Outcomes:
         """Which images are classified right without an attack, bool (N,)."""
         return self.of(CLEAN) == Outcome.robust
 
+    @property
+    def unanswered(self) -> Tensor:
+        """Which images have scores that are not finite without an attack, and so count as misclassified, bool (N,)."""
+        return self.prediction[self.stages.index(CLEAN)] < 0
+
     def survives(self, stage: str) -> Tensor:
         """Which images are classified right and did not fall to the attack, bool (N,).
 

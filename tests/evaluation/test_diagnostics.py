@@ -49,6 +49,7 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "by_eps": {},
         "most_of_a_class": n // 10,
         "worst_case": left,
+        "unanswered": 0,
         "taken_late": first(0, n),
         "in_cascade": True,
         "not_certifiable": None,

@@ -21,6 +21,7 @@ from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.verification import verify
+from advtool.report.check import facts
 from advtool.target import probing
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
@@ -92,16 +93,33 @@ def test_the_callers_grad_mode_does_not_matter(mode: type[torch.no_grad]) -> Non
     assert expected.attacks[1].robust < expected.clean.correct
 
 
-def test_logits_that_are_not_finite_are_never_right() -> None:
-    class Broken(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            dark = x.flatten(1).mean(1, keepdim=True) < 0.2
-            return torch.cat([torch.where(dark, torch.nan, 1.0), torch.zeros(len(x), 1)], 1)
+class NoAnswerInTheDark(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        level = x.flatten(1).mean(1, keepdim=True)
+        return torch.cat([torch.where(level < 0.2, torch.nan, level), torch.zeros(len(x), 1)], 1)
 
-    x = torch.stack([torch.full(SHAPE, value) for value in (0.9, 0.8, 0.1, 0.3)])
-    result = advtool.evaluate(Broken(), x, torch.zeros(4, dtype=torch.long), eps=0.05, spsa_steps=3)
+
+def grey_images(*levels: float) -> Tensor:
+    return torch.stack([torch.full(SHAPE, level) for level in levels])
+
+
+def test_logits_that_are_not_finite_are_never_right_and_are_told() -> None:
+    x, y = grey_images(0.9, 0.8, 0.1, 0.3), torch.zeros(4, dtype=torch.long)
+    result = advtool.evaluate(NoAnswerInTheDark(), x, y, eps=0.05, spsa_steps=3)
     assert result.clean.correct == 3
     assert result.worst_case.robust == 3
+    told = [(warning.message, warning.unanswered) for warning in result.warnings if warning.code == "no-answer"]
+    assert told == [("the outputs are NaN or infinite for 1 image without an attack: these count as misclassified", 1)]
+    check = advtool.check(NoAnswerInTheDark(), x, y, eps=0.05)
+    assert check.unanswered == 1
+    assert ("answers", "NaN or infinite for 1 of these: they count as misclassified") in facts(check)
+
+
+def test_no_answer_to_an_adversarial_example_is_the_attacks_success_and_earns_no_warning() -> None:
+    x, y = grey_images(0.9, 0.8, 0.21, 0.3), torch.zeros(4, dtype=torch.long)
+    result = advtool.evaluate(NoAnswerInTheDark(), x, y, eps=0.05, attacks=["fgsm"])
+    assert (result.clean.correct, result.worst_case.robust) == (4, 3)
+    assert "no-answer" not in {warning.code for warning in result.warnings}
 
 
 def test_next_to_no_eps_changes_nothing() -> None:

@@ -27,7 +27,7 @@ def clean(run: Reading) -> Answer:
     interval = notation.percent_interval(accuracy.interval)
     return done(
         f"{notation.percent(accuracy.accuracy)} of {accuracy.total} images (95 % interval {interval})",
-        run.raised("low-clean-accuracy", "narrow-images"),
+        run.raised("low-clean-accuracy", "narrow-images", "no-answer"),
     )
 
 

@@ -48,6 +48,7 @@ Code = Literal[
     "train-mode",
     "narrow-images",
     "low-clean-accuracy",
+    "no-answer",
     "not-certifiable",
     "not-plantable",
     "worst-case-below-pgd",
@@ -75,6 +76,8 @@ class Evidence:
     """how many images are classified right in the class that has most such images"""
     worst_case: PerImage
     """survives every attack of the run"""
+    unanswered: int
+    """how many images of the whole run have outputs that are NaN or infinite without an attack"""
     taken_late: PerImage
     """only the last round of a search took the image, and the search could have gone on"""
     in_cascade: bool

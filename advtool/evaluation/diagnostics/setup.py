@@ -24,6 +24,14 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
     chance = 1 / evidence.classes
     if evidence.not_certifiable is not None:
         yield finding("not-certifiable", "setup", f"not certified: {evidence.not_certifiable}")
+    if evidence.unanswered:
+        yield finding(
+            "no-answer",
+            "setup",
+            f"the outputs are NaN or infinite for {notation.counted(evidence.unanswered, 'image')} without an attack: "
+            "these count as misclassified",
+            unanswered=evidence.unanswered,
+        )
     for reason in evidence.unplantable:
         yield finding("not-plantable", "setup", f"not planted: {reason}")
     yield from _where_true(
