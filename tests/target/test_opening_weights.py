@@ -110,9 +110,13 @@ def test_a_file_that_does_not_fit_is_refused_with_names_and_numbers(tmp_path: Pa
         ({**cnn().state_dict(), **extra}, ["5 of the file's 14 have no place in it", "'head0.weight'", "..."]),
         (
             {**prefixed(cnn().state_dict(), ["model"]), "loss.weight": torch.rand(2)},
-            ["model: 1 of the file's 10 have no place in it ('loss.weight')"],
+            [
+                "model: 1 of the file's 10 have no place in it ('loss.weight'); the others fit: if the surplus is",
+                "without it, torch.save({key: state[key] for key in state if key.startswith('model.')}, FILE)",
+            ],
         ),
         ({**cnn().state_dict(), **prefixed(cnn().state_dict(), ["teacher"])}, ["9 of the file's 18", "'teacher.0"]),
+        ({**cnn().state_dict(), "loss.weight": torch.rand(2)}, ["no part of the network, save the file without it"]),
         (nn.Linear(3, 2).state_dict(), ["8 of the model's 9 tensors are missing", "2 of the file's 2"]),
         (cnn(6).state_dict(), ["tensor(s) have another shape", "'0.weight' is (6, 3, 3, 3), the model's (4, 3, 3, 3)"]),
         ([1, 2], ["holds no state dict"]),
@@ -123,6 +127,19 @@ def test_a_file_that_does_not_fit_is_refused_with_names_and_numbers(tmp_path: Pa
             put(cnn(), content, path)
         says(str(refused.value), *parts, "weights.pt")
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrapper", ["", "_orig_mod."])
+def test_the_advice_about_a_lightning_checkpoint_makes_a_file_that_fits(tmp_path: Path, wrapper: str) -> None:
+    trained, fresh, path = cnn(), cnn(), tmp_path / "lightning.ckpt"
+    state = {f"model.{wrapper}{key}": value for key, value in trained.state_dict().items()}
+    state["loss.weight"] = torch.rand(5)
+    with pytest.raises(InputError, match="no place in it") as refused:
+        put(fresh, {"state_dict": state, "epoch": 3}, path)
+    advice = str(refused.value).partition("without it, ")[2]
+    exec(advice, {"torch": torch, "state": state, "FILE": path})
+    load_into(fresh, path)
+    assert torch.equal(answer(fresh), answer(trained))
 
 
 def test_files_that_can_run_code_and_damaged_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

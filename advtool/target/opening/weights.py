@@ -41,8 +41,10 @@ class Reading(NamedTuple):
     """the keys in the file that lead to the state dict, with dots between them"""
     state: StateDict
     """the tensors by their new names"""
+    prefix: str
+    """the keys of these tensors begin with it in the file"""
     without_prefix: list[str]
-    """keys that lack the renaming's prefix, and so have no place in the model"""
+    """keys that lack the prefix, and so have no place in the model"""
 
 
 def load_into(model: nn.Module, path: Path) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ def _readings(content: Any, expected: Mapping[str, Any]) -> Iterator[Reading]:
 def _renamed(name: str, state: StateDict, renaming: Renaming) -> Reading:
     given, wanted = renaming
     renamed = {wanted + key.removeprefix(given): state[key] for key in state if key.startswith(given)}
-    return Reading(name, renamed, [key for key in state if not key.startswith(given)])
+    return Reading(name, renamed, given, [key for key in state if not key.startswith(given)])
 
 
 def _state_dicts(
@@ -175,15 +177,26 @@ def _other_classes(wrong: Mapping[str, Any]) -> str:
 
 def _refuse_misfits(path: Path, reading: Reading, missing: list[str], unexpected: list[str], tensors: int) -> None:
     """Refuse a file that lacks tensors, or has tensors without a place in the model."""
-    unexpected = unexpected + reading.without_prefix
-    if not missing and not unexpected:
+    surplus = unexpected + reading.without_prefix
+    if not missing and not surplus:
         return
     given, faults = len(reading.state) + len(reading.without_prefix), []
     if missing:
         faults.append(f"{len(missing)} of the model's {tensors} tensors are missing ({_some(missing)})")
-    if unexpected:
-        faults.append(f"{len(unexpected)} of the file's {given} have no place in it ({_some(unexpected)})")
-    raise InputError(f"--weights '{path}' does not fit the model: {', and '.join(faults)}")
+    if surplus:
+        faults.append(f"{len(surplus)} of the file's {given} have no place in it ({_some(surplus)})")
+    advice = "" if missing else _advice(reading.prefix if not unexpected else "")
+    raise InputError(f"--weights '{path}' does not fit the model: {', and '.join(faults)}{advice}")
+
+
+def _advice(prefix: str) -> str:
+    """What to do about a file that has more than the model needs, which lies under ``prefix`` if that is not empty.
+
+    Nothing is left out unasked: a scale or a mean beside the network may well be part of what it computes.
+    """
+    advice = "; the others fit: if the surplus is no part of the network, save the file without it"
+    filtered = f"{{key: state[key] for key in state if key.startswith('{prefix}')}}"
+    return f"{advice}, torch.save({filtered}, FILE)" if prefix else advice
 
 
 def _is_tied(key: str, expected: Mapping[str, Any], state: StateDict) -> bool:
