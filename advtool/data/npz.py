@@ -29,14 +29,15 @@ def load(path: Path, split: SplitName) -> Split:
     """One split of an archive. The images of the other split are not read.
 
     The x arrays are uint8, other integers in 0..255, or floats in [0, 1], of shape (N, H, W), (N, H, W, C) or
-    (N, C, H, W); the y arrays are integers from 0, of shape (N,) or (N, 1). The other split may be missing. An
+    (N, C, H, W); the y arrays are integers from 0, of shape (N,) or (N, 1). The other split may be missing or empty. An
     array of strings ``class_names`` names the classes; without it, the labels of both y arrays do.
 
     Raises:
         InputError: there is no such file, it is no archive, or its arrays are not as above.
     """
     arrays = _read(path, split)
-    labels = {key: _labels(arrays[key], f"{key} of '{path}'") for key in arrays if key.startswith("y_")}
+    wanted = [key for key in arrays if key == f"y_{split}" or (key.startswith("y_") and arrays[key].size)]
+    labels = {key: _labels(arrays[key], f"{key} of '{path}'") for key in wanted}
     images = _images(arrays[f"x_{split}"], f"x_{split} of '{path}'")
     if len(images) != len(labels[f"y_{split}"]):
         raise InputError(
@@ -104,6 +105,8 @@ def _named(names: NDArray[Any], labels: dict[str, NDArray[np.int64]], path: Path
         raise InputError(f"{_NAMES} of '{path}' is no UTF-8 text: save it as an array of str") from None
     for name in classes:
         arguments.encodable(f"{_NAMES} of '{path}':", name)
+    if not classes:
+        raise InputError(f"{_NAMES} of '{path}' is empty: name every class, or leave the array out")
     if len(classes) > _MOST_CLASSES:
         raise InputError(f"'{path}' has {len(classes)} {_NAMES}: more than {_MOST_CLASSES} are not supported")
     if len(set(classes)) < len(classes):
@@ -129,16 +132,21 @@ def _images(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
 
 
 def _channels_first(array: NDArray[Any], what: str) -> NDArray[Any]:
-    if array.size and array.ndim == 3:
+    _refuse_empty(array, what)
+    if array.ndim == 3:
         return array[:, np.newaxis]
-    if array.size and array.ndim == 4 and array.shape[3] in (1, 3):
+    if array.ndim == 4 and array.shape[3] in (1, 3):
         return array.transpose(0, 3, 1, 2)
-    if array.size and array.ndim == 4 and array.shape[1] in (1, 3):
+    if array.ndim == 4 and array.shape[1] in (1, 3):
         return array
     raise InputError(
-        f"{what} has the shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), "
-        "with N at least 1 and C = 1 or 3"
+        f"{what} has the shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3"
     )
+
+
+def _refuse_empty(array: NDArray[Any], what: str) -> None:
+    if not array.size:
+        raise InputError(f"{what} is empty (shape {array.shape}): a split needs images, and a label for each")
 
 
 def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
@@ -156,7 +164,8 @@ def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
 
 
 def _labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
-    if not array.size or array.ndim not in {1, 2} or array.shape != (len(array), 1)[: array.ndim]:
+    _refuse_empty(array, what)
+    if array.ndim not in {1, 2} or array.shape != (len(array), 1)[: array.ndim]:
         raise InputError(f"{what} has the shape {array.shape}: labels must be (N,), one class number an image")
     if array.dtype.kind not in "iu":
         raise InputError(f"{what} has the type {array.dtype}: labels must be integers from 0")

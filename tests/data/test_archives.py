@@ -88,6 +88,7 @@ def test_there_may_be_more_names_than_labels(tmp_path: Path) -> None:
         (np.arange(3), r"type int64 and the shape \(3,\): it must be strings"),
         (np.array([["cat"], ["dog"], ["cow"]]), "it must be strings"),
         (np.array("cat"), "it must be strings"),
+        (np.array([], dtype=str), "is empty: name every class, or leave the array out"),
         (np.array([b"\xff", b"dog", b"cow"]), "no UTF-8 text"),
         (np.array(["cat", "dog\udcff", "cow"]), "is no UTF-8, so no answer could name it"),
         (np.array(["cat", "dog", None]), "any code: refused"),
@@ -131,6 +132,26 @@ def test_the_first_images_of_an_archive(tmp_path: Path) -> None:
 def test_labels_of_another_shape_are_refused(tmp_path: Path, labels: np.ndarray) -> None:
     path = archive(tmp_path, x_test=IMAGES, y_test=LABELS, y_train=labels)
     assert f"has the shape {labels.shape}: labels must be (N,)" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "name"),
+    [
+        ({"x_test": IMAGES[:0], "y_test": LABELS[:0]}, "y_test"),
+        ({"x_test": IMAGES[:, :0], "y_test": LABELS}, "x_test"),
+        ({"x_test": IMAGES, "y_test": LABELS[:0]}, "y_test"),
+        ({"x_test": np.array([]), "y_test": LABELS}, "x_test"),
+    ],
+)
+def test_an_empty_array_is_called_empty(tmp_path: Path, arrays: dict[str, np.ndarray], name: str) -> None:
+    message = refusal(archive(tmp_path, **arrays))
+    assert re.search(rf"^{name} of '.*' is empty \(shape \(.*\)\): a split needs images, and a label", message)
+
+
+def test_an_empty_other_split_counts_as_missing(tmp_path: Path) -> None:
+    arrays = {"x_test": IMAGES, "y_test": LABELS, "x_train": IMAGES[:0], "y_train": LABELS[:0]}
+    assert load(archive(tmp_path, **arrays), "test").labels.tolist() == LABELS.tolist()
+    assert "y_train of" in refusal(archive(tmp_path, **arrays), "train")
 
 
 def test_an_archive_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
