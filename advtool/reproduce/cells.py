@@ -1,8 +1,9 @@
 """The cells of a table: what each reads of what was measured, beside the paper's figure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
+from typing import Any
 
 from torch import Tensor
 
@@ -90,28 +91,21 @@ def planted(audit: Question) -> Cell:
 
 
 def metric(name: str, paper: float | None = None, *, images: str = "validation_images") -> Cell:
-    """A share of validation images, which the training noted on the model's card; blank if the training diverged.
+    """A share of validation images, which the training noted on the model's card.
 
     ``images`` is the card's word for how many they are.
     """
 
-    def read(measured: Measured, model: Model) -> Figure:
-        if model not in measured.cards:
-            return Figure(missing="the training diverged")
-        noted = measured.cards[model].metrics
+    def share(noted: Mapping[str, Any]) -> Figure:
         value, count = float(noted[name]), int(noted[images])
         return Figure(ours=value, interval=wilson_interval(round(value * count), count))
 
-    return Cell(read=read, paper=paper)
+    return Cell(read=_noted(share), paper=paper)
 
 
 def noise(name: str) -> Cell:
-    """A level of the noise that the training noted on the model's card, a fraction of the pixel range."""
-
-    def read(measured: Measured, model: Model) -> Figure:
-        return Figure(ours=float(measured.cards[model].metrics[name]))
-
-    return Cell(read=read, unit="noise level")
+    """A level of the noise on validation images, a fraction of the pixel range, which the training noted on the card."""
+    return Cell(read=_noted(lambda noted: Figure(ours=float(noted[name]))), unit="noise level")
 
 
 def seconds(timing: Timing) -> Cell:
@@ -135,6 +129,16 @@ def ratio(timing: Timing, of: Model, to: Model, paper: float | None = None) -> C
         return Figure(ours=median(ours) / median(theirs), deviation=stdev(turns), repeats=len(turns))
 
     return Cell(read=read, unit="times", timing=timing, paper=paper)
+
+
+def _noted(figure: Callable[[Mapping[str, Any]], Figure]) -> Callable[[Measured, Model], Figure]:
+    """Reads a model's card; the figure is blank if the training diverged."""
+
+    def read(measured: Measured, model: Model) -> Figure:
+        card = measured.cards.get(model)
+        return Figure(missing="the training diverged") if card is None else figure(card.metrics)
+
+    return read
 
 
 def _mean(figures: Sequence[Figure]) -> Figure:
