@@ -104,7 +104,7 @@ def metric(name: str, paper: float | None = None, *, images: str = "validation_i
 
 
 def noise(name: str) -> Cell:
-    """A level of the noise on validation images, a fraction of the pixel range, which the training noted on the card."""
+    """A level of the noise on validation images, a fraction of the pixel range, which the card tells."""
     return Cell(read=_noted(lambda noted: Figure(ours=float(noted[name]))), unit="noise level")
 
 
