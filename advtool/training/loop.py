@@ -30,7 +30,7 @@ from advtool.training.validation import measure
 
 
 class Diverged(InputError):  # noqa: N818 - it says what happened
-    """The loss of a training is NaN or infinite."""
+    """The loss of a training, a weight or a figure of an epoch is NaN or infinite."""
 
 
 class Batch(NamedTuple):
@@ -77,7 +77,7 @@ def epochs(
         observer: hears of every batch.
 
     Raises:
-        Diverged: the loss is NaN or infinite.
+        Diverged: the loss, a weight after an epoch or a figure of it is NaN or infinite.
     """
     device = training.images.device
     on_training, on_validation = fixed or (None, None)
@@ -93,12 +93,16 @@ def epochs(
             losses = train_on(images, objective, updates, generator=seeding.generator(device, seed, "train", epoch))
             loss = _mean(losses, observer, ranks)
         equalise_buffers(model, ranks)
-        _check_finite(loss, epoch, recipe.learning_rate)
+        _check_finite("the loss", math.isfinite(loss), epoch, recipe)
+        _check_finite("a weight", _has_finite_tensors(model), epoch, recipe)
         with seeding.global_streams(device, seed, "validate"):
             stream = seeding.generator(device, seed, "validate")
             measured = by_the_first(partial(validate, generator=stream), ranks)
+        figures = asdict(measured)
+        for name, value in figures.items():
+            _check_finite(f"the {name.replace('_', ' ')}", value is None or math.isfinite(value), epoch, recipe)
         rate, seconds = updates.learning_rate, time.perf_counter() - start
-        yield Figures(epoch=epoch, loss=loss, learning_rate=rate, seconds=seconds, **asdict(measured))
+        yield Figures(epoch=epoch, loss=loss, learning_rate=rate, seconds=seconds, **figures)
 
 
 def updates_of(model: nn.Module, recipe: Recipe, images: int) -> Updates:
@@ -212,9 +216,14 @@ def _mean(losses: Iterable[tuple[Tensor, int]], observer: Observer, ranks: Ranks
     return mean_over(ranks, total).item() / images
 
 
-def _check_finite(loss: float, epoch: int, learning_rate: float) -> None:
-    if not math.isfinite(loss):
+def _has_finite_tensors(model: nn.Module) -> bool:
+    """A GPU is waited for once."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in model.state_dict().values()]).all())
+
+
+def _check_finite(what: str, is_finite: bool, epoch: int, recipe: Recipe) -> None:
+    if not is_finite:
         raise Diverged(
-            f"the training diverged: the loss became {loss} in epoch {epoch}; "
-            f"give a --learning-rate below {learning_rate:g}"
+            f"the training diverged: {what} became NaN or infinite in epoch {epoch}; "
+            f"give a --learning-rate below {recipe.learning_rate:g}"
         )

@@ -118,7 +118,7 @@ def test_a_collapse_before_the_stop_ends_the_training_too(
 ) -> None:
     def fabricated(*args: object, **kwargs: object) -> Measured:
         one_step, pgd = next(figures)
-        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=float("inf"))
+        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
 
     monkeypatch.setattr(loop, "measure", fabricated)
     monkeypatch.setattr(Keeper, "finish", Mock(side_effect=KeyboardInterrupt))

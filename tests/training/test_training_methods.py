@@ -190,6 +190,9 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"recipe": "r+fgsm", "step_size": 0.4}, r"--step-size 0.4: for r\+fgsm .*\(0, 0.0313725\]"),
         ({"recipe": "r+fgsm", "eps": 0.1, "step_size": 0.2}, r"--step-size 0.2: for r\+fgsm .*\(0, 0.1\]"),
         ({"learning_rate": 1e30}, r"diverged.*epoch \d.*--learning-rate below 1e\+30"),
+        # One batch, so that nothing but weights and validation can tell.
+        ({"recipe": "clean", "epochs": 1, "batch_size": 64, "learning_rate": 1e38}, "diverged: a weight became NaN or"),
+        ({"learning_rate": 1e19, "epochs": 1, "batch_size": 64}, "diverged: the adversarial loss became NaN or"),
     ],
 )
 def test_bad_options_are_named_with_the_right_value(tiny: Split, options: dict[str, object], words: str) -> None:
