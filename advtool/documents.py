@@ -68,16 +68,16 @@ def _holds(path: Path, size: int, digest: str) -> bool:
         return False
 
 
-def parse(text: str | bytes, *, finite: bool = True, **options: Any) -> Any:
+def parse(text: str | bytes, **options: Any) -> Any:
     """The value of JSON, as :func:`json.loads` gives it with these ``options``.
 
     Args:
         text: of the document.
-        finite: refuse NaN and infinity, which no other program reads.
         options: of :func:`json.loads`.
 
     Raises:
-        ValueError: it is no JSON, it is nested too deeply, or it holds a number or a text that JSON cannot hold.
+        ValueError: it is no JSON, it is nested too deeply, or it holds a number or a text that JSON cannot hold, such
+            as NaN, which no other program reads.
     """
     try:
         value = json.loads(text, **options)
@@ -85,9 +85,9 @@ def parse(text: str | bytes, *, finite: bool = True, **options: Any) -> Any:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
     level, depth = [value], 0
     while level:
-        _check([each for each in level if not isinstance(each, dict | list | tuple)], finite=finite)
+        _check([each for each in level if not isinstance(each, dict | list | tuple)])
         below = [each for each in level if isinstance(each, dict | list | tuple) and each]
-        _check([key for each in below if isinstance(each, dict) for key in each], finite=finite)
+        _check([key for each in below if isinstance(each, dict) for key in each])
         level = [child for each in below for child in (each.values() if isinstance(each, dict) else each)]
         depth += 1
         if depth > MOST_DEPTH:
@@ -110,9 +110,9 @@ def json_object(option: str, text: str, example: str = '{"width": 16}') -> dict[
     return found
 
 
-def _check(values: list[Any], *, finite: bool) -> None:
+def _check(values: list[Any]) -> None:
     for value in values:
-        if finite and isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("it holds NaN or infinity")
         if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
             raise ValueError("it holds an integer beyond 64 bits")

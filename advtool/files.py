@@ -52,13 +52,13 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it, so that they survive a power failure."""
     if not folder.is_dir():
         make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # others may remove an empty folder meanwhile
         _sync_folder(folder.parent)
 
 
 def remove_unfinished(folder: Path, names: str) -> None:
     """Remove what killed writes have left of files whose ``names`` match a pattern. Nobody may write them meanwhile."""
-    if folder.is_dir():
+    with suppress(OSError):  # there is no such folder, or nobody may read it
         for path in list(folder.iterdir()):
             left = UNFINISHED.fullmatch(path.name)
             if left and fnmatchcase(left[1], names):

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from advtool.errors import InputError
+from advtool.files import make_folder
 
 try:
     import fcntl
@@ -93,7 +94,7 @@ def is_held(path: Path) -> bool:
 def _made(path: Path) -> int:
     """The open lock file. Whoever gives up a run may remove it and its folder at any moment."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             return _opened(path)
         except FileNotFoundError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from advtool import locks
+from advtool import files, locks
 from advtool.errors import InputError
 from tests.support.waiting import wait_for
 
@@ -67,6 +67,13 @@ def test_a_lock_file_that_its_holder_removes_holds_nobody_off(tmp_path: Path) ->
 
     with locks.alone(path, waits=release) as ours, locks.alone(path) as other:
         assert (ours, other) == (True, False)
+
+
+def test_the_folder_of_a_lock_survives_a_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "_sync_folder", synced.append)
+    with locks.alone(tmp_path / "new" / "deep" / "claim"):
+        assert synced == [tmp_path, tmp_path / "new"]
 
 
 def test_a_link_is_not_locked(tmp_path: Path) -> None:

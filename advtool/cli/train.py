@@ -9,7 +9,6 @@ import typer
 
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
-from advtool.cli.progress import say
 from advtool.cli.recipe_options import SETTINGS, AnyRecipe, asked
 from advtool.errors import InputError
 from advtool.ranks import Ranks
@@ -97,10 +96,10 @@ def train(
         path = output or training.default_output(dataset, chosen.arch, chosen.name, seed)
         if resume is not None:
             path = training.new_output(resume, output)
-            say(f"no training at '{path}' yet: it begins")
         work = partial(training.train, dataset, chosen.name, eps=eps, seed=seed, limit=limit, output=path, **settings)
     again = {"--device": None if device == "auto" else device.value, "--log-dir": log_dir}
-    with TrainingProgress(path, {name: str(value) for name, value in again.items() if value is not None}) as progress:
+    named = {name: str(value) for name, value in again.items() if value is not None}
+    with TrainingProgress(path, named, resumes=resume is not None) as progress:
         observer = training.Observers(progress, *log, TrainingAnswer(path, ranks))
         work(device=resolve_device(device), data_dir=data_dir, ranks=ranks, observer=observer)
 

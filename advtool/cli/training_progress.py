@@ -17,8 +17,8 @@ from advtool.report.units import SHARE
 from advtool.results import TrainingMetrics
 from advtool.results.notation import percent
 from advtool.training import Collapse, Figures, Observer
-from advtool.training.beside import partial_path, state_path
 from advtool.training.loop import Diverged
+from advtool.training.place import Place
 from advtool.training.state import asked_of
 
 SECONDS_BETWEEN_LOSS_READINGS = 0.25  # each reading makes a GPU wait
@@ -34,10 +34,11 @@ class TrainingProgress(Observer):
     Args:
         output: where the checkpoint goes.
         again: options that the command which goes on needs again, with their values.
+        resumes: the training was to go on, if it was begun before.
     """
 
-    def __init__(self, output: Path, again: Mapping[str, str] | None = None) -> None:
-        self._output, self._again = output, again or {}
+    def __init__(self, output: Path, again: Mapping[str, str] | None = None, *, resumes: bool = False) -> None:
+        self._place, self._again, self._resumes = Place(output), again or {}, resumes
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=10),
@@ -80,15 +81,17 @@ class TrainingProgress(Observer):
 
     def resumed(self, header: Header, epochs: int) -> None:
         self._before, self._versions = epochs, header.versions
-        self._state = state_path(self._output)
-        if partial_path(self._output).exists():
-            self._partial = partial_path(self._output)
+        self._state = self._place.state
+        if self._place.partial.exists():
+            self._partial = self._place.partial
 
     def started(self, header: Header, batches: int) -> None:
         self._epochs, self._batches = header.recipe["epochs"], batches
         self._stops = header.recipe.get("stop_on_collapse", False)
         self._done = batches * self._before
         if self._versions is None:
+            if self._resumes:
+                say(f"no training at '{self._place.output}' yet: it begins")
             self._tell_what_is_replaced(header)
         else:
             say(f"goes on after epoch {self._before} of {self._epochs}")
@@ -107,9 +110,9 @@ class TrainingProgress(Observer):
         self._pace = Pace()
 
     def _tell_what_is_replaced(self, header: Header) -> None:
-        if replaced := _replaced(self._output, header):
-            say(f"replaces '{self._output}' ({replaced}) when the training is over; --output keeps both")
-        state = state_path(self._output)
+        output, state = self._place.output, self._place.state
+        if replaced := _replaced(output, header):
+            say(f"replaces '{output}' ({replaced}) when the training is over; --output keeps both")
         if state.exists():
             say(f"the stopped training at '{state}' is replaced after the first epoch of this one")
             say(f"to go on with it, interrupt now, and: {self._going_on(state)}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +10,9 @@ from advtool import checkpoints, models
 from advtool.checkpoints import Header
 from advtool.models.bias import collapse
 from advtool.results import Collapse, Figures, TrainingMetrics
-from advtool.training.beside import partial_path
 from advtool.training.history import best, decided_by_floor, find_collapse
 from advtool.training.observer import Observer
+from advtool.training.place import Place
 from advtool.training.recipes import Recipe
 
 
@@ -26,24 +25,24 @@ class Trained:
 
 
 class Keeper:
-    """Keeps the best epoch. If there is an ``output``, it also writes the epoch to its :func:`partial_path` at once.
+    """Keeps the best epoch. If there is a ``place``, it also writes the epoch there at once.
 
     Args:
         header: of the checkpoint, without the figures that are measured while training.
         recipe: says which epoch is the best.
         floor: epochs with an adversarial accuracy up to it tie (:func:`advtool.training.history.floor_of`).
-        output: where the checkpoint goes; None: nowhere.
+        place: where the checkpoint goes; None: nowhere.
         observer: hears of every epoch, and once of a collapse.
     """
 
     def __init__(
-        self, header: Header, recipe: Recipe, floor: float, *, output: Path | None, observer: Observer
+        self, header: Header, recipe: Recipe, floor: float, *, place: Place | None, observer: Observer
     ) -> None:
         self.collapse: Collapse | None = None
         self._header = header
         self._recipe = recipe
         self._floor = floor
-        self._output = output
+        self._place = place
         self._observer = observer
         self._history: list[Figures] = []
         self._tensors: dict[str, Tensor] = {}
@@ -86,9 +85,9 @@ class Keeper:
     def finish(self, device: torch.device | str) -> Trained:
         """Write the checkpoint, with the whole history in its header, and give the best epoch's model on ``device``."""
         header = self._finished_header()
-        if self._output is not None:
-            checkpoints.write(self._output, header, self._tensors)
-            partial_path(self._output).unlink(missing_ok=True)
+        if self._place is not None:
+            checkpoints.write(self._place.output, header, self._tensors)
+            self._place.partial.unlink(missing_ok=True)
         return Trained(models.from_checkpoint(header, self._tensors).to(device), header)
 
     def _best(self) -> Figures:
@@ -101,10 +100,9 @@ class Keeper:
                 self._observer.collapsed(self.collapse)
 
     def _save_partial(self) -> None:
-        if self._output is not None:
-            path = partial_path(self._output)
-            checkpoints.write(path, self._finished_header(), self._tensors)
-            self._observer.saved(path)
+        if self._place is not None:
+            checkpoints.write(self._place.partial, self._finished_header(), self._tensors)
+            self._observer.saved(self._place.partial)
 
     def _finished_header(self) -> Header:
         kept = self._best()

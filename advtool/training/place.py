@@ -1,88 +1,121 @@
-"""Where a training writes, and what it finds there."""
+"""The files of a training: its checkpoint, and what lies beside it until the training is over."""
 
-from dataclasses import dataclass, replace
+import glob
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-from torch import nn
+from typing import Self
 
 import advtool.training.state as states
-from advtool import checkpoints
+from advtool import files, locks
+from advtool.checkpoints import SUFFIX
 from advtool.errors import InputError
-from advtool.training.beside import state_path
-from advtool.training.keeper import Keeper
-from advtool.training.schedule import Updates
-from advtool.training.state import Beginning, State
+from advtool.training.state import State
+
+PARTIAL, STATE = ".partial", ".state"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training writes its checkpoint, with the state beside it after every epoch.
+    """Where one training at a time writes its checkpoint. Different outputs share no file.
 
     Attributes:
-        output: of the checkpoint.
-        beginning: tells which training it is.
-        state: from which it goes on; None: it begins.
+        output: the checkpoint. A training that is over leaves this file alone.
     """
 
     output: Path
-    beginning: Beginning
-    state: State | None = None
 
-    def after_a_restart(self) -> "Place":
-        """The place with the state that lies beside its output by now."""
-        return self if self.state is not None else replace(self, state=found_beside(self.output, self.beginning))
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """The place of a checkpoint, which may be named by one of the files beside it."""
+        stem, suffix = _cut(file.name, SUFFIX)
+        while (shorter := _cut(stem, PARTIAL, STATE)[0]) != stem:
+            stem = shorter
+        return cls(file.with_name(stem + suffix))
 
     @property
-    def is_over(self) -> bool:
-        """Whether no state is left, and the output has this beginning: its header tells all but the images."""
-        if self.state is not None:
-            return False
-        try:
-            header = checkpoints.read_header(self.output)
-        except InputError:
-            return False
-        own = self.beginning.header
-        alike = header.versions == own.versions and own.metrics.items() <= header.metrics.items()
-        return alike and not any(states.differences(header, own))
+    def partial(self) -> Path:
+        """``NAME.partial.safetensors`` beside ``NAME.safetensors``: the best epoch so far."""
+        return self._beside(PARTIAL)
 
-    def save(self, model: nn.Module, updates: Updates, keeper: Keeper) -> Path:
-        """Write the state after an epoch, and tell where."""
-        path = state_path(self.output)
-        state = State(
-            beginning=self.beginning,
-            history=keeper.history,
-            weights=model.state_dict(),
-            best=keeper.best_tensors,
-            updates=updates.state(),
-        )
-        states.write(path, state)
-        return path
+    @property
+    def state(self) -> Path:
+        """``NAME.state.safetensors`` beside ``NAME.safetensors``: the state after the last epoch."""
+        return self._beside(STATE)
 
-    def clear(self) -> None:
-        """Remove the state of a training that is over."""
-        state_path(self.output).unlink(missing_ok=True)
+    @property
+    def is_begun(self) -> bool:
+        """Whether a training was stopped here, or finished."""
+        return self.state.is_file() or self.output.is_file()
 
-    def restore(self, model: nn.Module, updates: Updates, keeper: Keeper) -> None:
-        """Bring all three to where they were in the place's state.
+    def check(self) -> None:
+        """See before the training whether it may write here.
 
         Raises:
-            InputError: the state's tensors do not fit.
+            InputError: it cannot; or the output has the name of a file beside another one.
         """
-        assert self.state is not None
-        try:
-            model.load_state_dict(self.state.weights)
-            updates.restore(self.state.updates)
-        except (RuntimeError, ValueError, KeyError, IndexError):
+        files.check_writable(self.output)
+        if (other := Place.of(self.output).output) != self.output:
             raise InputError(
-                f"'{state_path(self.output)}' does not hold the tensors of its training: train again from the beginning"
-            ) from None
-        keeper.restore(self.state.history, self.state.best)
+                f"--output '{self.output}': {PARTIAL} and {STATE} mark what lies beside '{other}' while it trains: "
+                "give another name"
+            )
+
+    def read_state(self) -> State:
+        """Read the state.
+
+        Raises:
+            InputError: there is none, it is damaged, or the file was renamed.
+        """
+        state = states.read(self.state)
+        if state.beginning.output != self.output.name:  # a name with folders in it leads nowhere
+            own = _named(Path(state.beginning.output).name, STATE)
+            raise InputError(
+                f"'{self.state}' was renamed: call it '{own}' again, and the output will have its own name"
+            )
+        return state
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Try to be the only one that trains here, and remove what killed writes have left.
+
+        The lock lies beside the checkpoint, where every machine that writes it sees it, and is removed in the end.
+
+        Yields:
+            Whether this process may train here. False: another one does.
+
+        Raises:
+            InputError: nobody may write here.
+        """
+        checkpoint = self.output.resolve()  # two links to one checkpoint have one lock
+        lock = checkpoint.with_name(f".{checkpoint.name}.lock")
+        with locks.alone(lock) as ours:
+            try:
+                if ours:
+                    self._remove_unfinished()
+                yield ours
+            finally:
+                if ours:
+                    with suppress(OSError):
+                        lock.unlink()
+
+    def _remove_unfinished(self) -> None:
+        for file in (self.output, self.partial, self.state):
+            written = file.resolve()
+            files.remove_unfinished(written.parent, glob.escape(written.name))
+
+    def _beside(self, part: str) -> Path:
+        return self.output.with_name(_named(self.output.name, part))
 
 
-def found_beside(output: Path, beginning: Beginning) -> State | None:
-    """The state beside ``output``, if it is of this training; None: there is none, it is damaged, or of another."""
-    try:
-        state = states.read(state_path(output))
-    except InputError:
-        return None
-    return None if any(state.beginning.differences(beginning)) else state
+def _named(output: str, part: str) -> str:
+    """The name of a file beside an output."""
+    stem, suffix = _cut(output, SUFFIX)
+    return f"{stem}{part}{suffix}"
+
+
+def _cut(name: str, *suffixes: str) -> tuple[str, str]:
+    """A name without its suffix, and that suffix, if it is one of these and more than dots stand before it."""
+    path = Path(name)
+    return (path.stem, path.suffix) if path.suffix in suffixes and path.stem.strip(".") else (name, "")

@@ -6,15 +6,14 @@ from typing import Any
 
 import torch
 
-import advtool.training.state as states
-from advtool import arguments, checkpoints, files
+from advtool import arguments, checkpoints
 from advtool.arguments import shown
 from advtool.checkpoints import Header
 from advtool.data import available, check_fetched
 from advtool.errors import InputError
 from advtool.ranks import ALONE, Ranks
 from advtool.settings import checked, settings_of, with_settings
-from advtool.training.beside import STATE, output_beside, state_path
+from advtool.training.course import Course
 from advtool.training.keeper import Trained
 from advtool.training.observer import Observer
 from advtool.training.place import Place
@@ -32,24 +31,14 @@ def find_output(file: Path | str) -> Path:
         file: ``NAME.state.safetensors``, ``NAME.partial.safetensors`` or ``NAME.safetensors``.
 
     Raises:
-        InputError: there is neither a state nor a checkpoint, or the state is damaged.
+        InputError: there is neither a state nor a checkpoint.
     """
-    file = _checked(file)
-    output = output_beside(file)
-    if state_path(output).is_file():
-        return output.with_name(states.read(state_path(output)).beginning.output)
-    if (done := _checkpoint(file)) is not None:
-        return done
-    raise InputError(
-        f"--resume '{file}': there is no state of a training at '{state_path(output)}': name the file of a training "
-        "that was stopped after its first epoch, or a RECIPE too, to begin one"
-    )
+    return _begun(file).output
 
 
 def is_begun(file: Path | str) -> bool:
     """Whether :func:`find_output` finds a training, be it stopped, damaged or finished."""
-    file = _checked(file)
-    return state_path(output_beside(file)).is_file() or _checkpoint(file) is not None
+    return _place(file).is_begun
 
 
 def new_output(file: Path | str, output: Path | None = None) -> Path:
@@ -58,7 +47,7 @@ def new_output(file: Path | str, output: Path | None = None) -> Path:
     Raises:
         InputError: it is another one.
     """
-    own = output_beside(_checked(file))
+    own = _place(file).output
     _check_output(f"--resume {shown(str(file))}", own, output)
     return own
 
@@ -104,45 +93,48 @@ def resume(
         InputError: there is no state; it is damaged; its images were handed over as tensors; an argument or the images
             are others than those of the training; or an error of :func:`advtool.training.train`.
     """
-    found, device = find_output(file), ranks.device(arguments.device(device))
+    place, device = _begun(file), ranks.device(arguments.device(device))
     label = f"--resume {shown(str(file))}"
-    _check_output(label, found, output)
+    _check_output(label, place.output, output)
     asked: dict[str, Any] = {"data": data, "recipe": recipe, "eps": eps, "seed": seed, "limit": limit}
-    if not state_path(found).is_file():
-        _check_agrees(label, checkpoints.read_header(found), settings, asked)
-        trained = finished(found, device)
-        heard(observer, ranks).nothing_left(found)
+    if not place.state.is_file():
+        _check_agrees(label, checkpoints.read_header(place.output), settings, asked)
+        trained = finished(place.output, device)
+        heard(observer, ranks).nothing_left(place.output)
         return trained
-    state = states.read(state_path(found))
-    begun = state.beginning.arguments
+    there = place.read_state().beginning
+    begun = there.arguments
     if begun is None:
         raise InputError(
             f"{label}: its images were handed over in Python: what began it goes on with train(..., resume=True)"
         )
-    files.check_writable(found)
+    place.check()
     data_dir = data_dir or _data_dir(begun)
     check_fetched(data or begun.data, data_dir, ranks)
     wanted = checked(Settings, begun.settings) | {name: value for name, value in settings.items() if value is not None}
     given = {name: getattr(begun, name) if value is None else value for name, value in asked.items()}
     prepared = prepare(**given, **wanted, device=device, data_dir=data_dir)
-    beginning = beginning_of(prepared, found, data_dir, wanted)
-    _refuse(label, state.beginning.differences(beginning))
-    return carry_out(prepared, Place(found, beginning, state), ranks, observer)
+    beginning = beginning_of(prepared, place.output, data_dir, wanted)
+    _refuse(label, there.differences(beginning))
+    return carry_out(prepared, Course(place, beginning, was_begun=True), ranks, observer)
 
 
-def _checked(file: Path | str) -> Path:
+def _begun(file: Path | str) -> Place:
+    """The place of a training that was stopped, or finished."""
+    place = _place(file)
+    if not place.is_begun:
+        raise InputError(
+            f"--resume '{file}': there is no state of a training at '{place.state}': name the file of a training that "
+            "was stopped after its first epoch, or a RECIPE too, to begin one"
+        )
+    return place
+
+
+def _place(file: Path | str) -> Place:
     path = arguments.path(f"--resume {shown(file)}", file)
     if path.is_dir() or not path.name:
         raise InputError(f"--resume '{path}' is a folder: name the checkpoint of a training, or a file beside it")
-    return path
-
-
-def _checkpoint(file: Path) -> Path | None:
-    """The checkpoint of a training that is over."""
-    names = [output_beside(file)]
-    if file.name.endswith(STATE):  # an output may have any name
-        names.append(file.with_name(file.name.removesuffix(STATE)))
-    return next((name for name in names if name.is_file()), None)
+    return Place.of(path)
 
 
 def _check_output(label: str, own: Path, output: Path | None) -> None:

@@ -1,22 +1,26 @@
 """One training, from the images to the checkpoint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from advtool import arguments, checkpoints, files, models
+from advtool import arguments, checkpoints, models
 from advtool.arguments import shown
 from advtool.compute.memory import freed_memory_kept
 from advtool.compute.quick import quick_layers
 from advtool.data import Split, check_fetched
+from advtool.errors import InputError
 from advtool.ranks import ALONE, Ranks
 from advtool.settings import with_settings
+from advtool.training.course import Course
 from advtool.training.history import floor_of
 from advtool.training.keeper import Keeper, Trained
 from advtool.training.loop import batches_per_epoch, epochs, updates_of
 from advtool.training.observer import Observer
-from advtool.training.place import Place, found_beside
+from advtool.training.place import Place
 from advtool.training.prepared import Prepared, beginning_of, prepare
 from advtool.training.schedule import Updates
 from advtool.training.settings import Settings
@@ -60,7 +64,7 @@ def train(
         validation: images that choose the epoch; None: a part of ``data``.
         output: where to write the checkpoint; an existing file is replaced. During the training the best epoch so far
             lies beside it as ``NAME.partial.safetensors``, and the state after the last epoch as
-            ``NAME.state.safetensors``. After an interrupt both stay.
+            ``NAME.state.safetensors``. After an interrupt both stay. No other process may train there meanwhile.
         resume: go on from the state beside ``output``, if there is one and it is of this very training. A state of
             another one, or a damaged one, is replaced after the first epoch. :func:`advtool.training.resume` refuses
             these instead, and knows the arguments.
@@ -72,13 +76,15 @@ def train(
 
     Raises:
         InputError: an argument is unknown, out of range or does not go with another one; the data cannot be read; the
-            loss diverges; or ``output`` cannot be written.
+            training diverges; ``output`` cannot be written, or has the name of a file beside another output; or
+            another process trains there.
     """
     device = ranks.device(arguments.device(device))
     check_fetched(data, data_dir, ranks)
+    place = None
     if output is not None:
-        output = arguments.path(f"--output {shown(output)}", output)
-        files.check_writable(output)
+        place = Place(arguments.path(f"--output {shown(output)}", output))
+        place.check()
     prepared = prepare(
         data,
         recipe,
@@ -90,47 +96,71 @@ def train(
         validation=validation,
         **settings,
     )
-    place = None
-    if output is not None:
+    course = None
+    if place is not None:
         by_name = not isinstance(data, Split) and validation is None
-        beginning = beginning_of(prepared, output, data_dir, settings if by_name else None)
-        state = found_beside(output, beginning) if resume else None
-        place = Place(output, beginning, state)
-    return carry_out(prepared, place, ranks, observer)
+        beginning = beginning_of(prepared, place.output, data_dir, settings if by_name else None)
+        course = Course(place, beginning, resumes=resume)
+    return carry_out(prepared, course, ranks, observer)
 
 
-def carry_out(prepared: Prepared, place: Place | None, ranks: Ranks, observer: Observer | None) -> Trained:
-    """Train to the end, in the ``place`` if there is one.
+def carry_out(prepared: Prepared, course: Course | None, ranks: Ranks, observer: Observer | None) -> Trained:
+    """Train to the end, alone in the place of the ``course`` if there is one.
 
     Raises:
-        InputError: the loss diverges, the output cannot be written, the tensors of the place's state do not fit, or
-            not every rank finds that state or that checkpoint.
+        InputError: the training diverges, another process trains in the place, it cannot be written, the tensors of its
+            state do not fit, or not every rank finds that state or that checkpoint.
     """
     model, device = prepared.model, prepared.training.images.device
-    written = place if ranks.is_first else None
-    output = None if written is None else written.output
+    written = course if ranks.is_first else None
+    place = None if written is None else written.place
     observer = heard(observer, ranks)
     floor = floor_of(pgd_images(prepared.validation).labels)
-    keeper = Keeper(prepared.header, prepared.recipe, floor, output=output, observer=observer)
+    keeper = Keeper(prepared.header, prepared.recipe, floor, place=place, observer=observer)
     updates = updates_of(model, prepared.recipe, len(prepared.training))
     with ranks.group(device), freed_memory_kept(), quick_layers(model):
-        restarted = on_any(ranks.restarts > 0, ranks)
-        if place is not None and restarted:
-            place = place.after_a_restart()
-        if place is not None and place.state is not None:
-            place.restore(model, updates, keeper)
-            observer.resumed(place.state.beginning.header, len(keeper.history))
-        over = place.output if place is not None and restarted and place.is_over else None
-        done = "all" if over else len(keeper.history)
-        check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
-        if over:
-            observer.nothing_left(over)
-            return finished(over, device)
-        return _to_the_end(prepared, written, keeper, updates, ranks, observer)
+        if course is None:
+            return _to_the_end(prepared, None, keeper, updates, ranks, observer)
+        with _alone(course.place, ranks):
+            if _goes_on(course, prepared, keeper, updates, ranks, observer):
+                return _to_the_end(prepared, written, keeper, updates, ranks, observer)
+            observer.nothing_left(course.place.output)
+            return finished(course.place.output, device)
+
+
+@contextmanager
+def _alone(place: Place, ranks: Ranks) -> Iterator[None]:
+    """Be the only ones that train in a place. The first rank holds its lock for all.
+
+    Raises:
+        InputError: on every rank, if another process holds it.
+    """
+    with place.alone() if ranks.is_first else nullcontext(True) as ours:
+        if on_any(not ours, ranks):
+            raise InputError(
+                f"another process trains '{place.output}' now: wait for it, or give every training an --output of "
+                "its own"
+            )
+        yield
+
+
+def _goes_on(
+    course: Course, prepared: Prepared, keeper: Keeper, updates: Updates, ranks: Ranks, observer: Observer
+) -> bool:
+    """Go to where the training was stopped, if it was. Returns whether something is left to do."""
+    was_begun = on_any(course.was_begun or ranks.restarts > 0, ranks)
+    state = course.find() if was_begun or course.resumes else None
+    if state is not None:
+        course.restore(state, prepared.model, updates, keeper)
+        observer.resumed(state.beginning.header, len(keeper.history))
+    is_over = state is None and was_begun and course.is_over
+    done = "all" if is_over else len(keeper.history)
+    check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
+    return not is_over
 
 
 def _to_the_end(
-    prepared: Prepared, written: Place | None, keeper: Keeper, updates: Updates, ranks: Ranks, observer: Observer
+    prepared: Prepared, written: Course | None, keeper: Keeper, updates: Updates, ranks: Ranks, observer: Observer
 ) -> Trained:
     """Train the epochs that ``keeper`` has not yet; each leaves its state in the place where this rank writes."""
     model, training = prepared.model, prepared.training
@@ -152,12 +182,13 @@ def _to_the_end(
     while not keeper.is_over and (figures := next(remaining, None)) is not None:
         keeper.offer(model, figures)
         if written is not None:
-            observer.resumable(written.save(model, updates, keeper))
+            written.save(model, updates, keeper)
+            observer.resumable(written.place.state)
     trained = keeper.finish(training.images.device)
     wait_for_all(ranks)
     observer.finished(trained.header)
     if written is not None:  # last: a restart that finds no state knows that the observer was told
-        written.clear()
+        written.place.state.unlink(missing_ok=True)
     return trained
 
 

@@ -19,7 +19,6 @@ from advtool.data import Split
 from advtool.errors import InputError
 from advtool.results import Figures
 from advtool.settings import option_name
-from advtool.training.beside import state_path
 
 DOCUMENT = "advtool.training"
 """The key of the document in the header."""
@@ -108,25 +107,17 @@ def read(path: Path) -> State:
     """Read a state.
 
     Raises:
-        InputError: there is none, it is damaged, or the file was renamed.
+        InputError: there is none, or it is damaged.
     """
     metadata, tensors = checkpoints.read_file(path)
     document = metadata.get(DOCUMENT)
     if document is None:
         raise InputError(f"'{path}' is no state of a training: 'advtool train' writes them as NAME.state.safetensors")
     try:
-        state = State.model_validate(
-            documents.parse(document, finite=False) | {part: _of(part, tensors) for part in PARTS}
-        )
+        return State.model_validate(documents.parse(document) | {part: _of(part, tensors) for part in PARTS})
     except (ValidationError, ValueError, TypeError) as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
         raise InputError(f"'{path}' is no state that this version of advtool can read (at '{where}')") from None
-    own_name = state_path(Path(state.beginning.output))
-    if own_name != Path(path.name):  # a name with folders in it leads nowhere
-        raise InputError(
-            f"'{path}' was renamed: call it '{own_name.name}' again, and the output will have its own name"
-        )
-    return state
 
 
 def asked_of(header: Header) -> dict[str, Any]:

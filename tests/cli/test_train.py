@@ -25,6 +25,7 @@ from advtool.results import Measured
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
 from advtool.training import state as states
+from advtool.training.place import Place
 from tests.conftest import Command, InProcess
 from tests.support.trainings import StopsAfter, short
 from tests.support.waiting import wait_for
@@ -88,6 +89,8 @@ def test_show_json_is_the_header(path: Path, advtool_here: InProcess) -> None:
         ("train rfgsm --step-size 1/0", "--step-size '1/0' is no number"),
         ("train adv --keep best", "--keep"),
         ("train adv --fixed-examples none.safetensors", "no checkpoint at 'none.safetensors'"),
+        ("train adv --output net.partial.safetensors", "beside 'net.safetensors' while it trains: give another name"),
+        ("train adv --output net.state.safetensors", "beside 'net.safetensors' while it trains: give another name"),
         ("lr-range nfgsm --steps 3", "--steps 3"),
         ("lr-range nfgsm --plot curve.txt", ".png, .svg or .pdf"),
         ("lr-range clean --pnil", "--pnil does not go with the recipe 'clean'"),
@@ -192,6 +195,16 @@ def test_bad_options_are_told_in_one_line(advtool_here: InProcess) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_cuda_asked_for_and_absent(advtool_here: InProcess) -> None:
     assert "--device cuda" in advtool_here.refused("train", "clean", "--device", "cuda")
+
+
+def test_a_second_training_of_one_output_is_told_in_one_line(advtool_here: InProcess) -> None:
+    """The default name says nothing of --pnil."""
+    default = advtool_here.folder / "checkpoints" / "digits-cnn-nfgsm-s0.safetensors"
+    with Place(default).alone():
+        for options in (("--pnil",), ("--resume", default)):
+            words = advtool_here.refused("train", "nfgsm", *options, *QUICK)
+            assert "another process trains" in words
+            assert "give every training an --output of its own" in words
 
 
 # The card and what is replaced

@@ -13,7 +13,7 @@ from typing import Any
 
 from advtool import cli
 from advtool.training import loop, session
-from advtool.training.beside import state_path
+from advtool.training.place import Place
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     def waited(ranks: Any) -> None:
         wait_for_all(ranks)
         if dies == ["end"]:
-            while state_path(Path(output)).exists():
+            while Place(Path(output)).state.exists():
                 time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
 

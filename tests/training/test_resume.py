@@ -195,9 +195,9 @@ def test_the_file_alone_is_enough(state: Path, whole: Trained, name: str) -> Non
 
 def test_an_output_may_have_any_name(tmp_path: Path) -> None:
     stopped(training.train, "digits", "clean", **QUICK, output=tmp_path / "model.bin", after=1)
-    training.resume(tmp_path / "model.bin.state.safetensors")
+    training.resume(tmp_path / "model.bin.state")
     assert [path.name for path in tmp_path.iterdir()] == ["model.bin"]
-    assert training.find_output(tmp_path / "model.bin.state.safetensors") == tmp_path / "model.bin"
+    assert training.find_output(tmp_path / "model.bin.state") == tmp_path / "model.bin"
 
 
 def test_the_best_epoch_so_far_is_no_finished_training(state: Path) -> None:
@@ -359,7 +359,7 @@ def test_the_observer_hears_of_the_end_while_a_restart_still_finds_the_state(tin
 
     found: list[str] = []
     short(tiny, output=tmp_path / "m.safetensors", observer=Looks())
-    assert sorted(found) == ["m.safetensors", "m.state.safetensors"]
+    assert sorted(found) == [".m.safetensors.lock", "m.safetensors", "m.state.safetensors"]
 
 
 def test_arguments_must_agree_with_a_training_that_is_over_too(tmp_path: Path) -> None:
