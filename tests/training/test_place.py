@@ -1,11 +1,13 @@
 """Where a training writes: names that no other output shares, one training at a time, and nothing left behind."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -169,6 +171,15 @@ def test_what_killed_writes_left_of_this_output_is_removed(tiny: Split, tmp_path
             assert half.exists()
     short(tiny, epochs=1, output=output)
     assert set(tmp_path.iterdir()) == others | {output}
+
+
+def test_a_folder_that_nobody_may_list_holds_a_training_all_the_same(
+    tiny: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+        short(tiny, epochs=1, output=tmp_path / "net.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
 
 
 @pytest.mark.slow
