@@ -149,6 +149,8 @@ def check_writable(path: Path, option: str = "--output") -> None:
         nearest = next(folder for folder in path.resolve().parents if folder.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass
+    except RuntimeError:  # before Python 3.13, of links in a circle
+        raise InputError(f"cannot write {option} '{path}': {os.strerror(errno.ELOOP)}") from None
     except OSError as error:
         raise InputError(f"cannot write {option} '{path}': {error.strerror or error}") from None
 

@@ -292,6 +292,8 @@ def test_a_finished_training_leaves_the_checkpoint_alone(tiny: Split, tmp_path: 
 
 def test_an_unwritable_output_is_told_before_the_data_are_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for output, words in ((tmp_path / "file" / "m.safetensors", "cannot write"), (tmp_path, "is a folder")):
+    (tmp_path / "circle").symlink_to("circle")
+    refused = ((tmp_path / "file" / "m.safetensors", "cannot write"), (tmp_path, "is a folder"))
+    for output, words in (*refused, (tmp_path / "circle", "cannot write.*symbolic links")):
         with pytest.raises(InputError, match=words):
             training.train("no such data", "clean", output=output)
