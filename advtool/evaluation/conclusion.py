@@ -9,12 +9,13 @@ from torch import Tensor
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.suites import Scope
 from advtool.evaluation import summary
+from advtool.evaluation.diagnosed import BASELINE, DIAGNOSED_IMAGES, diagnosed_of
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
-from advtool.evaluation.stages import BASELINE, DIAGNOSED_IMAGES, diagnosed_of, in_cascade
+from advtool.evaluation.stages import in_cascade
 from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes, Planted
 from advtool.target.inspection import Inspection
 

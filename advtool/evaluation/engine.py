@@ -1,6 +1,5 @@
 """The engine of a run: shard by shard, and within a shard stage by stage, over one array of outcomes."""
 
-import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -11,15 +10,11 @@ from advtool.attacks.base import StepReport, no_report
 from advtool.evaluation import contradiction
 from advtool.evaluation.contradiction import ContradictionError
 from advtool.evaluation.examples import Examples
-from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.planting.planting import Planting
-from advtool.evaluation.planting.trial import attack_planted
-from advtool.evaluation.proof import Proof
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import Shard, ShardRecord
-from advtool.evaluation.stages import AttackStage, Stage, asked_of, standing_of
+from advtool.evaluation.stage import Part, Stage
 from advtool.evaluation.worker import Worker
 from advtool.ranks import ALONE, Ranks
 from advtool.results import CLEAN, Outcome
@@ -41,7 +36,7 @@ class Engine:
     Args:
         run: keeps the finished shards, in a folder or in memory.
         worker: computes one stage on one shard.
-        stages: the attacks, proofs, probes, known noise and planted examples in their order, without the clean stage.
+        stages: in their order, without the clean stage.
         observer: is told of the progress.
         indices: the index of each image in its data set, for messages.
         lower: called when memory runs out: halves the images in a pass, see :func:`halve`.
@@ -116,12 +111,11 @@ class Engine:
             self._refuse_contradiction(shard)
 
     def _new_ledger(self) -> Ledger:
-        attacks = [stage for stage in self.stages if isinstance(stage, AttackStage)]
         return Ledger(
             [stage.label for stage in self.stages],
             sum(len(shard.y) for shard in self.worker.shards),
-            one_step=[stage.label for stage in attacks if stage.attack.one_step],
-            probes=[stage.label for stage in attacks if stage.probed_eps is not None],
+            one_step=[stage.label for stage in self.stages if stage.one_step],
+            probes=[stage.label for stage in self.stages if stage.is_probe],
         )
 
     def _in_order_of_shards(self) -> Ledger:
@@ -139,24 +133,10 @@ class Engine:
 
     def _work(self, position: int, stage: Stage, shard: Shard) -> None:
         outcomes = self.ledger.outcomes
-        asked = asked_of(stage, outcomes, shard.rows)
-        is_probe = isinstance(stage, AttackStage) and stage.probed_eps is not None
-        counts_draws = self.worker.target.randomised and not is_probe
-
-        def work(report: StepReport) -> tuple[ShardRecord, Examples | None]:
-            if isinstance(stage, Proof):
-                return self.worker.prove(stage, shard, asked, report), None
-            if isinstance(stage, Planting):
-                return attack_planted(stage, self.worker, shard, asked, report), None
-            if isinstance(stage, KnownNoise):
-                return stage.compute(self.worker, shard, report), None
-            met = outcomes.lowest_margin[shard.rows].nan_to_num(nan=-math.inf) if counts_draws else None
-            return self.worker.attack(stage.attack, stage.label, shard, asked, report, draws_below=met)
-
-        standing = partial(standing_of, stage, outcomes)
-        name = f"probe, {stage.label}" if is_probe else stage.label
-        falls = isinstance(stage, AttackStage) and not is_probe
-        self._finish(position, name, shard, work, standing, falls=falls)
+        part = Part(shard, stage.asked(outcomes, shard.rows), outcomes)
+        name = f"probe, {stage.label}" if stage.is_probe else stage.label
+        work = partial(stage.compute, self.worker, part)
+        self._finish(position, name, shard, work, partial(stage.standing, outcomes))
 
     def _shown(self, stage: str, found: Examples | None) -> Examples | None:
         """The examples of images that no earlier attack broke, as long as few images of the run fell before."""
@@ -170,35 +150,26 @@ class Engine:
         outcomes = self.ledger.outcomes
         certified = outcomes.certified[shard.rows]
         for stage in self.stages if certified.any() else ():
-            if isinstance(stage, AttackStage) and stage.spares_certified:
+            if stage.spares_certified:
                 both = certified & (outcomes.of(stage.label)[shard.rows] == Outcome.fallen)
                 if both.any():
                     raise ContradictionError(self._witnessed(stage, shard, int(both.nonzero()[0])))
 
-    def _witnessed(self, stage: AttackStage, shard: Shard, row: int) -> str:
+    def _witnessed(self, stage: Stage, shard: Shard, row: int) -> str:
         """A line about an image that is proved robust and that ``stage`` broke. What witnesses both is kept."""
         outcomes, place = self.ledger.outcomes, shard.first + row
         line = f"{stage.label} broke image {self.indices[place]} (place {place} in the run), which is proved robust"
         if self.run.folder is None:
             return f"{line}; the witnesses are lost, since this run has no folder (run_dir)"
         asked = outcomes.asked(stage.label)[shard.rows]  # the same question finds the same example again
-        found = self.worker.attack(stage.attack, stage.label, shard, asked, no_report)[1]
-        examples = dict(zip(found.places.tolist(), found.images, strict=True))
+        found = stage.compute(self.worker, Part(shard, asked, outcomes), no_report)[1]
+        examples = {} if found is None else dict(zip(found.places.tolist(), found.images, strict=True))
         witnesses = {"image": shard.x[row], "label": shard.y[row], "lower": outcomes.lower[place]}
         if place in examples:
             witnesses["example"] = examples[place]
         return f"{line}; what witnesses it is in '{contradiction.keep(self.run.folder, place, witnesses)}'"
 
-    def _finish(
-        self,
-        position: int,
-        name: str,
-        shard: Shard,
-        work: Work,
-        standing: Callable[[], Tensor],
-        *,
-        falls: bool = False,
-    ) -> None:
+    def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
         """Finish one stage on one shard.
 
         Args:
@@ -207,7 +178,6 @@ class Engine:
             shard: the images.
             work: computes the record.
             standing: tells which images of the run stand in the stage, bool (N,), or which it has proved or found.
-            falls: their number falls from all that stood before; otherwise it rises from none.
         """
         images = len(self.ledger.outcomes)
         if name not in self._images_done:
@@ -216,12 +186,10 @@ class Engine:
         record = self.run.get(position, shard.number)
         if record is None:
             before = standing()
-            here, size = int(before[shard.rows].sum()), len(shard.y)
-            elsewhere, done = int(before.sum()) - here, self._images_done[name]
+            elsewhere = int(before.sum() - before[shard.rows].sum())
+            size, done = len(shard.y), self._images_done[name]
 
             def report(step: float, steps: float, counted: int) -> None:
-                if falls:  # an attack may work on images that do not stand
-                    counted = min(counted, here)
                 self.observer.advance(name, done + size * step / steps, elsewhere + counted)
 
             record, examples = halving_on_out_of_memory(partial(work, report), self._lower)

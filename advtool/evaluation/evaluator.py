@@ -14,6 +14,7 @@ from advtool.errors import InputError
 from advtool.evaluation import inputs, per_image
 from advtool.evaluation.beginning import beginning
 from advtool.evaluation.conclusion import conclude
+from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
 from advtool.evaluation.diagnostics.setup import draws, model_findings
 from advtool.evaluation.engine import Engine, halve, tell_of_damage
 from advtool.evaluation.observer import Observer
@@ -22,7 +23,6 @@ from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import recognise
 from advtool.evaluation.run import Run
 from advtool.evaluation.settings import Settings
-from advtool.evaluation.stages import DIAGNOSED_IMAGES
 from advtool.evaluation.understanding import refuse_guessing, understand
 from advtool.evaluation.worker import Worker
 from advtool.ranks import Ranks

@@ -4,9 +4,8 @@ An attacker knows the noise of a model that draws it once for all, or from a wea
 hidden then: each field of noise makes a model without randomness, and an image holds in it or falls.
 """
 
-import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,28 +14,28 @@ from advtool import seeding
 from advtool.attacks.base import StepReport, no_report
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.pgd import PGD
-from advtool.evaluation.shard import FIELDS, Shard, ShardRecord
+from advtool.evaluation.shard import FIELDS, ShardRecord
+from advtool.evaluation.stage import Part, Stage
 from advtool.evaluation.verification import verify
-from advtool.evaluation.worker import Worker
-from advtool.results import KNOWN_NOISE, ModelCalls, Outcome
+from advtool.evaluation.worker import Worker, seconds_since
+from advtool.results import KNOWN_NOISE, Outcome, Outcomes
 from advtool.target.known_noise import with_known_noise
 from advtool.target.scores import predictions
-from advtool.target.target import CallCounter, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
-class KnownNoise:
+class KnownNoise(Stage):
     """Attacks every image by PGD in a few fields of noise, one after the other."""
 
-    label: ClassVar[str] = KNOWN_NOISE
+    label = KNOWN_NOISE
 
     threat_model: ThreatModel
     steps: int
     """of PGD in each field"""
 
     def __str__(self) -> str:
-        """The label, and which images it sees."""
         return f"{self.label} on every image"
 
     @property
@@ -54,16 +53,17 @@ class KnownNoise:
         """What an image costs."""
         return FIELDS * self.steps
 
-    def compute(self, worker: Worker, shard: Shard, report: StepReport) -> ShardRecord:
-        """Attack the images of a shard in each field.
+    def asked(self, outcomes: Outcomes, rows: slice) -> Tensor:
+        """All images, bool (n,)."""
+        return torch.ones_like(outcomes.clean[rows])
 
-        Args:
-            worker: has the model and the seed of the run.
-            shard: the n images and their labels.
-            report: is told of the progress.
-        """
-        started, target = time.perf_counter(), worker.target
-        target.calls = CallCounter()
+    def standing(self, outcomes: Outcomes) -> Tensor:
+        """The images that hold in every field, bool (N,)."""
+        return outcomes.of(self.label) == Outcome.missed
+
+    def compute(self, worker: Worker, part: Part, report: StepReport) -> tuple[ShardRecord, None]:
+        """Attack all images of the shard in each field."""
+        started, shard, target = worker.start_counting(), part.shard, worker.target
         x, y = shard.x.to(target.device), shard.y.to(target.device)
         held = torch.ones(len(x), FIELDS, dtype=torch.bool)
         for field in range(FIELDS):
@@ -71,7 +71,7 @@ class KnownNoise:
             stream = seeding.generator(target.device, worker.seed, *place, "attack")
             held[:, field] = self._holds(with_known_noise(target, worker.seed, *place), x, y, stream)
             report(field + 1, FIELDS, int(held.all(1).sum()))
-        return ShardRecord(
+        record = ShardRecord(
             stage=self.label,
             shard=shard.number,
             images_a_pass=target.batch_size,
@@ -81,9 +81,10 @@ class KnownNoise:
             step=[None] * len(x),
             queries=[self.gradients] * len(x),
             fields_held=held.tolist(),
-            seconds=round(time.perf_counter() - started, 4),
-            model_calls=ModelCalls(forward=target.calls.forward, backward=target.calls.backward),
+            seconds=seconds_since(started),
+            model_calls=worker.model_calls,
         )
+        return record, None
 
     def _holds(self, target: Target, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Whether each image is right, and after PGD too, by a target whose noise is known: bool (n,)."""

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
 
 from advtool import documents
 from advtool.errors import InputError
-from advtool.evaluation.proof import Decision
+from advtool.evaluation.decision import Decision
 from advtool.target.facts import Facts
 
 MANIFEST, IDENTITY = "manifest.json", "model.safetensors"

@@ -11,25 +11,19 @@ from torch import nn
 
 from advtool.errors import InputError
 from advtool.evaluation import provenance
+from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
+from advtool.evaluation.decision import Decision
 from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.manifest import PASS, SURROGATE_PASS, Known, read_begun
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
-from advtool.evaluation.proof import Decision, Proof
+from advtool.evaluation.proof import Proof
 from advtool.evaluation.question import Question
 from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import shard_size
-from advtool.evaluation.stages import (
-    PASSES_OF_A_GRADIENT,
-    AttackStage,
-    Stage,
-    in_cascade,
-    in_order,
-    moot,
-    plan,
-    with_budget,
-)
+from advtool.evaluation.stage import Stage
+from advtool.evaluation.stages import in_cascade, in_order, moot, plan, with_budget
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
@@ -93,7 +87,7 @@ class Prepared:
                 self.moot,
                 self.certification,
             ),
-            keep_examples=[s.label for s in self.attacks if s.probed_eps is None] if save_adversarial else [],
+            keep_examples=[s.label for s in self.attacks if not s.is_probe] if save_adversarial else [],
         )
         run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
         if self.surrogate is not None:

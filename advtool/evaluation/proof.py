@@ -1,35 +1,36 @@
 """The stage that proves images robust, and the decision whether a run has it."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+import torch
 from torch import Tensor
 
 from advtool.attacks.base import StepReport
-from advtool.certification import Certificate, Certifier, NotCertifiable
-from advtool.results import CERTIFIED
+from advtool.certification import Certifier, NotCertifiable
+from advtool.evaluation.decision import Decision
+from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
+from advtool.evaluation.shard import ShardRecord, finite_or_none
+from advtool.evaluation.stage import Part, Stage
+from advtool.evaluation.worker import Worker, seconds_since
+from advtool.results import CERTIFIED, Outcome, Outcomes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
+CHECKED_FALLEN = 20
+"""For how many fallen images of a shard the bounds are asked at most, as a check: proving one of them is an error.
 
-class Decision(BaseModel):
-    """Whether a run proves images robust. It is made once and kept with the run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    passes: float | None = None
-    """about what the bounds of an image cost, in forward passes; None if the model has none"""
-    reason: str | None = None
-    """why the run does without proofs; None: it has them"""
+These are among the first ``DIAGNOSED_IMAGES`` of the run, and no more than stand in the shard.
+"""
 
 
 @dataclass(frozen=True, eq=False)
-class Proof:
+class Proof(Stage):
     """Proves that images have no adversarial example. What is proved is not attacked any further."""
 
-    label: ClassVar[str] = CERTIFIED
+    label = CERTIFIED
 
     target: Target
     few: Tensor
@@ -39,7 +40,6 @@ class Proof:
     """for each image that linear bounds leave undecided"""
 
     def __str__(self) -> str:
-        """The label, and which images it sees."""
         return f"{self.label} on images that stand"
 
     @property
@@ -75,6 +75,43 @@ class Proof:
             f"{passes_of_attacks:.0f}; --certify insists",
         )
 
-    def prove(self, x: Tensor, y: Tensor, report: StepReport) -> Certificate:
-        """What the bounds prove of images (n, C, H, W) with labels (n,), on the device."""
-        return self.certifier.certify(x, y, self.threat_model, seconds=self.seconds, report=report)
+    def asked(self, outcomes: Outcomes, rows: slice) -> Tensor:
+        """The images that stand, and as a check a few that fell (``CHECKED_FALLEN``), bool (n,)."""
+        standing, clean = outcomes.standing_before(self.label)[rows], outcomes.clean[rows]
+        first = torch.arange(len(outcomes))[rows] < DIAGNOSED_IMAGES
+        fallen = clean & ~standing & first
+        checked = min(CHECKED_FALLEN, int(standing.sum()))
+        return standing | (fallen & (fallen.cumsum(0) <= checked))
+
+    def standing(self, outcomes: Outcomes) -> Tensor:
+        """The images that are proved robust, bool (N,)."""
+        return outcomes.certified
+
+    def compute(self, worker: Worker, part: Part, report: StepReport) -> tuple[ShardRecord, None]:
+        """Prove what can be proved of the images."""
+        started, target, shard = worker.start_counting(), worker.target, part.shard
+        x, y, rows = (tensor.to(target.device) for tensor in (shard.x, shard.y, part.asked.nonzero().squeeze(1)))
+        outcome = torch.full_like(y, Outcome.not_asked)
+        lower = torch.full((len(x),), math.nan, dtype=torch.float64, device=target.device)
+        method = None
+        if len(rows):
+            with target.streams(worker.seed, self.label, shard.first):
+                certificate = self.certifier.certify(
+                    x[rows], y[rows], self.threat_model, seconds=self.seconds, report=report
+                )
+            outcome[rows] = torch.where(certificate.certified, Outcome.proved, Outcome.unproved)
+            lower[rows], method = certificate.lower, certificate.method
+        record = ShardRecord(
+            stage=self.label,
+            shard=shard.number,
+            images_a_pass=target.batch_size,
+            outcome=outcome.tolist(),
+            prediction=y.tolist(),
+            margin=finite_or_none(lower),
+            step=[None] * len(x),
+            queries=[0] * len(x),
+            method=method,
+            seconds=seconds_since(started),
+            model_calls=worker.model_calls,
+        )
+        return record, None

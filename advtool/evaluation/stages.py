@@ -1,145 +1,26 @@
-"""The stages of a run: which attack works on which images, where images are proved robust, and where one plants."""
+"""The stages of a run: which it has, and in which order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from advtool.arguments import LARGEST_NUMBER, SMALLEST_NUMBER
-from advtool.attacks.base import TensorAttack
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import AttackSpec, build, draws_in_a_cascade
 from advtool.attacks.suites import Scope
+from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
 from advtool.evaluation.known_noise import KnownNoise
-from advtool.evaluation.planting.planting import PLANTED_IMAGES, Planting
+from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Proof
-from advtool.results import Outcome, Outcomes
+from advtool.evaluation.stage import Stage
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
-MASKING_MIN_DROP = 0.05
-"""The smallest drop of accuracy between two attacks that earns a masking code."""
-DIAGNOSED_IMAGES = 200
-"""How many of the first images a cascade's diagnostics attack in full."""
-CHECKED_FALLEN = 20
-"""For how many fallen images of a shard the bounds are asked at most, as a check: proving one of them is an error.
-
-These are among the first ``DIAGNOSED_IMAGES`` of the run, and no more than stand in the shard.
-"""
-BASELINE = PGD.name
-"""The attack that others are compared with, in the settings of the run. PGD in other settings has another label."""
-PASSES_OF_A_GRADIENT = 3
-"""How many forward passes take about as long as one gradient."""
 DRAWS_OF_A_PROBE, STEPS_OF_A_PROBE = 4, 20
 """A probe of a random model takes a quarter of the draws, and so many steps at most."""
-QUICK_PASSES = 50 * PASSES_OF_A_GRADIENT
-"""What a quick attack costs at most, in forward passes of an image: as much as PGD with its usual 50 steps."""
-
-
-@dataclass(frozen=True)
-class AttackStage:
-    """One attack of a run. ``probed_eps`` marks a probe at another eps, which does not count for the worst case."""
-
-    label: str
-    name: str
-    attack: TensorAttack
-    scope: Scope
-    probed_eps: float | None = None
-    spares_certified: bool = True
-    """its ball lies in the ball of the run, so what is proved robust there need not be attacked"""
-
-    def __str__(self) -> str:
-        """The label, and which images it sees."""
-        return f"{self.label} on {self.scope}"
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What defines the attack beside the threat model."""
-        return self.attack.parameters()
-
-    @property
-    def passes(self) -> float:
-        """About what it costs at most for an image, in forward passes. A gradient counts as several."""
-        return self.attack.most_queries * (PASSES_OF_A_GRADIENT if self.attack.follows_gradient else 1)
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether it takes so little time on every image that proofs can wait for it."""
-        return self.scope is Scope.every and self.passes <= QUICK_PASSES
-
-
-Stage = AttackStage | Proof | KnownNoise | Planting
-
-
-def asked_of(stage: Stage, outcomes: Outcomes, rows: slice) -> Tensor:
-    """Which images at ``rows`` the stage works on, bool (n,). ``outcomes`` must hold every earlier stage there."""
-    if isinstance(stage, Proof):
-        return _to_prove(outcomes, rows)
-    if isinstance(stage, Planting):
-        return torch.arange(rows.start, rows.start + len(outcomes.clean[rows])) < PLANTED_IMAGES
-    if isinstance(stage, KnownNoise):
-        return torch.ones_like(outcomes.clean[rows])
-    asked = _in_scope(stage, outcomes, rows)
-    # A one-step attack makes its example of every image, so its answer costs nothing: it checks the proofs.
-    return asked & ~outcomes.certified[rows] if stage.spares_certified and not stage.attack.one_step else asked
-
-
-def _to_prove(outcomes: Outcomes, rows: slice) -> Tensor:
-    """The images that stand, and as a check a few that fell (``CHECKED_FALLEN``), bool (n,)."""
-    standing, clean = outcomes.standing_before(Proof.label)[rows], outcomes.clean[rows]
-    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
-    fallen = clean & ~standing & first
-    checked = min(CHECKED_FALLEN, int(standing.sum()))
-    return standing | (fallen & (fallen.cumsum(0) <= checked))
-
-
-def _in_scope(stage: AttackStage, outcomes: Outcomes, rows: slice) -> Tensor:
-    clean = outcomes.clean[rows]
-    if stage.scope is Scope.every:
-        return clean
-    standing = outcomes.standing_before(stage.label)[rows]
-    if stage.scope is Scope.survivors:
-        return standing
-    diagnosed = diagnosed_of(outcomes, rows)
-    return diagnosed if stage.probed_eps is not None else standing | diagnosed
-
-
-def standing_of(stage: Stage, outcomes: Outcomes) -> Tensor:
-    """Which images stand in the stage, as its progress counts them, bool (N,).
-
-    In a cascade an image that fell earlier does not stand. In a probe those stand that survived it, and those that it
-    spared since they are certified. Of proofs the images are counted that are proved, of planted examples those that
-    are found, of known noise those that always hold.
-    """
-    if isinstance(stage, Proof):
-        return outcomes.certified
-    if isinstance(stage, Planting):
-        return outcomes.of(stage.label) == Outcome.found
-    if isinstance(stage, KnownNoise):
-        return outcomes.of(stage.label) == Outcome.missed
-    if stage.probed_eps is not None:
-        spared = torch.arange(len(outcomes)) < (DIAGNOSED_IMAGES if stage.spares_certified else 0)
-        return (outcomes.of(stage.label) == Outcome.robust) | (outcomes.certified & spared)
-    before = outcomes.clean if stage.scope is Scope.every else outcomes.standing_before(stage.label)
-    return before & (outcomes.of(stage.label) != Outcome.fallen)
-
-
-def diagnosed_of(outcomes: Outcomes, rows: slice) -> Tensor:
-    """Which images of the shard at ``rows`` a cascade's diagnostics attack in full, bool (n,).
-
-    These are the first images of the run. A shard is left out if fewer of its images survive PGD than the smallest
-    drop that earns a masking code: no attack can beat PGD by that much.
-    """
-    clean = outcomes.clean[rows]
-    first = torch.arange(rows.start, rows.start + len(clean)) < DIAGNOSED_IMAGES
-    if BASELINE in outcomes.stages:
-        left = outcomes.survives(BASELINE)[rows][first]
-        if left.sum() < MASKING_MIN_DROP * len(left):
-            return torch.zeros_like(clean)
-    return clean & first
 
 
 def in_cascade(specs: Sequence[AttackSpec]) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from advtool.attacks.suites import Scope
+from advtool.evaluation.attack_stage import AttackStage
 from advtool.evaluation.ledger import Cost
-from advtool.evaluation.stages import AttackStage
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import (
     AttackResult,

@@ -4,11 +4,11 @@ from typing import Any
 
 from advtool.attacks.doubling import Doubling
 from advtool.errors import InputError
+from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.question import Question
-from advtool.evaluation.stages import PASSES_OF_A_GRADIENT
 from advtool.evaluation.summary import clean_accuracy
 from advtool.evaluation.worker import Preview
 from advtool.results import Certification, Check, notation

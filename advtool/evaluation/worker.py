@@ -14,7 +14,6 @@ from advtool import seeding
 from advtool.attacks.base import StepReport, TensorAttack
 from advtool.attacks.candidates import Found
 from advtool.evaluation.examples import Examples
-from advtool.evaluation.proof import Proof
 from advtool.evaluation.recognition import answers_for_shard
 from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none, shards_of
 from advtool.evaluation.verification import Verdict, verify
@@ -63,6 +62,16 @@ class Worker:
         self.target, self.seed, self._x, self._y = target, seed, x, y
         self.shards = list(shards_of(x, y, images_a_shard))
         self._previewed: _Classified | None = None
+
+    def start_counting(self) -> float:
+        """Count the images that go through the model from now on. Returns the time."""
+        self.target.calls = CallCounter()
+        return time.perf_counter()
+
+    @property
+    def model_calls(self) -> ModelCalls:
+        """The images that went through the model since :meth:`start_counting`."""
+        return ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward)
 
     def classify(self, shard: Shard) -> ShardRecord:
         """The clean stage: which images are classified right?"""
@@ -137,7 +146,7 @@ class Worker:
         device = self.target.device
         x, y, wanted = shard.x.to(device), shard.y.to(device), asked.to(device)
         rows = torch.arange(len(x), device=device) if attack.one_step else wanted.nonzero().squeeze(1)
-        started = self._start_counting()
+        started = self.start_counting()
         fallen, prediction = torch.zeros_like(wanted), y.clone()
         margins = torch.full((len(x),), math.nan, device=device)
         steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
@@ -172,44 +181,10 @@ class Worker:
             given_up=int((given_up & ~fallen).sum()),
             draws_right=draws_right,
             late=late.nonzero().squeeze(1).tolist() or None,
-            seconds=_since(started),
-            model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
+            seconds=seconds_since(started),
+            model_calls=self.model_calls,
         )
         return record, Examples(broken + shard.first, y[broken], x[broken], candidates[broken])
-
-    def prove(self, proof: Proof, shard: Shard, asked: Tensor, report: StepReport) -> ShardRecord:
-        """Prove what can be proved of some images of a shard.
-
-        Args:
-            proof: made for the worker's target.
-            shard: the n images and their labels.
-            asked: which images of the shard to ask for, bool (n,).
-            report: is told of the progress.
-        """
-        device = self.target.device
-        x, y, rows = shard.x.to(device), shard.y.to(device), asked.to(device).nonzero().squeeze(1)
-        started = self._start_counting()
-        outcome = torch.full_like(y, Outcome.not_asked)
-        lower = torch.full((len(x),), math.nan, dtype=torch.float64, device=device)
-        method = None
-        if len(rows):
-            with self._streams(proof.label, shard.first):
-                certificate = proof.prove(x[rows], y[rows], report)
-            outcome[rows] = torch.where(certificate.certified, Outcome.proved, Outcome.unproved)
-            lower[rows], method = certificate.lower, certificate.method
-        return ShardRecord(
-            stage=proof.label,
-            shard=shard.number,
-            images_a_pass=self.target.batch_size,
-            outcome=outcome.tolist(),
-            prediction=y.tolist(),
-            margin=finite_or_none(lower),
-            step=[None] * len(x),
-            queries=[0] * len(x),
-            method=method,
-            seconds=_since(started),
-            model_calls=ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward),
-        )
 
     def _search_and_verify(
         self, attack: TensorAttack, stage: str, first: int, rows: Tensor, x: Tensor, y: Tensor, report: StepReport
@@ -233,10 +208,10 @@ class Worker:
         return _Classified(scores, shard.first, share * some.seconds, round(share * some.forward))
 
     def _classify(self, first: int, stop: int) -> _Classified:
-        started = self._start_counting()
+        started = self.start_counting()
         x = self._x[first:stop].to(self.target.device)
         scores = self._scores(x, list(range(first, stop)), (CLEAN,)) if len(x) else x.new_empty(0, self.target.classes)
-        return _Classified(scores, first, _since(started), self.target.calls.forward)
+        return _Classified(scores, first, seconds_since(started), self.target.calls.forward)
 
     def _scores(self, x: Tensor, places: list[int], stream: tuple[str, ...]) -> Tensor:
         """Scores (n, classes) by the votes of the run; ``places`` are the places of the images in the run."""
@@ -265,10 +240,7 @@ class Worker:
     def _streams(self, *place: str | int) -> AbstractContextManager[None]:
         return self.target.streams(self.seed, *place)
 
-    def _start_counting(self) -> float:
-        self.target.calls = CallCounter()
-        return time.perf_counter()
 
-
-def _since(started: float) -> float:
+def seconds_since(started: float) -> float:
+    """The seconds since a time that :meth:`Worker.start_counting` gave."""
     return round(time.perf_counter() - started, 4)

@@ -15,8 +15,9 @@ from advtool.attacks.square import Square
 from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import shard
+from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.stages import DIAGNOSED_IMAGES, probed
+from advtool.evaluation.stages import probed
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.results import Outcome
 from tests.support.models import NoisyInput, Scaled, mlp

@@ -17,10 +17,10 @@ from advtool.attacks.suites import SUITES, Scope
 from advtool.errors import InputError
 from advtool.evaluation import shard
 from advtool.evaluation.contradiction import ContradictionError
+from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.observer import Observer
-from advtool.evaluation.proof import Proof
-from advtool.evaluation.stages import CHECKED_FALLEN, DIAGNOSED_IMAGES, asked_of
+from advtool.evaluation.proof import CHECKED_FALLEN, Proof
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.report import FORMATS, to_table
 from advtool.results import Evaluation, Outcome
@@ -160,7 +160,7 @@ def test_no_more_fallen_images_are_checked_than_stand(standing: int, checked: in
     ledger.outcomes.outcome[0] = Outcome.robust
     ledger.outcomes.outcome[1] = torch.where(torch.arange(100) < standing, Outcome.robust, Outcome.fallen)
     proof = object.__new__(Proof)
-    asked = asked_of(proof, ledger.outcomes, slice(0, 100))
+    asked = proof.asked(ledger.outcomes, slice(0, 100))
     assert int(asked[:standing].sum()) == standing
     assert int(asked[standing:].sum()) == checked
 

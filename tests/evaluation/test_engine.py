@@ -10,11 +10,11 @@ import torch
 import advtool
 from advtool.attacks.pgd import PGD
 from advtool.evaluation import shard
+from advtool.evaluation.diagnosed import diagnosed_of
 from advtool.evaluation.finished import read_finished
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import ShardRecord
-from advtool.evaluation.stages import diagnosed_of
 from advtool.results import Evaluation, ModelCalls, Outcome, Outcomes
 from tests.support.models import NoisyInput, mlp
 from tests.support.runs import labelled

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from advtool.attacks.base import Guide
+from advtool.evaluation.diagnosed import MASKING_MIN_DROP
 from advtool.evaluation.diagnostics.evidence import (
     MASKING_MIN_LOWER_BOUND,
     Evidence,
@@ -15,7 +16,6 @@ from advtool.evaluation.diagnostics.evidence import (
     percent_right,
 )
 from advtool.evaluation.diagnostics.families import guided_by, plain_pgd
-from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import paired_difference, wilson_interval
 from advtool.results import Finding, notation
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from advtool.attacks.base import Guide
 from advtool.attacks.losses import tempered_cross_entropy
+from advtool.evaluation.diagnosed import MASKING_MIN_DROP
 from advtool.evaluation.diagnostics import families
 from advtool.evaluation.diagnostics.evidence import Code, Evidence, PerImage, drop_finding, is_masking, percent_right
 from advtool.evaluation.diagnostics.families import Family, guided_by, pgd_on
-from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import paired_difference
 from advtool.results import Finding, notation
 from advtool.target.inspection import Inspection

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from advtool.attacks.base import TensorAttack
+from advtool.evaluation.diagnosed import MASKING_MIN_DROP
 from advtool.evaluation.diagnostics.families import Family
-from advtool.evaluation.stages import MASKING_MIN_DROP
 from advtool.evaluation.uncertainty import PairedDifference
 from advtool.results import Finding, Planted, notation
 from advtool.results.evaluation import FindingKind
