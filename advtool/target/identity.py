@@ -1,4 +1,4 @@
-"""Which model is this? Its tensors and its answers tell; its Python source is never looked at."""
+"""Which model is this? Its tensors, answers and gradients tell; its Python source is never looked at."""
 
 import hashlib
 import json
@@ -12,13 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from advtool import documents, tensor_files
+from advtool.errors import is_out_of_memory
+from advtool.target.adapting import adapted
 from advtool.target.blaming import blaming
 from advtool.target.facts import Facts
 from advtool.target.handling import Handled
 from advtool.target.holding import parameters_of, tensors_of
 from advtool.target.preflight import PREFLIGHT_IMAGES
 from advtool.target.state import bytes_of
-from advtool.target.target import Target
+from advtool.target.target import Autograd, Target, slope
 
 IDENTITY_IMAGES = 64
 """The logits of so many images of the run, and of as many fixed images, are compared."""
@@ -28,8 +30,22 @@ FLOAT32_ROUNDING = 1e-4
 """Another device or thread count may move a logit by this share of the image's largest logit."""
 HALF_PRECISION_ROUNDING = 3e-2
 """The same share for models that compute in float16 or bfloat16."""
-ANSWERS = "its answers to the same images"
-"""How a message names the answers, if they are what differs."""
+ANSWERS, GRADIENTS = "its answers to the same images", "its gradients at the same images"
+"""How a message names the answers or the gradients, if they are what differs."""
+
+GRADIENT_IMAGES = slice(20, 44, 6)
+"""The gradient is compared at these of the fixed images: no pixel is at an end of the range, where maxima are ties."""
+GRADIENT_IMAGES_A_PASS = 2
+"""As few as the preflight asks the gradient for."""
+GRADIENT_PIXELS = 1000
+"""Of each gradient at most so many pixels are kept."""
+FLOAT32_GRADIENT_SHARE = 0.25
+"""Gradients of one model agree within this share of their size. Rounding moves those of a ResNet-50 by 0.001, and by
+0.03 where the logits just agree."""
+HALF_PRECISION_GRADIENT_SHARE = 0.9
+"""The same for float16 and bfloat16, where rounding moves up to half of it. A gradient that is missing differs by 1."""
+SMALLEST_SLOPE = 1e-2
+"""If all pixels go from 0 to 1 and the logits move by less than this share of the largest, the gradient is rounding."""
 
 
 class _Words(BaseModel):
@@ -59,6 +75,9 @@ class Identity:
     """float32 (64, classes): the logits of :func:`fixed_images`; None if seeds do not repeat the noise"""
     of_run: Tensor | None = None
     """float32 (K, classes): the logits of the run's first K images, at most 64; None as for ``fixed``"""
+    slopes: Tensor | None = None
+    """float32 (4, pixels): how steep a sum of the logits is at fixed images, as a share of the largest logit; 0 where
+    autograd finds no gradient; None if it is another one at each call"""
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +98,7 @@ class Identity:
         return _named(name for name in common if self.tensors[name] != tensors[name])
 
     def difference(self, other: "Identity") -> str | None:
-        """Compare with another model's tensors and answers.
+        """Compare with another model's tensors, answers and gradients.
 
         Returns:
             What differs, in words; None if nothing differs.
@@ -89,11 +108,16 @@ class Identity:
         }
         if found := _named(name for name in names if self.tensors.get(name) != other.tensors.get(name)):
             return found
-        answers = ((self.fixed, other.fixed), (self.of_run, other.of_run)) if self.noise == other.noise else ()
+        if self.noise != other.noise:
+            return None
         rounding = max(self.rounding, other.rounding)
-        for mine, theirs in answers:
-            if mine is not None and theirs is not None and not agree(mine, theirs, rounding):
-                return ANSWERS
+        for mine, theirs, same, words in (
+            (self.fixed, other.fixed, agree, ANSWERS),
+            (self.of_run, other.of_run, agree, ANSWERS),
+            (self.slopes, other.slopes, _slopes_agree, GRADIENTS),
+        ):
+            if mine is not None and theirs is not None and not same(mine, theirs, rounding):
+                return words
         return None
 
     def write(self, path: Path) -> None:
@@ -103,19 +127,20 @@ class Identity:
             InputError: the file cannot be written.
         """
         words = _Words.model_validate(self, from_attributes=True).model_dump()
-        logits = {"fixed": self.fixed, "of_run": self.of_run}
-        content = {name: value for name, value in logits.items() if value is not None}
+        answers = {"fixed": self.fixed, "of_run": self.of_run, "slopes": self.slopes}
+        content = {name: value for name, value in answers.items() if value is not None}
         tensor_files.write(path, content, {"identity": json.dumps(words, default=sorted)})  # JSON has no sets
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
         """Read what :meth:`write` wrote; None if the file is absent or damaged."""
         try:
-            texts, logits = tensor_files.read(path)
+            texts, answers = tensor_files.read(path)
             words = _Words.model_validate(documents.parse(texts["identity"]))
-            if not all(value.ndim == 2 and value.dtype == torch.float32 for value in logits.values()):
+            if not all(value.ndim == 2 and value.dtype == torch.float32 for value in answers.values()):
                 return None
-            return cls(**words.model_dump(), fixed=logits.get("fixed"), of_run=logits.get("of_run"))
+            fixed, of_run, slopes = (answers.get(name) for name in ("fixed", "of_run", "slopes"))
+            return cls(**words.model_dump(), fixed=fixed, of_run=of_run, slopes=slopes)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -147,6 +172,7 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
     first_pass = fixed[:PREFLIGHT_IMAGES]
     again = [answers_of(target, first_pass, "fixed") for _ in range(REPEATED_CALLS if target.randomised else 0)]
     repeats = all(agree(answers[:PREFLIGHT_IMAGES], each, FLOAT32_ROUNDING) for each in again)
+    slopes, later = (_slopes(handled, target, facts, fixed[GRADIENT_IMAGES]) for _ in range(REPEATED_CALLS))
     handled.state.restore()
     types = {value.dtype for value in parameters_of(handled.model).values() if value.is_floating_point()}
     half_precision = bool(types & {torch.float16, torch.bfloat16})
@@ -158,6 +184,7 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
         noise,
         fixed=answers if repeats else None,
         of_run=of_run if repeats else None,
+        slopes=slopes if repeats and _slopes_agree(slopes, later, FLOAT32_ROUNDING) else None,
     )
 
 
@@ -184,8 +211,7 @@ def agree(one: Tensor, other: Tensor, rounding: float) -> bool:
         return False
     rows = min(len(one), len(other))
     one, other = one[:rows], other[:rows]
-    largest = one.abs().nan_to_num(nan=0.0, posinf=0.0).amax(1, keepdim=True).clamp_min(1e-3)
-    close = (one == other) | (one.isnan() & other.isnan()) | ((one - other).abs() <= rounding * largest)
+    close = (one == other) | (one.isnan() & other.isnan()) | ((one - other).abs() <= rounding * _largest(one))
     return bool(close.all())
 
 
@@ -199,6 +225,49 @@ def answers_of(target: Target, images: Tensor, *place: str | int) -> Tensor:
     with target.streams(0, "identity", *place), blaming("the model fails on images of patterned noise"):
         parts = images.split(PREFLIGHT_IMAGES)  # as many as in the preflight fit into memory
         return torch.cat([target.model(part).float() for part in parts]).cpu()
+
+
+def _slopes(handled: Handled, target: Target, facts: Facts, images: Tensor) -> Tensor:
+    """The field ``slopes`` of an :class:`Identity`, asked anew whatever is known of the model's gradient.
+
+    Another device may need cuDNN off, and a model that is compared may work in place where the run's did not.
+    """
+    model = adapted(handled, facts.needs.model_copy(update={"own_input": True, "no_cudnn": True}))
+    way = Autograd.backward if facts.autograd is Autograd.none else facts.autograd
+    handled.state.restore()
+    with target.streams(0, "identity", "slopes"):
+        return torch.cat([_slope_a_pass(model, part, way) for part in images.split(GRADIENT_IMAGES_A_PASS)]).cpu()
+
+
+@torch.enable_grad()
+def _slope_a_pass(model: nn.Module, images: Tensor, way: Autograd) -> Tensor:
+    pixels = images[0].numel()
+    places = torch.linspace(0, pixels - 1, min(pixels, GRADIENT_PIXELS), device=images.device).round().long()
+    x = images.clone().requires_grad_()
+    try:
+        logits = model(x)
+        weights = torch.linspace(-1, 1, logits.shape[1], device=logits.device)  # a sum of log softmaxes is nearly flat
+        gradient = slope((logits * weights).sum(), x, way).flatten(1)[:, places]
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return images.new_zeros(len(images), len(places))
+    return (gradient * pixels / _largest(logits.detach())).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _slopes_agree(one: Tensor, other: Tensor, rounding: float) -> bool:
+    """Whether gradients are those of one model: at half of the images at least, since at a kink rounding decides."""
+    if one.shape != other.shape:
+        return False
+    share = HALF_PRECISION_GRADIENT_SHARE if rounding > FLOAT32_ROUNDING else FLOAT32_GRADIENT_SHARE
+    size = torch.maximum(one.abs().mean(1), other.abs().mean(1))
+    close = (one - other).abs().mean(1) <= (share * size).clamp_min(SMALLEST_SLOPE)
+    return bool(close.float().mean() >= 0.5)
+
+
+def _largest(logits: Tensor) -> Tensor:
+    """The largest finite logit of each image by its absolute value, (N, 1)."""
+    return logits.abs().nan_to_num(nan=0.0, posinf=0.0).amax(1, keepdim=True).clamp_min(1e-3)
 
 
 def _is_in(name: str, moving: frozenset[str]) -> bool:

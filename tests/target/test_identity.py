@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 import advtool
 from advtool.errors import InputError
+from advtool.target.handling import handled
+from advtool.target.identity import FLOAT32_ROUNDING, HALF_PRECISION_ROUNDING, Identity, identify
+from advtool.target.making import open_target
 from tests.support.models import NoisyInput, mlp
 
 SHAPE = (1, 4, 4)
@@ -57,6 +61,10 @@ def differs_on_few(changed: bool) -> nn.Module:
     return Behind(before)
 
 
+def rounded(x: Tensor) -> Tensor:
+    return (x * 15).round() / 15
+
+
 TWINS: dict[str, tuple[nn.Module, nn.Module]] = {
     "weights": (mlp(SHAPE), mlp(SHAPE, seed=1)),
     "a mean in a plain attribute": tuple(Behind(lambda self, x: x - self.mean, mean=m) for m in (0.4, 0.5)),
@@ -68,6 +76,18 @@ TWINS: dict[str, tuple[nn.Module, nn.Module]] = {
     "a lambda": (Behind(lambda _, x: x - 0.4), Behind(lambda _, x: x - 0.5)),
     "a helper function": (Behind(helper(1.0)), Behind(helper(1.1))),
     "few images": (differs_on_few(False), differs_on_few(True)),
+    "a cut gradient": (Behind(lambda _, x: x), Behind(lambda _, x: x.detach())),
+    "a gradient that was cut": (Behind(lambda _, x: x.detach()), Behind(lambda _, x: x)),
+    "a gradient that could not be had": (Behind(lambda _, x: torch.from_numpy(x.numpy())), Behind(lambda _, x: x)),
+    "rounding straight through": (Behind(lambda _, x: rounded(x)), Behind(lambda _, x: x + (rounded(x) - x).detach())),
+    "a part of the gradient": (
+        Behind(lambda _, x: x - x.mean(3, keepdim=True)),
+        Behind(lambda _, x: x - x.mean(3, keepdim=True).detach()),
+    ),
+    "a random model's gradient": (
+        Behind(lambda _, x: x + 0.01 * torch.randn_like(x)),
+        Behind(lambda _, x: x.detach() + 0.01 * torch.randn_like(x)),
+    ),
     "the noise's scale": (NoisyInput(mlp(SHAPE), 0.1), NoisyInput(mlp(SHAPE), 0.2)),
 }
 
@@ -159,6 +179,53 @@ def test_a_copy_and_a_model_with_other_rounding_are_the_same_model(tmp_path: Pat
             return x * (1 + 1e-6)
 
     assert evaluate(Rounded(), tmp_path).to_dict() == expected.to_dict()
+
+
+class RandomBackwards(torch.autograd.Function):
+    """The identity, with noise that no seed governs for its gradient."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return torch.from_numpy(np.random.default_rng().standard_normal(gradient.shape)).float()
+
+
+SAME: dict[str, nn.Module] = {
+    "a gradient that nothing repeats": Behind(lambda _, x: RandomBackwards.apply(x)),
+    "no gradient": Behind(lambda _, x: x.detach()),
+    "a gradient of rounding alone": nn.Sequential(Behind(lambda _, x: 1000 * x), nn.Softmax(1)),
+    "bfloat16": mlp(SHAPE).bfloat16(),
+    "work in place": Behind(lambda _, x: x.mul_(2)),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_gradient_does_not_keep_a_run_from_its_own_model(name: str, tmp_path: Path) -> None:
+    expected = evaluate(SAME[name], tmp_path)
+    assert evaluate(copy.deepcopy(SAME[name]), tmp_path).to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_one_network_agree_in_other_arithmetic(dtype: torch.dtype) -> None:
+    """Rounding differs between devices and numbers of threads by far less than between these types."""
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(num_classes=10).eval().to(dtype)
+    of = [slopes_of(model), slopes_of(copy.deepcopy(model).double())]
+    rounding = FLOAT32_ROUNDING if dtype is torch.float32 else HALF_PRECISION_ROUNDING
+    assert all(each is not None and bool(each.abs().mean() > 1) for each in of)
+    assert Identity({}, rounding=rounding, slopes=of[0]).difference(Identity({}, slopes=of[1])) is None
+    scaled = Identity({}, rounding=rounding, slopes=-of[1])
+    assert scaled.difference(Identity({}, slopes=of[0])) == "its gradients at the same images"
+
+
+def slopes_of(model: nn.Module) -> Tensor | None:
+    x = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with handled(model, torch.device("cpu")) as ours:
+        target, facts = open_target(ours, x)
+        return identify(ours, target, facts, {}, x).slopes
 
 
 def test_another_surrogate_is_refused(tmp_path: Path) -> None:
