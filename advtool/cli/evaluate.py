@@ -18,7 +18,6 @@ from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import complain, say
 from advtool.cli.resuming import Resume
 from advtool.cli.subject_options import (
-    RUNS,
     SUBJECT_OPTIONS,
     RunDir,
     Subject,
@@ -27,7 +26,7 @@ from advtool.cli.subject_options import (
     settings_options,
 )
 from advtool.errors import InputError
-from advtool.evaluation.settings import ATTACKS
+from advtool.evaluation.settings import ATTACKS, RUNS
 from advtool.gates.gates import Gates
 from advtool.ranks import Ranks
 

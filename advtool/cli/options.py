@@ -65,6 +65,10 @@ DataDir = Annotated[
 ]
 
 
+DATA_SETS = "digits, mnist, fashion-mnist, cifar10"
+"""For help, which must not wait for torch: the names of ``advtool.data.KNOWN``, in its order."""
+
+
 def data_sets() -> list[str]:
     """The names that ``--dataset`` takes, for a shell."""
     from advtool.data import available
@@ -78,7 +82,6 @@ DatasetName = Annotated[
         "--dataset",
         metavar="NAME|PATH",
         autocompletion=data_sets,
-        help="digits, mnist, fashion-mnist, cifar10, a .npz file, "
-        "or a folder with train/CLASS/*.png and test/CLASS/*.png.",
+        help=f"{DATA_SETS}, a .npz file, or a folder with train/CLASS/*.png and test/CLASS/*.png.",
     ),
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool.cli.answer import FormatName, answer
-from advtool.cli.options import DataDir, Device, DeviceName, data_sets, resolve_device
+from advtool.cli.options import DATA_SETS, DataDir, Device, DeviceName, data_sets, resolve_device
 from advtool.cli.progress import say
 from advtool.errors import InputError
 from advtool.reproduce.catalogue import TABLES, Scale, night_hours
@@ -57,7 +57,7 @@ def reproduce(
         typer.Option(
             metavar="NAME",
             autocompletion=data_sets,
-            help="digits, mnist, fashion-mnist or cifar10; repeats.",
+            help=f"{DATA_SETS}; repeats.",
             show_default="by table",
         ),
     ] = None,

@@ -91,8 +91,9 @@ def paths_of(run: Path | None) -> Iterator[None]:
 
 def _command(run: Path) -> "Command":
     from advtool.evaluation import command
+    from advtool.evaluation.manifest import MANIFEST
 
-    if not (run / "manifest.json").is_file():
+    if not (run / MANIFEST).is_file():
         what = "holds no run" if run.is_dir() else "is no folder"
         raise InputError(f"--resume '{run}' {what}: 'advtool runs' lists the runs in a folder")
     found = command.read(run)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from advtool.cli.answer import FormatName, Output, answer
-from advtool.cli.subject_options import RUNS
+from advtool.evaluation.settings import RUNS
 
 EPILOG = """
 [bold]Examples[/bold]

@@ -11,9 +11,9 @@ import typer
 from advtool import arguments
 from advtool.cli.gathering import options_of
 from advtool.cli.model_options import MODEL_OPTIONS, PANEL, ModelOptions
-from advtool.cli.options import DataDir, data_sets
+from advtool.cli.options import DATA_SETS, DataDir, data_sets
 from advtool.errors import InputError
-from advtool.evaluation.settings import Settings
+from advtool.evaluation.settings import RUNS, Settings
 from advtool.ranks import Ranks
 from advtool.settings import checked
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from advtool.target.opening.spec import Opened
 
 ALL_IMAGES = 0
-RUNS = Path("runs")
 IMAGES_PANEL = "Test images"
 
 
@@ -106,8 +105,7 @@ SUBJECT_OPTIONS: dict[str, Any] = {
             metavar="NAME|PATH",
             autocompletion=data_sets,
             rich_help_panel=IMAGES_PANEL,
-            help="Images to test on: digits, mnist, fashion-mnist, cifar10, a .npz file, or a folder with "
-            "test/CLASS/* or CLASS/*.",
+            help=f"Images to test on: {DATA_SETS}, a .npz file, or a folder with test/CLASS/* or CLASS/*.",
             show_default="the checkpoint's",
         ),
     ],

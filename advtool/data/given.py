@@ -15,7 +15,7 @@ from torch import Tensor
 from advtool.errors import InputError, is_out_of_memory
 from advtool.threat import CLIP
 
-_PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
+PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
 _LARGEST_PIXEL_ROUNDING = 0.01  # more than the rounding of bfloat16 and float16
 _LARGEST_LABEL = 2**31
 
@@ -38,14 +38,14 @@ def as_images(images: Any) -> Tensor:
         if not tensor.is_floating_point():
             remedy = "convert them to float32" if tensor.dtype is torch.bool else "divide by 255"
             raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
-        rounding = max(_PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
+        rounding = max(PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
         plain = tensor.to(torch.float32).contiguous()
         low, high = pixel_range(plain, rounding=rounding)
         return plain.clamp(0, 1) if low < 0 or high > 1 else plain
 
 
 def pixel_range(
-    images: Tensor, clip: tuple[float, float] = CLIP, rounding: float = _PIXEL_ROUNDING
+    images: Tensor, clip: tuple[float, float] = CLIP, rounding: float = PIXEL_ROUNDING
 ) -> tuple[float, float]:
     """The lowest and the highest value of images that should lie in ``clip``. Reading them makes a GPU wait.
 

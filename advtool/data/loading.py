@@ -25,9 +25,9 @@ def load(
     """One split of a data set. The images of the other split are not read.
 
     Args:
-        name_or_path: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, the path of an ``.npz`` file, or
-            the path of a folder with ``train/CLASS/*`` and ``test/CLASS/*``, or with ``CLASS/*`` alone as test split.
-            A name wins over a folder of the same name; ``./mnist`` means the folder.
+        name_or_path: a name of ``KNOWN`` such as ``digits``, the path of an ``.npz`` file, or the path of a folder
+            with ``train/CLASS/*`` and ``test/CLASS/*``, or with ``CLASS/*`` alone as test split. A name wins over
+            a folder of the same name; ``./mnist`` means the folder.
         split: ``train`` or ``test``.
         data_dir: the cache; None: see :func:`cache_dir`. A missing data set is downloaded into it, with progress on
             stderr.

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from advtool import arguments
 from advtool.data import archive_file
+from advtool.data.given import PIXEL_ROUNDING
 from advtool.data.split import Split, SplitName
 from advtool.errors import InputError
 
 _NAMES = "class_names"
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _MOST_CLASSES = 65_536  # a larger label is an error in the file
-_PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
 
 
 def load(path: Path, split: SplitName) -> Split:
@@ -155,7 +155,7 @@ def _as_bytes(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.dtype.kind not in "iuf":
         raise InputError(f"{what} has the type {array.dtype}: images must be uint8, or floats in [0, 1]")
     integers = array.dtype.kind in "iu"
-    most, rounding = (255, 0.0) if integers else (1, max(_PIXEL_ROUNDING, float(np.finfo(array.dtype).eps)))
+    most, rounding = (255, 0.0) if integers else (1, max(PIXEL_ROUNDING, float(np.finfo(array.dtype).eps)))
     low, high = float(array.min()), float(array.max())
     if not (low >= -rounding and high <= most + rounding):  # so written, it holds for NaN as well
         raise InputError(f"{what} has values from {low:g} to {high:g}: images must be uint8, or floats in [0, 1]")

@@ -139,7 +139,7 @@ def _what(folder: Path) -> str:
     """Why the folder is no run."""
     if not folder.is_dir():
         return "is no folder"
-    inside = [str(each.parent) for each in sorted(folder.glob("*/manifest.json"))[:3]]
+    inside = [str(each.parent) for each in sorted(folder.glob(f"*/{MANIFEST}"))[:3]]
     return f"holds no run, but folders of runs such as {', '.join(inside)}" if inside else "holds no run"
 
 

@@ -5,6 +5,7 @@ This file imports nothing heavy, so that ``--help`` is instant.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any
 
 from advtool import arguments
@@ -14,6 +15,8 @@ from advtool.settings import About, checked
 
 ATTACKS, RANDOM, PROOFS = "Attacks", "Random models", "Proofs and checks"
 """Headings of the help."""
+RUNS = Path("runs")
+"""Where runs are kept if nothing else is asked for. Before the first one there is no such folder."""
 
 
 def _any(_label: str, value: Any) -> Any:

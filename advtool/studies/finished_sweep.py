@@ -7,7 +7,7 @@ from typing import Any
 
 from advtool.errors import InputError
 from advtool.evaluation.finished import HOW_TO_GO_ON, FinishedRun, read_finished
-from advtool.evaluation.manifest import FOLLOWING, differences
+from advtool.evaluation.manifest import FOLLOWING, MANIFEST, differences
 from advtool.evaluation.run import RESULT
 from advtool.results import PageSweep
 from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
@@ -15,7 +15,7 @@ from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
 
 def is_sweep(folder: Path) -> bool:
     """Whether the folder holds the runs of a sweep, as ``advtool sweep`` or ``sweep_eps(run_dir=...)`` wrote them."""
-    return folder.is_dir() and not (folder / "manifest.json").exists() and bool(_runs(folder))
+    return folder.is_dir() and not (folder / MANIFEST).exists() and bool(_runs(folder))
 
 
 def read_sweep(folder: Path) -> PageSweep:

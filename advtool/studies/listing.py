@@ -13,27 +13,24 @@ from advtool.evaluation import command
 from advtool.evaluation.command import Command
 from advtool.evaluation.manifest import MANIFEST, Manifest
 from advtool.evaluation.run import LOCK, RESULT
-from advtool.evaluation.settings import Settings
+from advtool.evaluation.settings import RUNS, Settings
 from advtool.evaluation.shard_files import SHARD_FILE, SHARDS
 from advtool.files import read_bytes
 from advtool.printable import printable
 from advtool.results import ListedRun, Runs
 from advtool.results.runs import State
 
-DEFAULT = Path("runs")
-"""Where ``advtool eval`` keeps runs if nothing else is asked for. Before the first one there is no such folder."""
 
-
-def list_runs(folder: Path | str = DEFAULT) -> Runs:
+def list_runs(folder: Path | str = RUNS) -> Runs:
     """The runs in ``folder`` and in the folders below it, the newest first; a run's own folder gives that run.
 
     Links are not followed, and hidden folders are left out. A run that is damaged comes last.
 
     Raises:
-        InputError: there is no such folder, and it is not ``DEFAULT``.
+        InputError: there is no such folder, and it is not ``RUNS``.
     """
     root = arguments.path(f"folder {shown(folder)}", folder)
-    if not root.is_dir() and (root.exists() or root != DEFAULT):
+    if not root.is_dir() and (root.exists() or root != RUNS):
         raise InputError(f"'{root}' is no folder: name one that holds runs, such as runs/ or a --run-dir")
     runs = [_listed(path) for path in _folders(root)]
     runs.sort(key=lambda run: (run.created is not None and run.created.timestamp(), run.run), reverse=True)

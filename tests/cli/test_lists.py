@@ -13,6 +13,8 @@ from advtool.attacks.registry import ATTACKS
 from advtool.attacks.spelling import parse
 from advtool.attacks.suites import SUITES
 from advtool.cli import app
+from advtool.cli.options import DATA_SETS
+from advtool.data import KNOWN
 from advtool.errors import InputError
 from advtool.models import ARCHITECTURES
 from advtool.results.schema import json_schema
@@ -141,3 +143,7 @@ def test_the_schema_accepts_a_whole_audit(tmp_path: Path, digits_checkpoint: Pat
     document = json.loads(Command(tmp_path)(*asked).stdout)
     assert {"certified", "undecided", "planted", "diagnostics"} <= document.keys()
     jsonschema.validate(document, json_schema("eval"))
+
+
+def test_help_names_every_data_set_that_has_a_name() -> None:
+    assert DATA_SETS.split(", ") == list(KNOWN)
