@@ -173,7 +173,13 @@ def _filled(
         rows=rows,
         verdict=None if any(row.left for row in rows) else table.overall(rows),
         panels=[*panels(table, rows, columns), *(each for line in finished for each in table.pictures(measured, line))],
-        notes=[*table.notes, *notes.of_proofs(lines), *notes.of_choices(lines, measured), *notes.of_reuse(reused)],
+        notes=[
+            *table.notes,
+            *notes.of_proofs(lines),
+            *notes.of_choices(lines, measured),
+            *notes.of_sources(lines, measured),
+            *notes.of_reuse(reused),
+        ],
         provenance=made.model_copy(
             update={
                 "cuts": cuts(table, Scale(made.scale), datasets),

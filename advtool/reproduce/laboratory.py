@@ -180,6 +180,8 @@ class Laboratory:
 
     def _note(self, model: Model, part: Part) -> None:
         self._measured.cards[model], self._measured.hashes[model] = part.card, part.sha256
+        if part.source is not None:
+            self._measured.sources[model] = part.source
 
     def _agrees(self, model: Model) -> bool:
         """Whether the model's checkpoint is there, trained to its end as the plan says."""

@@ -21,6 +21,8 @@ class Measured:
     chosen: dict[Model, Model] = field(default_factory=dict)
     """what searches chose, by the plan of it"""
     hashes: dict[Model, str] = field(default_factory=dict)
+    sources: dict[Model, str] = field(default_factory=dict)
+    """of the models that trained on fixed examples, the fingerprint of the weights that these were made from"""
     answers: dict[Asked, Evaluation] = field(default_factory=dict)
     layers: dict[Model, PNIL] = field(default_factory=dict)
     times: dict[Timing, dict[str, list[float]]] = field(default_factory=dict)

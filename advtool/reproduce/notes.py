@@ -43,6 +43,20 @@ def of_choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
             yield f"{', '.join(line.labels)}: {', '.join(model.name for model in line.members(measured))}"
 
 
+def of_sources(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
+    """Which rows trained on examples of which training, where the model of the examples was trained more than once."""
+    rows: dict[str, dict[str, None]] = {}
+    for line in lines:
+        for source in filter(None, map(measured.sources.get, line.models)):
+            rows.setdefault(source, {})[", ".join(filter(None, line.labels))] = None
+    if len(rows) > 1:
+        groups = "; and ".join(f"one made those of {', of '.join(labels)}" for labels in rows.values())
+        yield (
+            f"The model of the fixed examples was trained {len(rows)} times with one seed, on different processors, "
+            f"whose rounding moved its weights apart: {groups}"
+        )
+
+
 def of_reuse(reused: Sequence[Reused]) -> Iterator[str]:
     """What an earlier call had finished, by where and when."""
     parts = Counter("a time and a machine that were not noted" for each in reused if not each.date)

@@ -155,16 +155,16 @@ class Parts:
         self._read: dict[Model, Part] = {}
 
     def get(self, model: Model) -> Part | None:
-        """The part of a model; None if there is none, or it is of other settings or other fixed examples."""
+        """The part of a model; None if there is none, or it is of other settings.
+
+        Its fixed examples may come from an earlier training of their source: the part says from which.
+        """
         if model not in self._read:
             with suppress(OSError, ValueError):
                 document = documents.parse(read_bytes(self._path(model), documents.MOST_BYTES))
                 self._read[model] = Part.model_validate(document)
         part = self._read.get(model)
-        if part is None or not is_of(part.card, model):
-            return None
-        source = self.get(model.examples_of) if model.examples_of else None
-        return part if part.source == (source.weights if source else None) else None
+        return part if part is not None and is_of(part.card, model) else None
 
     def put(self, model: Model, part: Part) -> None:
         """Keep it, on disk the whole file or none."""

@@ -22,6 +22,7 @@ from advtool.reproduce.engine import reproduce, reproduce_all, standing
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
+from advtool.reproduce.notes import of_sources
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import every, find
@@ -231,7 +232,19 @@ def test_the_source_of_fixed_examples_is_trained_again_only_for_a_training(clone
     assert not carried_out(clone, *steps)
     part = json.loads(part_of(clone, FIXED).read_text())
     part_of(clone, FIXED).write_text(json.dumps(part | {"source": "0123456789abcdef"}))
-    assert carried_out(clone, *steps) == [SOURCE, FIXED, Asked(FIXED, QUESTION)], "it trained on another one's"
+    assert not carried_out(clone, *steps), "an earlier training of the source does as well"
+    part_of(clone, FIXED).write_text(json.dumps(part | {"answers": []}))
+    assert carried_out(clone, *steps) == [SOURCE, FIXED, Asked(FIXED, QUESTION)]
+
+
+def test_a_table_says_which_rows_trained_on_examples_of_which_training() -> None:
+    other = replace(FIXED, seed=1)
+    two = [Line(labels=("digits", "", name), cells={}, models=(model,)) for name, model in (("a", FIXED), ("b", other))]
+    same, apart = (Measured(None, sources={FIXED: "12", other: source}) for source in ("12", "34"))
+    assert not list(of_sources(two, same))
+    (note,) = of_sources(two, apart)
+    assert note.endswith("moved its weights apart: one made those of digits, a; and one made those of digits, b")
+    assert "trained 2 times with one seed" in note
 
 
 def test_a_part_of_other_settings_counts_as_absent_and_one_of_an_older_version_does_not(clone: Path) -> None:

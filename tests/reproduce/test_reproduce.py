@@ -520,6 +520,9 @@ def test_fixed_examples_follow_their_source(tmp_path: Path) -> None:
     assert not watcher.steps, "what the parts tell stands"
     (tmp_path / "parts" / f"{SOURCE.name}.json").unlink()
     carried_out(tmp_path, watcher, of=FIXED)
+    assert not watcher.steps, "nor does a source that was trained again undo what trained on the earlier one"
+    (tmp_path / "parts" / f"{FIXED.name}.json").unlink()
+    carried_out(tmp_path, watcher, of=FIXED)
     assert watcher.steps == [FIXED, Asked(FIXED, QUESTION)], "other examples, another training"
 
 
