@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from advtool.evaluation.gains import ONE_TRAINING
-from advtool.results import Estimate, Row, Verdict
+from advtool.results import Estimate, Row, Verdict, notation
 
 HIDING_GAP = 0.20
 """A worst case so far below the shown accuracy: what was shown is no robustness."""
@@ -101,6 +101,16 @@ def led_by(main: Judgement, side: Judgement) -> Judgement:
     """Where one claim leads its verdict counts, but partly where it holds and the other one does not."""
     partly = main.verdict == "holds" and side.verdict in ("does not", "gradient masking")
     return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}")
+
+
+def unless_shorter(judged: Judgement, row: Row) -> Judgement:
+    """A training that is shorter than the paper's refutes nothing, since FGSM accuracy rises with the number of epochs:
+    does not becomes undecided.
+    """
+    trained = row.evidence.get("epochs")
+    if trained is None or trained.value >= 1 or judged.verdict != "does not":
+        return judged
+    return Judgement("undecided", f"{judged.why}; but after {notation.percent(trained.value)} of the paper's epochs")
 
 
 def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
