@@ -148,9 +148,9 @@ class Certifier:
         """Lower bounds of the margins to every other class, float64 (n, classes - 1)."""
         count, others, classes = differences.shape
         images = torch.arange(count, device=differences.device).repeat_interleave(others)
-        last, rows = len(self.graph.nodes) - 1, Rows(differences.flatten(0, 1), images, (classes,))
-        parts = torch.arange(count * others, device=images.device).split(bounds.rows_at_once(last))
-        margins = torch.cat([bounds.lower(last, rows.at(part), at_boxes=True) for part in parts])
+        rows = Rows(differences.flatten(0, 1), images, (classes,))
+        parts = torch.arange(count * others, device=images.device).split(bounds.rows_at_once(bounds.last))
+        margins = torch.cat([bounds.lower(bounds.last, rows.at(part), at_boxes=True) for part in parts])
         return margins.view(count, others)
 
     def _room(self, bounds: LinearBounds) -> Tensor:

@@ -5,6 +5,7 @@ are known to be on or off has a multiplier beta >= 0 for each of them: ``z >= 0`
 A . z below (Wang et al. 2021, section 3.1). Every choice gives a sound bound; gradient ascent finds good ones.
 """
 
+import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -68,9 +69,14 @@ class Domains(LinearBounds):
         """Some of the parts, or one several times. Nothing is shared with these."""
         return self._changed(lambda numbers: numbers[rows])
 
-    def join(self, other: "Domains") -> "Domains":
+    def join(self, *others: "Domains") -> "Domains":
         """These parts and the others of the same ball."""
-        return self._changed(lambda ours, theirs: torch.cat((ours, theirs)), other)
+        return self._changed(lambda *every: torch.cat(every), *others)
+
+    @property
+    def numbers_of_a_part(self) -> int:
+        """Of each input of a ReLU both ends of its box, slope, side and multiplier."""
+        return 5 * sum(slope[0].numel() for slope in self.slopes.values())
 
     def _changed(self, change: Callable[..., Tensor], *others: "Domains") -> "Domains":
         made, every = copy(self), (self, *others)
@@ -120,7 +126,7 @@ class Domains(LinearBounds):
                 lines = SplitLines(**vars(lines), multiplier=self.multipliers[place] * self.sides[place])
             self.relaxations[place] = lines
 
-    def ascend(self, place: int, rows: Rows, steps: int, enough: Tensor | float) -> Tensor:
+    def ascend(self, place: int, rows: Rows, steps: int, enough: float, until: float) -> Tensor:
         """Improve slopes and multipliers for these rows. Returns the best lower bounds (P,) met, float64.
 
         Args:
@@ -128,6 +134,7 @@ class Domains(LinearBounds):
             rows: their ``images`` are parts.
             steps: gradient steps at most.
             enough: a bound above this needs no better one.
+            until: no pass begins at this time of the monotonic clock or later; minus infinity is a bound then.
         """
         free = [each.requires_grad_() for each in self.slopes.values()]
         multipliers = [each.requires_grad_() for each in self.multipliers.values()]
@@ -135,15 +142,10 @@ class Domains(LinearBounds):
         optimiser = torch.optim.Adam(groups, maximize=True)
         best = torch.full((len(rows.values),), -torch.inf, dtype=torch.float64, device=rows.values.device)
         for step in range(steps + 1):
-            with torch.enable_grad():
-                self.relax()
-                bounds = self.lower(place, rows)
-                best = torch.maximum(best, bounds.detach())
-                left = ~(best > enough)
-                if step == steps or not bounds.requires_grad or not bool(left.any()):
+            optimiser.zero_grad()
+            with torch.set_grad_enabled(step < steps):
+                if not self._climb(place, rows, best, enough, until):
                     break
-                optimiser.zero_grad()
-                bounds[left].sum().backward()
             optimiser.step()
             self._keep_allowed()
             for group in optimiser.param_groups:
@@ -153,10 +155,28 @@ class Domains(LinearBounds):
         self.relax()
         return best
 
-    def tighten(self, place: int, steps: int) -> None:
+    def _climb(self, place: int, rows: Rows, best: Tensor, enough: float, until: float) -> bool:
+        """Raise ``best`` by the bounds as they are, and add up the gradients; whether there is a step to take.
+
+        Autograd keeps the layers of a pass, so its gradients are taken before the next pass begins.
+        """
+        has_gradients = False
+        for part in torch.arange(len(best), device=best.device).split(self.rows_at_once(place)):
+            if time.monotonic() >= until:
+                return False
+            self.relax()
+            bounds = self.lower(place, rows.at(part))
+            best[part] = torch.maximum(best[part], bounds.detach())
+            left = ~(best[part] > enough)
+            if bounds.requires_grad and bool(left.any()):
+                bounds[left].sum().backward()
+                has_gradients = True
+        return has_gradients
+
+    def tighten(self, place: int, steps: int, until: float) -> None:
         """Bound the ambiguous inputs of the ReLU at ``place`` anew, with slopes made for them. For a single part.
 
-        The lower ends share slopes, and the upper ends share others.
+        The lower ends share slopes, and the upper ends share others. :meth:`ascend` explains the arguments.
         """
         source = self.source(place)
         entries = self.ambiguous(place)[0].flatten().nonzero().squeeze(1)
@@ -167,7 +187,7 @@ class Domains(LinearBounds):
         parts = torch.arange(2, device=entries.device).repeat_interleave(count)
         rows = Rows.units(entries.repeat(2), parts, self.graph.nodes[source].shape, like)
         rows.values[count:] *= -1
-        ends = own.ascend(source, rows, steps, torch.inf)
+        ends = own.ascend(source, rows, steps, torch.inf, until)
         low, high = (end.flatten(1).clone() for end in self.boxes[source])
         low[:, entries] = torch.maximum(low[:, entries], down(ends[:count]))
         high[:, entries] = torch.minimum(high[:, entries], -down(ends[count:]))

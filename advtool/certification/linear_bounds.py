@@ -35,6 +35,11 @@ class LinearBounds:
             self._enter(place)
 
     @property
+    def last(self) -> int:
+        """The place of the logits."""
+        return len(self.graph.nodes) - 1
+
+    @property
     def largest(self) -> Tensor:
         """The largest absolute value of any node of each image (N,)."""
         return torch.stack([box.magnitude.flatten(1).amax(1) for box in self.boxes]).amax(0)
