@@ -28,10 +28,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary: Path | None = None
     try:
-        if _is_special(path):  # before its links are followed: /dev/stdout may lead to a pipe, whose name is no path
+        if is_special(path):  # before its links are followed: /dev/stdout may lead to a pipe, whose name is no path
             path.write_bytes(content)
             return
-        path = path.resolve()  # a link stays a link
+        path = resolved(path)  # a link stays a link
         make_folder(path.parent)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         with temporary.open("xb") as file:  # with the permissions of the process's umask, unlike tempfile's
@@ -46,6 +46,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def resolved(path: Path) -> Path:
+    """The path without links.
+
+    Raises:
+        InputError: its links lead in a circle, of which ``Path.resolve`` makes what the version of Python wants.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"the links of '{path}' lead in a circle") from None
+    return path.resolve()
 
 
 def make_folder(folder: Path) -> None:
@@ -72,7 +86,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         OSError: the file cannot be read, it is larger, or it is a pipe or a device, which may have no end.
     """
-    if _is_special(path):
+    if is_special(path):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
     return read_any(path, most)
 
@@ -142,20 +156,18 @@ def check_writable(path: Path, option: str = "--output") -> None:
         raise InputError(f"{option} '{path}' is a folder: name a file in it")
     arguments.encodable(option, os.fspath(path))
     try:
-        if _is_special(path):  # its folder does not matter
+        if is_special(path):  # its folder does not matter
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
-        nearest = next(folder for folder in path.resolve().parents if folder.exists())
+        nearest = next(folder for folder in resolved(path).parents if folder.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass
-    except RuntimeError:  # before Python 3.13, of links in a circle
-        raise InputError(f"cannot write {option} '{path}': {os.strerror(errno.ELOOP)}") from None
     except OSError as error:
         raise InputError(f"cannot write {option} '{path}': {error.strerror or error}") from None
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Whether it is there and no regular file: a pipe or a device, which nobody replaces, or a folder."""
     return path.exists() and not path.is_file()
 

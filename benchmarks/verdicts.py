@@ -2,9 +2,9 @@
 
     python -m benchmarks.verdicts
 
-No measured figure of these pages is typed. The rows of a claim on a data set come from the scale night
-(docs/results/night) if one of them has its verdict there, else from the scale cpu (docs/results), and say which: a gain
-stands beside its own baseline.
+No measured figure of a table or a verdict is typed; the readings of ``claims.py`` name a few. The rows of a claim on a
+data set come from the scale night (docs/results/night) if one of them has its verdict there, else from the scale cpu
+(docs/results), and say which: a gain stands beside its own baseline.
 """
 
 import re
@@ -30,9 +30,9 @@ FOLDERS = (RESULTS / "night", RESULTS)
 BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 NO_FINDING = "no finding"
-WORDS = {"does not": "does not hold", NO_FINDING: "no finding yet"}
+WORDS = {"does not": "does not hold"}
 """Where a verdict does not stand for itself."""
-ORDER = ("holds", "partly", "does not", "gradient masking", "undecided", NO_FINDING, reproduction.NOT_FINISHED)
+ORDER = ("holds", "partly", "does not", "gradient masking", "undecided", reproduction.NOT_FINISHED)
 """What README.md says first."""
 
 
@@ -161,13 +161,14 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
 
 
 def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[tuple[str, str]]:
-    """The verdict on each data set that has one or will have one, with the data set: ``does not``, ``MNIST so far``."""
+    """The verdict on each data set that has one or will have one, with the data set: ``does not``, ``MNIST so far``.
+
+    What is no finding is left to the page.
+    """
     for name, printed in NAMES.items():
         rows = [each for each in found(claim, every) if dataset(each) == name]
-        judged = [each.row for each in rows if each.row.verdict]
-        if judged and not all(each.table.is_a_finding for each in rows):
-            yield NO_FINDING, printed
-        elif overall := find(claim.table).overall(judged):
+        judged = [each.row for each in rows if each.row.verdict and each.table.is_a_finding]
+        if overall := find(claim.table).overall(judged):
             alone = all(any(map(is_of_one_training, row.evidence.values())) for row in judged)
             yield overall, f"{printed}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
         elif left_of(rows):
@@ -181,10 +182,15 @@ def by_verdict(claims: Iterable[Claim], every: Sequence[tuple[Path, Reproduced]]
         for said, name in by_dataset(claim, every) if claim.brief else ():
             groups.setdefault(said, {}).setdefault(claim.brief, []).append(name)
     said_of = {
-        said: "; ".join(f"{brief}, on {' and '.join(names)}" for brief, names in groups[said].items())
-        for said in groups
+        said: "; ".join(f"{brief}, on {listed(names)}" for brief, names in groups[said].items()) for said in groups
     }
     return " ".join(f"*{WORDS.get(said, said).capitalize()}*: {said_of[said]}." for said in ORDER if said in groups)
+
+
+def listed(names: Sequence[str]) -> str:
+    """``MNIST, Fashion-MNIST and CIFAR-10``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:

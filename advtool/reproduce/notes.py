@@ -44,17 +44,18 @@ def of_choices(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
 
 
 def of_sources(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
-    """Which rows trained on examples of which training, where the model of the examples was trained more than once."""
-    rows: dict[str, dict[str, None]] = {}
+    """Which rows share a training of the model whose examples they train on, where that was trained more than once."""
+    rows: dict[Model, dict[str, dict[str, None]]] = {}
     for line in lines:
-        for source in filter(None, map(measured.sources.get, line.models)):
-            rows.setdefault(source, {})[", ".join(filter(None, line.labels))] = None
-    if len(rows) > 1:
-        groups = "; and ".join(f"one made those of {', of '.join(labels)}" for labels in rows.values())
-        yield (
-            f"The model of the fixed examples was trained {len(rows)} times with one seed, on different processors, "
-            f"whose rounding moved its weights apart: {groups}"
-        )
+        for model in line.models:
+            if model.examples_of and (weights := measured.sources.get(model)):
+                of_source = rows.setdefault(model.examples_of, {})
+                of_source.setdefault(weights, {})[", ".join(filter(None, line.labels))] = None
+    for source, trainings in rows.items():
+        if len(trainings) > 1:
+            groups = "; and ".join(f"one made those of {', of '.join(labels)}" for labels in trainings.values())
+            several = f"{len(trainings)} trainings of {source.name}"
+            yield f"The fixed examples come from {several}, whose weights differ: {groups}"
 
 
 def of_reuse(reused: Sequence[Reused]) -> Iterator[str]:

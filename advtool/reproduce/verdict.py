@@ -16,6 +16,8 @@ SEED, SEED_UNDER_ATTACK = 0.02, 0.05
 """How far two trainings may differ by their seed alone, in clean accuracy and under FGSM. The last 20 of 100 epochs of
 one LeNet have a standard deviation of 0.6 and 2 points; 95 % of differences lie within 2 times the root of 2 of it.
 """
+SIZES = {"epochs": "number of epochs", "width": "width of the network"}
+"""Evidence that tells how large a training is, as a share of the paper's, by its name."""
 BEST_FIRST: tuple[Verdict, ...] = ("holds", "partly", "undecided", "gradient masking", "does not")
 NO_GAP = Estimate(value=0.0, interval=(0.0, 0.0), how="exact")
 
@@ -103,14 +105,15 @@ def led_by(main: Judgement, side: Judgement) -> Judgement:
     return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}")
 
 
-def unless_shorter(judged: Judgement, row: Row) -> Judgement:
-    """A training that is shorter than the paper's refutes nothing, since FGSM accuracy rises with the number of epochs:
-    does not becomes undecided.
+def unless_smaller(judged: Judgement, row: Row) -> Judgement:
+    """A training that is shorter than the paper's, or of a narrower network, refutes nothing, since accuracies change
+    with both: does not becomes undecided. What it shows stands.
     """
-    trained = row.evidence.get("epochs")
-    if trained is None or trained.value >= 1 or judged.verdict != "does not":
+    shares = {words: row.evidence[name].value for name, words in SIZES.items() if name in row.evidence}
+    smaller = [f"{notation.percent(share)} of the paper's {words}" for words, share in shares.items() if share < 1]
+    if judged.verdict != "does not" or not smaller:
         return judged
-    return Judgement("undecided", f"{judged.why}; but after {notation.percent(trained.value)} of the paper's epochs")
+    return Judgement("undecided", f"{judged.why}; but with {' and '.join(smaller)}")
 
 
 def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:

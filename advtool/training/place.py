@@ -53,9 +53,12 @@ class Place:
         """See before the training whether it may write here.
 
         Raises:
-            InputError: it cannot; or the output has the name of a file beside another one.
+            InputError: it cannot; the output is a pipe or a device, which has no files beside it; or it has the name
+                of a file beside another one.
         """
         files.check_writable(self.output)
+        if files.is_special(self.output):
+            raise InputError(f"--output '{self.output}' is no regular file: a training writes more files beside it")
         if (other := Place.of(self.output).output) != self.output:
             raise InputError(
                 f"--output '{self.output}': {PARTIAL} and {STATE} mark what lies beside '{other}' while it trains: "
@@ -88,7 +91,7 @@ class Place:
         Raises:
             InputError: nobody may write here.
         """
-        checkpoint = self.output.resolve()  # two links to one checkpoint have one lock
+        checkpoint = files.resolved(self.output)  # two links to one checkpoint have one lock
         lock = checkpoint.with_name(f".{checkpoint.name}.lock")
         with locks.alone(lock) as ours:
             try:
@@ -102,7 +105,7 @@ class Place:
 
     def _remove_unfinished(self) -> None:
         for file in (self.output, self.partial, self.state):
-            written = file.resolve()
+            written = files.resolved(file)
             files.remove_unfinished(written.parent, glob.escape(written.name))
 
     def _beside(self, part: str) -> Path:

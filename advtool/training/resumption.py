@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from advtool import arguments, checkpoints
+from advtool import arguments, checkpoints, files
 from advtool.arguments import shown
 from advtool.checkpoints import Header
 from advtool.data import available, check_fetched
@@ -138,7 +138,7 @@ def _place(file: Path | str) -> Place:
 
 
 def _check_output(label: str, own: Path, output: Path | None) -> None:
-    if output is not None and Path(output).resolve() != own.resolve():
+    if output is not None and files.resolved(Path(output)) != files.resolved(own):
         raise InputError(f"{label} writes to '{own}': leave out --output '{output}'")
 
 

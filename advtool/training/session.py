@@ -154,6 +154,8 @@ def _goes_on(
         course.restore(state, prepared.model, updates, keeper)
         observer.resumed(state.beginning.header, len(keeper.history))
     is_over = state is None and was_begun and course.is_over
+    if course.was_begun and state is None and not is_over:
+        raise InputError(f"another process has begun another training at '{course.place.output}' meanwhile")
     done = "all" if is_over else len(keeper.history)
     check_agreement(done, ranks, "the ranks go on after different epochs: they must share --output")
     return not is_over

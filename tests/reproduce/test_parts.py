@@ -238,13 +238,14 @@ def test_the_source_of_fixed_examples_is_trained_again_only_for_a_training(clone
 
 
 def test_a_table_says_which_rows_trained_on_examples_of_which_training() -> None:
-    other = replace(FIXED, seed=1)
-    two = [Line(labels=("digits", "", name), cells={}, models=(model,)) for name, model in (("a", FIXED), ("b", other))]
-    same, apart = (Measured(None, sources={FIXED: "12", other: source}) for source in ("12", "34"))
-    assert not list(of_sources(two, same))
-    (note,) = of_sources(two, apart)
-    assert note.endswith("moved its weights apart: one made those of digits, a; and one made those of digits, b")
-    assert "trained 2 times with one seed" in note
+    second, elsewhere = replace(FIXED, seed=1), replace(FIXED, examples_of=replace(SOURCE, dataset="mnist"))
+    models = {"a": FIXED, "b": second, "c": elsewhere}
+    three = [Line(labels=("digits", "", name), cells={}, models=(model,)) for name, model in models.items()]
+    same, apart = (Measured(None, sources={FIXED: "12", second: of, elsewhere: "56"}) for of in ("12", "34"))
+    assert not list(of_sources(three, same)), "another source is no second training of this one"
+    (note,) = of_sources(three, apart)
+    assert note.startswith(f"The fixed examples come from 2 trainings of {SOURCE.name}, whose weights differ: ")
+    assert note.endswith("one made those of digits, a; and one made those of digits, b")
 
 
 def test_a_part_of_other_settings_counts_as_absent_and_one_of_an_older_version_does_not(clone: Path) -> None:

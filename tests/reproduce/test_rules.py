@@ -257,13 +257,13 @@ def test_the_seeds_of_one_training_may_differ_by_two_points(low: float, high: fl
 
 
 @pytest.mark.parametrize(("epochs", "verdict"), [(0.2, "undecided"), (1.0, "does not"), (None, "does not")])
-def test_a_training_that_is_shorter_than_the_papers_refutes_nothing(epochs: float | None, verdict: Verdict) -> None:
+def test_a_training_that_is_smaller_than_the_papers_refutes_nothing(epochs: float | None, verdict: Verdict) -> None:
     below = Estimate(value=-0.2, interval=(-0.3, -0.1), how="t-test over 10 trainings")
     evidence = {"gain": below, "worst case": below, "gap": gains.exact(0.0), "clean": below}
     evidence |= {} if epochs is None else {"epochs": gains.exact(epochs)}
     judged = find("apb-fig2").judged(row(evidence, "mnist", "clean", "", "naive"))
     assert judged.verdict == verdict
-    assert ("20.0 % of the paper's epochs" in (judged.why or "")) == (epochs == 0.2)
+    assert ("20.0 % of the paper's number of epochs" in (judged.why or "")) == (epochs == 0.2)
 
 
 def test_one_reading_under_which_a_claim_holds_is_enough() -> None:

@@ -77,6 +77,11 @@ def test_an_output_with_the_name_of_a_file_beside_another_one_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_has_no_files_beside_it_so_it_is_no_output(tiny: Split) -> None:
+    with pytest.raises(InputError, match="'/dev/null' is no regular file"):
+        short(tiny, output=Path("/dev/null"))
+
+
 # One training at a time
 
 
@@ -153,6 +158,33 @@ def test_what_another_process_finished_meanwhile_is_not_trained_again(
     told = Told()
     assert training.resume(output, observer=told).header == ended[0].header
     assert told.over == output
+
+
+def test_what_another_process_began_meanwhile_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "net.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        training.train("digits", "clean", **QUICK, output=output, observer=StopsAfter(2))
+    prepare, place = resumption.prepare, Place(output)
+
+    def prepare_slowly(*args: Any, **options: Any) -> Prepared:
+        prepared = prepare(*args, **options)
+        monkeypatch.undo()
+        with pytest.raises(KeyboardInterrupt):
+            training.train("digits", "clean", **QUICK, seed=1, output=output, observer=StopsAfter(2))
+        return prepared
+
+    monkeypatch.setattr(resumption, "prepare", prepare_slowly)
+    with pytest.raises(InputError, match="another process has begun another training at"):
+        training.resume(output)
+    assert place.read_state().beginning.header.seed == 1
+
+
+def test_an_output_whose_links_lead_in_a_circle_is_not_the_one_of_a_training(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        training.train("digits", "clean", **QUICK, output=tmp_path / "net.safetensors", observer=StopsAfter(2))
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(InputError, match="lead in a circle"):
+        training.resume(tmp_path / "net.safetensors", output=tmp_path / "circle")
 
 
 def test_what_killed_writes_left_of_this_output_is_removed(tiny: Split, tmp_path: Path) -> None:

@@ -294,6 +294,6 @@ def test_an_unwritable_output_is_told_before_the_data_are_read(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     (tmp_path / "circle").symlink_to("circle")
     refused = ((tmp_path / "file" / "m.safetensors", "cannot write"), (tmp_path, "is a folder"))
-    for output, words in (*refused, (tmp_path / "circle", "cannot write.*symbolic links")):
+    for output, words in (*refused, (tmp_path / "circle", "lead in a circle")):
         with pytest.raises(InputError, match=words):
             training.train("no such data", "clean", output=output)
