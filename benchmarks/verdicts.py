@@ -203,7 +203,8 @@ def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:
     fgsm, spsa, worst = (notation.percent(figures[name].ours or 0.0) for name in (FGSM, "SPSA", WORST))
     return (
         f" Trained clean and in full on MNIST, the bias keeps {fgsm} under FGSM (in the paper "
-        f"{notation.percent(figures[FGSM].paper or 0.0)}), {spsa} under SPSA and {worst} in the worst case."
+        f"{notation.percent(figures[FGSM].paper or 0.0)}), {spsa} under SPSA and {worst} in the worst case: "
+        "[why](docs/audit.md#the-first-papers-figure)."
     )
 
 
