@@ -285,8 +285,9 @@ class Drifts(Net):
 def test_the_preflight_costs_at_most_ten_gradients_of_eight_images(
     build: Callable[[], nn.Module], votes: int, attacks: tuple[str, ...]
 ) -> None:
-    """A gradient counts as three passes. Clean accuracy and the model's identity do not count: the answers to 128 images,
-    and twice the gradient at 4.
+    """A gradient counts as three passes.
+
+    Clean accuracy and the model's identity do not count, so neither do answers to 128 images and two gradients at 4.
     """
     x, gradient, stored = images(100), 3, 4
     identity = 128 + 2 * 4 * gradient
