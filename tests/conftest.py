@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import art.config  # noqa: F401 - writes ART's configuration in a new home, which two workers at once would spoil
 import hypothesis
 import pytest
 import torch
