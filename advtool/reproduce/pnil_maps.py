@@ -9,6 +9,7 @@ on the intensity of the pixels in each color channel using the weights W".
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, maps, noise_levels
+from advtool.models.resnet11 import ResNet11
 from advtool.reproduce import pnil
 from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import Cell, noise
@@ -28,7 +30,7 @@ from advtool.results import Estimate, Figure, Panel, Row
 FIG3_SCALES = pnil.SCALES | {Scale.cpu: Budget(epochs=4, limit=1000, validated=100)}
 OBJECT = 0.5
 """Pixels above it are the object: MNIST's and Fashion-MNIST's background is black."""
-WIDTH = 64
+WIDTH = signature(ResNet11).parameters["width"].default
 """Of a whole ResNet-11."""
 LOWER = 0.9
 REGIONS = (("centre", "border"), ("foreground", "background"))
