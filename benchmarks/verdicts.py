@@ -32,8 +32,9 @@ NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-1
 NO_FINDING = "no finding"
 WORDS = {"does not": "does not hold"}
 """Where a verdict does not stand for itself."""
-ORDER = ("holds", "partly", "does not", "gradient masking", "undecided", reproduction.NOT_FINISHED)
-"""What README.md says first."""
+DECIDED = ("holds", "partly", "does not", "gradient masking")
+OPEN = ("undecided", reproduction.NOT_FINISHED)
+"""What README.md says, in this order; of the open claims only how many there are."""
 
 
 class Found(NamedTuple):
@@ -176,15 +177,23 @@ def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterat
 
 
 def by_verdict(claims: Iterable[Claim], every: Sequence[tuple[Path, Reproduced]]) -> str:
-    """What holds of a paper: ``*Holds*: one claim, on MNIST; another one, on CIFAR-10. *Undecided*: ...``."""
+    """What holds of a paper: ``*Holds*: one claim, on MNIST; another one, on CIFAR-10. *Undecided*: 2 claims...``."""
     groups: dict[str, dict[str, list[str]]] = {}
     for claim in claims:
         for said, name in by_dataset(claim, every) if claim.brief else ():
             groups.setdefault(said, {}).setdefault(claim.brief, []).append(name)
     said_of = {
-        said: "; ".join(f"{brief}, on {listed(names)}" for brief, names in groups[said].items()) for said in groups
+        said: "; ".join(f"{brief}, on {listed(names)}" for brief, names in groups[said].items())
+        for said in DECIDED
+        if said in groups
     }
-    return " ".join(f"*{WORDS.get(said, said).capitalize()}*: {said_of[said]}." for said in ORDER if said in groups)
+    said_of |= {said: counted(len(groups[said])) for said in OPEN if said in groups}
+    return " ".join(f"*{WORDS.get(said, said).capitalize()}*: {words}." for said, words in said_of.items())
+
+
+def counted(claims: int) -> str:
+    """How many claims are open."""
+    return f"{claims} claim{'s' * (claims > 1)}, on one data set or more"
 
 
 def listed(names: Sequence[str]) -> str:

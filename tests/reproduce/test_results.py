@@ -105,7 +105,7 @@ def test_readme_leaves_out_what_is_no_finding_and_says_what_holds_only_so_far() 
     words = {
         "Does not hold*: clean training with the bias withstands FGSM, on MNIST": at_night(table, naive),
         "Does not hold*: clean training with the bias withstands FGSM, on MNIST so far": at_night(table, naive, left),
-        "Not finished*: clean training with the bias withstands FGSM, on MNIST": at_night(table, left),
+        "Not finished*: 1 claim, on one data set or more": at_night(table, left),
     }
     for said, stored in words.items():
         assert verdicts.by_verdict([claim], [(place, stored)]) == f"*{said}."
