@@ -10,16 +10,18 @@ WINDOW = 2
 
 
 class QuickMaxPool2d(nn.MaxPool2d):
-    """``nn.MaxPool2d`` with the same numbers and gradients, bit for bit, and on a CPU 2 to 15 times as fast.
+    """``nn.MaxPool2d`` with the same numbers and gradients, bit for bit, and on a CPU up to 15 times as fast.
 
     torch (2.15) searches window by window. Of windows of 2 x 2 the maxima of whole slices are quicker. The layer is
-    torch's for other windows, on other devices, and in other memory layouts, where torch is quick.
+    torch's for other windows, on other devices, and for the gradient in other memory layouts, where torch is quick.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        fits = x.device.type == "cpu" and x.ndim == 4 and x.is_contiguous() and min(x.shape[2:]) >= WINDOW
-        if fits and self._is_plain:
-            y: Tensor = _Maximum.apply(x) if x.requires_grad else _maximum(x)
+        fits = x.device.type == "cpu" and x.ndim == 4 and min(x.shape[2:]) >= WINDOW and self._is_plain
+        if fits and not x.requires_grad:
+            y = _maximum(x)
+        elif fits and x.is_contiguous():
+            y = _Maximum.apply(x)
         else:
             y = super().forward(x)
         return y
@@ -38,8 +40,10 @@ def _corners(x: Tensor) -> list[Tensor]:
 
 
 def _maximum(x: Tensor) -> Tensor:
-    a, b, c, d = _corners(x)
-    return torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
+    """Of two rows first: they lie apart, so the larger part of the work reads memory in its order."""
+    height, width = (length - length % WINDOW for length in x.shape[2:])
+    rows = torch.maximum(x[:, :, 0:height:WINDOW], x[:, :, 1:height:WINDOW])
+    return torch.maximum(rows[..., 0:width:WINDOW], rows[..., 1:width:WINDOW])
 
 
 def _indices(x: Tensor) -> Tensor:

@@ -25,11 +25,21 @@ def assert_is_torchs(x: Tensor, layer: nn.MaxPool2d, quick: nn.MaxPool2d) -> Non
     assert torch.equal(inputs[0].grad, inputs[1].grad)
 
 
-@given(SIDES, st.integers(0, 2**32 - 1), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
-def test_windows_of_two_with_ties_and_odd_edges(shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> None:
+@given(
+    SIDES,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)
+def test_windows_of_two_with_ties_odd_edges_and_nan(
+    shape: tuple[int, ...], seed: int, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
     """Few values, so that most windows have several largest pixels."""
-    x = torch.randint(-1, 2, shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    x = torch.randint(-1, 2, shape, generator=torch.Generator().manual_seed(seed)).to(dtype).to(memory_format=layout)
     assert_is_torchs(x, nn.MaxPool2d(2), QuickMaxPool2d(2))
+    assert QuickMaxPool2d(2)(x).is_contiguous(memory_format=layout)
+    x[0, 0, 0, 0] = torch.nan
+    assert torch.equal(QuickMaxPool2d(2)(x).isnan(), nn.MaxPool2d(2)(x).isnan())
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,7 @@ def test_other_windows_are_torchs_own(asked: dict[str, int]) -> None:
     assert_is_torchs(x, nn.MaxPool2d(**asked), QuickMaxPool2d(**asked))
 
 
-def test_other_layouts_and_inputs_are_torchs_own() -> None:
+def test_gradients_in_other_layouts_and_other_inputs_are_torchs_own() -> None:
     x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     for each in (x.to(memory_format=torch.channels_last), x[0], x[:, :, ::2]):
         assert_is_torchs(each, nn.MaxPool2d(2), QuickMaxPool2d(2))
