@@ -21,6 +21,9 @@ LARGEST_DISAGREEMENT = 1e-3
 """Share of an image's largest logit, or gradient, by which the two may differ in float32. Rounding stays far below."""
 COMPARED_IMAGES, COMPARED_CALLS = 4, 4
 """The two are compared in several calls: a model may compute something else from call to call."""
+ROUGHNESS = 0.1
+"""Weight of noise in the images of the first call. In a flat area all pixels of a max pooling window are equal, so
+rounding decides which of them has the gradient."""
 LARGEST_ROUNDING = 0.25
 """Largest rounding of a logit with which small steps of a search still show. Larger logits need float32."""
 
@@ -137,7 +140,8 @@ def _answers(model: Answering, images: Tensor, call: int) -> list[Tensor]:
         if call:
             with torch.no_grad():
                 return [model(images[:2])]
-        x = images[:COMPARED_IMAGES].detach().clone().requires_grad_()
+        x = images[:COMPARED_IMAGES].detach()
+        x = x.lerp(torch.rand_like(x), ROUGHNESS).requires_grad_()
         logits = model(x)
         return [logits.detach(), *(torch.autograd.grad(logits.logsumexp(1).sum(), x) if logits.requires_grad else ())]
 

@@ -219,6 +219,16 @@ def test_the_points_are_made_only_for_a_model_that_reads_them(name: str, needed:
     assert form.shared.needs_points == needed
 
 
+def test_flat_areas_where_rounding_chooses_a_windows_largest_pixel_do_not_prevent_sharing() -> None:
+    torch.manual_seed(0)
+    x = images(GRAY)
+    x[1:] = 0
+    with frozen(LeNet(GRAY, 4)) as model:
+        form = search_form(model, x)
+    assert isinstance(form, SearchForm)
+    assert form.shared is not None
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_without_a_convolution_that_sees_the_images_nothing_is_shared(name: str) -> None:
     torch.manual_seed(0)
