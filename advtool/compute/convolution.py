@@ -56,7 +56,7 @@ class QuickConv2d(nn.Conv2d):
         if max(missing) > 0:
             g = pad(g, (0, max(0, missing[0]), 0, max(0, missing[1])))
         pixels = conv2d(g, kernels, stride=step, padding=padding)[:, :, :down, :across]
-        return pixel_shuffle(pixels, self.block)[:, :, :height, :width]
+        return _in_their_places(pixels, self.block)[:, :, :height, :width]
 
     @property
     def _first_output(self) -> int:
@@ -83,6 +83,14 @@ class QuickConv2d(nn.Conv2d):
         pixels = torch.eye(channels * block**2, dtype=weight.dtype, device=weight.device)
         alone = pad(pixels.view(-1, channels, block, block), (before, after, before, after))
         return conv2d(alone, weight, stride=stride)
+
+
+def _in_their_places(pixels: Tensor, block: int) -> Tensor:
+    """``pixel_shuffle``: (N, C b b, h, w) to (N, C, h b, w b). Torch's (2.15) is quick in channels last alone."""
+    if not pixels.is_contiguous() and pixels.is_contiguous(memory_format=torch.channels_last):
+        return pixel_shuffle(pixels, block)
+    columns = torch.stack(pixels.unflatten(1, (-1, block, block)).unbind(3), -1)  # (N, C, b, h, w, b)
+    return torch.stack(columns.unbind(2), 3).flatten(4).flatten(2, 3)
 
 
 _KERNELS: "WeakKeyDictionary[QuickConv2d, tuple[Tensor, Tensor]]" = WeakKeyDictionary()
