@@ -205,7 +205,7 @@ def listed(names: Sequence[str]) -> str:
 def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:
     """What the bias keeps that is trained clean and in full, by the default reading that keeps most, in a sentence."""
     rows = [row for _, table in every if table.name == "apb-readings" for row in table.rows]
-    finished = [row.figures for row in rows if row.labels[-1] in DESCENT and not row.left]
+    finished = [row.figures for row in rows if row.labels[0] == "mnist" and row.labels[-1] in DESCENT and not row.left]
     if not finished:
         return ""
     figures = max(finished, key=lambda each: each[FGSM].ours or 0.0)

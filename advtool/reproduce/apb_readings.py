@@ -34,6 +34,8 @@ DEFAULT_SIZE = settings_of(Training)["apb_eps"].default
 LAST_LAYER = "linear3"
 LEARNED = 0.5
 """A reading that has fewer clean images right has not learned, whatever FGSM leaves of it."""
+NOT_SEARCHED = {(Scale.night, "fashion-mnist")}
+"""Where only the default readings are trained in full: a search takes an hour."""
 PLACES = {1: "best in validation", 2: "second in validation"}
 AS_SEARCHED = ", as searched"
 
@@ -116,10 +118,10 @@ def best(scale: Scale, dataset: str) -> Iterator[Line]:
     nothing beside LeNets that train for longer, and in full.
     """
     classical, *defaults = (in_full(scale, dataset, bias) for bias in (apb.CLASSICAL, *apb.DESCENT))
-    trials = tuple(trial(scale, dataset, reading) for reading in readings(scale))
     yield classical
     yield from (replace(line, evidence=apb.evidence(line, classical)) for line in defaults)
-    for place, label in PLACES.items():
+    trials = tuple(trial(scale, dataset, reading) for reading in readings(scale))
+    for place, label in PLACES.items() if (scale, dataset) not in NOT_SEARCHED else ():
         yield winner(defaults[0], trials, place, SEARCH.get(scale, WHOLE), f"{label}{AS_SEARCHED}")
         line = winner(defaults[0], trials, place, classical.models[0], label)
         yield replace(line, evidence=apb.evidence(line, classical))
@@ -147,14 +149,20 @@ def winner(like: Line, trials: tuple[Trial, ...], place: int, spent: Budget | Mo
 
 
 def in_full(scale: Scale, dataset: str, bias: str) -> Line:
-    """A LeNet of figure 2, with what is proved of it and what the audit found of planted examples."""
+    """A LeNet of figure 2 with the paper's epochs, what is proved of it, and the planted examples that the audit found.
+
+    The scales below night have fewer epochs.
+    """
     line = apb.trained(scale, dataset, bias, "clean", "")
+    model = line.models[0]
+    if scale is Scale.night:
+        model = replace(model, epochs=apb.SCALES[Scale.paper].epochs)
     cells = {
         **line.cells,
         **certified(apb.proofs(scale, apb.EPS)),
         "planted": planted(apb.SCALES[scale].audit(apb.EPS)),
     }
-    return Line(labels=(dataset, apb.title(bias)), cells=cells, models=line.models[:1])
+    return Line(labels=(dataset, apb.title(bias)), cells=cells, models=(model,))
 
 
 def no_verdict(_: Row) -> None:
@@ -168,7 +176,7 @@ def rule_of_readings(row: Row) -> Judgement:
     return unless_smaller(led_by(robust(row), above("clean", row.evidence["clean"])), row)
 
 
-OTHER_DATASETS = {Scale.smoke: ("digits",), Scale.cpu: ("mnist",), Scale.night: ("mnist",)}
+OTHER_DATASETS = {Scale.smoke: ("digits",), Scale.cpu: ("mnist",)}
 CLAIM = (
     "Trained on clean images alone, LeNet with the bias has 98.88 % under FGSM at eps 0.3 on MNIST, 53.88 % on "
     "Fashion-MNIST, and no lower clean accuracy."
@@ -178,7 +186,7 @@ APB_SEARCH = apb.table(
     name="apb-search",
     claim=CLAIM,
     rule=no_verdict,
-    other_datasets=OTHER_DATASETS,
+    other_datasets=OTHER_DATASETS | {Scale.night: ("mnist",)},
     label_columns=("data set", *LABELS),
     lines=search,
     bars=(("FGSM",),),
@@ -209,7 +217,8 @@ APB_READINGS = apb.table(
         "ones right, are trained in full; which ones stands below. Test images judge, and chose nothing.",
         "As searched: the very model of the search, trained on fewer images for fewer epochs. It has no verdict, since "
         "LeNet without a bias was trained in full.",
-        "Each model keeps its epoch of the best clean accuracy, as in apb-fig2, whose models the first rows are. "
+        "Each model keeps its epoch of the best clean accuracy, as in apb-fig2, whose models the first rows on MNIST "
+        "are. At the scale night Fashion-MNIST has the default readings alone, and was not searched. "
         "Certified: at the same eps, on fewer images than the audit has. Planted: of the adversarial examples that "
         "were planted into the model, those that the audit found.",
     ),

@@ -102,6 +102,15 @@ def test_the_best_are_trained_as_figure_2_after_all_trials() -> None:
     assert defaults == {apb.lenet(Scale.paper, "mnist", bias) for bias in (apb.CLASSICAL, *apb.DESCENT)}
 
 
+def test_at_night_fashion_mnist_has_the_default_readings_alone_with_the_papers_epochs() -> None:
+    mnist, fashion = (find("apb-readings").all_lines(Scale.night, [name]) for name in ("mnist", "fashion-mnist"))
+    assert [line.labels[-1] for line in fashion] == ["classical", "naive, descent", "multimodal h=8, descent"]
+    assert {line.models[0].epochs for line in (*mnist[:3], *fashion)} == {500}
+    assert len(mnist) == 7
+    of_figure_2 = find("apb-fig2").all_lines(Scale.night, ["mnist"])
+    assert {line.models[0] for line in mnist[:3]} <= {model for line in of_figure_2 for model in line.models}
+
+
 def test_a_winner_that_is_a_default_is_the_model_of_figure_2() -> None:
     trials = {reading: trial(Scale.paper, "mnist", reading) for reading in readings(Scale.paper)}
     cards: dict[Model, Header] = {each: card(0.9, 0.1) for each in trials.values()}
