@@ -1,4 +1,4 @@
-"""What to do about each warning of a run, by its code (docs/audit.md shows a model that earns each).
+"""What to do about each warning of a run, by its code (docs/warnings.md shows a model that earns each).
 
 Commands stand between backticks.
 """

@@ -54,7 +54,7 @@ Code = Literal[
     "worst-case-below-pgd",
     "not-converged",
 ]
-"""Every finding has one of these; docs/audit.md explains each."""
+"""Every finding has one of these; docs/warnings.md explains each."""
 CODES: tuple[str, ...] = get_args(Code)
 
 

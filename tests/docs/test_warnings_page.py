@@ -13,7 +13,7 @@ from advtool.evaluation.diagnostics.evidence import CODES
 
 ROOT = Path(__file__).parents[2]
 SECTION = re.compile(r"^### (\S+)$(?:(?!^###).)*?```python\n(.*?)```", re.DOTALL | re.MULTILINE)
-TEXT = (ROOT / "docs" / "audit.md").read_text()
+TEXT = (ROOT / "docs" / "warnings.md").read_text()
 EXAMPLES = SECTION.findall(TEXT)
 
 
