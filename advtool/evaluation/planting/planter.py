@@ -7,7 +7,7 @@ changes at ``CLOSENESS`` of the way from the readout at the image to the readout
 for sure, and random points hardly ever hit one. The copy is as sure of the clean image as the model is, so a model that
 hides its gradient hides it here too.
 
-The figures below were chosen on two models alone (docs/decisions.md) and are fixed.
+The figures below were chosen on two models alone (docs/strength.md) and are fixed.
 """
 
 from typing import NamedTuple
