@@ -2,7 +2,7 @@
 
     ADVTOOL_DATA=folder python benchmarks/growth.py --models folder --threads 2
 
-One quantity at a time doubles three times, on the strided CNN (behind a PNIL for EOT draws); the median of --repeats
+One quantity at a time doubles three times, on the strided CNN (behind a PNIL for EOT samples); the median of --repeats
 rounds counts. Linear means that the seconds are a fixed cost (the probe, the clean pass) and a rate, so that eight
 times as much takes eight times as long at most.
 """

@@ -19,7 +19,7 @@ class Found(NamedTuple):
     step: Tensor
     """the step at which the search met the candidate, int64 (N,); 0 is the start, and later starts count on"""
     queries: Tensor
-    """passes through the model for this image, int64 (N,), EOT draws included"""
+    """passes through the model for this image, int64 (N,), EOT samples included"""
     given_up: Tensor
     """the search stopped early because it thought the image out of reach, bool (N,)"""
     late: Tensor

@@ -90,7 +90,7 @@ class Doubling(TensorAttack):
         return Targets(self.target, self.threat_model, self.targets, eot=self.eot)
 
     def is_moot(self, x: Tensor, y: Tensor) -> bool:
-        """It is too dear for a random model: each gradient costs as many passes as there are EOT draws."""
+        """It is too dear for a random model: each gradient costs as many passes as there are EOT samples."""
         del x, y
         return self.target.randomised
 

@@ -19,7 +19,7 @@ ROUNDS_LIKE_A_GRADIENT_STEP = 5
 FIRST_FORECAST = 1 / 8
 """Share of the queries after which, and then at each doubling, the margins forecast which images are within reach."""
 MOST_QUERIES_OF_RANDOM_MODELS = 1000
-"""In a cascade: each query costs as many passes as there are EOT draws, and AutoAttack leaves Square out altogether."""
+"""In a cascade: each query costs as many passes as there are EOT samples, and AutoAttack leaves Square out."""
 
 
 class Square(TensorAttack):

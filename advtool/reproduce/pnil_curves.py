@@ -1,4 +1,4 @@
-"""Schwinn et al., figures 4 and 5: accuracy under PGD against the EOT draws of its gradient, and against eps.
+"""Schwinn et al., figures 4 and 5: accuracy under PGD against the EOT samples of its gradient, and against eps.
 
 Both are only drawn. Figure 4, with PNIL: "Only a marginal decline in robustness against attacks generated with ten or
 more Monte Carlo simulations could be observed for all data sets" (section 5.1). Figure 5, without: "NFGSM-based

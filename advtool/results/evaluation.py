@@ -43,7 +43,7 @@ class CleanAccuracy(Record):
 
 
 class ModelCalls(Record):
-    """Images pushed through the model, with EOT draws, votes and verification."""
+    """Images pushed through the model, with EOT samples, votes and verification."""
 
     forward: int
     backward: int
