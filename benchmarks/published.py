@@ -21,21 +21,22 @@ from advtool.results.notation import percent, percent_interval
 FOLDER = Path(__file__).parents[1] / "checkpoints" / "papers"
 QUESTION = ("--attack", "audit", "--attack", "spsa", "--no-certify", "--device", "cpu", "--format", "json")
 IMAGES, OF_RANDOM = 200, 50
-"""Test images; fewer of a model with PNIL, whose gradients take 20 draws."""
+"""Test images; fewer of a model with PNIL, whose gradients take 20 EOT samples."""
 MOST_BYTES = 3 * 10**6
 INTRODUCTION = f"""# The models behind the tables
 
-Small models that [the reproduced tables](../../docs/results/README.md) and the README rest on, under the names that
-their trainings gave them. `advtool show FILE` prints the card: recipe, seed, epochs, validation. `NAME.json` is the
-answer of
+[The reproduced tables](../../docs/results/README.md) and the README rest on these small models. Each has the name that
+its training gave it; a model with `r0h0` in its name trained on half of the training images. `advtool show FILE` prints
+a model's card: recipe, seed, epochs, validation.
+
+`python benchmarks/published.py` makes this page. `NAME.json` is the answer of
 
 ```console
 $ advtool eval --checkpoint checkpoints/papers/NAME.safetensors --images {IMAGES} {" ".join(QUESTION)}
 ```
 
-(with PNIL `--images {OF_RANDOM}`), made by `python benchmarks/published.py`; `tests/docs/test_published.py` evaluates
-two of them again. In brackets 95 % intervals. What has `r0h0` in its name was trained on one
-half of the training images.
+(with PNIL `--images {OF_RANDOM}`). `tests/docs/test_published.py` evaluates two of them again. In brackets stand
+95 % intervals.
 
 | checkpoint | eps | seed | images | clean | PGD-50 | SPSA | worst case | masking codes |
 |---|---:|---:|---:|---:|---:|---:|---:|---|
