@@ -1,7 +1,8 @@
 """One training, from the images to the checkpoint."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from advtool.training.place import Place
 from advtool.training.prepared import Prepared, beginning_of, prepare
 from advtool.training.schedule import Updates
 from advtool.training.settings import Settings
-from advtool.training.sharing import check_agreement, on_any, wait_for_all
+from advtool.training.sharing import by_the_first, check_agreement, on_any, wait_for_all
 from advtool.training.validation import pgd_images
 
 
@@ -133,10 +134,10 @@ def _alone(place: Place, ranks: Ranks) -> Iterator[None]:
     """Be the only ones that train in a place. The first rank holds its lock for all.
 
     Raises:
-        InputError: on every rank, if another process holds it.
+        InputError: on every rank, if another process holds it, or nobody may write there.
     """
-    with place.alone() if ranks.is_first else nullcontext(True) as ours:
-        if on_any(not ours, ranks):
+    with ExitStack() as held:
+        if not by_the_first(lambda: held.enter_context(place.alone()), ranks):
             raise InputError(
                 f"another process trains '{place.output}' now: wait for it, or give every training an --output of "
                 "its own"
@@ -166,7 +167,8 @@ def _to_the_end(
 ) -> Trained:
     """Train the epochs that ``keeper`` has not yet; each leaves its state in the place where this rank writes."""
     model, training = prepared.model, prepared.training
-    observer.started(prepared.header, batches_per_epoch(len(training), prepared.recipe.batch_size))
+    batches = batches_per_epoch(len(training), prepared.recipe.batch_size)
+    by_the_first(partial(observer.started, prepared.header, batches), ranks)  # it may write, and fail
     remaining = epochs(
         model,
         prepared.recipe,

@@ -120,12 +120,23 @@ def equalise_buffers(model: nn.Module, ranks: Ranks) -> None:
 
 
 def by_the_first(compute: Callable[[], T], ranks: Ranks) -> T:
-    """What ``compute`` gives on rank 0. All others wait for it: a figure that decides must be the same everywhere."""
+    """What ``compute`` gives on rank 0. All others wait for it: a figure that decides must be the same everywhere.
+
+    Raises:
+        InputError: on every rank, if ``compute`` does on rank 0.
+    """
     if not ranks.are_several:
         return compute()
-    answer = [compute() if ranks.is_first else None]
+    answer: list[Any] = [None, None]
+    if ranks.is_first:
+        try:
+            answer[0] = compute()
+        except InputError as error:
+            answer[1] = str(error)
     dist.broadcast_object_list(answer)
-    given: Any = answer[0]
+    given, complaint = answer
+    if complaint is not None:
+        raise InputError(complaint)
     return given  # type: ignore[no-any-return]
 
 

@@ -217,23 +217,42 @@ def test_a_folder_that_nobody_may_list_holds_a_training_all_the_same(
 @pytest.mark.slow
 def test_all_ranks_leave_together_with_the_error_where_another_process_trains(tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
+    with Place(output).alone():
+        told = refused_by_two_ranks(output)
+    assert told[0].startswith(f"advtool: another process trains '{output}' now")
+
+
+@pytest.mark.slow
+def test_all_ranks_leave_together_with_the_error_where_the_first_cannot_write(tmp_path: Path) -> None:
+    """It alone makes the lock, and the folder of a log. A rank that is left alone may wait for hours."""
+    output, log = tmp_path / "net.safetensors", tmp_path / "log"
+    (lock := tmp_path / ".net.safetensors.lock").mkdir()
+    assert refused_by_two_ranks(output)[0] == f"advtool: cannot write '{lock}': Is a directory"
+    lock.rmdir()
+    log.symlink_to(tmp_path / "nowhere" / "deep")
+    assert refused_by_two_ranks(output, "--log-dir", str(log))[0].startswith(f"advtool: TensorBoard's folder '{log}'")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def refused_by_two_ranks(output: Path, *options: str) -> list[str]:
+    """The line of each of two ranks that train together. Both end with code 2, and differ in their numbers alone."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    options = ["--arch", "cnn", "--epochs", "1", "--limit", "64", "--device", "cpu", "--output", str(output)]
-    command = [sys.executable, "-m", "advtool", "train", "clean", *options]
-    with Place(output).alone():
-        ranks = [
-            subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | address | {"RANK": rank}, stderr=subprocess.PIPE, text=True
-            )
-            for rank in ("0", "1")
-        ]
-        try:
-            told = [rank.communicate(timeout=240)[1] for rank in ranks]
-        finally:
-            for rank in ranks:
-                rank.kill()
-                rank.wait()
+    training = ["--arch", "cnn", "--epochs", "1", "--limit", "64", "--device", "cpu", "--output", str(output)]
+    command = [sys.executable, "-m", "advtool", "train", "clean", *training, *options]
+    ranks = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | address | {"RANK": rank}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        told = [rank.communicate(timeout=240)[1].strip() for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
     assert [rank.returncode for rank in ranks] == [2, 2], told
-    assert all(f"another process trains '{output}' now" in lines for lines in told), told
+    assert told[1] == told[0].replace("advtool: ", "advtool: rank 1: "), told
+    return told
