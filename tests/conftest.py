@@ -14,11 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import art.config  # noqa: F401 - writes ART's configuration in a new home, which two workers at once would spoil
 import hypothesis
 import pytest
 import torch
 
+import advtool.attacks.toolbox  # noqa: F401 - before a test imports ART, whose configuration two workers would spoil
 from advtool.cli import main
 from advtool.data import Split, available, cache_dir, load
 

@@ -91,6 +91,19 @@ def test_no_module_imports_upwards(path: Path) -> None:
     assert not upwards, f"{path.relative_to(ROOT)} imports from {sorted(upwards)}"
 
 
+def test_art_is_imported_in_one_place() -> None:
+    """There its configuration is made whole first (advtool/attacks/toolbox.py)."""
+    nodes = {path: ast.walk(ast.parse(path.read_text())) for path in MODULES}
+    found = {path.name for path, all_of in nodes.items() if any(imports_art(node) for node in all_of)}
+    assert found == {"toolbox.py"}
+
+
+def imports_art(node: ast.AST) -> bool:
+    modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    return any(module.split(".")[0] == "art" for module in modules)
+
+
 def test_the_fingerprint_of_the_code_covers_every_room_that_an_evaluation_can_reach() -> None:
     reached, left = set(GROUND), {"evaluation"}
     while left:

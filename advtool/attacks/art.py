@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.exceptions import EstimatorError
 from torch import Tensor
 
 from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import plain
+from advtool.attacks.toolbox import EstimatorError, EvasionAttack, evasion
 from advtool.errors import InputError, is_out_of_memory, near_match, reason
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
@@ -98,9 +98,6 @@ def art_class(name: str) -> type:
     Raises:
         InputError: there is none; the nearest one is named.
     """
-    from art.attacks import evasion  # noqa: PLC0415 - takes a second: only when asked for
-    from art.attacks.attack import EvasionAttack  # noqa: PLC0415
-
     known = {
         key: value
         for key, value in vars(evasion).items()

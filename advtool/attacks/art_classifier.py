@@ -4,11 +4,11 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from art.estimators.classification import PyTorchClassifier
 from torch import Tensor, nn
 
 from advtool import arguments, seeding
 from advtool.arguments import shown
+from advtool.attacks.toolbox import PyTorchClassifier
 from advtool.data import as_labels
 from advtool.target import probing
 from advtool.target.blaming import blaming

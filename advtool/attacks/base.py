@@ -6,13 +6,13 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import torch
-from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
 from advtool.arguments import shown
 from advtool.attacks.art_classifier import Array, EOTClassifier, like, on_device
 from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.parameters import Parameter, positive_integer, signature
+from advtool.attacks.toolbox import EvasionAttack
 from advtool.data import as_labels
 from advtool.data.given import pixel_range
 from advtool.errors import InputError
