@@ -1,6 +1,7 @@
 """``certify``: which of these images can no attack break?"""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from advtool.errors import InputError
 from advtool.target.arithmetic import plain_defaults
 from advtool.target.handling import handled, home_of
 from advtool.target.making import open_target
+from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.preflight import preflight
 from advtool.target.scores import refuse_missing_classes
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 FEW_IMAGES = 8
@@ -55,7 +58,8 @@ def certify(
         ``certified`` (N,) and ``lower`` (N,), on the CPU, and ``method``.
 
     Raises:
-        InputError: an argument is wrong, the model is broken, or it has no bounds; the message says why.
+        InputError: an argument is wrong, the model is broken, it has no bounds, or memory runs out with one image at a
+            time; the message says why.
     """
     time_for_each = arguments.seconds(f"seconds={arguments.shown(seconds)}", seconds)
     threat_model = ThreatModel.of(eps, norm)
@@ -71,5 +75,12 @@ def certify(
             certifier = Certifier(target, few)
         except NotCertifiable as error:
             raise InputError(f"the model has no bounds: {error}") from None
-        found = certifier.certify(x.to(place), y.to(place), threat_model, seconds=time_for_each)
+        prove = partial(certifier.certify, x.to(place), y.to(place), threat_model, seconds=time_for_each)
+        found = halving_on_out_of_memory(prove, partial(_halve, target))
     return replace(found, certified=found.certified.cpu(), lower=found.lower.cpu())
+
+
+def _halve(target: Target) -> int:
+    """Halve the images in a pass, and with them what the bounds keep at once; 0 if not even one fitted."""
+    target.batch_size //= 2
+    return target.batch_size

@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import advtool
 from advtool.certification import branching, certifier
 from advtool.certification.certifier import Certificate, Certifier
 from advtool.certification.domains import Domains
 from advtool.certification.linear_bounds import LinearBounds
 from advtool.certification.rows import Rows
+from advtool.errors import InputError
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -96,3 +98,27 @@ def test_memory_shrinks_with_the_passes(watched: Watched, monkeypatch: pytest.Mo
     watched.certify(400)
     assert 0 < watched.coefficients <= 2**15 // shrunk
     assert 0 < watched.in_parts <= 8 * 2**15 // shrunk
+
+
+@pytest.mark.parametrize("fitting", [2**10, 0])
+def test_out_of_memory_is_tried_again_with_less_at_once(monkeypatch: pytest.MonkeyPatch, fitting: int) -> None:
+    """A device on which a pass of so many coefficients fits."""
+    begin, asked = LinearBounds.__init__, list[int]()
+
+    def measured(self: LinearBounds, graph: Any, images: Any, numbers: int) -> None:
+        asked.append(numbers)
+        if numbers > fitting:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        begin(self, graph, images, numbers)
+
+    model, x, y = nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), torch.rand(3, 1, 3, 3), [0, 1, 0]
+    whole = advtool.certify(model, x, y, eps=0.01)
+    monkeypatch.setattr(LinearBounds, "__init__", measured)
+    if not fitting:
+        with pytest.raises(InputError, match="out of memory with a single image at a time"):
+            advtool.certify(model, x, y, eps=0.01)
+        return
+    found = advtool.certify(model, x, y, eps=0.01)
+    assert torch.equal(found.certified, whole.certified)
+    assert asked == sorted(asked, reverse=True)
+    assert fitting // 2 < asked[-1] <= fitting
