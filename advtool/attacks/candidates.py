@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from advtool.target.scores import margin
+from advtool.target.scores import judged_margin
 from advtool.target.target import Target
 
 
@@ -66,13 +66,13 @@ class Candidates:
     def meet(self, x: Tensor, scores: Tensor, step: int) -> None:
         """The search is at ``x`` (M, C, H, W), and the model's ``scores`` there are (M, classes).
 
-        The point of lowest margin counts. Of a random model the last point counts: the luckiest of many noisy margins
-        is no better point.
+        The point of lowest margin counts; a point without an answer (NaN) has fallen too. Of a random model the last
+        point counts: the luckiest of many noisy margins is no better point.
         """
         rows = self._slice
         if self._target.randomised:
             self.score[rows] = torch.where(self.confirmed[rows], -math.inf, math.inf)
-        self.update(x, margin(scores, self._y[rows]), step)
+        self.update(x, judged_margin(scores, self._y[rows]), step)
 
     def take(self, x: Tensor, step: int | Tensor) -> None:
         """``x`` (M, C, H, W) are the candidates, whatever the model says of them."""
@@ -209,8 +209,7 @@ class Candidates:
             self.confirmed[rows] = self._wrong_twice(rows)
         else:
             self.queries[rows] += self._target.votes
-            margins = margin(self._target.scores(self.x[rows]), self._y[rows])
-            self.score[rows] = torch.where(margins.isnan(), math.inf, margins)  # no start would be better than NaN
+            self.score[rows] = judged_margin(self._target.scores(self.x[rows]), self._y[rows])
             self.confirmed[rows] = self.score[rows] < 0
         self.score[rows[self.confirmed[rows]]] = -math.inf  # no luckier margin of another start beats what is sure
 

@@ -201,6 +201,7 @@ class _Balls:
             fooled = margin(scores.softmax(1), self.y) < -CLEAR_OF_NOISE
         else:
             fooled = margin(scores, self.y) < -CLEAR * scores.abs().amax(1)
+        fooled |= predictions(scores) < 0  # no answer is wrong
         distance = self.threat_model.distance(x_adv, self.x).float()
         nearer = fooled & (distance < self.met_at)
         self.met_at = torch.where(nearer, distance, self.met_at)

@@ -100,7 +100,7 @@ class Square(TensorAttack):
         """Offer the best of each image's ``points`` (K, N, C, H, W); the first point is query number ``query``."""
         count = len(points)
         margins = self.noisy_margins(points.flatten(0, 1), y if count == 1 else y.repeat(count)).view(count, -1)
-        score, place = margins.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).min(0)
+        score, place = margins.min(0)
         best = points[0] if count == 1 else points[place, torch.arange(len(y), device=y.device)]
         found.spend(count * self.eot)
         found.update(best, score, query + count - 1)

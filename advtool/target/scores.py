@@ -11,6 +11,9 @@ from advtool.errors import InputError
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes logits (N, classes) and labels (N,), or other rows (N, ...) that a loss needs; gives a loss per image (N,)."""
 
+NO_ANSWER = -torch.finfo(torch.float32).tiny
+"""The margin of an image without an answer, which is never right: any other class is a better example than none."""
+
 
 def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """The cross entropy of each image, (N,).
@@ -61,6 +64,16 @@ def margin(scores: Tensor, labels: Tensor) -> Tensor:
     """
     true = scores.gather(1, labels[:, None])
     return (true - scores.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+def judged_margin(scores: Tensor, labels: Tensor) -> Tensor:
+    """The margin (N,), but ``NO_ANSWER`` where :func:`predictions` gives -1: below 0 means that the image has fallen.
+
+    Args:
+        scores: (N, classes).
+        labels: int64 (N,).
+    """
+    return torch.where(predictions(scores) < 0, NO_ANSWER, margin(scores, labels))
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:

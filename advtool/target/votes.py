@@ -17,17 +17,19 @@ UNSEEN_VOTES = 3.0
 def will_misclassify(votes: Tensor, y: Tensor) -> Tensor:
     """Whether as many new votes will misclassify the images too, bool (N,).
 
-    Each vote gives a lead: the true class's probability minus the probability of the strongest other class. The mean
-    lead, with ``UNSEEN_VOTES`` added for the true class, must lie ``LEAD_STANDARD_ERRORS`` below 0. This standard
-    error belongs to the difference between the mean leads of two sets of votes.
+    Each vote gives a lead: the true class's probability minus the probability of the strongest other class, -1 where
+    the draw gives no answer. The mean lead, with ``UNSEEN_VOTES`` added for the true class, must lie
+    ``LEAD_STANDARD_ERRORS`` below 0. This standard error belongs to the difference between the mean leads of two sets
+    of votes.
 
     Args:
         votes: log softmax outputs (V, N, classes) of V draws, at least 2.
         y: labels, int64 (N,).
     """
     probabilities = votes.exp()
-    strongest_other = probabilities.mean(0).scatter(1, y[:, None], -1.0).argmax(1)
+    strongest_other = probabilities.nanmean(0).scatter(1, y[:, None], -1.0).argmax(1)
     lead = _of_class(probabilities, y) - _of_class(probabilities, strongest_other)
+    lead = lead.nan_to_num(nan=-1.0)
     certain = LEAD_STANDARD_ERRORS * math.sqrt(2 / len(votes)) * lead.std(0)
     return lead.mean(0) + UNSEEN_VOTES / len(votes) < -certain
 

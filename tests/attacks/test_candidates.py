@@ -9,6 +9,7 @@ from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS
+from advtool.target.scores import NO_ANSWER, judged_margin
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput
@@ -131,18 +132,25 @@ def test_of_a_model_without_randomness_too() -> None:
     assert found.x.flatten().tolist() == pytest.approx([0.6, 0.2, 0.4])
 
 
-def test_of_searches_side_by_side_a_confirmed_one_beats_one_where_the_model_answers_nan() -> None:
-    class Undefined(Above):
-        def forward(self, x: Tensor) -> Tensor:
-            logits = super().forward(x)
-            return torch.where((x.flatten(1) - 0.6).abs() < 0.05, torch.nan, logits)
+class Undefined(Above):
+    """It answers NaN near 0.6, and below the border the true class."""
 
-    subject = Target(Undefined(0.55), find_form=Tent, input_shape=SHAPE, classes=2)
-    found = Candidates(pixels(0.5), Y[:1], subject)
-    for _, beside, _ in found.rounds(2, queries=1, steps=1):
-        beside.update(pixels(0.6, 0.8), torch.tensor([-5.0, -1.0]), 1)
-    assert found.finish().x.item() == pytest.approx(0.8)
-    assert found.confirmed.tolist() == [True]
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where((x.flatten(1) - 0.6).abs() < 0.05, torch.nan, super().forward(x))
+
+
+def test_a_point_without_an_answer_has_fallen_and_a_wrong_class_is_a_better_example() -> None:
+    found = Candidates(pixels(0.5, 0.5, 0.5), Y, subject := Target(Undefined(0.7), input_shape=SHAPE, classes=2))
+    for step, points in enumerate([pixels(0.6, 0.6, 0.3), pixels(0.5, 0.8, 0.4)]):
+        found.meet(points, subject.scores(points), step)
+    assert found.finish().x.flatten().tolist() == pytest.approx([0.6, 0.8, 0.4])
+    assert found.confirmed.tolist() == [True, True, False]
+
+
+def test_an_infinite_score_is_no_answer_and_a_class_that_is_ruled_out_no_matter() -> None:
+    inf = float("inf")
+    scores = torch.tensor([[inf, 0.0], [-inf, -inf], [1.0, -inf], [-inf, 1.0], [3.0, 1.0]])
+    assert judged_margin(scores, torch.zeros(5).long()).tolist() == [NO_ANSWER, NO_ANSWER, inf, -inf, 2.0]
 
 
 def test_of_searches_side_by_side_a_confirmed_one_beats_a_luckier_one_beats_a_luckier_one() -> None:

@@ -8,6 +8,7 @@ import advtool
 from advtool.attacks.candidates import Candidates
 from advtool.target.scores import predictions
 from advtool.target.target import Randomness, Target
+from advtool.target.votes import will_misclassify
 from tests.support.models import Linear, NoisyInput
 
 SHAPE = (1, 1, 2)
@@ -85,6 +86,14 @@ def test_the_strongest_other_class_is_the_one_that_counts() -> None:
     classifier = Target(model, input_shape=(1, 1, 3), classes=3, votes=20, randomness=Randomness.each_image)
     x = torch.tensor([[0.5, 0.0, 0.9], [0.5, 0.4, 0.3], [0.5, 0.9, 0.0]]).view(3, 1, 1, 3)
     assert classifier.surely_wrong(x, torch.zeros(3, dtype=torch.long)).tolist() == [True, False, True]
+
+
+def test_a_draw_without_an_answer_is_a_vote_against_the_true_class() -> None:
+    """Sure of it, and no answer in 20, 10 and 1 of 20 draws."""
+    answers = torch.tensor([6.0, -6.0]).repeat(20, 3, 1)
+    for image, missing in enumerate((20, 10, 1)):
+        answers[:missing, image] = torch.nan
+    assert will_misclassify(answers.log_softmax(2), torch.zeros(3, dtype=torch.long)).tolist() == [True, False, False]
 
 
 def test_only_the_sure_are_dropped_whatever_noisy_scores_say() -> None:

@@ -122,6 +122,29 @@ def test_no_answer_to_an_adversarial_example_is_the_attacks_success_and_earns_no
     assert "no-answer" not in {warning.code for warning in result.warnings}
 
 
+ANSWERLESS = [
+    "pgd",
+    "pgd-smooth",
+    "apgd",
+    "apgd-targeted",
+    "doubling",
+    "nearest",
+    "square",
+    "noise(samples=20)",
+    "spsa",
+]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001])
+def test_every_search_keeps_a_point_without_an_answer(noise: float) -> None:
+    """Nothing else breaks an image here."""
+    model = NoisyInput(NoAnswerInTheDark(), noise) if noise else NoAnswerInTheDark()
+    x, y = grey_images(0.9, 0.202), torch.zeros(2, dtype=torch.long)
+    result = advtool.evaluate(model, x, y, eps=0.05, attacks=ANSWERLESS, spsa_steps=10)
+    assert result.clean.correct == 2
+    assert {attack.name: attack.robust for attack in result.attacks} == {attack.name: 1 for attack in result.attacks}
+
+
 def test_next_to_no_eps_changes_nothing() -> None:
     model = mlp(SHAPE)
     x, y = labelled(model)
