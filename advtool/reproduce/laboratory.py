@@ -3,7 +3,7 @@
 ::
 
     RUN_DIR/parts/NAME.json               what a table reads of a model: small, and enough without the rest
-    RUN_DIR/parts/NAME.diverged           a training that came to no end
+    RUN_DIR/parts/NAME.diverged           a training that came to no end: why, and which one it was
     RUN_DIR/timings/NAME.json             seconds of each timed epoch
     RUN_DIR/models/NAME.safetensors       a finished training; beside it, while it runs, the state to go on from
     RUN_DIR/evaluations/NAME-HASH/        a run of shards (advtool.evaluation.run)
@@ -147,7 +147,7 @@ class Laboratory:
         return True
 
     def _is_known_to_diverge(self, model: Model) -> bool:
-        known = self._note_of_divergence(model).exists()
+        known = self._parts.has_diverged(model)
         if known:
             self._measured.diverged.add(model)
         return known
@@ -157,7 +157,7 @@ class Laboratory:
         try:
             train(**self._training_arguments(model), output=path, resume=True, observer=self._observer)
         except Diverged as error:
-            write_atomically(self._note_of_divergence(model), f"{error}\n".encode())
+            self._parts.note_divergence(model, error)
             self._measured.diverged.add(model)
             return
         self._measured.files[model] = path
@@ -290,9 +290,6 @@ class Laboratory:
 
     def _path(self, model: Model) -> Path:
         return self._folder / "models" / f"{model.name}{SUFFIX}"
-
-    def _note_of_divergence(self, model: Model) -> Path:
-        return self._folder / "parts" / f"{model.name}.diverged"
 
     def _training_arguments(self, model: Model) -> dict[str, Any]:
         training, validation, _ = self._splits(model)

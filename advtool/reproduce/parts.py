@@ -4,6 +4,7 @@ A part holds everything that a table reads of a model: its card, and the answer 
 every image. So a row stays finished where the weights are gone, and another machine goes on with what is left.
 """
 
+import json
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from advtool.models.noise import PNIL
 from advtool.reproduce.steps import Model, Question
 from advtool.results import CLEAN, Evaluation, Outcome, Outcomes, Reused
 from advtool.results.record import Record
+from advtool.training.loop import Diverged
 
 READ_OF_METRICS = ("validation_images", "clean_accuracy", "one_step_accuracy")
 
@@ -180,8 +182,19 @@ class Parts:
         """Keep the noise layer of a model that has a part."""
         self.put(model, self._read[model].model_copy(update={"layer": layer}))
 
-    def _path(self, model: Model) -> Path:
-        return self._folder / f"{model.name}.json"
+    def note_divergence(self, model: Model, error: Diverged) -> None:
+        """Note that the training of a model came to no end."""
+        write_atomically(self._path(model, "diverged"), f"{error}\n{_training(model)}".encode())
+
+    def has_diverged(self, model: Model) -> bool:
+        """Whether it was noted of this very training: a name does not tell everything."""
+        with suppress(OSError):
+            note = read_bytes(self._path(model, "diverged"), documents.MOST_BYTES)
+            return note.endswith(f"\n{_training(model)}".encode())
+        return False
+
+    def _path(self, model: Model, kind: str = "json") -> Path:
+        return self._folder / f"{model.name}.{kind}"
 
 
 def is_of(card: Header, model: Model) -> bool:
@@ -200,6 +213,16 @@ def is_of(card: Header, model: Model) -> bool:
     place = (card.dataset, card.architecture.name, card.seed, card.threat_model.eps)
     here = (model.dataset, model.resolved.arch, model.seed, model.eps)
     return same and cut and place == here and card.architecture.sizes == (model.resolved.arch_args or {})
+
+
+def _training(model: Model) -> str:
+    """A line of JSON: all that decides a training, and what the defaults are now."""
+
+    def told(each: Model) -> dict[str, Any]:
+        source = None if each.examples_of is None else told(each.examples_of)
+        return asdict(each) | {"examples_of": source, "resolved": each.resolved.to_dict()}
+
+    return json.dumps(told(model), default=str) + "\n"
 
 
 def _digits(values: Tensor) -> str:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,9 @@ def test_a_damaged_layer_or_timing_is_refused(clone: Path) -> None:
 def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
     wild = replace(FOLDED, settings=(("arch", "cnn"), ("learning_rate", 1e30)))
 
-    def with_wild(scale: Scale, dataset: str) -> Iterator[Line]:
+    def with_wild(scale: Scale, dataset: str, model: Model = wild) -> Iterator[Line]:
         first, _, claims, timed = lines(scale, dataset)
-        yield from (first, replace(first, labels=(dataset, "wild"), models=(wild,)), claims, timed)
+        yield from (first, replace(first, labels=(dataset, "wild"), models=(model,)), claims, timed)
 
     table, watcher = replace(TOY, lines=with_wild), Watcher()
     first, diverged, claims, _ = reproduce(table, Scale.smoke, folder=tmp_path, observer=watcher).rows
@@ -172,6 +173,10 @@ def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path:
     again = Watcher()
     assert reproduce(table, Scale.smoke, folder=tmp_path, observer=again).rows[1] == diverged
     assert not again.steps, "nor is it trained again"
+    other = replace(wild, eps=wild.eps * (1 + 1e-9))
+    assert other.name == wild.name
+    reproduce(replace(TOY, lines=partial(with_wild, model=other)), Scale.smoke, folder=tmp_path, observer=again)
+    assert again.steps == [other], "nobody has tried it"
 
 
 def test_two_processes_do_not_work_on_one_data_set_in_a_folder(clone: Path) -> None:
