@@ -18,7 +18,7 @@ from advtool.reproduce.cells import Cell, certified, metric, share
 from advtool.reproduce.lines import Claimed, Difference, Evidence, Gain, Line, robustness
 from advtool.reproduce.steps import Budget, Model, Question, asks_for_proofs
 from advtool.reproduce.table import Table
-from advtool.reproduce.verdict import Judgement, above, claimed, combined, led_by, robust, unless_smaller
+from advtool.reproduce.verdict import Judgement, above, claimed, combined, led_by, robust
 from advtool.results import Row
 
 table = partial(
@@ -150,8 +150,8 @@ def rule_of_scenarios(row: Row) -> Judgement | None:
     clean = above("clean", row.evidence["clean"], claimed(row, "clean"))
     fgsm = above("fixed examples", row.evidence[FIXED]) if FIXED in row.evidence else robust(row)
     if row.labels[1] == "both":
-        return unless_smaller(combined(fgsm, clean), row)
-    return unless_smaller(led_by(fgsm, clean) if row.labels[1] == "clean" else led_by(clean, fgsm), row)
+        return combined(fgsm, clean)
+    return led_by(fgsm, clean) if row.labels[1] == "clean" else led_by(clean, fgsm)
 
 
 def scenarios(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -207,7 +207,8 @@ FIG2 = table(
     claim="With the bias LeNet is more accurate on FGSM examples and on clean images: trained on clean images alone, "
     "98.88 % instead of 18.08 % under FGSM on MNIST, 53.88 % instead of 11.87 % on Fashion-MNIST.",
     rule=rule_of_scenarios,
-    rules=(robust, led_by, combined, unless_smaller),
+    rules=(robust, led_by, combined),
+    sized=True,
     label_columns=("data set", "trained on", "examples", "LeNet"),
     readings=("LeNet",),
     lines=scenarios,
@@ -233,7 +234,7 @@ def rule_of_small_eps(row: Row) -> Judgement:
     """Each bias is held against the classical LeNet by its mean gain under FGSM over the eps up to 0.15; how far the
     worst case is below FGSM is read at the largest of these eps.
     """
-    return unless_smaller(robust(row), row)
+    return robust(row)
 
 
 def curves(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -264,7 +265,7 @@ def rule_of_structures(row: Row) -> Judgement | None:
     less than 20 %.
     """
     ours, gain = row.figures[FGSM].ours or 0.0, row.evidence["gain"].value
-    return None if max(ours, ours - gain) < FLOOR else unless_smaller(robust(row), row)
+    return None if max(ours, ours - gain) < FLOOR else robust(row)
 
 
 def structures(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -290,7 +291,8 @@ FIG3A = table(
     claim="For small perturbations (eps up to 0.15) training on clean images with the bias gives moderate robustness "
     "at negligible cost.",
     rule=rule_of_small_eps,
-    rules=(robust, unless_smaller),
+    rules=(robust,),
+    sized=True,
     label_columns=("data set", "LeNet", "eps"),
     readings=("LeNet",),
     lines=curves,
@@ -307,7 +309,8 @@ FIG3B = table(
     claim="Under FGSM at eps 0.3 the multimodal bias is better than the naive one on MNIST, the naive one better on "
     "Fashion-MNIST; the number of bias memories matters.",
     rule=rule_of_structures,
-    rules=(robust, unless_smaller),
+    rules=(robust,),
+    sized=True,
     label_columns=("data set", "LeNet"),
     lines=structures,
     bars=((FGSM,), (WORST,)),

@@ -24,7 +24,7 @@ from advtool.reproduce.cells import Cell, noise
 from advtool.reproduce.lines import Claimed, Evidence, Line, Shown
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.steps import Budget, Model
-from advtool.reproduce.verdict import Judgement, combined, part, unless_smaller
+from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Estimate, Figure, Panel, Row
 
 FIG3_SCALES = pnil.SCALES | {Scale.cpu: Budget(epochs=4, limit=1000, validated=100)}
@@ -65,7 +65,7 @@ def rule_of_intensity(row: Row) -> Judgement:
     varies, more = max(place, intensity) >= FOLLOWS, intensity > place
     uniform = part(f"by B {place:.3f}, at most {UNIFORM}", is_true=place <= UNIFORM, is_false=place > UNIFORM)
     follows = part(f"by intensity {intensity:.3f}", is_true=varies and more, is_false=varies and not more)
-    return unless_smaller(combined(uniform, follows), row)
+    return combined(uniform, follows)
 
 
 def deviations(layer: PNIL, images: Split) -> Tensor:
@@ -188,7 +188,8 @@ FIG3 = pnil.table(
     claim="On images whose objects are not in the centre PNIL learns a uniform B, and its noise follows the intensity "
     "of the pixels.",
     rule=rule_of_intensity,
-    rules=(combined, unless_smaller),
+    rules=(combined,),
+    sized=True,
     label_columns=("data set", "training"),
     lines=intensity,
     pictures=pictures,

@@ -9,7 +9,7 @@ from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.lines import Line
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.verdict import Rule, best_of, together
+from advtool.reproduce.verdict import Rule, best_of, together, unless_smaller
 from advtool.results import Panel, Row, Verdict
 
 
@@ -25,6 +25,8 @@ class Table:
     """from a row to its verdict; the docstring is printed"""
     rules: tuple[Callable[..., object], ...] = ()
     """what the rule combines; their docstrings are printed behind its own"""
+    sized: bool = False
+    """the evidence tells how large a training is: one smaller than the paper's refutes nothing"""
     datasets: tuple[str, ...]
     """what the paper shows it on"""
     other_datasets: Mapping[Scale, tuple[str, ...]] = field(default_factory=lambda: {Scale.smoke: ("digits",)})
@@ -58,7 +60,8 @@ class Table:
     @property
     def printed_rule(self) -> str:
         """The docstrings of the rule and of what it combines."""
-        rules = (self.rule, *self.rules, *([best_of] if self.readings else []))
+        of_table = [*([unless_smaller] if self.sized else []), *([best_of] if self.readings else [])]
+        rules = (self.rule, *self.rules, *of_table)
         return " ".join(word for rule in rules for word in (getdoc(rule) or "").split())
 
     def all_lines(self, scale: Scale, datasets: Sequence[str]) -> list[Line]:
@@ -68,6 +71,8 @@ class Table:
     def judged(self, row: Row) -> Row:
         """The row with the verdict of the rule on its evidence."""
         judgement = self.rule(row) if row.evidence else None
+        if judgement and self.sized:
+            judgement = unless_smaller(judgement, row)
         verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
         return row.model_copy(update={"verdict": verdict, "why": why})
 
