@@ -27,7 +27,6 @@ class AttackStage(Stage):
     """One attack of a run. ``probed_eps`` marks a probe at another eps, which does not count for the worst case."""
 
     label: str
-    name: str
     attack: TensorAttack
     scope: Scope
     probed_eps: float | None = None

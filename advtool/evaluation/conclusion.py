@@ -15,7 +15,6 @@ from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
-from advtool.evaluation.stages import in_cascade
 from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes, Planted
 from advtool.target.inspection import Inspection
 
@@ -33,7 +32,7 @@ def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspectio
     results = [
         summary.attack_result(stage, outcomes, ledger.costs[stage.label], given_up=ledger.given_up[stage.label])
         for stage in ready.attacks
-        if stage.probed_eps is None
+        if not stage.is_probe
     ]
     planted = _planted(ready, ledger)
     evidence = _evidence(ready, shards, ledger, inspection, planted)
@@ -86,16 +85,16 @@ def _evidence(
     ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspection: Inspection, planted: Planted | None
 ) -> Evidence:
     outcomes = ledger.outcomes
-    cascade = in_cascade(ready.question.specs)
+    cascade = ready.question.in_cascade
     seen = slice(0, DIAGNOSED_IMAGES if cascade else len(outcomes))
     probed = _probed(outcomes, shards)[seen]
     compared = {Scope.every, Scope.diagnosed} if probed.any() else {Scope.every}
     asked = [stage for stage in ready.attacks if stage.scope in compared]
-    attacks = [stage for stage in asked if stage.probed_eps is None]
+    attacks = [stage for stage in asked if not stage.is_probe]
     robust = {stage.label: _survives(outcomes, stage.label)[seen] for stage in asked}
     by_eps = {stage.probed_eps: robust[stage.label] for stage in asked if stage.probed_eps is not None}
     over_eps = probed if by_eps else torch.ones_like(probed)
-    pgd = [robust[stage.label] for stage in attacks if stage.name == BASELINE]
+    pgd = [robust[stage.label] for stage in attacks if stage.attack.name == BASELINE]
     if pgd:  # as the probes run it, or the strongest with other settings
         by_eps[ready.question.threat_model.eps] = robust.get(BASELINE, min(pgd, key=torch.sum))
     target, facts = ready.ours.target, ready.ours.facts
@@ -148,7 +147,7 @@ def _survives(outcomes: Outcomes, stage: str) -> Tensor:
 def _taken_late(ready: Prepared, ledger: Ledger) -> Tensor:
     """Which images only the last round of a search took, although the search could have gone on, bool (N,)."""
     doubling = {stage.label for stage in ready.attacks if isinstance(stage.attack, Doubling)}
-    others = [stage.label for stage in ready.attacks if stage.probed_eps is None and stage.label not in doubling]
+    others = [stage.label for stage in ready.attacks if not stage.is_probe and stage.label not in doubling]
     taken = [ledger.outcomes.of(label) == Outcome.fallen for label in others]
     return ledger.late & ~torch.stack(taken).any(0) if taken else ledger.late
 

@@ -23,7 +23,7 @@ from advtool.evaluation.recognition import Begun, Opened, opened
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import shard_size
 from advtool.evaluation.stage import Stage
-from advtool.evaluation.stages import in_cascade, in_order, moot, plan, with_budget
+from advtool.evaluation.stages import in_order, moot, plan, with_budget
 from advtool.evaluation.worker import Worker
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.target import Target
@@ -167,18 +167,12 @@ def prepared(
         if surrogate is not None:
             theirs = stack.enter_context(_surrogate(surrogate, ours, question, replace(begun, role="surrogate")))
         with ours.target.streams(question.settings.seed, "plan"):
-            planned = plan(
-                question.specs,
-                ours.target,
-                question.threat_model,
-                defaults=question.attack_defaults,
-                surrogate=None if theirs is None else theirs.target,
-            )
+            planned = plan(question, ours.target, surrogate=None if theirs is None else theirs.target)
             few = question.first(PLANNING_IMAGES, device)
             left_out = moot(planned, few) if manifest is None else manifest.moot
             attacks = [stage for stage in planned if stage.label not in left_out]
             size = _shard_size(attacks, ours, device) if manifest is None else manifest.images_a_shard
-            attacks = with_budget(attacks, question.specs, question.settings.budget, min(size, len(question.x)))
+            attacks = with_budget(attacks, question, min(size, len(question.x)))
             proof = Proof(ours.target, few[0], question.threat_model, question.settings.certify_seconds)
             decision = _decide(proof, attacks, question) if manifest is None else manifest.certification
         proves = decision is not None and decision.reason is None
@@ -201,7 +195,7 @@ def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) ->
 
 def _known_noise(question: Question, target: Target) -> KnownNoise | None:
     """The stage that attacks fixed fields of noise: in a cascade, on a random model."""
-    if not (target.randomised and in_cascade(question.specs)):
+    if not (target.randomised and question.in_cascade):
         return None
     return KnownNoise(question.threat_model, question.settings.pgd_steps)
 

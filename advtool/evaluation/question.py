@@ -14,11 +14,11 @@ from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec
 from advtool.attacks.spelling import parse
 from advtool.attacks.spsa import SPSA
+from advtool.attacks.suites import Scope
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.settings import Settings
-from advtool.evaluation.stages import in_cascade
 from advtool.results import DatasetInfo
 from advtool.threat import ThreatModel
 
@@ -89,16 +89,21 @@ class Question:
         return question
 
     @property
+    def in_cascade(self) -> bool:
+        """Whether some of the attacks see survivors only."""
+        return any(spec.scope is not Scope.every for spec in self.specs)
+
+    @property
     def asks_for_proofs(self) -> bool:
         """Whether the run is to prove images robust if it can: a cascade is, unless it is told not to."""
         certify = self.settings.certify
-        return in_cascade(self.specs) if certify is None else certify
+        return self.in_cascade if certify is None else certify
 
     @property
     def asks_for_planted(self) -> bool:
         """Whether the run is to plant adversarial examples: a cascade is, unless it is told not to."""
         planted = self.settings.planted
-        return in_cascade(self.specs) if planted is None else planted
+        return self.in_cascade if planted is None else planted
 
     @property
     def asked_attacks(self) -> str:

@@ -9,12 +9,13 @@ from torch import Tensor
 from advtool.arguments import LARGEST_NUMBER, SMALLEST_NUMBER
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.pgd import PGD
-from advtool.attacks.registry import AttackSpec, build, draws_in_a_cascade
+from advtool.attacks.registry import build, draws_in_a_cascade
 from advtool.attacks.suites import Scope
 from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
 from advtool.evaluation.known_noise import KnownNoise
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Proof
+from advtool.evaluation.question import Question
 from advtool.evaluation.stage import Stage
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
@@ -23,45 +24,30 @@ DRAWS_OF_A_PROBE, STEPS_OF_A_PROBE = 4, 20
 """A probe of a random model takes a quarter of the draws, and so many steps at most."""
 
 
-def in_cascade(specs: Sequence[AttackSpec]) -> bool:
-    """Whether some of the attacks see survivors only."""
-    return any(spec.scope is not Scope.every for spec in specs)
-
-
-def plan(
-    specs: Sequence[AttackSpec],
-    target: Target,
-    threat_model: ThreatModel,
-    *,
-    defaults: Mapping[str, Mapping[str, Any]],
-    surrogate: Target | None,
-) -> list[AttackStage]:
+def plan(question: Question, target: Target, *, surrogate: Target | None) -> list[AttackStage]:
     """The attacks of a run, and for a cascade the probes of its diagnostics.
 
     Args:
-        specs: the attacks that were asked for.
+        question: which attacks are asked for, with which settings.
         target: the model under test.
-        threat_model: what the attacker may do.
-        defaults: by the name of an attack, the parameters that the run gives it.
         surrogate: the model to transfer from, if there is one.
 
     Raises:
         InputError: a parameter is out of range.
     """
+    threat_model, defaults = question.threat_model, question.attack_defaults
     stages = [
         AttackStage(
             label=spec.label,
-            name=spec.name,
             attack=build(spec, target, threat_model, defaults=defaults.get(spec.name, {}), surrogate=surrogate),
             scope=spec.scope,
         )
-        for spec in specs
+        for spec in question.specs
     ]
-    if in_cascade(specs):
+    if question.in_cascade:
         stages += [
             AttackStage(
                 label=f"{PGD.name} at eps {radius:g}",
-                name=PGD.name,
                 attack=_probe(target, threat_model.with_eps(radius), defaults[PGD.name]),
                 scope=Scope.diagnosed,
                 probed_eps=radius,
@@ -80,19 +66,16 @@ def _probe(target: Target, threat_model: ThreatModel, defaults: Mapping[str, Any
     return PGD(target, threat_model, **{**defaults, "eot": draws, "steps": steps})
 
 
-def with_budget(
-    stages: Sequence[AttackStage], specs: Sequence[AttackSpec], budget: float, images: int
-) -> list[AttackStage]:
+def with_budget(stages: Sequence[AttackStage], question: Question, images: int) -> list[AttackStage]:
     """The attacks; the search that doubles goes on while all cost at most ``budget`` times as much as with two rounds.
 
     Args:
         stages: the attacks of a run.
-        specs: the attacks as they were asked for: one that says how long it may go on keeps to that.
-        budget: at least 1.
+        question: has the budget. An attack that was asked for with how long it may go on keeps to that.
         images: how many a shard has.
     """
-    kept = {spec.label for spec in specs if "spare" in spec.parameters}
-    spare = (budget - 1) * images * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
+    kept = {spec.label for spec in question.specs if "spare" in spec.parameters}
+    spare = (question.settings.budget - 1) * images * sum(stage.passes for stage in stages) / PASSES_OF_A_GRADIENT
     return [_extended(stage, spare) if stage.label not in kept else stage for stage in stages]
 
 
