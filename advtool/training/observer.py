@@ -1,6 +1,10 @@
 """What a training tells its observer."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 from torch import Tensor
 
@@ -45,38 +49,17 @@ class Observers(Observer):
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    def resumed(self, header: Header, epochs: int) -> None:
-        for observer in self._observers:
-            observer.resumed(header, epochs)
 
-    def started(self, header: Header, batches: int) -> None:
+def _told_to_all(method: FunctionType) -> Callable[..., None]:
+    @wraps(method)
+    def tell(self: Observers, *args: Any, **named: Any) -> None:
         for observer in self._observers:
-            observer.started(header, batches)
+            getattr(observer, method.__name__)(*args, **named)
 
-    def batch(self, loss: Tensor) -> None:
-        for observer in self._observers:
-            observer.batch(loss)
+    return tell
 
-    def epoch(self, figures: Figures, *, kept: bool) -> None:
-        for observer in self._observers:
-            observer.epoch(figures, kept=kept)
 
-    def collapsed(self, collapse: Collapse) -> None:
-        for observer in self._observers:
-            observer.collapsed(collapse)
-
-    def saved(self, path: Path) -> None:
-        for observer in self._observers:
-            observer.saved(path)
-
-    def resumable(self, path: Path) -> None:
-        for observer in self._observers:
-            observer.resumable(path)
-
-    def finished(self, header: Header) -> None:
-        for observer in self._observers:
-            observer.finished(header)
-
-    def nothing_left(self, output: Path) -> None:
-        for observer in self._observers:
-            observer.nothing_left(output)
+# Generated, so that a method that is new to an observer cannot be forgotten here.
+for _name, _method in vars(Observer).items():
+    if isinstance(_method, FunctionType):
+        setattr(Observers, _name, _told_to_all(_method))
