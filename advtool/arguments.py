@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -196,8 +196,7 @@ def choice(label: str, value: Any, known: Iterable[str]) -> str:
     """
     names = list(known)
     if not isinstance(value, str) or value not in names:
-        near = near_match(value, names) if isinstance(value, str) else ""
-        near = near if near.startswith(" (did") else ""
+        near = did_you_mean(value, names) if isinstance(value, str) else ""
         raise InputError(f"{label} must be one of {', '.join(names)}{near}")
     return str(value)
 

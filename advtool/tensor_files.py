@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from advtool.errors import reason
 from advtool.files import write_atomically
 
 OF_TEXTS, OF_TENSORS = "advtool_sha256", "advtool_tensors_sha256"
@@ -53,7 +54,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tenso
             texts = dict(file.metadata() or {})
             content = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, RuntimeError, KeyError, AttributeError, TypeError) as error:  # of types that torch lacks
-        raise ValueError(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+        raise ValueError(reason(error)) from None
     given = texts.pop(OF_TEXTS, None)
     if given is not None and given != _of_texts(texts):
         raise ValueError("the checksum of its header differs")

@@ -15,7 +15,7 @@ from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.parameters import plain
 from advtool.attacks.toolbox import EstimatorError, EvasionAttack, evasion
-from advtool.errors import InputError, is_out_of_memory, near_match, reason
+from advtool.errors import InputError, in_words, is_out_of_memory, near_match
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -72,7 +72,7 @@ class ArtAttack(TensorAttack):
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise InputError(f"{self.name} fails on this model: {_told(error)}") from error
+            raise InputError(f"{self.name} fails on this model: {in_words(error)}") from error
         found.spend((self.target.calls.forward - before) // len(x))  # ART does not count them for each image
         found.take(self.threat_model.project(points, x), step=1)
         report(1, 1, len(x))
@@ -155,7 +155,7 @@ def _construct(cls: type, name: str, estimator: EOTClassifier, eps: float, given
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise InputError(f"attack 'art:{name}': {_told(error)}") from error
+        raise InputError(f"attack 'art:{name}': {in_words(error)}") from error
 
 
 def _needed(accepted: Mapping[str, inspect.Parameter]) -> list[str]:
@@ -188,9 +188,3 @@ def _images_like(x: Tensor, found: Any) -> Tensor:
     if array.shape != tuple(x.shape) or not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"it gives no such image for each image, but {array.dtype} {array.shape}")
     return torch.as_tensor(array, dtype=x.dtype, device=x.device)
-
-
-def _told(error: Exception) -> str:
-    """The error of an attack of ART, in one line."""
-    words = reason(error)
-    return words if words == type(error).__name__ else f"{type(error).__name__}: {words}"

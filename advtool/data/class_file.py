@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from advtool import arguments, documents
-from advtool.errors import InputError
+from advtool.errors import InputError, reason
 from advtool.files import read_any
 
 _MOST_OUTPUTS = 65_536  # a larger number is an error in the file
@@ -55,8 +55,7 @@ def _from_json(text: str, path: Path) -> dict[str, int]:
     try:
         pairs = documents.parse(text, object_pairs_hook=list)
     except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"'{path}' is no JSON ({reason}): {_LAYOUT}") from None
+        raise InputError(f"'{path}' is no JSON ({reason(error)}): {_LAYOUT}") from None
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise InputError(f"'{path}' holds no JSON object: {_LAYOUT}")
     outputs: dict[str, int] = {}

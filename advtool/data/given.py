@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from advtool.errors import InputError, is_out_of_memory
+from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.threat import CLIP
 
 PIXEL_ROUNDING = 1e-5  # a pixel this close to [0, 1] was rounded; further out, it was scaled in another way
@@ -177,8 +177,7 @@ def _array(value: Any, what: str) -> NDArray[Any]:
     except Exception as error:  # the caller's own classes may raise anything
         if is_out_of_memory(error):
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{what} cannot be read as an array: {reason}") from error
+        raise InputError(f"{what} cannot be read as an array: {reason(error)}") from error
 
 
 def _from_array(array: NDArray[Any], what: str) -> Tensor:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advtool.errors import InputError
+from advtool.errors import InputError, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -94,4 +94,4 @@ def _why(error: Exception) -> str:
 
     if isinstance(error, UnidentifiedImageError):  # its words repeat the path
         return "it is no image of a known format"
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return reason(error)

@@ -18,7 +18,7 @@ from advtool import arguments
 from advtool.data import archive_file
 from advtool.data.given import PIXEL_ROUNDING
 from advtool.data.split import Split, SplitName
-from advtool.errors import InputError
+from advtool.errors import InputError, reason
 
 _NAMES = "class_names"
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -123,8 +123,7 @@ def _named(names: NDArray[Any], labels: dict[str, NDArray[np.int64]], path: Path
 def _damage(path: Path, error: Exception) -> str:
     if "pickle" in str(error):
         return f"'{path}' holds Python objects, and reading them can run any code: refused; save plain arrays"
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return f"'{path}' is damaged ({reason}): write it again with numpy.savez"
+    return f"'{path}' is damaged ({reason(error)}): write it again with numpy.savez"
 
 
 def _images(array: NDArray[Any], what: str) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from advtool.data.given import as_images, as_labels, read_dense
-from advtool.errors import InputError, is_out_of_memory
+from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.seeding import global_streams
 
 _END = object()
@@ -86,9 +86,7 @@ def _numbered(source: Any) -> Generator[tuple[int, Any], None, None]:
     except Exception as error:  # the caller's own code may raise anything
         if is_out_of_memory(error):
             raise
-        lines = (str(error).strip() or type(error).__name__).splitlines()
-        reason = lines[-1 if "Traceback" in str(error) else 0]  # a loader's worker sends its whole traceback
-        raise InputError(f"reading item {number} of the {type(source).__name__} failed: {reason}") from error
+        raise InputError(f"reading item {number} of the {type(source).__name__} failed: {reason(error)}") from error
 
 
 def _items(source: Any) -> Iterator[Any]:

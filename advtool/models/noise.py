@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError, near_match, reason
 from advtool.models.surgery import replaced
 
 INITIAL_W, INITIAL_B = 0.0, -4.0  # a standard deviation of exp(-2) = 0.135 for every pixel
@@ -163,8 +163,7 @@ def _input_shapes(model: nn.Module, input_shape: Sequence[int], names: Sequence[
         with torch.no_grad():
             probe(_parameter(model).new_zeros(1, *input_shape))
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"the model does not take images {_sizes(input_shape)}: {reason}") from None
+        raise InputError(f"the model does not take images {_sizes(input_shape)}: {reason(error)}") from None
     return {name: _only_shape(name, seen) for name, seen in calls.items()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from advtool.errors import InputError, near_match
+from advtool.errors import InputError, did_you_mean
 
 DEFAULT = "DEFAULT"
 """``--weights DEFAULT`` asks for the library's own weights. A file of this name is written ``./DEFAULT``."""
@@ -233,7 +233,7 @@ def _check_module(reference: Reference) -> None:
     known = first in sys.modules or first in sys.builtin_module_names
     if known or importlib.machinery.PathFinder.find_spec(first, [str(Path.cwd()), *sys.path]):
         return
-    near = _nearest(first, [*PREFIXES, *(path.stem for path in Path().glob("*.py"))])
+    near = did_you_mean(first, [*PREFIXES, *(path.stem for path in Path().glob("*.py"))])
     raise InputError(f"MODEL '{reference.text}': there is no module '{first}'{near}")
 
 
@@ -264,12 +264,6 @@ def _is_drive(name: str, rest: str) -> bool:
 def _neighbour(path: Path) -> str:
     """Words for a file in the same folder with nearly the same name; "" if there is none."""
     try:
-        return _nearest(path.name, [neighbour.name for neighbour in path.parent.iterdir()])
+        return did_you_mean(path.name, [neighbour.name for neighbour in path.parent.iterdir()])
     except OSError:
         return ""
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    """Words for the nearest match; "" if nothing is near."""
-    near = near_match(name, known)
-    return near if near.startswith(" (did you mean") else ""

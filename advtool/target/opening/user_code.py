@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from advtool import seeding
-from advtool.errors import InputError, is_out_of_memory
+from advtool.errors import InputError, in_words, is_out_of_memory
 
 CPU = torch.device("cpu")
 OWN_FOLDER = Path(__file__).parents[2]
@@ -82,15 +82,6 @@ def one_line(what: str, hint: Callable[[BaseException], str] = lambda _: "") -> 
         if is_out_of_memory(error):
             raise
         raise InputError(f"{what}{_place(error)}: {in_words(error)}{hint(error)}") from error
-
-
-def in_words(error: BaseException) -> str:
-    """The type of an error and the first line of its message."""
-    if isinstance(error, SystemExit):
-        return f"it ends the program (SystemExit {error.code})"
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    first = next((line.strip() for line in said.splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def is_users_own(file: str) -> bool:

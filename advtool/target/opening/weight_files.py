@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from advtool import tensor_files
-from advtool.errors import InputError
+from advtool.errors import InputError, in_words
 from advtool.target.opening.archives import writer_of
-from advtool.target.opening.user_code import in_words, one_line
+from advtool.target.opening.user_code import one_line
 
 
 def read(path: Path) -> Any:
