@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from advtool.arguments import integer
 from advtool.data.given import as_images, as_labels, read_dense
 from advtool.errors import InputError, is_out_of_memory, reason
 from advtool.seeding import global_streams
@@ -36,7 +37,7 @@ def as_pairs(images: Any, labels: Any = None, limit: int | None = None) -> tuple
         InputError: the images or labels are wrong (the message names the item of a source), the source yields no pairs
             or raises an error, or ``limit`` is below 1.
     """
-    if not _is_limit(limit):
+    if limit is not None and (integer(limit) or 0) < 1:
         raise InputError(f"the number of images must be an integer of at least 1, not {limit!r}")
     if labels is None:
         return _collected(images, limit)
@@ -44,10 +45,6 @@ def as_pairs(images: Any, labels: Any = None, limit: int | None = None) -> tuple
         raise InputError(f"images is a {type(images).__name__}, which brings its labels: leave labels out")
     x = as_images(images)
     return x[:limit], as_labels(labels, len(x))[:limit]
-
-
-def _is_limit(limit: Any) -> bool:
-    return limit is None or (isinstance(limit, int | np.integer) and not isinstance(limit, bool) and int(limit) >= 1)
 
 
 def _collected(source: Any, limit: int | None) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from advtool.arguments import shown
+from advtool.arguments import integer, shown
 from advtool.data.image_file import MOST_PIXELS
 from advtool.errors import InputError
 
@@ -61,7 +61,7 @@ def _of_text(text: str) -> Size | None:
 
 
 def _is_side(side: Any) -> bool:
-    return isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= int(side) <= _LARGEST_SIDE
+    return 1 <= (integer(side) or 0) <= _LARGEST_SIDE
 
 
 def fit(image: "Image.Image", size: Size) -> "Image.Image":
