@@ -1,4 +1,4 @@
-"""Functions that act on each entry, and their linear bounds."""
+"""Functions that act on each entry and never fall, and their linear bounds."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -26,28 +26,14 @@ class Lines(Relaxation):
 
     def back(self, rows: Tensor, take: Take) -> tuple[Tensor, Tensor]:
         slope = torch.where(rows >= 0, take(self.low_slope), take(self.high_slope))
-        constant = _dot(rows.clamp(max=0), take(self.high_offset))
+        constant = total(rows.clamp(max=0) * take(self.high_offset))
         if self.low_offset is not None:
-            constant = constant + _dot(rows.clamp(min=0), take(self.low_offset))
+            constant = constant + total(rows.clamp(min=0) * take(self.low_offset))
         return rows * slope, constant
 
 
-def _dot(rows: Tensor, values: Tensor) -> Tensor:
-    return total(rows * values)
-
-
-class Activation(Nonlinear):
-    """A function that never falls, entry by entry."""
-
-    @abstractmethod
-    def __call__(self, *inputs: Tensor) -> Tensor: ...
-
-    def interval(self, *boxes: Box) -> Box:
-        return Box(self(boxes[0].low), self(boxes[0].high))
-
-
 @dataclass(frozen=True)
-class LeakyReLU(Activation):
+class LeakyReLU(Nonlinear):
     """z = max(x, slope * x) with a slope in [0, 1]; ReLU has slope 0."""
 
     sign_decides = True
@@ -80,7 +66,7 @@ class LeakyReLU(Activation):
         return Lines(torch.where(unsure, below, stable), None, chord, torch.where(unsure, offset, 0.0))
 
 
-class SShaped(Activation):
+class SShaped(Nonlinear):
     """Sigmoid or tanh: convex below 0, concave above, flat far out."""
 
     def float32_error(self, magnitude: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The affine layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -78,9 +78,8 @@ class Convolution(Affine):
         return self._convolve(radii[0], self.weight.abs(), None)
 
     def transpose(self, rows: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
-        sizes = zip(rows.shape[2:], shapes[0][1:], self._geometry(), strict=True)
         # What a strided convolution does not reach at the far edge has no coefficient; output_padding fills it up.
-        rest = [there - smallest(here) for here, there, smallest in sizes]
+        rest = [there - least for there, least in zip(shapes[0][1:], self._smallest_input(rows.shape[2:]), strict=True)]
         padding = (0,) * len(rest) if self.transposed else tuple(rest)
         way = (self.stride, self.padding, self.dilation, not self.transposed, padding, self.groups)
         whole = torch.convolution(rows, self.weight, None, *way)
@@ -114,14 +113,10 @@ class Convolution(Affine):
         way = (self.stride, self.padding, self.dilation, self.transposed, self.output_padding, self.groups)
         return torch.convolution(x, weight, bias, *way)
 
-    def _geometry(self) -> list[Callable[[int], int]]:
-        """For each dimension, the smallest input of an output's size."""
-        kernel = self.weight.shape[2:]
-        every = zip(kernel, self.stride, self.padding, self.dilation, strict=True)
-        return [
-            lambda size, k=k, s=s, p=p, d=d: (size - 1) * s - 2 * p + d * (k - 1) + 1  # type: ignore[misc]
-            for k, s, p, d in every
-        ]
+    def _smallest_input(self, output: Iterable[int]) -> list[int]:
+        """The sizes of the smallest input whose output has these sizes."""
+        every = zip(output, self.weight.shape[2:], self.stride, self.padding, self.dilation, strict=True)
+        return [(size - 1) * step - 2 * pad + far * (kernel - 1) + 1 for size, kernel, step, pad, far in every]
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,13 +118,16 @@ class Relaxation(ABC):
 
 
 class Nonlinear(Layer):
-    """A layer of one input that is bounded by linear functions."""
+    """A layer of one input that is bounded by linear functions. It never falls when an entry rises."""
 
     sign_decides = False
     """An entry whose sign is known is bounded exactly, whatever the ends of its box."""
 
     terms_back = 1
     """the most outputs whose lines read one entry of the input"""
+
+    def interval(self, *boxes: Box) -> Box:
+        return Box(self(boxes[0].low), self(boxes[0].high))
 
     @abstractmethod
     def relax(self, box: Box) -> Relaxation:

@@ -51,9 +51,6 @@ class MaxPool(Nonlinear):
     def __call__(self, *inputs: Tensor) -> Tensor:
         return max_pool2d(inputs[0], self.kernel, self.stride, self.padding, self.dilation, self.ceil)
 
-    def interval(self, *boxes: Box) -> Box:
-        return Box(self(boxes[0].low), self(boxes[0].high))
-
     def float32_error(self, magnitude: Tensor) -> Tensor:
         return torch.zeros_like(self(magnitude))
 
