@@ -19,6 +19,8 @@ from advtool.threat import ThreatModel
 
 HEADER_KEY = "advtool"
 SUFFIX = ".safetensors"
+FOLDER = Path("checkpoints")
+"""Where a training writes, and a command looks, unless it is told otherwise."""
 MOST_CLASSES = 2**20
 LARGEST_SIZE = 2**14
 Size = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
@@ -182,5 +184,11 @@ def _parse(path: Path, text: str | None) -> Header:
     try:
         return Header.model_validate(documents.parse(text))
     except ValueError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
-        raise InputError(f"'{path}' has a malformed advtool header (at '{where}'): write it again") from None
+        raise InputError(
+            f"'{path}' has a malformed advtool header (at '{malformed_at(error)}'): write it again"
+        ) from None
+
+
+def malformed_at(error: Exception) -> str:
+    """Where a document is not what it should be: ``architecture.classes``; ``JSON`` if it is none."""
+    return ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"

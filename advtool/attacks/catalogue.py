@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from advtool import docstrings
-from advtool.attacks.art import GIVEN_BY_THE_RUN, art_class
+from advtool.attacks.art import GIVEN_BY_THE_RUN, ArtAttack, art_class
 from advtool.attacks.base import Guide, TensorAttack
 from advtool.attacks.parameters import Parameter
 from advtool.attacks.registry import ART, ATTACKS
@@ -76,7 +76,7 @@ def _attack_of_art(name: str) -> Attack:
         purpose=docstrings.purpose(cls),
         source=link and link[1],
         follows=Guide.unknown.value,
-        norms=["linf"],
+        norms=list(ArtAttack.norms),
         parameters=[_parameter_of_art(each) for each in taken],
     )
 

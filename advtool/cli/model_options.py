@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,6 @@ from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_the
 if TYPE_CHECKING:
     from advtool.target.opening.spec import Opened
 
-CHECKPOINTS = Path("checkpoints")
 PANEL = "Your model"
 
 
@@ -166,7 +164,7 @@ class ModelOptions:
 
         self.check()
         named = self.model or self.checkpoint
-        spec = named or str(checkpoints.newest(CHECKPOINTS))
+        spec = named or str(checkpoints.newest(checkpoints.FOLDER))
         asked = ModelSpec(spec, self.weights, self.model_args or {}, self.mean, self.std)
         opened = open_model(asked, is_checkpoint=self.model is None)
         return opened, spec if named else f"the newest checkpoint, {spec}"

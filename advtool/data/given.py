@@ -37,7 +37,7 @@ def as_images(images: Any) -> Tensor:
             raise InputError(f"images must be a non-empty (N, C, H, W), not {shape_of(tensor)}{layout_hint(tensor)}")
         if not tensor.is_floating_point():
             remedy = "convert them to float32" if tensor.dtype is torch.bool else "divide by 255"
-            raise InputError(f"images must be floating point in [0, 1], not {_dtype(tensor)}: {remedy}")
+            raise InputError(f"images must be floating point in [0, 1], not {dtype_of(tensor)}: {remedy}")
         rounding = max(PIXEL_ROUNDING, min(torch.finfo(tensor.dtype).eps, _LARGEST_PIXEL_ROUNDING))
         plain = tensor.to(torch.float32).contiguous()
         low, high = pixel_range(plain, rounding=rounding)
@@ -200,7 +200,7 @@ def _stacked(items: list[Tensor], what: str) -> Tensor:
             )
         if item.is_floating_point() != items[0].is_floating_point():
             raise InputError(
-                f"{what} must have one type, but number {number} is {_dtype(item)} and number 0 {_dtype(items[0])}"
+                f"{what} must have one type, but number {number} is {dtype_of(item)} and number 0 {dtype_of(items[0])}"
             )
     if len({item.dtype for item in items}) > 1:
         items = [item.double() if item.is_floating_point() else item.long() for item in items]
@@ -243,5 +243,6 @@ def shape_of(tensor: Tensor) -> str:
     return "(" + ", ".join(map(str, tensor.shape)) + ("," if tensor.ndim == 1 else "") + ")"
 
 
-def _dtype(tensor: Tensor) -> str:
+def dtype_of(tensor: Tensor) -> str:
+    """``float32``, without torch in front."""
     return str(tensor.dtype).removeprefix("torch.")

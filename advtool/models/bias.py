@@ -214,9 +214,8 @@ def _perturbed(model: nn.Module) -> list[PerturbedLinear]:
 
 def _summed_gradient(p: nn.Parameter) -> Tensor:
     """The gradient of ``p`` on all ranks together."""
-    gradient = (
-        torch.zeros_like(p) if p.grad is None else p.grad
-    )  # all ranks must take part, or they wait for each other
+    # All ranks must take part, or they wait for each other.
+    gradient = torch.zeros_like(p) if p.grad is None else p.grad
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(gradient)
     return gradient

@@ -47,8 +47,7 @@ def build(architecture: Architecture) -> nn.Module:
     """
     name = architecture.name
     check_name(name)
-    sizes = {option: value for option, value in architecture.options.items() if option != "pnil"}
-    check_sizes(name, sizes)
+    check_sizes(name, architecture.sizes)
     factory, smallest, _ = ARCHITECTURES[name]
     _, height, width = architecture.input_shape
     if min(height, width) < smallest:
@@ -56,7 +55,7 @@ def build(architecture: Architecture) -> nn.Module:
             f"images of {height}x{width} pixels are too small for the model '{name}': "
             f"it takes {smallest}x{smallest} or more"
         )
-    model = factory(architecture.input_shape, architecture.classes, **sizes)
+    model = factory(architecture.input_shape, architecture.classes, **architecture.sizes)
     if "pnil" in architecture.options:
         return with_pnil(model, architecture.input_shape, at=_pnil_positions(architecture.options["pnil"]))
     return model

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advtool import arguments
 from advtool.arguments import shown
-from advtool.data.given import pixel_range
+from advtool.data.given import dtype_of, pixel_range
 from advtool.errors import InputError
 from advtool.perturb.watched import Watched, kept_buffers
 from advtool.threat import ThreatModel
@@ -74,7 +74,7 @@ def _images(images: Any) -> Tensor:
     if images.dtype not in FLOATS:
         remedy = "images.float(); torch.autocast lowers the precision inside the model"
         remedy = remedy if images.is_floating_point() else "images.float() / 255"
-        raise InputError(f"images must be float32 in [0, 1], not {_name(images.dtype)}: give {remedy}")
+        raise InputError(f"images must be float32 in [0, 1], not {dtype_of(images)}: give {remedy}")
     if images.numel() == 0:
         raise InputError("images: there are none")
     plain = _plain(images)
@@ -84,7 +84,7 @@ def _images(images: Any) -> Tensor:
 
 def _labels(labels: Any, images: Tensor) -> Tensor:
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS or labels.shape != (len(images),):
-        given = f"{_name(labels.dtype)} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        given = f"{dtype_of(labels)} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
         raise InputError(f"labels must be class indices, integers ({len(images)},), not {given}")
     if labels.device != images.device:
         raise InputError(f"the labels are on '{labels.device}' and the images on '{images.device}'")
@@ -127,7 +127,3 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
 def _plain(tensor: Tensor) -> Tensor:
     """The same values for autograd, which refuses a tensor that was made in inference mode."""
     return tensor.clone() if tensor.is_inference() else tensor.detach()
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

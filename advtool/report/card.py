@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advtool.checkpoints import Header
+from advtool.checkpoints import Header, malformed_at
 from advtool.errors import InputError
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, SHARE, WORDS, decimals
@@ -48,7 +48,7 @@ def table(card: Card) -> Table:
     try:
         metrics = TrainingMetrics.model_validate(card.header.metrics)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
+        where = malformed_at(error)
         raise InputError(f"'{card.name}' has malformed metrics in its header (at '{where}'): train it again") from None
     epochs = [asdict(epoch) for epoch in metrics.history]
     for epoch in epochs:

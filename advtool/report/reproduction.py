@@ -124,11 +124,9 @@ def paper_value(column: Measured, found: Figure) -> str:
 
 def own_value(column: Measured, found: Figure) -> str:
     """Ours with its interval or deviation, a dash where there is none although it was asked for."""
-    return (
-        MISSING
-        if found.missing
-        else _written(column, found.ours, found.deviation, found.interval, star=found.significant)
-    )
+    if found.missing:
+        return MISSING
+    return _written(column, found.ours, found.deviation, found.interval, star=found.significant)
 
 
 def _written(

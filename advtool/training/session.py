@@ -214,4 +214,4 @@ def heard(observer: Observer | None, ranks: Ranks) -> Observer:
 def default_output(dataset: str | Path, arch: str, recipe: str, seed: int) -> Path:
     """``checkpoints/DATASET-ARCH-RECIPE-sSEED.safetensors`` in the current folder."""
     name = Path(dataset).resolve().name.removesuffix(".npz")
-    return Path("checkpoints") / f"{name}-{arch}-{recipe}-s{seed}{checkpoints.SUFFIX}"
+    return checkpoints.FOLDER / f"{name}-{arch}-{recipe}-s{seed}{checkpoints.SUFFIX}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from advtool import checkpoints, documents, tensor_files
@@ -115,8 +115,8 @@ def read(path: Path) -> State:
         raise InputError(f"'{path}' is no state of a training: 'advtool train' writes them as NAME.state.safetensors")
     try:
         return State.model_validate(documents.parse(document) | {part: _of(part, tensors) for part in PARTS})
-    except (ValidationError, ValueError, TypeError) as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
+    except (ValueError, TypeError) as error:
+        where = checkpoints.malformed_at(error)
         raise InputError(f"'{path}' is no state that this version of advtool can read (at '{where}')") from None
 
 

@@ -2,13 +2,13 @@
 
 import importlib
 from dataclasses import replace
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
 from advtool.errors import InputError
+from advtool.files import sha256
 from advtool.target.handling import home_of, put_into_eval_mode
 from advtool.target.opening import kinds, spec, weights
 from advtool.target.opening.kinds import DEFAULT, Reference
@@ -106,7 +106,6 @@ def _describe(
 
 def _hash(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return sha256(Path(path))
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror or error}") from None
