@@ -189,10 +189,7 @@ class Target:
             x: images (N, C, H, W) on the device.
             y: their labels, int64 (N,).
         """
-        size = self._images_a_pass(self.votes)
-        with torch.no_grad():
-            parts = [count_right(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
-        return torch.cat(parts)
+        return self._judged(x, y, count_right)
 
     def surely_wrong(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether new votes will misclassify the images too, bool (N,), judged by ``votes`` draws now.
@@ -203,10 +200,7 @@ class Target:
             x: images (N, C, H, W) on the device.
             y: their labels, int64 (N,).
         """
-        size = self._images_a_pass(self.votes)
-        with torch.no_grad():
-            parts = [will_misclassify(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
-        return torch.cat(parts)
+        return self._judged(x, y, will_misclassify)
 
     def scores_and_gradient(
         self, x: Tensor, y: Tensor, loss: Loss = per_image_cross_entropy, *, eot: int | None = None
@@ -239,6 +233,13 @@ class Target:
             x, y = _usable(x), _usable(y)
             parts = zip(x.split(self.batch_size), y.split(self.batch_size), strict=True)
             return _joined([self._logits_and_slope(xs, ys, loss)[1] for xs, ys in parts])
+
+    def _judged(self, x: Tensor, y: Tensor, judge: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What ``judge`` says of the votes and the labels, (N,)."""
+        size = self._images_a_pass(self.votes)
+        with torch.no_grad():
+            parts = [judge(self._vote(xs), ys) for xs, ys in zip(x.split(size), y.split(size), strict=True)]
+        return torch.cat(parts)
 
     def _forward(self, x: Tensor) -> Tensor:
         return self._ask(self.model, x)
