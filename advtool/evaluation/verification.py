@@ -1,7 +1,7 @@
 """The verifier: a candidate that an attack returns counts only after the verifier has accepted it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +10,7 @@ from advtool.target.scores import margin, predictions
 from advtool.threat import ThreatModel
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The verifier's answer for each of N candidates: is it an adversarial example, and how is it classified?"""
 
     adversarial: Tensor

@@ -147,55 +147,57 @@ class Worker:
         x, y, wanted = shard.x.to(device), shard.y.to(device), asked.to(device)
         rows = torch.arange(len(x), device=device) if attack.one_step else wanted.nonzero().squeeze(1)
         started = self.start_counting()
-        fallen, prediction = torch.zeros_like(wanted), y.clone()
-        margins = torch.full((len(x),), math.nan, device=device)
-        steps, queries, candidates = torch.full_like(y, -1), torch.zeros_like(y), x.clone()
-        given_up = torch.zeros_like(wanted)
-        late = torch.zeros_like(wanted)
-        if len(rows):
-            found, verdict = self._search_and_verify(attack, stage, shard.first, rows, x[rows], y[rows], report)
-            fallen[rows], prediction[rows], margins[rows] = verdict.adversarial, verdict.prediction, verdict.margin
-            steps[rows], queries[rows], candidates[rows] = found.step, found.queries, found.x
-            given_up[rows] = found.given_up
-            late[rows] = found.late & verdict.adversarial
+        found, verdict = self._search_and_verify(attack, stage, shard.first, rows, x, y, report)
+        fallen = wanted & verdict.adversarial
         outcome = torch.where(fallen, Outcome.fallen, Outcome.robust).where(wanted, Outcome.not_asked)
         # The verifier allows rounding: an example beyond the surface by that much lies on it.
-        distances = attack.threat_model.distance(candidates, x).clamp_max(attack.threat_model.eps)
-        distances = distances.where(wanted & fallen, math.nan)
-        broken = (wanted & fallen).nonzero().squeeze(1)
+        distances = attack.threat_model.distance(found.x, x).clamp_max(attack.threat_model.eps)
         draws_right = None
         if draws_below is not None:
-            lower = wanted & (margins.nan_to_num(nan=-math.inf) < draws_below.to(device))
-            draws_right = self._draws_right(stage, shard.first, lower.nonzero().squeeze(1), candidates, y)
+            lower = wanted & (verdict.margin.nan_to_num(nan=-math.inf) < draws_below.to(device))
+            draws_right = self._draws_right(stage, shard.first, lower.nonzero().squeeze(1), found.x, y)
         record = ShardRecord(
             stage=stage,
             shard=shard.number,
             images_a_pass=self.target.batch_size,
             outcome=outcome.tolist(),
-            prediction=prediction.tolist(),
-            margin=finite_or_none(margins),
-            step=[None if step < 0 else step for step in steps.tolist()],
-            queries=queries.tolist(),
-            distance=finite_or_none(distances),
-            example_correct=(prediction == y).tolist() if attack.one_step else None,
-            given_up=int((given_up & ~fallen).sum()),
+            prediction=verdict.prediction.tolist(),
+            margin=finite_or_none(verdict.margin),
+            step=[None if step < 0 else step for step in found.step.tolist()],
+            queries=found.queries.tolist(),
+            distance=finite_or_none(distances.where(fallen, math.nan)),
+            example_correct=(verdict.prediction == y).tolist() if attack.one_step else None,
+            given_up=int((found.given_up & ~verdict.adversarial).sum()),
             draws_right=draws_right,
-            late=late.nonzero().squeeze(1).tolist() or None,
+            late=(found.late & verdict.adversarial).nonzero().squeeze(1).tolist() or None,
             seconds=seconds_since(started),
             model_calls=self.model_calls,
         )
-        return record, Examples(broken + shard.first, y[broken], x[broken], candidates[broken])
+        broken = fallen.nonzero().squeeze(1)
+        return record, Examples(broken + shard.first, y[broken], x[broken], found.x[broken])
 
     def _search_and_verify(
         self, attack: TensorAttack, stage: str, first: int, rows: Tensor, x: Tensor, y: Tensor, report: StepReport
     ) -> tuple[Found, Verdict]:
+        """What the attack finds for the images ``x`` (N, C, H, W), and what the verifier says of it.
+
+        It works on the ``rows`` (M,) alone. The others stay as they are: they stand, and have no margin and no step.
+        """
+        none = torch.zeros_like(y, dtype=torch.bool)
+        found = Found(x.clone(), torch.full_like(y, -1), torch.zeros_like(y), given_up=none.clone(), late=none.clone())
+        verdict = Verdict(none.clone(), y.clone(), torch.full_like(y, math.nan, dtype=torch.float32))
+        if not len(rows):
+            return found, verdict
+        images, labels = x[rows], y[rows]
         stream = seeding.generator(x.device, self.seed, stage, first, "attack")
         with self._streams(stage, first, "search"):
-            found = attack.search(x, y, stream, report)
-        places = (first + rows).tolist()
+            candidates = attack.search(images, labels, stream, report)
         # The votes of the clean stage: with fresh ones each attack would be another chance to lose by bad luck.
-        score = partial(self._scores, places=places, stream=(CLEAN,))
-        return found, verify(score, found.x, x, y, attack.threat_model)
+        score = partial(self._scores, places=(first + rows).tolist(), stream=(CLEAN,))
+        judged = verify(score, candidates.x, images, labels, attack.threat_model)
+        for whole, part in zip((*found, *verdict), (*candidates, *judged), strict=True):
+            whole[rows] = part
+        return found, verdict
 
     def _take_preview(self, shard: Shard) -> _Classified:
         """The part of the preview that lies in the shard; empty if none does."""
