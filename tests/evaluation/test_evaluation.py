@@ -115,9 +115,10 @@ def test_logits_that_are_not_finite_are_never_right_and_are_told() -> None:
     assert ("answers", "NaN or infinite for 1 of these: they count as misclassified") in facts(check)
 
 
-def test_no_answer_to_an_adversarial_example_is_the_attacks_success_and_earns_no_warning() -> None:
+@pytest.mark.parametrize("attack", ["fgsm", "pgd", "apgd", "square(queries=200)", "spsa(steps=5)"])
+def test_no_answer_to_an_adversarial_example_is_the_attacks_success_and_earns_no_warning(attack: str) -> None:
     x, y = grey_images(0.9, 0.8, 0.21, 0.3), torch.zeros(4, dtype=torch.long)
-    result = advtool.evaluate(NoAnswerInTheDark(), x, y, eps=0.05, attacks=["fgsm"])
+    result = advtool.evaluate(NoAnswerInTheDark(), x, y, eps=0.05, attacks=[attack])
     assert (result.clean.correct, result.worst_case.robust) == (4, 3)
     assert "no-answer" not in {warning.code for warning in result.warnings}
 
