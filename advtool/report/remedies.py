@@ -37,7 +37,7 @@ REMEDIES = {
     "noise-once-a-call": "Draw the noise for each image, if you can: then draws take fewer calls.",
     "batch-dependent": "Check that the model is in eval mode and uses no statistics of the batch. Deploy it as it was "
     "evaluated.",
-    "probabilities": "Return logits: take the softmax out of the model, and evaluate again.",
+    "probabilities": "Return logits: take the softmax or sigmoid out of the model, and evaluate again.",
     "gradient-in-forward": "Attack the model with an attack made for it, which goes through that gradient.",
     "no-gradient": "Trust square, spsa, noise and transfer alone. Better give a model without the operation that "
     "breaks the gradient.",

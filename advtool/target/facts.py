@@ -60,7 +60,7 @@ class Facts(BaseModel):
     batch_dependent: bool
     """the answer for an image (the mean answer of a random model) depends on the rest of the batch, or on its place"""
     probabilities: bool
-    """the outputs are at least 0 and sum to 1"""
+    """the outputs are at least 0 and sum to 1, or they fill [0, 1]"""
     differentiates: bool
     """the model computes a gradient in its forward pass"""
     search_precision: Precision = "float32"

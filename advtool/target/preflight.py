@@ -26,6 +26,8 @@ PREFLIGHT_IMAGES = 8
 """The model is asked about so many images; about fewer if memory runs out."""
 MIN_PREFLIGHT_IMAGES = 2
 """The model is asked about at least so many images."""
+FLOOR_OF_SIGMOIDS = 0.05
+"""Sigmoids of a trained model come so near to 0 and to 1; small positive logits do not."""
 
 
 def preflight(handled: Handled, images: Tensor) -> Facts:
@@ -93,7 +95,7 @@ class _Questions:
             bytes_an_image=bytes_an_image(model, self.few[:1], found.autograd),
             train_mode=self.handled.train_mode,
             batch_dependent=depends(model, self.few),
-            probabilities=bool((logits.amin() >= 0) & ((logits.sum(1) - 1).abs().max() < 1e-4)),
+            probabilities=_like_probabilities(logits),
             differentiates=found.differentiates,
             moving=self.handled.state.changed(),
         )
@@ -238,6 +240,14 @@ class _Questions:
             with seeding.global_streams(self.few.device, 0, "repeat"):
                 answers.append(model(self.few).clone())
         return not differ(*answers)
+
+
+def _like_probabilities(logits: Tensor) -> bool:
+    """Whether outputs (N, classes) look like those of a softmax, which sum to 1, or of sigmoids, which fill [0, 1]."""
+    low, high = logits.aminmax()
+    softmax = (logits.sum(1) - 1).abs().max() < 1e-4
+    sigmoid = (low < FLOOR_OF_SIGMOIDS) & (high > 1 - FLOOR_OF_SIGMOIDS) & (high <= 1)
+    return bool((low >= 0) & (softmax | sigmoid))
 
 
 def _first_needs(model: nn.Module) -> Iterator[Needs]:

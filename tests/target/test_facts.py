@@ -122,6 +122,8 @@ def test_a_plain_model_has_none_of_the_facts(count: int) -> None:
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, bool]]] = {
     "softmax": (lambda: Around(after=lambda z: z.softmax(1)), {"probabilities": True}),
+    "sigmoids": (lambda: Around(after=lambda z: (8 * z).sigmoid()), {"probabilities": True}),
+    "half of the sigmoids' range": (lambda: Around(after=lambda z: (8 * z).sigmoid() / 2), {}),
     "log of softmax": (lambda: Around(after=lambda z: z.log_softmax(1)), {}),
     "positive logits": (lambda: Around(after=nn.functional.softplus), {}),
     "grad": (lambda: Ascending(lambda value, point: torch.autograd.grad(value, point)[0]), {"differentiates": True}),

@@ -118,7 +118,8 @@ def model_findings(facts: Facts, eot: int, votes: int) -> Iterator[Finding]:
             ),
             "probabilities": (
                 facts.probabilities,
-                "the outputs look like probabilities, not logits: a softmax flattens the losses; take it out",
+                "the outputs look like probabilities, not logits: a softmax or sigmoid flattens the losses; "
+                "take it out",
             ),
             "gradient-in-forward": (
                 facts.differentiates,
