@@ -125,11 +125,27 @@ def check_tensors(model: nn.Module) -> None:
     Raises:
         InputError: a parameter or buffer has no values; the message gives its name.
     """
-    for name, tensor in (*parameters_of(model).items(), *buffers_of(model).items()):
+    refuse_meta(model)
+    for name, tensor in _tensors(model):
         if is_lazy(tensor):
             raise InputError(f"the model's '{name}' does not exist yet (a lazy layer): call the model once first")
+
+
+def refuse_meta(model: nn.Module) -> None:
+    """Refuse parameters and buffers on the meta device, from which nothing can be moved.
+
+    Raises:
+        InputError: there is one; the message gives its name.
+    """
+    for name, tensor in _tensors(model):
         if tensor.is_meta:
             raise InputError(f"the model's '{name}' has no values (it is on the meta device): load its weights first")
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every registered parameter and buffer, by its name."""
+    yield from parameters_of(model).items()
+    yield from buffers_of(model).items()
 
 
 def move(model: nn.Module, device: torch.device) -> None:

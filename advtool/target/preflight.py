@@ -105,7 +105,7 @@ class _Questions:
 
     def _first_call(self) -> tuple[Needs, Tensor]:
         """What the model needs to answer at all, and its logits for the few images."""
-        x, needs, answer = self._first_answer()
+        x, needs, answer = self._first_answer(self.few)
         logits = self._logits(answer)
         single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._kind_of_single(logits, needs)
         plain = answer is logits and logits.dtype is torch.float32
@@ -132,7 +132,7 @@ class _Questions:
         inside = (bool(((each >= 0) & (each <= 1)).all()) for each in chain((numbers,), others))
         return "probability" if all(inside) else "logit"
 
-    def _first_answer(self) -> tuple[Tensor, Needs, Any]:
+    def _first_answer(self, images: Tensor) -> tuple[Tensor, Needs, Any]:
         """Call the model with one set of needs after another until it answers.
 
         Returns:
@@ -140,7 +140,7 @@ class _Questions:
         """
         fault: Exception | None = None
         for needs in _first_needs(self.handled.model):
-            x = self.few.clone()
+            x = images.clone()
             version = x._version
             try:
                 answer = self._ask(x, needs)
@@ -153,10 +153,22 @@ class _Questions:
             changed = needs.dtype is None and x._version != version
             return x, needs.model_copy(update={"own_input": needs.own_input or changed}), answer
         assert fault is not None
+        if len(images) > 1 and self._takes(images[:1]):
+            raise InputError(
+                f"the model takes a single image, but fails with a batch of {len(images)} ({reason(fault)}): "
+                "it must take batches of any size"
+            ) from fault
         where = layout_hint(self.few) or channels_hint(self.handled.model, self.few.shape[1])
         raise InputError(
             f"the model does not take images of shape {shape_of(self.few[0])}: {reason(fault)}{where}"
         ) from fault
+
+    def _takes(self, images: Tensor) -> bool:
+        try:
+            self._first_answer(images)
+        except InputError:
+            return False
+        return True
 
     def _ask(self, x: Tensor, needs: Needs) -> Any:
         """The model's answer as the model gives it."""

@@ -345,6 +345,11 @@ class Fixed(Net):
         return self.model(x.reshape(8, *SHAPE))
 
 
+class OneImage(Net):
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x.reshape(1, *SHAPE))
+
+
 class Even(Net):
     def forward(self, x: Tensor) -> Any:
         assert len(x) % 2 == 0

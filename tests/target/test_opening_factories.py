@@ -287,6 +287,13 @@ def test_a_python_caller_reads_the_names_of_pythons_arguments(asked: dict[str, A
     assert "--" not in str(caught.value)
 
 
+def test_a_factory_whose_weights_are_on_the_meta_device_is_told_to_load_them() -> None:
+    write(Path("empty.py"), "import torch\n\ndef net():\n    return torch.nn.Linear(2, 2, device='meta')\n")
+    says(
+        refusal("empty.py:net"), "the model's 'weight' has no values (it is on the meta device): load its weights first"
+    )
+
+
 def test_a_module_of_a_package_in_the_working_folder_is_imported() -> None:
     write(Path("package_of_nets/__init__.py"), "")
     write(Path("package_of_nets/layers.py"), "from torch import nn\n\ndef head():\n    return nn.Flatten()\n")

@@ -199,6 +199,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "on the meta device": (odd.without_values, "no values"),
     "one buffer": (odd.OneBuffer, "in the same tensor"),
     "a fixed batch": (odd.Fixed, "fails with other batches"),
+    "a fixed batch of one": (odd.OneImage, "takes a single image, but fails with a batch of 8 .*batches of any size"),
     "even batches": (odd.Even, "fails with other batches"),
     "bool": (lambda: Around(after=lambda z: z > 0), "torch.bool"),
     "complex": (lambda: Around(after=lambda z: z + 0j), "torch.complex64"),

@@ -9,7 +9,7 @@ from torch import nn
 
 from advtool.errors import InputError
 from advtool.files import sha256
-from advtool.target.handling import home_of, put_into_eval_mode
+from advtool.target.handling import home_of, put_into_eval_mode, refuse_meta
 from advtool.target.opening import kinds, spec, weights
 from advtool.target.opening.kinds import DEFAULT, Reference
 from advtool.target.opening.normalise import Normalise
@@ -60,6 +60,7 @@ def _opened(asked: ModelSpec, is_checkpoint: bool) -> Opened:
         made = maker(reference, asked)
         with one_line(f"'{asked.model}' cannot be brought to the CPU"):
             home_of(made.model)  # refuses a module without Module.__init__
+            refuse_meta(made.model)
             made.model.cpu()
         if asked.weights not in {None, DEFAULT}:
             notes = weights.load_into(made.model, Path(str(asked.weights)))
