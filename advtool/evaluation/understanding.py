@@ -54,6 +54,7 @@ def understand(
         eot=target.eot,
         votes=target.votes,
         classes=target.classes,
+        choice=ours.facts.choice,
         input_shape=target.input_shape,
         pixel_range=(float(low), float(high)),
         parameters=sum(parameter.numel() for parameter in parameters_of(ours.handled.model).values()),
@@ -87,6 +88,7 @@ def refuse_guessing(check: Check) -> None:
     if check.better_than_chance:
         return
     too_many, likely = _too_many_outputs(check), ""
+    taken = f"the logits are {check.choice}; " if check.choice else ""
     if check.cause:
         likely = f"{check.cause}; or the weights are not trained. "
     elif not too_many:
@@ -95,9 +97,9 @@ def refuse_guessing(check: Check) -> None:
             "classes in the order of the outputs (--classes)? "
         )
     raise InputError(
-        f"{too_many}the model is no better than guessing: {check.clean.correct} of {check.clean.total} images are "
-        f"right, and guessing among {1 / check.chance:.0f} classes gets {notation.percent(check.chance)}; {likely}"
-        "--force evaluates it anyway"
+        f"{too_many}{taken}the model is no better than guessing: "
+        f"{check.clean.correct} of {check.clean.total} images are right, and guessing among {1 / check.chance:.0f} "
+        f"classes gets {notation.percent(check.chance)}; {likely}--force evaluates it anyway"
     )
 
 

@@ -94,18 +94,40 @@ def logits_of(answer: Any, count: int) -> Tensor:
     return tensor.flatten(1) if tensor.ndim > 2 and _has_flat_rows(tensor) else tensor
 
 
+def choice(answer: Any, count: int) -> str | None:
+    """Which of several tensors :func:`logits_of` takes, for a note; None where it has no choice.
+
+    Args:
+        answer: what the model gave.
+        count: the number of images that the model was asked about.
+    """
+    if isinstance(answer, Tensor | np.ndarray) or isinstance(_named(answer), Tensor):
+        return None
+    found = _candidates(answer, count)
+    return f"the first of {len(found)} tensors in a {type(answer).__name__}" if len(found) > 1 else None
+
+
 def _find(answer: Any, count: int) -> Tensor | None:
     if isinstance(answer, Tensor):
         return answer
     if isinstance(answer, np.ndarray) and answer.dtype.kind in "fiu":
         return torch.from_numpy(answer)
-    named = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
-    if isinstance(named, Tensor):
+    if isinstance(named := _named(answer), Tensor):
         return named
+    return next(iter(_candidates(answer, count)), None)
+
+
+def _named(answer: Any) -> Any:
+    """The member called ``logits``; None if there is none."""
+    return answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+
+
+def _candidates(answer: Any, count: int) -> list[Tensor]:
+    """Members that may be the logits: those with ``count`` rows of single numbers, or else all with ``count`` rows."""
     members = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple | list) else ()
     found = [_find(member, count) for member in members]
     of_images = [each for each in found if each is not None and each.ndim and len(each) == count]
-    return next((each for each in of_images if _has_flat_rows(each)), of_images[0] if of_images else None)
+    return [each for each in of_images if _has_flat_rows(each)] or of_images
 
 
 def _has_flat_rows(tensor: Tensor) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.data import layout_hint, shape_of
 from advtool.errors import InputError, is_out_of_memory, reason
-from advtool.target.adapting import DTYPES, adapted, logits_of, trainable
+from advtool.target.adapting import DTYPES, adapted, choice, logits_of, trainable
 from advtool.target.arithmetic import users_defaults
 from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
@@ -79,7 +79,7 @@ class _Questions:
         self.handled, self.few = handled, few
 
     def facts(self) -> Facts:
-        needs, logits = self._first_call()
+        needs, logits, chosen = self._first_call()
         needs = self._batch_sizes(needs)
         self._refuse_one_output_tensor(needs)
         found = differentiate(self._build, needs, self.few, self.handled.state)
@@ -88,6 +88,7 @@ class _Questions:
         depends = depends_on_the_batch if kind is Randomness.none else mean_depends_on_the_batch
         return Facts(
             classes=logits.shape[1],
+            choice=chosen,
             randomness=kind,
             autograd=found.autograd,
             no_gradient_because=found.no_gradient_because,
@@ -103,8 +104,8 @@ class _Questions:
     def _build(self, needs: Needs) -> nn.Module:
         return adapted(self.handled, needs)
 
-    def _first_call(self) -> tuple[Needs, Tensor]:
-        """What the model needs to answer at all, and its logits for the few images."""
+    def _first_call(self) -> tuple[Needs, Tensor, str | None]:
+        """What the model needs to answer at all, its logits for the few images, and where in its answer they are."""
         x, needs, answer = self._first_answer(self.few)
         logits = self._logits(answer)
         single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._kind_of_single(logits, needs)
@@ -120,7 +121,7 @@ class _Questions:
         logits = self._build(needs)(self.few) if single else logits.float()
         if not bool(logits.amax(1).isfinite().any()):  # amax of a row with a NaN is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
-        return needs, logits
+        return needs, logits, choice(answer, len(self.few))
 
     def _kind_of_single(self, numbers: Tensor, needs: Needs) -> Literal["logit", "probability"]:
         """Whether one number for each image is a "probability" or a "logit", which some image takes out of [0, 1].

@@ -1,5 +1,6 @@
 """The preflight: what is guessing, whatever the model's number of outputs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import advtool
 from advtool.errors import InputError
 from advtool.evaluation import causes
 from advtool.evaluation.understanding import refuse_guessing
+from advtool.report.check import facts
 from advtool.results import DatasetInfo
 from advtool.target.opening.normalise import Normalise
 from advtool.target.target import Target
 from tests.support.models import Linear
+from tests.support.strange import SHAPE, Around
 
 
 class Always(nn.Module):
@@ -81,3 +84,27 @@ def test_values_for_other_channels_are_named_where_the_model_does_not_take_the_i
     assert advtool.check(nn.Sequential(three, nn.Flatten(), nn.Linear(12, 3)), x, y, eps=0.1).classes == 3
     with pytest.raises(InputError, match="the normalisation has 3 values and the images 1 channel: give --mean and"):
         advtool.check(nn.Sequential(three, grey), x, y, eps=0.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda z: (z, z.sum(1)), "the first of 2 tensors in a tuple"),
+        (
+            lambda z: {"aux": z, "out": z, "maps": z[:, :, None, None, None].expand(-1, -1, 1, 2, 2)},
+            "2 tensors in a dict",
+        ),
+        (lambda z: {"features": z.repeat(1, 2), "logits": z}, None),
+        (lambda z: (z, None), None),
+        (lambda z: (z[None].repeat(2, 1, 1), z), None),
+    ],
+)
+def test_which_of_several_tensors_are_the_logits_is_told(answer: Callable[[Tensor], Any], told: str | None) -> None:
+    """Exits of a network, or features before the logits: the first is taken, and may not be meant."""
+    x, y = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 4
+    check = advtool.check(Around(after=answer), x, y, eps=0.1)
+    words = dict(facts(check)).get("outputs")
+    assert (words is None) if told is None else told in str(words)
+    if told is not None:
+        with pytest.raises(InputError, match="the logits are the first of 2 tensors"):
+            refuse_guessing(check.model_copy(update={"better_than_chance": False}))
