@@ -123,7 +123,7 @@ def test_checkpoints_follow_the_recurrence(steps: int) -> None:
 class Scripted(nn.Module):
     """A loss that rises and falls as it likes, wherever the images go: seldom and far, or often and a little.
 
-    Its gradient is another one in every call.
+    Now and then it stays as it is, which is no rise. Its gradient is another one in every call.
     """
 
     def __init__(self, images: int, calls: int) -> None:
@@ -132,12 +132,13 @@ class Scripted(nn.Module):
         often = torch.linspace(0.05, 0.45, images)
         falls = torch.rand(calls, images, generator=generator) < often
         steps = torch.where(falls, -0.09 / often, 0.25) * torch.rand(calls, images, generator=generator)
+        steps[torch.rand(calls, images, generator=generator) < 0.15] = 0
         self.height, self.called = steps.cumsum(0), 0
         self.slopes = torch.randn(calls, images, math.prod(SHAPE), generator=generator) * 1e-4
 
     def forward(self, x: Tensor) -> Tensor:
         slope = (x.flatten(1) * self.slopes[self.called]).sum(1)
-        lost = self.height[self.called] + slope - slope.detach()
+        lost = self.height[self.called] + (slope - slope.detach())
         self.called += 1
         return torch.stack((-lost, torch.zeros_like(lost)), 1)
 

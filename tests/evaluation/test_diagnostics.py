@@ -10,7 +10,7 @@ from advtool.attacks.registry import ATTACKS
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
 from advtool.evaluation.diagnostics.evidence import Evidence
-from advtool.results import Finding
+from advtool.results import Finding, Planted
 from advtool.target.facts import Facts, Needs
 from advtool.target.inspection import Inspection
 from advtool.target.target import Autograd, Randomness
@@ -317,6 +317,13 @@ def test_at_half_the_range_one_class_may_survive_and_5_points_more_may_not(left:
         assert (found[0].kind, found[0].accuracy, found[0].possible) == ("masking", 0.15, 0.1)
 
 
+def test_the_smallest_eps_of_half_the_range_or_more_is_judged() -> None:
+    """Where PGD gets stuck there, a larger ball need not keep it stuck."""
+    stuck, free = {0.5: first(300), 1.0: first(200)}, {0.5: first(200), 1.0: first(200)}
+    assert only(findings(evidence(by_eps=stuck)), "survives-half-the-range").accuracy == 0.15
+    assert findings(evidence(by_eps=free)) == []
+
+
 def test_with_two_classes_half_of_the_images_may_survive_half_the_range() -> None:
     half = {"clean": first(N), "most_of_a_class": N // 2, "classes": 2}
     assert findings(evidence(by_eps={0.5: first(1000)}, **half)) == []
@@ -346,9 +353,11 @@ def test_ends_without_gradient_are_told() -> None:
     ("facts", "inspection", "code", "kind"),
     [
         ({"autograd": Autograd.none, "no_gradient_because": "cut"}, {"blind": 1.0}, "no-gradient", "masking"),
-        ({}, {"blind": 0.95}, "zero-gradient", "masking"),
+        ({}, {"blind": 0.9}, "zero-gradient", "masking"),
         ({}, {"blind": 1.0, "undefined": 1.0}, "undefined-gradient", "masking"),
-        ({}, {"undefined": 0.1}, "undefined-gradient", "strength"),
+        ({}, {"undefined": 0.5}, "undefined-gradient", "masking"),
+        ({}, {"undefined": 0.499}, "undefined-gradient", "strength"),
+        ({}, {"undefined": 0.01}, "undefined-gradient", "strength"),
     ],
 )
 def test_a_lost_gradient_is_told(facts: dict[str, Any], inspection: dict[str, Any], code: str, kind: str) -> None:
@@ -357,10 +366,15 @@ def test_a_lost_gradient_is_told(facts: dict[str, Any], inspection: dict[str, An
 
 
 def test_counts_of_zero_gradients_and_saturated_outputs_are_no_warning_by_themselves() -> None:
-    assert (
-        findings(evidence(inspection=HONEST.model_copy(update={"saturated": 1.0, "vanishing": 1.0, "blind": 0.5})))
-        == []
-    )
+    few = HONEST.model_copy(update={"saturated": 1.0, "vanishing": 1.0, "blind": 0.899, "undefined": 0.009})
+    assert findings(evidence(inspection=few)) == []
+
+
+@pytest.mark.parametrize(("found", "total", "fires"), [(94, 100, True), (95, 100, False), (47, 50, True), (0, 1, True)])
+def test_a_planted_example_in_twenty_may_be_missed(found: int, total: int, fires: bool) -> None:
+    planted = Planted(found=found, total=total, attack="pgd", found_by={"pgd": found}, seconds=0.0)
+    told = findings(evidence(planted=planted))
+    assert [(finding.code, finding.kind) for finding in told] == [("planted-missed", "masking")] * fires
 
 
 @pytest.mark.parametrize(
