@@ -21,7 +21,19 @@ from advtool.report.data_sets import DataSets
 from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.engine import standing
 from advtool.reproduce.registry import find
-from advtool.results import Evaluation, Reproduced
+from advtool.results import (
+    ComparedRun,
+    Comparison,
+    EpsQuantile,
+    Evaluation,
+    PerImageSweep,
+    Planted,
+    Reproduced,
+    RescoredAttack,
+    Score,
+    SeedsEvaluation,
+    SweepPoint,
+)
 from advtool.results import record as records
 from advtool.results.schema import json_schema
 from advtool.studies.listing import list_runs
@@ -167,6 +179,84 @@ def test_an_evaluation_as_csv() -> None:
         "minimum,Min (fgsm),0.5,0.237,0.763,10,,\n"
         "worst case,worst case,0.2,0.057,0.51,10,,\n"
     )
+
+
+def grid(result: Document) -> list[list[str]]:
+    """The cells of the Markdown table, without the rule under its head."""
+    lines = [line for line in FORMATS["markdown"](result).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_planted_examples_are_a_share_of_those_that_were_planted() -> None:
+    planted = Planted(found=30, total=40, attack="fgsm", found_by={"fgsm": 30}, seconds=1.0)
+    last = list(csv.DictReader(io.StringIO(FORMATS["csv"](EVALUATION.model_copy(update={"planted": planted})))))[-1]
+    assert (last["kind"], last["accuracy"], last["images"]) == ("planted", "0.75", "40")
+
+
+def test_seeds_in_columns() -> None:
+    spread = {"mean": 0.5, "standard_deviation": 0.0123, "lowest": 0.4875, "highest": 0.512}
+    summary = {
+        "clean": {"mean": 0.9, "standard_deviation": 0.0, "lowest": 0.9, "highest": 0.9},
+        "attacks": [{"name": "fgsm", **spread}],
+        "effective_robustness": None,
+        "worst_case": {"mean": 0.4, "standard_deviation": 0.1, "lowest": 0.3, "highest": 0.5},
+    }
+    result = SeedsEvaluation.model_validate({"seeds": [0, 2], "summary": summary, "evaluations": [EVALUATION] * 2})
+    assert grid(result) == [
+        ["attack", "mean", "std. deviation", "lowest", "highest"],
+        ["clean", "90.0 %", "0.00", "90.0 %", "90.0 %"],
+        ["fgsm", "50.0 %", "1.23", "48.8 %", "51.2 %"],
+        ["worst case", "40.0 %", "10.00", "30.0 %", "50.0 %"],
+    ]
+
+
+def test_two_runs_in_columns() -> None:
+    compared = ComparedRun.model_validate(
+        {"run": "a", **EVALUATION.model_dump(include=ComparedRun.model_fields.keys() - {"run"})}
+    )
+    paired = {"difference": -0.25, "interval": (-0.4, -0.1), "only_a": 5, "only_b": 30, "p_value": 0.0312}
+    paired |= {"accuracy_a": 0.25, "accuracy_b": 0.5}
+    result = Comparison.model_validate(
+        {"a": compared, "b": compared, "images": 100, "clean": paired, "attacks": [{"name": "pgd", **paired}],
+         "effective_robustness": None, "worst_case": paired, "notes": []}
+    )  # fmt: skip
+    figures = ["25.0 %", "50.0 %", "-25.0", "-40.0 to -10.0", "0.031"]
+    assert grid(result) == [
+        ["attack", "A", "B", "A - B", "95 % interval", "McNemar p"],
+        *([name, *figures] for name in ("clean", "pgd", "worst case")),
+    ]
+
+
+def test_a_score_in_columns() -> None:
+    attack = RescoredAttack(
+        name="pgd", examples=50, originals_correct=40, fooling=10, share=0.25, interval=(0.142, 0.402)
+    )
+    none = RescoredAttack(name="fgsm", examples=0, originals_correct=0, fooling=0, share=None, interval=None)
+    result = Score(
+        run="a", checkpoint=None, same_model=False, agrees=None, threat_model=EVALUATION.threat_model, seed=1, votes=1,
+        attacks=[attack, none],
+    )  # fmt: skip
+    assert grid(result) == [
+        ["attack", "examples", "original right", "fooling", "share", "95 % interval"],
+        ["pgd", "50", "40", "10", "25.0 %", "14.2 - 40.2"],
+        ["fgsm", "0", "0", "0", "-", "-"],
+    ]
+
+
+def test_the_smallest_eps_in_columns(results: dict[str, Document]) -> None:
+    found = results["PerImageSweep"]
+    assert isinstance(found, PerImageSweep)
+    point = SweepPoint(value=0.1, robust=3, total=30, accuracy=0.1, interval=(0.035, 0.256))
+    quantiles = [
+        EpsQuantile(share=0.5, eps=0.0625, interval=(0.05, 0.07)),
+        EpsQuantile(share=0.95, eps=None, interval=(0.3, None)),
+    ]
+    result = found.model_copy(update={"largest": 0.4, "worst_case": [point], "quantiles": quantiles})
+    assert grid(result)[1:] == [
+        ["median", "0.0625", "-", "eps 0.05 to 0.07"],
+        ["95 % broken", "> 0.4", "-", "eps 0.3 to > 0.4"],
+        ["robust accuracy", "0.1", "10.0 %", "3.5 - 25.6"],
+    ]
 
 
 def test_a_format_is_a_function_and_an_entry(

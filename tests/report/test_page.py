@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -17,8 +18,9 @@ from PIL import Image
 import advtool
 from advtool.evaluation.diagnostics.evidence import CODES
 from advtool.report.page import render
+from advtool.report.page.margins import margins
 from advtool.report.remedies import REMEDIES
-from advtool.results import DatasetInfo, Evaluation, Page, PageRun, notation
+from advtool.results import DatasetInfo, Evaluation, Outcome, Outcomes, Page, PageRun, notation
 from advtool.studies.page import read_page
 from tests.support.html import Node, parse
 from tests.support.models import NoisyInput, mlp
@@ -127,6 +129,23 @@ def test_margins_are_those_of_the_images(alone: Node, lines: list[dict[str, Any]
     for words, share in shares.items():
         assert rows[words] == [f"{values.quantile(share):.3f}" for values in (clean, worst)]
     assert worst.quantile(0.5) < clean.quantile(0.5)
+
+
+def test_a_margin_is_counted_in_the_bin_that_begins_at_it() -> None:
+    """Bins are 0.2 wide, from -1 to 3. A margin of 0 is no misclassified image, so it lies right of the 0."""
+    margin = torch.tensor([[-1.0, 0.0, 0.5, 3.0], [math.nan, -0.5, 0.0, 0.5]], dtype=torch.float64)
+    outcome = torch.tensor([[Outcome.fallen] + 3 * [Outcome.robust], [Outcome.not_asked, Outcome.fallen, 1, 1]])
+    none = torch.zeros_like(outcome)
+    chart = margins(Outcomes(("clean", "pgd"), outcome, none, margin, none, none, margin * math.nan))
+    assert chart is not None
+    assert chart.zero == pytest.approx(25)
+    assert [(tick.at, tick.label) for tick in chart.counts] == [(0, "0"), (100, "1")]
+    bins = {}
+    for shape in chart.shapes:
+        corners = [tuple(map(float, corner.split())) for corner in shape.path[1:-1].split("L")]
+        tops = corners[1:-1:2]  # the left one of each bin
+        bins[shape.style] = [round(-1 + 4 * x / 100, 6) for x, y in tops if y < 100]
+    assert bins == {"untouched": [-1, 0, 0.4, 2.8], "attacked": [-1, -0.6, 0, 0.4]}
 
 
 def test_examples_are_the_first_images_that_fell(

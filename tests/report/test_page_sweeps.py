@@ -1,5 +1,6 @@
 """The curves of ``advtool report``: read from the runs of a sweep, and drawn where the figures are."""
 
+import math
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -60,6 +61,10 @@ def test_a_sweep_over_draws_is_too(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert len(set(sizes)) > 1, "every point has the same shards"
     page = parse(render(read_page(folder / "eot")))
     assert [span.text for span in page.classed("ticks")[1].all("span")] == ["1", "2", "10"]
+    dots = [node.attributes["d"] for node in page.all("path") if node.attributes["class"].startswith("dot")]
+    accuracies = [100 - 100 * point.accuracy for point in made.curves[0].points]
+    places = [0, 100 * math.log(2) / math.log(10), 100]  # from 1 to 10 draws
+    assert dots == [f"M{x:.2f} {y:.2f}h0" for x, y in zip(places, accuracies, strict=True)]
     (told,) = [each for each in page.classed("warning") if each.text.startswith("random-model")]
     assert "(EOT samples 1, EOT samples 2, EOT samples 10)" in told.text
 
@@ -86,6 +91,21 @@ def test_what_is_undecided_is_shaded(chart: Node, over_eps: EpsSweep) -> None:
     upper = [round(100 - 100 * point.accuracy, 2) for point in over_eps.worst_case]
     lower = [round(100 - 100 * point.accuracy, 2) for point in over_eps.certified]
     assert [y for _, y in edge] == upper + lower[::-1]
+
+
+def test_a_band_lies_between_the_ends_of_the_intervals_and_a_line_at_the_clean_accuracy(
+    chart: Node, over_eps: EpsSweep
+) -> None:
+    assert over_eps.certified is not None
+    for style, points in (("worst", over_eps.worst_case), ("certified", over_eps.certified)):
+        (band,) = [node for node in chart.all("path") if node.attributes["class"] == f"band {style}"]
+        heights = [float(corner.split()[1]) for corner in band.attributes["d"][1:-1].split("L")]
+        low, high = ([round(100 - 100 * point.interval[end], 2) for point in points] for end in (0, 1))
+        assert heights == high + low[::-1]
+    (line,) = [
+        node for node in chart.all("path") if node.attributes["class"] == "line clean" and "100" in node.attributes["d"]
+    ]
+    assert line.attributes["d"] == f"M0 {100 - 100 * over_eps.clean.accuracy:.2f}H100"
 
 
 def test_the_figures_stand_beside_the_chart(folder: Path, over_eps: EpsSweep) -> None:
