@@ -16,7 +16,7 @@ from advtool.report import FORMATS
 from advtool.results import Outcome
 from advtool.results.notation import percent
 from tests.conftest import InProcess
-from tests.support.models import mlp
+from tests.support.models import Scaled, mlp
 from tests.support.runs import two_models_images
 
 SETTINGS: dict[str, Any] = {"eps": 0.05, "attacks": ["fgsm", "pgd"], "pgd_steps": 5}
@@ -89,6 +89,21 @@ def test_figures_are_counted_from_the_pairs(runs: tuple[Path, Path]) -> None:
         lowest.attack,
     )
     assert result.notes == []
+
+
+def test_each_minimum_is_of_the_runs_own_strongest_attack(tmp_path: Path) -> None:
+    """Large logits leave FGSM no gradient, so noise breaks more of the one model, and fewer images of the other."""
+    images = two_models_images(120)
+    for name, model in (("plain", mlp()), ("hidden", Scaled(mlp(), 1e4))):
+        attacks = ["fgsm", "noise"]
+        advtool.evaluate(model, *images, eps=0.1, attacks=attacks, run_dir=tmp_path / name)
+    result = advtool.compare(tmp_path / "plain", tmp_path / "hidden")
+    fgsm, noise = result.attacks
+    lowest = result.effective_robustness
+    assert lowest is not None
+    assert (lowest.attack_a, lowest.attack_b) == ("fgsm", "noise")
+    assert (lowest.accuracy_a, lowest.accuracy_b) == (fgsm.accuracy_a, noise.accuracy_b)
+    assert lowest.difference == pytest.approx(fgsm.accuracy_a - noise.accuracy_b)
 
 
 def test_the_other_order_changes_the_sign_of_every_difference(runs: tuple[Path, Path]) -> None:

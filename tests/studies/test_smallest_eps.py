@@ -91,6 +91,14 @@ def test_nothing_is_searched_beyond_the_largest_eps() -> None:
     assert "> " in FORMATS["table"](result)
 
 
+def test_unless_radii_are_asked_for_the_curve_goes_in_eight_steps_to_the_largest_eps_found() -> None:
+    result = quick()
+    eps = found(result)
+    largest = eps[eps.isfinite()].max().item()
+    assert [point.value for point in result.worst_case] == pytest.approx([largest * step / 8 for step in range(9)])
+    assert result.worst_case[-1].robust == result.unbroken
+
+
 def test_what_is_proved_at_the_largest_eps_has_a_row() -> None:
     model, x, y, _ = problem(classes=3, seed=1, count=40)
     result = advtool.smallest_eps(model, x, y, eps=[0.01, 0.02], certify=True)

@@ -19,7 +19,7 @@ from advtool.cli.sweep import parse_draws, parse_radii
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
 from advtool.report import FORMATS, plots, sweep_plot
-from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, notation
+from advtool.results import EotSweep, EpsSweep, Evaluation, Finding, PairedChange, notation
 from advtool.studies import curves, sweep
 from tests.conftest import Command, InProcess
 from tests.support.certifiers import install, intervals
@@ -181,6 +181,7 @@ def survivors(*shares: float, total: int = 1000) -> dict[int, list[bool]]:
         (survivors(0.51, 0.5, 0.5), 1),  # one point: within the tolerance
         (survivors(0.56, 0.53, 0.5, 0.5), 100),  # 3 points are not less than 3 points
         (survivors(0.6, 0.55, 0.5), None),  # still falling
+        (survivors(0.54, 0.52, 0.5, total=10_000), 10),  # each step within the tolerance, both together not
         (survivors(0.5, 0.6, 0.5), None),  # a rise in between: nothing below the failure is proposed
         (survivors(0.5, 0.5, 0.5, total=20), None),  # too few images to tell
     ],
@@ -267,9 +268,16 @@ def test_an_eot_sweep_says_what_is_enough(tmp_path: Path) -> None:
     result = small_eot_sweep(draws=[1, 2, 3])
     (curve,) = result.curves
     undecided = result.model_copy(update={"curves": [curve.model_copy(update={"enough": None})]})
-    decided = result.model_copy(update={"curves": [curve.model_copy(update={"enough": 2})]})
+    falls = [
+        PairedChange(start=1, end=3, difference=-0.05, interval=(-0.09, -0.02)),
+        PairedChange(start=2, end=3, difference=-0.01, interval=(-0.029, 0.015)),
+    ]
+    decided = result.model_copy(update={"curves": [curve.model_copy(update={"enough": 2, "falls": falls})]})
     assert "pgd: take 3 EOT samples or more" in FORMATS["markdown"](undecided)
-    assert "pgd: 2 EOT samples are enough. With more, up to 3" in FORMATS["markdown"](decided)
+    assert (
+        "pgd: 2 EOT samples are enough. With more, up to 3, accuracy falls by less than 3.0 points (at 3 it changes by "
+        "-1.0, paired 95 %: -2.9 to 1.5)"
+    ) in FORMATS["markdown"](decided)
     axes = sweep_plot.figure(result).axes[0]
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3"]
