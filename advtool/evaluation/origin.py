@@ -1,7 +1,6 @@
 """The model of a finished run, as the options of the command line that open it again."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +47,22 @@ def command_of(run: Path, result: Evaluation) -> Command:
     if result.model.get("spec") is None:
         raise InputError(f"run '{run}' was made from Python: name its model as MODEL")
     try:
-        return Command(options=_options(result.model, is_checkpoint=result.checkpoint is not None))
-    except ValidationError:
+        return Command(options=dict(model_options(result)))
+    except (InputError, ValidationError):
         raise InputError(f"run '{run}': what it tells of its model is damaged: name its model as MODEL") from None
 
 
-def _options(told: Mapping[str, Any], *, is_checkpoint: bool) -> dict[str, Any]:
-    origin = Origin.model_validate(told)
-    options = {"checkpoint" if is_checkpoint else "model": origin.spec}
+def model_options(result: Evaluation) -> dict[str, str]:
+    """What follows each option that names the model of a result from the command line; ``model`` is the argument MODEL.
+
+    Raises:
+        InputError: what the result tells of its model is damaged.
+    """
+    try:
+        origin = Origin.model_validate(result.model)
+    except ValidationError:
+        raise InputError("what the result tells of its model is damaged") from None
+    options = {"model" if result.checkpoint is None else "checkpoint": origin.spec}
     if origin.weights is not None:
         options["weights"] = DEFAULT if isinstance(origin.weights, OfLibrary) else origin.weights.path
     if origin.arguments:

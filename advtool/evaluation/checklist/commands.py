@@ -1,10 +1,10 @@
 """Commands about the model and the images of a result, as far as the result knows them."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from advtool.evaluation.origin import model_options
 from advtool.evaluation.settings import Settings
 from advtool.results import Evaluation, notation
 from advtool.settings import settings_of
@@ -75,15 +75,9 @@ class Commands:
 
     def _subject(self, images: int) -> Iterator[str]:
         """The options that name the model and the images."""
-        model, data = self._result.model, self._result.dataset
-        yield from ("--checkpoint", model["spec"]) if self._result.checkpoint else (model["spec"],)
-        if weights := model.get("weights"):
-            yield from ("--weights", weights.get("path", "DEFAULT"))
-        if arguments := model.get("arguments"):
-            yield from ("--model-args", json.dumps(arguments))
-        for name in ("mean", "std"):
-            if values := model.get(name):
-                yield from (f"--{name}", ",".join(map(repr, values)))
+        for name, value in model_options(self._result).items():
+            yield from (value,) if name == "model" else (f"--{name}", value)
+        data = self._result.dataset
         yield from ("--dataset", data.path or data.name)
         yield from ("--classes", data.classes_file) if data.classes_file else ()
         yield from ("--input-size", data.input_size) if data.input_size else ()
