@@ -1,10 +1,10 @@
-"""Checks of arguments: numbers, names, paths and devices as plain values."""
+"""Checks of arguments: numbers, names, lists, paths and devices as plain values."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,6 +186,20 @@ def named(label: str, value: Any) -> dict[str, Any]:
     if not all(isinstance(name, str) for name in found):
         raise InputError(f"{label} must be values by name, such as {{'width': 16}}")
     return found
+
+
+def listed(label: str, values: Any) -> list[Any]:
+    """The values of a list, a tuple, an array or another iterable.
+
+    Raises:
+        InputError: they are no list, but for example one number or text.
+    """
+    if isinstance(values, Mapping | str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{label} must be a list")
+    try:
+        return list(values)
+    except TypeError:  # an array without dimensions
+        raise InputError(f"{label} must be a list") from None
 
 
 def choice(label: str, value: Any, known: Iterable[str]) -> str:

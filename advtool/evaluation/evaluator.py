@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from advtool import arguments
 from advtool.errors import InputError
-from advtool.evaluation import inputs, per_image
+from advtool.evaluation import per_image
 from advtool.evaluation.beginning import beginning
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
@@ -97,7 +97,8 @@ def evaluate(
         indices=indices,
         surrogate=surrogate is not None,
     )
-    folder, place = inputs.as_folder("run_dir", run_dir), _place(model, device)
+    folder = None if run_dir is None else arguments.path(f"run_dir={arguments.shown(run_dir)}", run_dir)
+    place = _place(model, device)
     opening = partial(prepared, model, question, place, surrogate=surrogate, folder=folder)
     with _begun(folder, opening, observer, save_adversarial=save_adversarial) as (ready, run):
         origin, worker = _origin(origin, ready), ready.worker()

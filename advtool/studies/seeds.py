@@ -11,7 +11,6 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.data import as_pairs
 from advtool.errors import InputError
-from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.results import AttackResult, AttackSpread, Evaluation, SeedsEvaluation, SeedsSummary, Spread
@@ -56,14 +55,10 @@ def evaluate_seeds(
     for one, instead in OF_ONE_SEED.items():
         if one in settings:
             raise InputError(f"{one}={shown(settings[one])} goes with one seed: with seeds={shown(seeds)} {instead}")
-    seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in inputs.as_list("seeds", seeds)]
+    seeds = [arguments.seed(f"seed={shown(seed)}", seed) for seed in arguments.listed(f"seeds={shown(seeds)}", seeds)]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds={shown(seeds)} must be at least two, all different")
-    folders = (
-        None
-        if run_dirs is None
-        else [inputs.as_folder("run_dirs", folder) for folder in inputs.as_list("run_dirs", run_dirs)]
-    )
+    folders = None if run_dirs is None else _folders(run_dirs)
     if folders is not None and len(set(folders) - {None}) != len(seeds):
         raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, and all different folders")
     observer = observer or Observer()
@@ -92,6 +87,11 @@ def summarise(evaluations: Sequence[Evaluation]) -> SeedsSummary:
         worst_case=Spread(**_spread([each.worst_case.accuracy for each in evaluations])),
         certified=Spread(**_spread(certified)) if len(certified) == len(evaluations) else None,
     )
+
+
+def _folders(run_dirs: Any) -> list[Path | None]:
+    listed = arguments.listed(f"run_dirs={shown(run_dirs)}", run_dirs)
+    return [None if each is None else arguments.path(f"run_dirs={shown(each)}", each) for each in listed]
 
 
 def _attack_spread(same: Sequence[AttackResult]) -> Iterator[AttackSpread]:

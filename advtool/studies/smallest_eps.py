@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from advtool import arguments
+from advtool.arguments import shown
 from advtool.attacks.nearest import Nearest
 from advtool.data import as_indices, as_pairs
 from advtool.errors import InputError
-from advtool.evaluation import inputs, summary
+from advtool.evaluation import summary
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.uncertainty import quantile_ranks
@@ -67,7 +69,7 @@ def smallest_eps(
     Raises:
         InputError: an argument is wrong; the message says what would be right.
     """
-    radii = None if eps is None else sorted({radius_of(each) for each in inputs.as_list("eps", eps)})
+    radii = None if eps is None else sorted({radius_of(each) for each in arguments.listed(f"eps={shown(eps)}", eps)})
     if radii is not None and (not radii or radii[-1] == 0):
         raise InputError("eps: the search needs an eps above 0, e.g. 0.3")
     largest = NORMS[Linf.name].largest_eps if radii is None else radii[-1]

@@ -14,7 +14,6 @@ from advtool import arguments
 from advtool.arguments import shown
 from advtool.data import as_pairs
 from advtool.errors import InputError
-from advtool.evaluation import inputs
 from advtool.evaluation.evaluator import evaluate
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.recognition import Begun, opened
@@ -77,7 +76,7 @@ def sweep_eps(
     Raises:
         InputError: an argument is wrong; the message says what would be right.
     """
-    radii = sorted({radius_of(radius) for radius in inputs.as_list("eps", eps)})
+    radii = sorted({radius_of(radius) for radius in arguments.listed(f"eps={shown(eps)}", eps)})
     attacked = [radius for radius in radii if radius > 0]
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
@@ -128,7 +127,8 @@ def sweep_eot(
     Raises:
         InputError: an argument is wrong, or the model is deterministic.
     """
-    counts = sorted({arguments.count(f"draws={shown(count)}", count) for count in inputs.as_list("draws", draws)})
+    listed = arguments.listed(f"draws={shown(draws)}", draws)
+    counts = sorted({arguments.count(f"draws={shown(count)}", count) for count in listed})
     seed = arguments.seed(f"seed={shown(seed)}", seed)
     if len(counts) < 2:
         raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
