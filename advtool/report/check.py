@@ -55,4 +55,4 @@ def _certification(check: Check) -> str:
 def _randomness(check: Check) -> str:
     if check.randomness == "none":
         return "deterministic"
-    return f"random for {check.randomness}: {check.eot} EOT draws, {check.votes} votes"
+    return f"random for {check.randomness}: {check.eot} EOT samples, {check.votes} votes"

@@ -63,7 +63,7 @@ TABLES = {
     ),
     "pnil-fig4": Entry(
         "pnil_curves",
-        "Figure 4: accuracy of models with PNIL under PGD-50 against EOT draws",
+        "Figure 4: accuracy of models with PNIL under PGD-50 against EOT samples",
         {"mnist": 0.3, "fashion-mnist": 0.3},
     ),
     "pnil-fig5": Entry(

@@ -22,7 +22,7 @@ Asks = dict[Ask, list[Any]]
 """The values of each; None: all."""
 TEST_IMAGE = "test image"
 PROOFS = "under bounds"
-STRENGTHS = {"eot": "EOT draw", "spsa_steps": "SPSA step", "spsa_samples": "SPSA sample"}
+STRENGTHS = {"eot": "EOT sample", "spsa_steps": "SPSA step", "spsa_samples": "SPSA sample"}
 OURS = {"apb": {"validation image", "row"}, "pnil": {"epoch"}}
 """Nouns and words of what is ours alone, by the first word of a table's name: the paper has no such thing, or no number
 of it. Searches, proofs and how many epochs are timed are ours in all tables, and are not compared.

@@ -131,7 +131,7 @@ def sweep_eot(
     counts = sorted({arguments.count(f"draws={shown(count)}", count) for count in listed})
     seed = arguments.seed(f"seed={shown(seed)}", seed)
     if len(counts) < 2:
-        raise InputError("EOT draws: a sweep compares at least two counts, e.g. 1,10,100")
+        raise InputError("draws: a sweep compares at least two counts, e.g. (1, 10, 100)")
     images, labels = as_pairs(images, labels, limit)
     _refuse_deterministic(model, images, seed=seed, device=device)
     ask = partial(evaluate, model, images, labels, eps=eps, attacks=attacks, seed=seed, device=device, **settings)

@@ -344,7 +344,7 @@ def test_a_note_says_that_the_outputs_do_not_vary() -> None:
 
     model = mlp(SHAPE)
     advtool.evaluate(model, images(), model(images()).argmax(1), attacks=["fgsm"], observer=Notes())
-    assert "outputs do not vary between identical calls: 1 EOT draw a gradient, 1 vote a prediction" in Notes.heard
+    assert "outputs do not vary between identical calls: 1 EOT sample a gradient, 1 vote a prediction" in Notes.heard
 
 
 def test_a_model_that_works_in_place_on_its_input_gets_a_copy() -> None:

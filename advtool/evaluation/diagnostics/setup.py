@@ -131,8 +131,8 @@ def model_findings(facts: Facts, eot: int, votes: int) -> Iterator[Finding]:
 
 
 def draws(eot: int, votes: int) -> str:
-    """``20 EOT draws a gradient, 1 vote a prediction``."""
-    return f"{eot} EOT draw{'s' * (eot > 1)} a gradient, {votes} vote{'s' * (votes > 1)} a prediction"
+    """``20 EOT samples a gradient, 1 vote a prediction``."""
+    return f"{eot} EOT sample{'s' * (eot > 1)} a gradient, {votes} vote{'s' * (votes > 1)} a prediction"
 
 
 def _where_true(statements: Mapping[Code, tuple[bool, str]]) -> Iterator[Finding]:
