@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advtool.reproduce.apb import BY_VALIDATION
+from advtool.reproduce.apb_curves import BY_VALIDATION
 from advtool.reproduce.apb_readings import AS_SEARCHED, PLACES
 from advtool.reproduce.pnil import LARGER, STATED_BLOCK
 from advtool.reproduce.pnil_readings import KEPT

@@ -1,10 +1,6 @@
-"""Wen & Itti, figures 2, 3a and 3b, and what their tables share: LeNets, questions, and what each scale spends.
+"""Wen & Itti, figure 2, and what the paper's tables share: LeNets, questions, and what each scale spends.
 
-Figure 2 and section 5.2: three scenarios, clean accuracy and accuracy on FGSM examples at eps 0.3. Figure 3a, accuracy
-against eps of LeNet trained on clean images with the bias: "moderate robustness" up to eps 0.15; PGD on the cross
-entropy and on the margin stand beside FGSM here. Figure 3b, naive and multimodal biases, the latter with several
-numbers h of memories: the multimodal one is better on MNIST, the naive one on Fashion-MNIST (section 5.3). The curves
-of figure 3 are only drawn.
+Figure 2 and section 5.2: three scenarios, clean accuracy and accuracy on FGSM examples at eps 0.3.
 """
 
 from collections.abc import Iterator
@@ -14,9 +10,9 @@ from typing import Any
 
 from advtool.evaluation.settings import Settings
 from advtool.reproduce.catalogue import Scale
-from advtool.reproduce.cells import Cell, certified, metric, share
+from advtool.reproduce.cells import Cell, metric, share
 from advtool.reproduce.lines import Claimed, Difference, Evidence, Gain, Line, robustness
-from advtool.reproduce.steps import Budget, Model, Question, asks_for_proofs
+from advtool.reproduce.steps import Budget, Model, Question
 from advtool.reproduce.table import Table
 from advtool.reproduce.verdict import Judgement, above, claimed, combined, led_by, robust
 from advtool.results import Row
@@ -32,7 +28,6 @@ EPS = 0.3
 CLASSICAL = "plain, descent"
 DESCENT, ASCENT = (("naive, descent", "multimodal, descent"), ("naive, ascent", "multimodal, ascent"))
 """Structure and direction of the bias."""
-BY_VALIDATION = "multimodal, h by validation"
 CLEAN, FGSM, FIXED, WORST = "clean", "FGSM on examples", "fixed examples", "worst case"
 SCALES = {
     Scale.smoke: Budget(epochs=2, limit=600, validated=60, images=50, audited=5, spsa=(5, 16)),
@@ -54,28 +49,13 @@ STATED = {
 """Clean and FGSM accuracy of the classical LeNet, and with the bias; None: only "slightly" above the classical one."""
 SCENARIOS = (("clean", ""), ("adv", ON_THE_FLY), ("adv", "fixed"), ("both", ON_THE_FLY), ("both", "fixed"))
 """What it trains on, and its examples."""
-CURVE_SCALES = SCALES | {Scale.night: replace(SCALES[Scale.night], images=1000)}
-RADII = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-"""The paper does not list its own."""
-SMALL_EPS = 0.15
 BESIDE = (
     "The claim is about the bias, so masking codes and distances count only as far as the baseline has them not: both "
     "LeNets may lose everything in the worst case."
 )
 """A note of the tables whose evidence has the baseline's gap."""
-FLOOR = 0.2
-"""Accuracy under FGSM below which two structures cannot be compared."""
 PROVED = {Scale.smoke: 2, Scale.cpu: 20}
 """Test images that bounds are asked about; elsewhere 100."""
-STAGES = {CLEAN: "clean", FGSM: "fgsm on examples", "PGD-50": "pgd", "PGD-50 on the margin": "pgd-margin", WORST: WORST}
-"""What figure 3a shows of each eps, by its column."""
-MEMORIES = {
-    Scale.smoke: (2, 8),
-    Scale.cpu: (1, 2, 4, 8, 16, 32),
-    Scale.night: (2, 8, 32),
-    Scale.paper: (1, 2, 4, 8, 16, 32, 64, 128),
-}
-"""The paper does not list the numbers of its figure."""
 
 
 def lenet(
@@ -226,98 +206,5 @@ FIG2 = table(
         "Tested is the epoch of the best clean accuracy in validation where a LeNet trains on clean images, the last "
         "where it trains on fixed examples alone, else that of the best PGD accuracy, or FGSM where PGD leaves "
         "nothing.",
-    ),
-)
-
-
-def rule_of_small_eps(row: Row) -> Judgement:
-    """Each bias is held against the classical LeNet by its mean gain under FGSM over the eps up to 0.15; how far the
-    worst case is below FGSM is read at the largest of these eps.
-    """
-    return robust(row)
-
-
-def curves(scale: Scale, dataset: str) -> Iterator[Line]:
-    """The classical curve, and those with a bias, which claim at the largest small eps."""
-    classical = list(curve(scale, dataset, CLASSICAL))
-    yield from classical
-    biases = {Scale.smoke: DESCENT[1:], Scale.night: DESCENT}
-    for bias in biases.get(scale, DESCENT + ASCENT):
-        biased = list(curve(scale, dataset, bias))
-        small = [pair for pair in zip(biased, classical, strict=True) if float(pair[0].labels[2]) <= SMALL_EPS]
-        claim = robustness(small, FGSM, FGSM, beside_baseline=True) | length(small[-1][0])
-        yield from (replace(each, evidence=claim if each is small[-1][0] else {}) for each in biased)
-
-
-def curve(scale: Scale, dataset: str, bias: str) -> Iterator[Line]:
-    """A line for each eps."""
-    for eps in RADII[1::2] if scale is Scale.smoke else RADII:
-        asked = CURVE_SCALES[scale].shown(eps, "fgsm", "pgd", "pgd-margin")
-        cells = {name: share(asked, stage) for name, stage in STAGES.items()}
-        if asks_for_proofs(eps) and scale is not Scale.cpu:  # its twenty minutes are spent
-            cells |= certified(proofs(scale, eps))
-        labels = (dataset, title(bias), f"{eps:g}")
-        yield Line(labels=labels, cells=cells, models=lenets(scale, dataset, bias))
-
-
-def rule_of_structures(row: Row) -> Judgement | None:
-    """The structure that the paper calls better is held against the other one under FGSM. No verdict where both have
-    less than 20 %.
-    """
-    ours, gain = row.figures[FGSM].ours or 0.0, row.evidence["gain"].value
-    return None if max(ours, ours - gain) < FLOOR else robust(row)
-
-
-def structures(scale: Scale, dataset: str) -> Iterator[Line]:
-    """Each structure; the one claims that the paper calls better, the multimodal one with the best h in validation."""
-    bias, multimodal = DESCENT
-    cells = accuracies(scale) | {"FGSM in validation": metric("one_step_accuracy")}
-    epochs = SCALES[scale].epochs
-    models = {
-        title(multimodal, h): replace(lenet(scale, dataset, multimodal, h=h), epochs=epochs) for h in MEMORIES[scale]
-    }
-    alone = replace(lenet(scale, dataset, bias), epochs=epochs)
-    naive = Line(labels=(dataset, bias), cells=cells, models=(alone,))
-    labels = (dataset, BY_VALIDATION)
-    best = Line(labels=labels, cells=cells, models=tuple(models.values()), chosen_by="one_step_accuracy")
-    better, other = (naive, best) if dataset == "fashion-mnist" else (best, naive)
-    claim = robustness([(better, other)], FGSM, "audited", beside_baseline=True) | length(better)
-    of_h = (Line(labels=(dataset, name), cells=cells, models=(model,)) for name, model in models.items())
-    yield from (replace(line, evidence=claim if line is better else {}) for line in (naive, *of_h, best))
-
-
-FIG3A = table(
-    name="apb-fig3a",
-    claim="For small perturbations (eps up to 0.15) training on clean images with the bias gives moderate robustness "
-    "at negligible cost.",
-    rule=rule_of_small_eps,
-    rules=(robust,),
-    sized=True,
-    label_columns=("data set", "LeNet", "eps"),
-    readings=("LeNet",),
-    lines=curves,
-    curves=(FGSM, WORST),
-    notes=(
-        BESIDE,
-        "The paper's values are only drawn and are blank. FGSM on examples is its way of counting; worst case: "
-        "images that survive all three attacks. The verdict stands at the largest eps that the paper calls small.",
-    ),
-)
-
-FIG3B = table(
-    name="apb-fig3b",
-    claim="Under FGSM at eps 0.3 the multimodal bias is better than the naive one on MNIST, the naive one better on "
-    "Fashion-MNIST; the number of bias memories matters.",
-    rule=rule_of_structures,
-    rules=(robust,),
-    sized=True,
-    label_columns=("data set", "LeNet"),
-    lines=structures,
-    bars=((FGSM,), (WORST,)),
-    notes=(
-        BESIDE,
-        "The paper's values are only drawn and are blank; nor does it list its h. The verdict stands at the "
-        "structure that it calls better; its baseline is the other one. The multimodal structure is judged with the "
-        "h of the best FGSM accuracy on the validation images. Digits stand in for MNIST.",
     ),
 )

@@ -26,10 +26,12 @@ TABLES = {
         {"mnist": 7.3, "fashion-mnist": 2.1},
     ),
     "apb-fig3a": Entry(
-        "apb", "Figure 3a: accuracy against eps, LeNet trained on clean images", {"mnist": 0.4, "fashion-mnist": 0.2}
+        "apb_curves",
+        "Figure 3a: accuracy against eps, LeNet trained on clean images",
+        {"mnist": 0.4, "fashion-mnist": 0.2},
     ),
     "apb-fig3b": Entry(
-        "apb",
+        "apb_curves",
         "Figure 3b: the structure of the perturbation bias, LeNet trained on clean images",
         {"mnist": 0.6, "fashion-mnist": 0.3},
     ),
