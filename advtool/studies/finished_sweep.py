@@ -10,7 +10,8 @@ from advtool.evaluation.finished import HOW_TO_GO_ON, FinishedRun, read_finished
 from advtool.evaluation.manifest import FOLLOWING, MANIFEST, differences
 from advtool.evaluation.run import RESULT
 from advtool.results import PageSweep
-from advtool.studies.sweep import RUN_FOLDER, Point, eot_curves, eps_curves
+from advtool.studies.points import Point, eot_curves, eps_curves
+from advtool.studies.sweep import RUN_FOLDER
 
 
 def is_sweep(folder: Path) -> bool:

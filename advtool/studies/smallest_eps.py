@@ -26,7 +26,8 @@ from advtool.results import (
     SweepPoint,
 )
 from advtool.results.sweep import MEDIAN
-from advtool.studies.sweep import Point, certified, common, radius_of
+from advtool.studies.points import Point, certified, common
+from advtool.studies.sweep import radius_of
 from advtool.target.arithmetic import plain_defaults
 from advtool.threat import NORMS, Linf
 
