@@ -140,10 +140,15 @@ def _answers(model: Answering, images: Tensor, call: int) -> list[Tensor]:
         if call:
             with torch.no_grad():
                 return [model(images[:2])]
-        x = images[:COMPARED_IMAGES].detach()
-        x = x.lerp(torch.rand_like(x), ROUGHNESS).requires_grad_()
+        x = _roughened(images[:COMPARED_IMAGES].detach()).requires_grad_()
         logits = model(x)
         return [logits.detach(), *(torch.autograd.grad(logits.logsumexp(1).sum(), x) if logits.requires_grad else ())]
+
+
+def _roughened(x: Tensor) -> Tensor:
+    """The images (N, C, H, W) with noise, the same in every call and thread."""
+    stream = seeding.generator(x.device, 0, "search form", "roughness")
+    return x.lerp(torch.rand(x.shape, generator=stream, device=x.device, dtype=x.dtype), ROUGHNESS)
 
 
 def _largest(values: Tensor) -> Tensor:
