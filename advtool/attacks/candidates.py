@@ -66,7 +66,7 @@ class Candidates:
     def meet(self, x: Tensor, scores: Tensor, step: int) -> None:
         """The search is at ``x`` (M, C, H, W), and the model's ``scores`` there are (M, classes).
 
-        The point of lowest margin counts; a point without an answer (NaN) has fallen too. Of a random model the last
+        The point of lowest margin counts; a point without an answer has fallen too. Of a random model the last
         point counts: the luckiest of many noisy margins is no better point.
         """
         rows = self._slice

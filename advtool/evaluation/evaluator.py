@@ -276,6 +276,8 @@ def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Obs
     if precision == "bfloat16" and facts.search_precision != precision:
         observer.note("--precision bfloat16: this model does not run in bfloat16, so attacks search it in float32")
     observer.understood(check)
+    if facts.logits_from:
+        observer.note(f"the logits are {facts.logits_from}: if they are others, give these alone")
     if not target.randomised:
         observer.note(f"outputs do not vary between identical calls: {draws(target.eot, target.votes)}")
     for finding in model_findings(facts, target.eot, target.votes):

@@ -54,7 +54,7 @@ def understand(
         eot=target.eot,
         votes=target.votes,
         classes=target.classes,
-        choice=ours.facts.choice,
+        logits_from=ours.facts.logits_from,
         input_shape=target.input_shape,
         pixel_range=(float(low), float(high)),
         parameters=sum(parameter.numel() for parameter in parameters_of(ours.handled.model).values()),
@@ -88,7 +88,7 @@ def refuse_guessing(check: Check) -> None:
     if check.better_than_chance:
         return
     too_many, likely = _too_many_outputs(check), ""
-    taken = f"the logits are {check.choice}; " if check.choice else ""
+    taken = f"the logits are {check.logits_from}; " if check.logits_from else ""
     if check.cause:
         likely = f"{check.cause}; or the weights are not trained. "
     elif not too_many:

@@ -19,8 +19,8 @@ def facts(check: Check) -> Iterator[tuple[str, str]]:
     yield "model", check.model.get("spec") or "given"
     weights = notation.counted(check.parameters, "parameter")
     yield "weights", f"{weights}, {check.classes} outputs, {_randomness(check)}"
-    if check.choice:
-        yield "outputs", f"{check.choice}; if these are not the logits, give the logits alone"
+    if check.logits_from:
+        yield "outputs", f"{check.logits_from}; if these are not the logits, give the logits alone"
     low, high = check.pixel_range
     names = check.dataset.classes
     classes = "" if names is None else f", {len(names)} classes"

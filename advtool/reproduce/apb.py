@@ -188,7 +188,7 @@ FIG2 = table(
     "98.88 % instead of 18.08 % under FGSM on MNIST, 53.88 % instead of 11.87 % on Fashion-MNIST.",
     rule=rule_of_scenarios,
     rules=(robust, led_by, combined),
-    sized=True,
+    smaller_refutes_nothing=True,
     label_columns=("data set", "trained on", "examples", "LeNet"),
     readings=("LeNet",),
     lines=scenarios,

@@ -189,7 +189,7 @@ FIG3 = pnil.table(
     "of the pixels.",
     rule=rule_of_intensity,
     rules=(combined,),
-    sized=True,
+    smaller_refutes_nothing=True,
     label_columns=("data set", "training"),
     lines=intensity,
     pictures=pictures,

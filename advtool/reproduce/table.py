@@ -25,7 +25,7 @@ class Table:
     """from a row to its verdict; the docstring is printed"""
     rules: tuple[Callable[..., object], ...] = ()
     """what the rule combines; their docstrings are printed behind its own"""
-    sized: bool = False
+    smaller_refutes_nothing: bool = False
     """the evidence tells how large a training is: one smaller than the paper's refutes nothing"""
     datasets: tuple[str, ...]
     """what the paper shows it on"""
@@ -60,7 +60,7 @@ class Table:
     @property
     def printed_rule(self) -> str:
         """The docstrings of the rule and of what it combines."""
-        of_table = [*([unless_smaller] if self.sized else []), *([best_of] if self.readings else [])]
+        of_table = [*([unless_smaller] if self.smaller_refutes_nothing else []), *([best_of] if self.readings else [])]
         rules = (self.rule, *self.rules, *of_table)
         return " ".join(word for rule in rules for word in (getdoc(rule) or "").split())
 
@@ -71,7 +71,7 @@ class Table:
     def judged(self, row: Row) -> Row:
         """The row with the verdict of the rule on its evidence."""
         judgement = self.rule(row) if row.evidence else None
-        if judgement and self.sized:
+        if judgement and self.smaller_refutes_nothing:
             judgement = unless_smaller(judgement, row)
         verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
         return row.model_copy(update={"verdict": verdict, "why": why})

@@ -32,7 +32,7 @@ class Check(Document):
     votes: int
     """draws of a prediction"""
     classes: int
-    choice: str | None = None
+    logits_from: str | None = None
     """which of several tensors in the model's answer counts as the logits; None if there was no choice"""
     input_shape: tuple[int, ...]
     """(C, H, W)"""

@@ -1,6 +1,6 @@
 """Some models need more than float32 images in and logits out. :class:`Adapted` gives it to them at every call."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -94,8 +94,8 @@ def logits_of(answer: Any, count: int) -> Tensor:
     return tensor.flatten(1) if tensor.ndim > 2 and _has_flat_rows(tensor) else tensor
 
 
-def choice(answer: Any, count: int) -> str | None:
-    """Which of several tensors :func:`logits_of` takes, for a note; None where it has no choice.
+def logits_from(answer: Any, count: int) -> str | None:
+    """Which of several tensors :func:`logits_of` takes; None where it has no choice.
 
     Args:
         answer: what the model gave.
@@ -104,7 +104,9 @@ def choice(answer: Any, count: int) -> str | None:
     if isinstance(answer, Tensor | np.ndarray) or isinstance(_named(answer), Tensor):
         return None
     found = _candidates(answer, count)
-    return f"the first of {len(found)} tensors in a {type(answer).__name__}" if len(found) > 1 else None
+    if len(found) > 1:
+        return f"the first of {len(found)} tensors in a {type(answer).__name__}"
+    return next((words for member in _members(answer) if (words := logits_from(member, count))), None)
 
 
 def _find(answer: Any, count: int) -> Tensor | None:
@@ -124,10 +126,13 @@ def _named(answer: Any) -> Any:
 
 def _candidates(answer: Any, count: int) -> list[Tensor]:
     """Members that may be the logits: those with ``count`` rows of single numbers, or else all with ``count`` rows."""
-    members = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple | list) else ()
-    found = [_find(member, count) for member in members]
+    found = [_find(member, count) for member in _members(answer)]
     of_images = [each for each in found if each is not None and each.ndim and len(each) == count]
     return [each for each in of_images if _has_flat_rows(each)] or of_images
+
+
+def _members(answer: Any) -> Iterable[Any]:
+    return answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple | list) else ()
 
 
 def _has_flat_rows(tensor: Tensor) -> bool:

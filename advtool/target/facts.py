@@ -43,7 +43,7 @@ class Facts(BaseModel):
 
     classes: PositiveInt
     """number of classes"""
-    choice: str | None = None
+    logits_from: str | None = None
     """which of several tensors in the model's answer counts as the logits; None if there was no choice"""
     randomness: Randomness
     """whether the model draws noise, and whether for each image or once a call"""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.data import layout_hint, shape_of
 from advtool.errors import InputError, is_out_of_memory, reason
-from advtool.target.adapting import DTYPES, adapted, choice, logits_of, trainable
+from advtool.target.adapting import DTYPES, adapted, logits_from, logits_of, trainable
 from advtool.target.arithmetic import users_defaults
 from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
@@ -26,7 +26,7 @@ PREFLIGHT_IMAGES = 8
 """The model is asked about so many images; about fewer if memory runs out."""
 MIN_PREFLIGHT_IMAGES = 2
 """The model is asked about at least so many images."""
-FLOOR_OF_SIGMOIDS = 0.05
+NEAR_AN_END = 0.05
 """Sigmoids of a trained model come so near to 0 and to 1; small positive logits do not."""
 
 
@@ -88,7 +88,7 @@ class _Questions:
         depends = depends_on_the_batch if kind is Randomness.none else mean_depends_on_the_batch
         return Facts(
             classes=logits.shape[1],
-            choice=chosen,
+            logits_from=chosen,
             randomness=kind,
             autograd=found.autograd,
             no_gradient_because=found.no_gradient_because,
@@ -121,7 +121,7 @@ class _Questions:
         logits = self._build(needs)(self.few) if single else logits.float()
         if not bool(logits.amax(1).isfinite().any()):  # amax of a row with a NaN is NaN
             raise InputError("the model's logits for the first images are all NaN or infinite")
-        return needs, logits, choice(answer, len(self.few))
+        return needs, logits, logits_from(answer, len(self.few))
 
     def _kind_of_single(self, numbers: Tensor, needs: Needs) -> Literal["logit", "probability"]:
         """Whether one number for each image is a "probability" or a "logit", which some image takes out of [0, 1].
@@ -259,7 +259,7 @@ def _like_probabilities(logits: Tensor) -> bool:
     """Whether outputs (N, classes) look like those of a softmax, which sum to 1, or of sigmoids, which fill [0, 1]."""
     low, high = logits.aminmax()
     softmax = (logits.sum(1) - 1).abs().max() < 1e-4
-    sigmoid = (low < FLOOR_OF_SIGMOIDS) & (high > 1 - FLOOR_OF_SIGMOIDS) & (high <= 1)
+    sigmoid = (low < NEAR_AN_END) & (high > 1 - NEAR_AN_END) & (high <= 1)
     return bool((low >= 0) & (softmax | sigmoid))
 
 

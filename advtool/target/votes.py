@@ -17,8 +17,8 @@ UNSEEN_VOTES = 3.0
 def will_misclassify(votes: Tensor, y: Tensor) -> Tensor:
     """Whether as many new votes will misclassify the images too, bool (N,).
 
-    Each vote gives a lead: the true class's probability minus the probability of the strongest other class, -1 where
-    the draw gives no answer. The mean lead, with ``UNSEEN_VOTES`` added for the true class, must lie
+    Each vote gives a lead: the true class's probability minus the probability of the strongest other class; a draw
+    without an answer gives a lead of -1. The mean lead, with ``UNSEEN_VOTES`` added for the true class, must lie
     ``LEAD_STANDARD_ERRORS`` below 0. This standard error belongs to the difference between the mean leads of two sets
     of votes.
 

@@ -14,7 +14,8 @@ from advtool.attacks.square import Square, _windows
 from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.results import AttackResult
-from advtool.target.target import Target
+from advtool.target.scores import NO_ANSWER
+from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
 from tests.support.linear import EPS, problem
 from tests.support.models import mlp
@@ -34,6 +35,21 @@ def test_the_schedule_is_the_papers(height: int, width: int) -> None:
         divisor = max(divided for after, divided in PAPERS.items() if query > after)
         side = min(height, width, max(1, round(math.sqrt(0.8 / divisor * height * width))))
         assert attack._side(query, height, width) == side, query
+
+
+class Silent(nn.Module):
+    """It answers an image with a margin of 2, and not at all as often as its pixel is bright."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        silent = torch.rand(len(x)) < x.flatten(1)[:, 0]
+        return torch.where(silent[:, None], torch.nan, torch.tensor([2.0, 0.0]))
+
+
+def test_draws_that_answer_decide_the_margin_of_a_point_that_some_leave_unanswered() -> None:
+    target = Target(Silent(), input_shape=(1, 1, 1), classes=2, randomness=Randomness.each_image, eot=64)
+    x = torch.tensor([0.0, 0.5, 1.0]).view(-1, 1, 1, 1)
+    margins = Square(target, ThreatModel(eps=0.1), eot=64).noisy_margins(x, torch.zeros(3, dtype=torch.long))
+    assert margins.tolist() == [2, 2, NO_ANSWER]
 
 
 def test_a_smaller_budget_runs_through_the_same_schedule() -> None:

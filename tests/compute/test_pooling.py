@@ -54,8 +54,9 @@ def test_other_windows_are_torchs_own(asked: dict[str, int]) -> None:
 
 def test_gradients_in_other_layouts_and_other_inputs_are_torchs_own() -> None:
     x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    for each in (x.to(memory_format=torch.channels_last), x[0], x[:, :, ::2]):
+    for each in (x.to(memory_format=torch.channels_last), x[0], x[:, :, ::2], x.transpose(2, 3)):
         assert_is_torchs(each, nn.MaxPool2d(2), QuickMaxPool2d(2))
+        assert QuickMaxPool2d(2)(each).stride() == nn.MaxPool2d(2)(each).stride(), "a view behind it needs torch's"
     values, places = QuickMaxPool2d(2, return_indices=True)(x)
     assert torch.equal(values, nn.MaxPool2d(2)(x))
     assert places.dtype == torch.int64

@@ -94,6 +94,7 @@ def test_values_for_other_channels_are_named_where_the_model_does_not_take_the_i
             lambda z: {"aux": z, "out": z, "maps": z[:, :, None, None, None].expand(-1, -1, 1, 2, 2)},
             "2 tensors in a dict",
         ),
+        (lambda z: {"exits": [z, z + 1]}, "the first of 2 tensors in a list"),
         (lambda z: {"features": z.repeat(1, 2), "logits": z}, None),
         (lambda z: (z, None), None),
         (lambda z: (z[None].repeat(2, 1, 1), z), None),
