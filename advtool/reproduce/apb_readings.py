@@ -220,7 +220,7 @@ APB_READINGS = apb.table(
         "LeNet without a bias was trained in full.",
         "Each model keeps its epoch of the best clean accuracy, as in apb-fig2; where both train for as long, the "
         "first rows are of its models. At the scale night Fashion-MNIST has the default readings alone, with the "
-        "paper's epochs, and was not searched. Certified: at the same eps, on fewer images than the audit has. Planted: "
-        "of the adversarial examples that were planted into the model, those that the audit found.",
+        "paper's epochs, and was not searched. Certified: at the same eps, on fewer images than the audit has. "
+        "Planted: of the adversarial examples that were planted into the model, those that the audit found.",
     ),
 )
