@@ -154,6 +154,21 @@ def test_each_start_climbs_its_own_loss_towards_its_own_class() -> None:
     assert torch.equal(doubling._climbed(logits, goal), torch.cat(expected))
 
 
+def test_starts_go_through_all_targets_on_one_loss_after_the_other_and_later_rounds_go_on() -> None:
+    """Of one image that stands: start n is towards target n modulo 2, on loss n // 2 modulo 5."""
+    starts: list[list[int]] = []
+
+    def climb(apgd: APGD, x: Tensor, y: Tensor, goal: Tensor, loss: Any, found: Candidates, *rest: Any) -> None:
+        starts.extend(goal[:, 1:].tolist())
+        found.meet(x, apgd.target.scores(x), 0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(APGD, "climb", climb)
+        search(attack(Threshold(), (1, 1, 2), 0.5, spare=1000), torch.full((1, 1, 1, 2), 0.1))
+    rounds = 7  # the last one has 64 units
+    assert starts == [[1 + n % 2, n // 2 % 5] for n in range(2 * (2**rounds - 1))]
+
+
 def test_the_budget_is_a_multiple_of_what_the_attacks_cost_and_belongs_to_the_question(tmp_path: Any) -> None:
     model = mlp()
     x, y = labelled(model, 20)

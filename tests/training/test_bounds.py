@@ -17,6 +17,7 @@ from advtool.threat import ThreatModel
 from advtool.training import RECIPES, loop, recipe_for
 from advtool.training.bounds import bound_loss, initialise, layers_of, worst_case_logits
 from advtool.training.schedule import Phase, falling, phase_of, schedule_of
+from advtool.training.validation import measure
 from tests.conftest import Command
 from tests.support.linear import EPS, closed_form_slack, problem
 from tests.support.trainings import batch, short
@@ -153,6 +154,12 @@ def test_eps_rises_and_kappa_falls_after_the_warm_up(done: float, share: float) 
     assert phase_of(recipe, 0.3, done) == pytest.approx((0.4 * share, 1 - 0.8 * share))
 
 
+def test_by_default_eps_grows_over_half_of_the_steps_after_a_short_warm_up() -> None:
+    recipe = recipe_for("mnist", "ibp")
+    found = [phase_of(recipe, 0.3, done) for done in (0.03, 0.28, 0.53, 1.0)]
+    assert found == [pytest.approx(phase) for phase in ((0, 1), (0.2, 0.75), (0.4, 0.5), (0.4, 0.5))]
+
+
 def test_the_radius_of_training_is_four_thirds_of_eps_and_within_the_range() -> None:
     assert recipe_for("mnist", "ibp").radius(0.3) == pytest.approx(0.4)
     assert recipe_for("mnist", "ibp").radius(0.9) == 1
@@ -182,6 +189,19 @@ def test_the_initial_weights_keep_the_size_of_the_bounds() -> None:
 
 
 # A whole training
+
+
+def test_a_tie_of_the_bounds_is_no_proof(tiny: Split) -> None:
+    """A model that gives all classes the same logits has no worst case below 0, and none above."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    layers = layers_of(model, RECIPES["ibp"], to_float(tiny.images[:1]))
+    recipe = recipe_for("mnist", "ibp", precision="float32")
+    measured = measure(
+        model, recipe, tiny, threat_model=ThreatModel(eps=0.1), generator=torch.Generator(), layers=layers
+    )
+    assert (measured.certified, measured.clean) == (0, 14 / 40)
 
 
 def proved(model: nn.Module, split: Split, eps: float) -> float:

@@ -133,6 +133,25 @@ def test_a_collapse_before_the_stop_ends_the_training_too(
     assert trained.header.metrics["collapse"]["epoch"] == 3
 
 
+def test_where_clean_images_alone_train_a_fall_under_attack_is_no_collapse_after_a_stop_either(
+    tiny: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = iter([(0.6, 0.55), (0.9, 0.1)])
+
+    def fabricated(*args: object, **kwargs: object) -> Measured:
+        one_step, pgd = next(figures)
+        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
+
+    monkeypatch.setattr(loop, "measure", fabricated)
+    monkeypatch.setattr(Keeper, "finish", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        short(tiny, "clean", output=tmp_path / "m.safetensors")
+    monkeypatch.undo()
+    trained = short(tiny, "clean", output=tmp_path / "m.safetensors", resume=True)
+    assert len(trained.header.metrics["history"]) == 2
+    assert "collapse" not in trained.header.metrics
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"epochs": 5}, {"pnil": True}, {"eps": 0.2}])
 def test_another_training_begins_at_its_beginning(tiny: Split, tmp_path: Path, change: dict[str, Any]) -> None:
     output, listener = tmp_path / "m.safetensors", Listener()

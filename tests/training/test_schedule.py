@@ -141,6 +141,13 @@ def test_the_bounds_on_digits_train_and_the_curve_is_drawn(tmp_path: Path) -> No
     assert "learning rate" in (tmp_path / "curve.svg").read_text()
 
 
+def test_the_test_ends_once_the_loss_is_four_times_the_first(tiny: Split) -> None:
+    options = {"arch": "cnn", "batch_size": 18, "lowest": 1e-3, "highest": 1e3, "steps": 60}
+    result = training.lr_range(tiny, "clean", **options)
+    assert len(result.losses) == len(result.rates) < 60
+    assert max(result.losses) < 4 * result.losses[0]
+
+
 def test_the_range_test_of_bounds_stays_in_the_warm_up(tiny: Split) -> None:
     """Then it is the same whatever comes after the warm-up, however short that is."""
     found = [

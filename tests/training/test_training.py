@@ -53,6 +53,16 @@ def test_batch_norm_counts_each_step_once(tiny: Split) -> None:
     assert trained.model.norm.num_batches_tracked == 3 * trained.header.metrics["epoch"]
 
 
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(tiny: Split) -> None:
+    """Batches of 16, 16 and 4 images; at next to no learning rate all of them meet the same model."""
+    trained = short(tiny, "clean", epochs=1, batch_size=16, learning_rate=1e-12)
+    images = train_validation(tiny)[0]
+    assert len(images) == 36
+    logits = trained.model(to_float(images.images))
+    expected = nn.functional.cross_entropy(logits, images.labels).item()
+    assert trained.header.metrics["history"][0]["loss"] == pytest.approx(expected, rel=1e-5)
+
+
 # The kept epoch
 
 

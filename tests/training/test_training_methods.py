@@ -1,6 +1,7 @@
 """The papers' methods and the precisions, through whole trainings; and the settings that do not go together."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
 from advtool.results import Measured
 from advtool.threat import ThreatModel
-from advtool.training import loop, recipe_for
+from advtool.training import loop, recipe_for, validation
 from advtool.training.examples import craft
+from advtool.training.fixed import precompute
 from advtool.training.validation import measure, pgd_images
 from tests.support.trainings import draws, equal, short
 
@@ -76,6 +78,19 @@ def test_fixed_examples_are_made_once_and_reported_apart(digits: Split, tmp_path
     assert len(trained.header.recipe["fixed_examples_sha256"]) == 64
 
 
+def test_fixed_examples_are_of_the_other_model_as_it_predicts(tiny: Split, tmp_path: Path) -> None:
+    """In eval mode: its batch norm has the statistics of its training, not of a batch of examples."""
+    source = tmp_path / "source.safetensors"
+    other = short(tiny, "clean", arch="resnet11", arch_args={"width": 4}, epochs=1, output=source).model
+    threat_model = ThreatModel(eps=0.1)
+    found = precompute(source, tiny, tiny, threat_model=threat_model, seed=0).training
+    x, y = to_float(tiny.images), tiny.labels
+    expected = craft(other, x, y, "fgsm", threat_model=threat_model, generator=draws())
+    in_training = craft(other.train(), x, y, "fgsm", threat_model=threat_model, generator=draws())
+    assert (found - expected).abs().max() < 1e-6
+    assert (found - in_training).abs().max() > 0.1, "batch norm decides nothing"
+
+
 def test_fixed_examples_of_another_shape_are_refused(tiny: Split, digits: Split, tmp_path: Path) -> None:
     source = tmp_path / "source.safetensors"
     short(tiny, "clean", epochs=1, output=source)
@@ -97,6 +112,33 @@ def test_pgd_on_a_noisy_model_sums_gradients_and_averages_predictions(digits: Sp
     mean_softmax = sum(model(x_adv).softmax(1) for _ in range(5)) / 5
     assert measured.pgd == pytest.approx((mean_softmax.argmax(1) == y).float().mean().item(), abs=0.02)
     assert measured.adversarial_loss == pytest.approx(-mean_softmax[torch.arange(100), y].log().mean().item(), rel=1e-4)
+
+
+def test_one_step_examples_of_the_validation_are_those_of_the_training(
+    tiny: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training on many steps or on bounds has none, and is measured by FGSM."""
+    asked: list[tuple[Any, ...]] = []
+
+    def spy(model: nn.Module, x: Tensor, y: Tensor, kind: str, **settings: Any) -> Tensor:
+        del settings["threat_model"], settings["generator"]
+        asked.append((kind, settings))
+        return x
+
+    monkeypatch.setattr(validation, "craft", spy)
+    model = models.build(Architecture(name="cnn", input_shape=tiny.shape, classes=3))
+    own = {"pnil": True, "eot": 3, "step_size": 0.05}
+    for name, settings in (("nfgsm", own), ("pgd", {"pgd_steps": 3}), ("ibp", {"arch": "cnn"}), ("both", {})):
+        recipe = recipe_for("mnist", name, **settings, precision="float32")
+        measure(model, recipe, tiny, threat_model=ThreatModel(eps=0.1), generator=draws())
+    pgd = ("pgd", {"steps": 10, "eot": 1})
+    assert asked == [
+        ("pgd", {"steps": 10, "eot": 5}),
+        ("nfgsm", {"eot": 3, "step_size": 0.05, "clip": False}),
+        *(pgd, ("fgsm", {})),
+        *(pgd, ("fgsm", {})),
+        *(pgd, ("fgsm", {"eot": 1})),
+    ]
 
 
 def test_noise_layers_come_back_and_their_levels_are_in_the_card(tiny: Split, tmp_path: Path) -> None:
