@@ -417,7 +417,9 @@ def test_votes_are_the_mean_softmax_and_eot_the_mean_gradient() -> None:
         softmax += logits.detach().softmax(1) / draws
     torch.testing.assert_close(target.scores(x).exp(), softmax)
     model.calls = 0
-    torch.testing.assert_close(target.scores_and_gradient(x, y)[1], slope)
+    scores, gradient = target.scores_and_gradient(x, y)
+    torch.testing.assert_close(gradient, slope)
+    torch.testing.assert_close(scores.exp(), softmax)
     assert (target.calls.forward, target.calls.backward) == (2 * 3 * draws, 3 * draws)
 
 

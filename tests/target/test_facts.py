@@ -22,6 +22,7 @@ from advtool.target.facts import Needs
 from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
+from advtool.target.probing import _differ_in_mean, differ
 from advtool.target.target import Autograd, Randomness, Target
 from tests.support.models import NoisyInput, Scaled, mlp
 from tests.support.strange import SHAPE, Around
@@ -253,6 +254,25 @@ def test_a_hidden_state_is_not_taken_for_logits(count: int) -> None:
     x = torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
     with opened(WithState(), x) as target:
         assert target.scores(x[:2]).equal(mlp(SHAPE)(x[:2]))
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9e-5, False), (1.1e-5, True)])
+def test_equal_calls_may_differ_by_a_share_of_the_largest_logit(share: float, told: bool) -> None:
+    logits = torch.tensor([[50.0, 1.0, 0.0], [-4.0, 2.0, 1.0]])
+    moved = logits + torch.tensor([[0.0, 0.0, 50 * share], [0.0, 0.0, 0.0]])
+    assert differ(logits, moved) is told
+
+
+@pytest.mark.parametrize(("errors", "told"), [(9.0, False), (11.0, True)])
+def test_two_means_differ_beyond_rounding_and_ten_standard_errors(errors: float, told: bool) -> None:
+    """Of a few means that are compared, one at 3 standard errors would be no surprise."""
+    noise = torch.randn(14, 3, generator=torch.Generator().manual_seed(0))
+    noise -= noise.mean(0)
+    shift = errors * noise[:, 1].std() / 14**0.5
+    usual = torch.tensor([2.0, 1.0, 0.0]).expand(14, 3)
+    assert _differ_in_mean(usual, usual + noise + shift * torch.tensor([0.0, 1.0, 0.0])) is told
+    assert not _differ_in_mean(usual, usual + 0.9e-3 * 2), "all draws differ alike, by rounding"
+    assert _differ_in_mean(usual, usual + 1.1e-3 * 2)
 
 
 def test_noise_is_not_taken_for_a_dependence_on_the_batch() -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import advtool
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
+from advtool.target.arithmetic import cudnn_enabled, exact_arithmetic
 from tests.support.models import NoisyInput, mlp
 from tests.support.strange import SHAPE, document, evaluate, images, labels, numbers
 from tests.support.strange_models import Net
@@ -117,6 +118,17 @@ def test_settings_of_the_process_do_not_change_the_answer_and_are_put_back(name:
         found = ask(model)
         assert settings_of_the_process() == before
     assert found == expected
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_within_exact_arithmetic_a_gpu_too_repeats_its_products_in_float32() -> None:
+    with setting(torch.set_float32_matmul_precision, "medium", "highest"), exact_arithmetic(torch.device("cpu")):
+        within = settings_of_the_process()
+    assert within["cudnn"] == (True, False, True), "enabled, the fastest algorithm is not looked for, deterministic"
+    assert set(within["precision"]) == {"ieee"}
+    assert not within["autocast"]
+    with cudnn_enabled(False):
+        assert not torch.backends.cudnn.enabled
 
 
 def test_a_model_runs_under_the_users_default_dtype() -> None:
