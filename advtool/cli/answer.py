@@ -1,6 +1,8 @@
 """Writes the answer of a command, in one of several formats, to stdout or into a file."""
 
+import itertools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +44,31 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="File for the answer.", show_default="stdout"),
 ]
+
+READ = ("model", "checkpoint", "weights", "surrogate", "surrogate_weights", "classes", "dataset", "config")
+"""Parameters of commands that may name a file which the command reads."""
+
+
+def refuse_replaced_input(params: Mapping[str, Any]) -> None:
+    """Refuse an ``--output`` or a ``--plot`` that would replace a file which the command reads.
+
+    Args:
+        params: the values of the command's parameters, by name.
+
+    Raises:
+        InputError: there is one; the message names it.
+    """
+    for option, name in itertools.product(("output", "plot"), READ):
+        written, read = params.get(option), params.get(name)
+        if written is not None and read is not None and written.is_file() and _is_file(str(read), written):
+            raise InputError(
+                f"--{option} '{written}' would replace a file that the command reads, '{read}': name another file"
+            )
+
+
+def _is_file(text: str, file: Path) -> bool:
+    """Whether ``text`` names the file, as MODEL does: ``net.py`` and ``net.py:make``."""
+    return any(path.exists() and path.samefile(file) for path in (Path(text), Path(text.rpartition(":")[0])))
 
 
 def answer(result: Document, format: str, output: Path | None = None) -> None:

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from advtool.cli import config_file
+from advtool.cli.answer import refuse_replaced_input
 from advtool.cli.help_page import help_page
 from advtool.cli.progress import quietly
 from advtool.ranks import Ranks
@@ -31,6 +32,10 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[WRITTEN] = self.make_parser(ctx).parse_args([*args])[0]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        refuse_replaced_input(ctx.params)
+        return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the formatter is for plain text
         help_page(self, ctx)

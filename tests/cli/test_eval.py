@@ -123,6 +123,25 @@ def test_output_goes_to_the_file_and_stdout_stays_empty(evaluate: InProcess) -> 
     assert json.loads((evaluate.folder / "deep" / "answer.json").read_text())["schema"] == "advtool.eval/1"
 
 
+@pytest.mark.parametrize(
+    ("reads", "written"),
+    [
+        (["net.py:make", "--dataset", "digits"], "net.py"),
+        (["net:make", "--weights", "w.pth", "--dataset", "digits"], "link.pth"),
+        (["--checkpoint", "model.safetensors"], "./model.safetensors"),
+        (["--config", "run.toml"], "run.toml"),
+    ],
+)
+def test_an_output_that_the_command_reads_is_not_replaced(evaluate: InProcess, reads: list[str], written: str) -> None:
+    for name in ("net.py", "w.pth", "model.safetensors", "run.toml"):
+        (evaluate.folder / name).write_text('[eval]\nmodel = "net.py:make"\n')
+    (evaluate.folder / "link.pth").symlink_to("w.pth")
+    done = evaluate("eval", *reads, "--output", written, check=False)
+    assert done.returncode == 2
+    assert f"--output '{Path(written)}' would replace a file that the command reads" in done.stderr
+    assert (evaluate.folder / written).read_text().startswith("[eval]")
+
+
 @pytest.mark.slow
 def test_output_writes_through_links_and_into_pipes(evaluate: InProcess) -> None:
     target, link, pipe = (evaluate.folder / name for name in ("target.json", "link.json", "pipe"))
