@@ -15,6 +15,7 @@ from advtool.cli import config_file
 from advtool.cli.answer import refuse_replaced_input
 from advtool.cli.help_page import help_page
 from advtool.cli.progress import quietly
+from advtool.errors import InputError
 from advtool.ranks import Ranks
 
 Function = Callable[..., Any]
@@ -34,6 +35,8 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        for param in self.params:
+            _refuse_empty(param, ctx.meta[WRITTEN].get(param.name), ctx.params.get(param.name))
         refuse_replaced_input(ctx.params)
         return super().invoke(ctx)
 
@@ -102,6 +105,23 @@ def _with_common_options(function: Function, takes_config: bool) -> Function:
     named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     run.__signature__ = inspect.Signature([*named, *common])  # type: ignore[attr-defined]
     return run
+
+
+def _refuse_empty(param: Any, written: Any, value: Any) -> None:
+    """Refuse an empty path, as a shell makes of a variable that is not set: it would be the present folder.
+
+    Args:
+        param: an option or an argument.
+        written: its value on the command line, or all of them.
+        value: what became of it.
+
+    Raises:
+        InputError: the path is empty.
+    """
+    values, texts = (each if isinstance(each, list | tuple) else [each] for each in (value, written))
+    if "" in texts and any(isinstance(each, Path) for each in values):
+        name = max(param.opts, key=len) if isinstance(param, TyperOption) else param.metavar or str(param.name).upper()
+        raise InputError(f"{name} is empty: name a file or folder, or leave it out")
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -172,6 +172,25 @@ def test_a_device_is_written_to_whoever_may_write_in_its_folder(monkeypatch: pyt
         files.check_writable(Path("/dev/null"))
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("eval", "--run-dir", ""), "--run-dir"),
+        (("eval", "--output="), "--output"),
+        (("eval", "--classes", ""), "--classes"),
+        (("compare", "", "runs/b"), "RUN_A"),
+        (("report", "runs/a", ""), "RUN"),
+        (("runs", ""), "DIR"),
+        (("train", "clean", "--output", ""), "--output"),
+        (("show", ""), "CHECKPOINT"),
+    ],
+)
+def test_an_empty_path_is_not_the_present_folder(here: Path, run: Run, words: tuple[str, ...], name: str) -> None:
+    """A shell makes it of a variable that is not set."""
+    assert run(*words) == (2, "", f"advtool: {name} is empty: name a file or folder, or leave it out\n")
+    assert [each.name for each in here.iterdir()] == ["checkpoints"]
+
+
 def test_quiet_leaves_the_answer_and_the_errors(run: Run) -> None:
     code, out, err = run("eval", *FAST, "--format", "json", "--quiet")
     assert (code, err) == (0, "")
