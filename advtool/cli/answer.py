@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from advtool import files
 from advtool.cli.progress import say
 from advtool.errors import InputError
 from advtool.ranks import Ranks
@@ -39,10 +40,37 @@ def format_option(*more: str) -> Any:
     )
 
 
+def _writable(output: Path | None) -> Path | None:
+    """Refuse before hours of work a file that cannot be written."""
+    if output is not None:
+        files.check_writable(output)
+    return output
+
+
+def plot_option(what: str) -> Any:
+    """The option ``--plot``, which draws ``what``."""
+    return typer.Option(
+        "--plot",
+        metavar="FILE",
+        callback=_drawable,
+        help=f"Draw the {what} (.png, .svg or .pdf).",
+        show_default="no plot",
+    )
+
+
+def _drawable(plot: Path | None) -> Path | None:
+    """Refuse before hours of work a plot that cannot be drawn or written."""
+    if plot is not None:
+        from advtool.report import plots
+
+        plots.check(plot)
+    return plot
+
+
 FormatName = Annotated[str, format_option()]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", metavar="FILE", help="File for the answer.", show_default="stdout"),
+    typer.Option("--output", metavar="FILE", callback=_writable, help="File for the answer.", show_default="stdout"),
 ]
 
 READ = ("model", "checkpoint", "weights", "surrogate", "surrogate_weights", "classes", "dataset", "config")
@@ -82,8 +110,6 @@ def answer(result: Document, format: str, output: Path | None = None) -> None:
     if not Ranks.of_environment().is_first:
         return
     if output is not None:
-        from advtool import files
-
         files.write_atomically(output, FORMATS[format](result).encode())
         say(f"written to {output}")
     elif format == "table" and sys.stdout.isatty():

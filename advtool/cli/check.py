@@ -48,13 +48,10 @@ def check(
     the trained ones.)
     """
     subject.models.check()
-    from advtool import files
     from advtool.evaluation.evaluator import check as check_model
     from advtool.evaluation.understanding import refuse_guessing
     from advtool.target.opening.user_code import prints_to_stderr
 
-    if output is not None:
-        files.check_writable(output)
     place = resolve_device(device)
     ours = subject.open()
     for note in ours.opened.notes:

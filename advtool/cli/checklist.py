@@ -29,10 +29,7 @@ def checklist(
     RobustBench's restrictions is done, with its figure; not done, with the
     command that would; not applicable; or left to you.
     """
-    from advtool import files
     from advtool.evaluation.checklist.checklist import checklist as answered
     from advtool.evaluation.finished import read_finished
 
-    if output is not None:
-        files.check_writable(output)
     answer(answered(read_finished(run).result), format, output)

@@ -38,12 +38,9 @@ def compare(
     More than two runs stand side by side, a row a run; differences are then
     those to the first.
     """
-    from advtool import files
     from advtool.studies.comparison import compare as compare_runs
     from advtool.studies.comparison import side_by_side
 
-    if output is not None:
-        files.check_writable(output)
     if more:
         answer(side_by_side(run_a, run_b, *more), format, output)
     else:

@@ -140,7 +140,6 @@ def evaluate(
         check_surrogate(surrogate, surrogate_weights)
     if format == CHECKLIST and seeds > 1:
         raise InputError(f"--format checklist answers from one run: leave out --seeds {seeds}")
-    from advtool import files
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.compute.memory import peak_bytes
     from advtool.evaluation.checklist.checklist import checklist
@@ -148,8 +147,6 @@ def evaluate(
     from advtool.results import SeedsEvaluation
     from advtool.studies.seeds import evaluate_seeds
 
-    if output is not None:
-        files.check_writable(output)
     place = resolve_device(device)
     with resuming.paths_of(resume):
         ours = subject.open()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from advtool.cli.answer import FormatName, answer
+from advtool.cli.answer import FormatName, answer, plot_option
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, Recipe, asked
@@ -37,10 +37,7 @@ def lr_range(
     device: Device = DeviceName.auto,
     data_dir: DataDir = None,
     format: FormatName = "table",
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw the curve (.png, .svg or .pdf).", show_default="no plot"),
-    ] = None,
+    plot: Annotated[Path | None, plot_option("curve")] = None,
     settings: dict[str, Any],
 ) -> None:
     """Propose the bounds of a cyclic learning rate with a range test (Smith 2017).
@@ -55,8 +52,6 @@ def lr_range(
     from advtool.report import lr_range as report
     from advtool.report import plots
 
-    if plot is not None:
-        plots.check(plot)
     result = training.lr_range(
         dataset,
         recipe,

@@ -53,12 +53,10 @@ def score(
     whose example fools it is told.
     """
     model.check()
-    from advtool import checkpoints, files
+    from advtool import checkpoints
     from advtool.studies.score import score as score_run
     from advtool.target.opening.user_code import prints_to_stderr
 
-    if output is not None:
-        files.check_writable(output)
     place = resolve_device(device)
     opened = (model if model.is_given else _own(run)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtool import arguments
-from advtool.cli.answer import FormatName, Output, answer
+from advtool.cli.answer import FormatName, Output, answer, plot_option
 from advtool.cli.app import App
 from advtool.cli.gathering import gathering
 from advtool.cli.options import Device, DeviceName, resolve_device
@@ -43,10 +43,7 @@ The answer alone:  [cyan]advtool sweep eot --format json | jq '.curves\\[0].enou
 
 app = App(help="Draw accuracy as a curve, over eps or over EOT samples.")
 
-Plot = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="FILE", help="Draw the curves (.png, .svg or .pdf).", show_default="no plot"),
-]
+Plot = Annotated[Path | None, plot_option("curves")]
 
 
 def parse_radii(text: str) -> list[float]:
@@ -119,7 +116,6 @@ def sweep_eps(
     """
     radii = None if eps is None else parse_radii(eps)
     subject.models.check()
-    _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.studies.smallest_eps import smallest_eps
     from advtool.studies.sweep import eps_grid
@@ -172,7 +168,6 @@ def sweep_eot(
     """
     draws = parse_draws(eot_draws)
     subject.models.check()
-    _check_files(output, plot)
     from advtool.cli.evaluation_progress import EvaluationProgress
     from advtool.studies import sweep
 
@@ -191,17 +186,6 @@ def sweep_eot(
             observer=progress,
         )
     _show(result, format, output, plot)
-
-
-def _check_files(output: Path | None, plot: Path | None) -> None:
-    """Refuse files that cannot be written, before hours of work."""
-    from advtool import files
-    from advtool.report import plots
-
-    if output is not None:
-        files.check_writable(output)
-    if plot is not None:
-        plots.check(plot)
 
 
 def _show(result: Sweep | PerImageSweep, format: str, output: Path | None, plot: Path | None) -> None:
