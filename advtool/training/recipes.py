@@ -180,18 +180,15 @@ def recipe_for(dataset: str, name: str, **settings: Any) -> Recipe:
     if not isinstance(name, str) or name not in RECIPES:
         raise InputError(f"unknown recipe {shown(name)}{near_match(str(name), RECIPES)}")
     asked = checked(Settings, {key: value for key, value in settings.items() if value is not None})
-    if "arch" in asked:
-        from advtool import models  # noqa: PLC0415 - it imports torch
-
-        models.check_name(asked["arch"])
     _check_taken(RECIPES[name], asked)
     of_dataset = {**FOR_DATASET.get(dataset, {}), **RECIPES[name].for_dataset.get(dataset, {})}
     of_optimizer = FOR_OPTIMIZER.get(asked.get("optimizer", RECIPES[name].optimizer), {})
     recipe = replace(RECIPES[name], **{**of_dataset, **of_optimizer, **asked})
-    if recipe.arch_args:
+    if "arch" in asked or recipe.arch_args:
         from advtool import models  # noqa: PLC0415 - it imports torch
 
-        models.check_sizes(recipe.arch, recipe.arch_args)
+        models.check_name(recipe.arch)
+        models.check_sizes(recipe.arch, recipe.arch_args or {})
     _check_needs(recipe, asked)
     return recipe
 
