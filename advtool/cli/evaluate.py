@@ -134,14 +134,10 @@ def evaluate(
         resuming.check(context, resume)
     with resuming.paths_of(resume):
         subject.models.check()
-    if surrogate_weights is not None and surrogate is None:
-        raise InputError(f"--surrogate-weights '{surrogate_weights}': name their model with --surrogate")
-    if surrogate is not None:
-        check_surrogate(surrogate, surrogate_weights)
+    check_surrogate(surrogate, surrogate_weights)
     if format == CHECKLIST and seeds > 1:
         raise InputError(f"--format checklist answers from one run: leave out --seeds {seeds}")
     from advtool.cli.evaluation_progress import EvaluationProgress
-    from advtool.compute.memory import peak_bytes
     from advtool.evaluation.checklist.checklist import checklist
     from advtool.evaluation.evaluator import evaluate as run_evaluation
     from advtool.results import SeedsEvaluation
@@ -175,9 +171,7 @@ def evaluate(
         else:
             result = evaluate_seeds(**asked, seeds=list(runs), run_dirs=list(runs.values()))
     evaluations = result.evaluations if isinstance(result, SeedsEvaluation) else [result]
-    images_a_pass = evaluations[-1].environment["images_a_pass"]
-    peak = peak_bytes()
-    say(f"{'' if peak is None else f'peak memory {peak / 2**30:.2f} GiB, '}{images_a_pass} images a pass")
+    _tell_memory(evaluations[-1])
     if format == CHECKLIST:
         answer(checklist(evaluations[0]), "table", output)
     else:
@@ -192,6 +186,15 @@ def _refuse_restarts(gates: Gates) -> None:
             "a gate such as --fail-under ends with code 1, which torchrun takes for a crash: leave out --max-restarts, "
             "or ask afterwards with 'advtool eval --resume RUN --fail-under X'"
         )
+
+
+def _tell_memory(evaluation: Evaluation) -> None:
+    """The most memory that the process took, where the system tells it, and how many images went through at once."""
+    from advtool.compute.memory import peak_bytes
+
+    peak = peak_bytes()
+    words = "" if peak is None else f"peak memory {peak / 2**30:.2f} GiB, "
+    say(f"{words}{evaluation.environment['images_a_pass']} images a pass")
 
 
 def _hold_to(gates: Gates, evaluations: list[Evaluation]) -> None:

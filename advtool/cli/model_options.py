@@ -97,12 +97,16 @@ MODEL_OPTIONS: dict[str, Any] = {
 }
 
 
-def check_surrogate(model: str, weights: str | None) -> None:
+def check_surrogate(model: str | None, weights: str | None) -> None:
     """Refuse a surrogate that cannot be opened, before anything heavy is imported.
 
     Raises:
-        InputError: a file does not exist.
+        InputError: a file does not exist, or the weights have no model.
     """
+    if model is None and weights is None:
+        return
+    if model is None:
+        raise InputError(f"--surrogate-weights '{weights}': name their model with --surrogate")
     try:
         check_exists(model, weights)
     except InputError as error:
