@@ -249,6 +249,26 @@ def test_an_image_that_fell_on_the_way_to_the_finalists_is_searched_no_further()
     assert standing == 1 + 3 * 3 + 11
 
 
+def test_finalists_are_the_targets_that_came_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their borders at the clean image were."""
+    met = torch.tensor([[3.0, 1.0, 2.0], [0.5, 4.0, 0.1]])
+    passes: list[tuple[int, Tensor]] = []
+
+    def climb(
+        attack: TargetedAPGD, steps: int, x: Tensor, y: Tensor, others: Tensor, *rest: object, **_: object
+    ) -> Tensor:
+        passes.append((steps, others))
+        return met
+
+    monkeypatch.setattr(TargetedAPGD, "_climb", climb)
+    target = Target(mlp(SHAPE).requires_grad_(False), input_shape=SHAPE, classes=4)
+    attack = TargetedAPGD(target, ThreatModel(eps=0.1), steps=50, targets=3, finalists=2)
+    attack.search(torch.rand(2, *SHAPE), torch.zeros(2).long(), torch.Generator(), no_report)
+    (short, every), (long, finalists) = passes
+    assert (short, long) == (10, 50)
+    assert torch.equal(finalists, every.gather(1, torch.tensor([[1, 2], [2, 0]])))
+
+
 def test_there_are_no_more_targets_than_other_classes() -> None:
     target = Target(mlp(SHAPE, 3).requires_grad_(False), input_shape=SHAPE, classes=3)
     attack = TargetedAPGD(target, ThreatModel(eps=0.1))

@@ -423,6 +423,14 @@ def test_votes_are_the_mean_softmax_and_eot_the_mean_gradient() -> None:
     assert (target.calls.forward, target.calls.backward) == (2 * 3 * draws, 3 * draws)
 
 
+def test_a_search_without_gradients_goes_by_the_mean_margin_of_its_draws() -> None:
+    x, y, draws = images(3), torch.tensor([0, 1, 2]), 5
+    model = CountedNoise(mlp(SHAPE))
+    target = estimator(model, eot=draws, randomness=Randomness.each_call)
+    expected = torch.stack([margin(model.model(x + 0.05 * draw), y) for draw in range(draws)]).mean(0)
+    torch.testing.assert_close(attack("square(queries=2)", target, 0.1).noisy_margins(x, y), expected)
+
+
 class CountedNoise(nn.Module):
     """Adds 0.05 times the number of earlier calls to the input."""
 

@@ -132,6 +132,16 @@ def test_of_a_model_without_randomness_too() -> None:
     assert found.x.flatten().tolist() == pytest.approx([0.6, 0.2, 0.4])
 
 
+def test_a_tie_is_no_fall() -> None:
+    """The model gives a pixel on the border class 0, so that a search that has come there goes on."""
+    subject = target(border=0.5)
+    assert subject.scores(pixels(0.5)).tolist() == [[0, 0]]
+    found = Candidates(pixels(0.3), Y[:1], subject)
+    found.update(pixels(0.5), torch.tensor([-0.1]), 1)
+    assert found.drop_fallen() is None
+    assert found.confirmed.tolist() == [False]
+
+
 class Undefined(Above):
     """It answers NaN near 0.6, and below the border the true class."""
 

@@ -273,6 +273,39 @@ def test_parameters_of_art_come_out_as_plain_numbers() -> None:
     assert attack.search(X, torch.arange(4), torch.Generator(), no_report).x.shape == X.shape
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "parameter", "expected"),
+    [
+        ("pgd", {"eps": 0.2, "steps": 40}, "step_size", 0.01),
+        ("spsa", {"eps": 0.3, "steps": 10}, "learning_rate", 0.06),
+        ("spsa", {"eps": 0.03, "steps": 100}, "learning_rate", 0.01),
+        ("pgd-smooth", {"eps": 0.03}, "deviation", 0.01),
+        ("pgd-smooth", {"eps": 0.6}, "deviation", 0.1),
+    ],
+)
+def test_defaults_that_follow_from_eps_reach_every_point_of_the_ball(
+    name: str, given: dict[str, Any], parameter: str, expected: float
+) -> None:
+    assert getattr(build(name, **given), parameter) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("ProjectedGradientDescentPyTorch", {"max_iter": 40}, 0.01),
+        ("BasicIterativeMethod", {"max_iter": 1}, 0.2),
+        ("FastGradientMethod", {}, 0.2),
+        ("AutoProjectedGradientDescent", {"max_iter": 40}, 0.4),
+        ("ProjectedGradientDescentPyTorch", {"max_iter": 40, "eps_step": 0.03}, 0.03),
+    ],
+)
+def test_an_attack_of_art_has_steps_that_fit_the_ball(name: str, given: dict[str, Any], expected: float) -> None:
+    """ART's own default of 0.1 would be one size for every eps."""
+    attack = ArtAttack(target(), ThreatModel(eps=0.2), name, given)
+    assert attack._attack.eps_step == attack.parameters()["eps_step"] == pytest.approx(expected)
+    assert attack._attack.eps == 0.2
+
+
 @pytest.mark.parametrize("answer", [None, "text", [1, 2], X[:2].numpy(), X[..., :2].numpy(), (X.numpy(), X.numpy())])
 def test_an_attack_of_art_that_gives_no_images_is_refused(answer: Any) -> None:
     attack = ArtAttack(target(), ThreatModel(eps=0.1), "DeepFool", {})

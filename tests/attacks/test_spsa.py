@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from advtool import evaluate
-from advtool.attacks.spsa import SPSA
+from advtool.attacks.spsa import SPSA, _Adam
 from advtool.errors import InputError
 from advtool.models.cnn import CNN
 from advtool.models.lenet import LeNet
@@ -293,6 +293,18 @@ def test_the_estimate_is_the_mean_over_antithetic_pairs(make: Callable[[], nn.Mo
             difference = margin(model(centre + delta * v), y) - margin(model(centre - delta * v), y)
             expected += difference.view(-1, 1, 1, 1) * v / (2 * delta * pairs)
     torch.testing.assert_close(estimate, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_an_image_that_stays_goes_on_with_its_own_moments() -> None:
+    """Adam on four images of which two are dropped moves these two as if they had been alone."""
+    x, slopes = torch.rand(4, *GRAY), torch.randn(3, 4, *GRAY)
+    places = torch.tensor([1, 3])
+    all_four, two = _Adam(x, 0.1), _Adam(x[places], 0.1)
+    here, there = x, x[places]
+    for slope in slopes[:2]:
+        here, there = all_four.step(here, slope), two.step(there, slope[places])
+    all_four.keep(places)
+    torch.testing.assert_close(all_four.step(here[places], slopes[2][places]), two.step(there, slopes[2][places]))
 
 
 class Watching(nn.Module):
