@@ -28,7 +28,7 @@ LONGEST_SHOWN = 120
 def shown(value: Any) -> str:
     """A value for a message: in one line, cut if it is long."""
     try:
-        text = " ".join(repr(value).split())
+        text = " ".join(repr(os.fspath(value) if isinstance(value, Path) else value).split())
     except Exception:  # of a foreign class, or an integer with too many digits
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

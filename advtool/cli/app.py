@@ -36,7 +36,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         for param in self.params:
-            _refuse_empty(param, ctx.meta[WRITTEN].get(param.name), ctx.params.get(param.name))
+            _refuse_empty(param, ctx.meta[WRITTEN].get(param.name))
         refuse_replaced_input(ctx.params)
         return super().invoke(ctx)
 
@@ -107,21 +107,19 @@ def _with_common_options(function: Function, takes_config: bool) -> Function:
     return run
 
 
-def _refuse_empty(param: Any, written: Any, value: Any) -> None:
-    """Refuse an empty path, as a shell makes of a variable that is not set: it would be the present folder.
+def _refuse_empty(param: Any, written: Any) -> None:
+    """Refuse an empty value, as a shell makes of a variable that is not set: as a path it is the present folder.
 
     Args:
         param: an option or an argument.
         written: its value on the command line, or all of them.
-        value: what became of it.
 
     Raises:
-        InputError: the path is empty.
+        InputError: a value is empty.
     """
-    values, texts = (each if isinstance(each, list | tuple) else [each] for each in (value, written))
-    if "" in texts and any(isinstance(each, Path) for each in values):
+    if "" in (written if isinstance(written, list | tuple) else [written]):
         name = max(param.opts, key=len) if isinstance(param, TyperOption) else param.metavar or str(param.name).upper()
-        raise InputError(f"{name} is empty: name a file or folder, or leave it out")
+        raise InputError(f"{name} is empty: give it a value, or leave it out")
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

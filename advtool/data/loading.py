@@ -140,6 +140,10 @@ def check_exists(name_or_path: str | Path) -> None:
         InputError: there is no such data set; the message says which one might be meant.
     """
     text = arguments.encodable("data set", os.fspath(name_or_path))
+    if not text:
+        raise InputError(
+            f"the data set has no name: give one of {', '.join(sorted(KNOWN))}, an .npz file or a folder of images"
+        )
     path = Path(text)
     is_npz = path.suffix.lower() == ".npz"
     if text in KNOWN or path.is_dir() or (is_npz and path.exists()):

@@ -24,6 +24,7 @@ class TensorBoard(Observer):
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = arguments.path(f"TensorBoard's folder {shown(folder)}", folder)
+        arguments.encodable("TensorBoard's folder", str(self._folder))
         if self._folder.exists() and not self._folder.is_dir():
             raise InputError(f"TensorBoard's folder '{folder}' is a file: name a folder")
         self._writer_class = _writer_class()

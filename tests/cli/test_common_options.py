@@ -182,11 +182,15 @@ def test_a_device_is_written_to_whoever_may_write_in_its_folder(monkeypatch: pyt
         (("runs", ""), "DIR"),
         (("train", "clean", "--output", ""), "--output"),
         (("show", ""), "CHECKPOINT"),
+        (("eval", "--dataset", ""), "--dataset"),
+        (("eval", ""), "MODEL"),
     ],
 )
-def test_an_empty_path_is_not_the_present_folder(here: Path, run: Run, words: tuple[str, ...], name: str) -> None:
+def test_an_empty_value_is_not_the_present_folder_nor_the_default(
+    here: Path, run: Run, words: tuple[str, ...], name: str
+) -> None:
     """A shell makes it of a variable that is not set."""
-    assert run(*words) == (2, "", f"advtool: {name} is empty: name a file or folder, or leave it out\n")
+    assert run(*words) == (2, "", f"advtool: {name} is empty: give it a value, or leave it out\n")
     assert [each.name for each in here.iterdir()] == ["checkpoints"]
 
 

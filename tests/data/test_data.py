@@ -260,6 +260,7 @@ def test_an_archive_with_a_flipped_byte(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("mnits", r"no data set named 'mnits', nor a file or folder \(did you mean 'mnist'\?\)"),
+        ("", "the data set has no name: give one of cifar10, digits"),
         ("zzz", r"known: cifar10, digits, fashion-mnist, mnist"),
         ("some/where", "no data set at 'some/where': there is no such file or folder"),
         ("absent.npz", "no data set at 'absent.npz': there is no such file"),

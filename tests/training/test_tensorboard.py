@@ -63,3 +63,5 @@ def test_a_folder_that_cannot_be_one_is_refused_before_the_training(tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"^TensorBoard's folder '.*file' is a file: name a folder$"):
         TensorBoard(tmp_path / "file")
+    with pytest.raises(InputError, match="is no UTF-8"):
+        TensorBoard(f"{tmp_path}/m\udcfcll")
