@@ -32,11 +32,11 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[WRITTEN] = self.make_parser(ctx).parse_args([*args])[0]
+        for param in self.params:
+            _refuse_empty(param, ctx.meta[WRITTEN].get(param.name))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        for param in self.params:
-            _refuse_empty(param, ctx.meta[WRITTEN].get(param.name))
         refuse_replaced_input(ctx.params)
         return super().invoke(ctx)
 
