@@ -113,7 +113,7 @@ def answer(result: Document, format: str, output: Path | None = None) -> None:
         files.write_atomically(output, FORMATS[format](result).encode())
         say(f"written to {output}")
     elif format == "table" and sys.stdout.isatty():
-        Console(highlight=False).print(as_text.renderable(to_table(result)))
+        Console(highlight=False).print(as_text.renderable(to_table(result)), crop=False)
     else:
         typer.echo(FORMATS[format](result), nl=False)
     if not FORMATS[format].has_notes:

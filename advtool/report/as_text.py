@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import repeat, takewhile
 
 import rich.table
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
 from rich.text import Text
 
@@ -57,12 +57,15 @@ def render(table: Table) -> str:
     """The table as plain text, in 80 columns wherever it goes."""
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(renderable(table))
+        console.print(renderable(table), crop=False)
     return capture.get()
 
 
 def renderable(table: Table) -> RenderableType:
-    """The table for a Rich console, which adds colour where there is a terminal, and uses the width that it has."""
+    """The table for a Rich console, which adds colour where there is a terminal, and uses the width that it has.
+
+    A table that is not folded may have longer lines: print it with ``crop=False``.
+    """
     return _Fitted(table)
 
 
@@ -78,7 +81,7 @@ class _Fitted:
             yield Text(table.title, style="bold", justify="left")
         if table.facts:
             yield _facts(table.facts)
-        yield from _grids(table, width)
+        yield from _grids(table, width) if table.folded else _lines(table)
         yield from map(Text, _remarks(table, width))
 
 
@@ -96,6 +99,20 @@ def _grids(table: Table, width: int) -> Iterator[RenderableType]:
     columns = table.columns_for(Reader.TERMINAL)
     written = [(column, [column.heading, *map(column.written, table.rows)]) for column in columns]
     return (_grid(table, part, width) for part in _parts(table, written, width))
+
+
+def _lines(table: Table) -> Iterator[RenderableType]:
+    """The heading and the rows, each in one line, in columns as wide as their longest text."""
+    columns = table.columns_for(Reader.TERMINAL)
+    written = [[column.heading, *map(column.written, table.rows)] for column in columns]
+    letters = [max(map(cell_len, texts)) for texts in written]
+    styles = ["bold", *(STYLES.get(row.kind, "") for row in table.rows)]
+    for style, *line in zip(styles, *written, strict=True) if columns else ():
+        cells = [
+            set_cell_size(text, width) if column.unit.words else " " * (width - cell_len(text)) + text
+            for column, text, width in zip(columns, line, letters, strict=True)
+        ]
+        yield Text("  ".join(cells).rstrip(), style=style, no_wrap=True, overflow="ignore")
 
 
 def _parts(table: Table, written: Sequence[Written], width: int) -> Iterator[Sequence[Written]]:

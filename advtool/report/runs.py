@@ -16,7 +16,7 @@ COLUMNS = (
     Column("model", "model_name", WORDS, Reader.PEOPLE),
     Column("", "model", WORDS, Reader.PROGRAM),
     Column("data set", "dataset", WORDS),
-    Column("attacks", "attacks", WORDS),
+    Column("", "attacks", WORDS, Reader.PROGRAM),
     Column("state", "state", COUNT),
     Column("parts", "done", COUNT, Reader.PEOPLE),
     Column("", "shards", COUNT, Reader.PROGRAM),
@@ -25,6 +25,7 @@ COLUMNS = (
     Column("", "eps", COUNT, Reader.PROGRAM),
     Column("", "seed", COUNT, Reader.PROGRAM),
     Column("begun", "created", DATE),
+    Column("attacks", "attacks", WORDS, Reader.PEOPLE),
     Column("", "resume", WORDS, Reader.PROGRAM),
 )
 FOR_PROGRAMS = tuple(replace(column, reader=column.reader & Reader.PROGRAM) for column in COLUMNS)
@@ -38,7 +39,7 @@ def table(result: Runs) -> Table:
         rows=tuple(Row(_values(run), kind=run.state) for run in result.runs),
         commands=tuple(run.resume for run in result.runs if run.resume is not None),
         notes=tuple(_notes(result)),
-        boxed=False,
+        folded=False,
     )
 
 

@@ -115,6 +115,7 @@ class Table:
         rule: how the verdicts follow from the figures.
         commands: what a reader may run next; answers refer to them by number, from 1.
         boxed: a terminal draws lines between the columns.
+        folded: lines are no longer than a terminal's. Else each row is one line, whose names can be copied.
     """
 
     title: str = ""
@@ -128,6 +129,7 @@ class Table:
     rule: str = ""
     commands: tuple[str, ...] = ()
     boxed: bool = True
+    folded: bool = True
 
     def __post_init__(self) -> None:
         """Words may hold a stranger's text, such as a class name. Those in columns are escaped when they are read."""

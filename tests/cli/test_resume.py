@@ -94,9 +94,7 @@ def test_runs_tells_the_command_and_it_works(stopped: Path, run: Run) -> None:
     )
     assert run(*shlex.split(found["resume"])[1:])[0] == 0
     assert json.loads(run("runs", "runs/mine", "--format", "json")[1])["runs"][0]["state"] == "finished"
-    table = run("runs")[1]
-    assert max(map(len, table.splitlines())) <= 80
-    assert "runs/mine" in table
+    assert "runs/mine" in run("runs")[1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -131,6 +132,20 @@ def test_a_wide_table_is_cut_between_columns_and_never_in_a_number_or_a_short_wo
     for word, times in {"98.4 %": 14, "(98.9 %)": 14, "classical": parts, "multimodal": parts, "undecided": 2}.items():
         assert text.count(word) == times, word
     assert ("98.4 % (98.9 %)" in grids(text)[0]) == (width == 200), "the bracket stands below where lines are short"
+
+
+@given(tables(), st.integers(20, 200))
+def test_a_row_that_is_not_folded_is_one_line_for_any_terminal(table: Table, width: int) -> None:
+    columns = tuple(replace(column, heading=column.name) for column in table.columns)
+    bare = replace(table, columns=columns, title="", facts=(), notes=(), folded=False)
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(as_text.renderable(bare), crop=False)
+    lines = capture.get().splitlines()
+    cells = [[column.written(row) for column in bare.columns_for(Reader.TERMINAL)] for row in bare.rows]
+    assert len(lines) == 1 + len(bare.rows)
+    for line, texts in zip(lines[1:], cells, strict=True):
+        assert all(text.strip() in line for text in texts)
 
 
 @given(tables())

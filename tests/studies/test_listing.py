@@ -172,6 +172,13 @@ def test_names_of_strangers_reach_the_terminal_without_control_characters(run: P
         assert write(found).replace("\n", "").isprintable()
 
 
+def test_a_long_name_stands_in_one_line_with_the_state_of_the_run(run: Path) -> None:
+    moved = run.rename(run.with_name("a-name-that-" + "goes-on-and-" * 10 + "ends"))
+    (line,) = (each for each in FORMATS["table"](list_runs(moved.parent)).splitlines() if "goes-on" in each)
+    assert line.split()[0] == str(moved)
+    assert "finished" in line
+
+
 def test_an_empty_folder_has_no_runs_and_none_is_refused(tmp_path: Path) -> None:
     assert list_runs(tmp_path).runs == []
     assert table(tmp_path) == squeezed(f"no runs in '{tmp_path}'")
