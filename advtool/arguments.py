@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,18 @@ def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> 
     if whole > most:
         raise InputError(f"{label} must be at most {most}")
     return whole
+
+
+def image_shape(label: str, value: Any) -> tuple[int, ...]:
+    """The value, if it is the shape (C, H, W) of an image: three integers of at least 1.
+
+    Raises:
+        InputError: it is something else.
+    """
+    sides = [integer(side) for side in value] if isinstance(value, Sequence) else []
+    if len(sides) != 3 or not all(side is not None and side >= 1 for side in sides):
+        raise InputError(f"{label} must be (C, H, W), three integers of at least 1, e.g. (3, 32, 32)")
+    return tuple(side for side in sides if side is not None)
 
 
 def seconds(label: str, value: Any) -> float:

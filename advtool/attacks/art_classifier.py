@@ -135,6 +135,8 @@ class _Whole(nn.Module):
 
 def _target(model: nn.Module, options: dict[str, Any]) -> Target:
     """A target of a module, which is asked whether it draws noise unless ``options`` tell."""
+    shape = options.get("input_shape")
+    arguments.image_shape(f"input_shape={shown(shape)}", shape)
     target = Target(model, **options)
     if "randomness" not in options:
         target.randomness = _randomness(target)

@@ -16,7 +16,7 @@ from advtool.attacks.toolbox import EvasionAttack
 from advtool.data import as_labels
 from advtool.data.given import pixel_range
 from advtool.errors import InputError
-from advtool.target.scores import NO_ANSWER, margin, predictions
+from advtool.target.scores import NO_ANSWER, margin, predictions, refuse_missing_classes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -150,6 +150,7 @@ class TensorAttack(EvasionAttack):
             return like(x, images)  # a search divides its passes among its images
         pixel_range(images, self.threat_model.clip)
         indices = self.target.scores(images).argmax(1) if y is None else as_labels(y, len(images)).to(device)
+        refuse_missing_classes(indices, self.target.classes)
         if generator is None:
             generator = torch.Generator(device=device).manual_seed(int(torch.randint(2**62, (1,))))
         return like(x, self.search(images, indices, generator, report).x)

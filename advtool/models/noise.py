@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from advtool import arguments
 from advtool.errors import InputError, near_match, reason
 from advtool.models.surgery import replaced
 
@@ -77,11 +78,12 @@ def with_pnil(model: nn.Module, input_shape: Sequence[int], *, at: Sequence[str]
         InputError: a name is unknown, the model does not run its layer or gives it inputs of several shapes, or the
             model does not take such images.
     """
+    input_shape = arguments.image_shape(f"input_shape={arguments.shown(input_shape)}", input_shape)
     known = dict(model.named_modules(remove_duplicate=False))
     for name in at:
         if name not in known:
             raise InputError(f"--pnil-at '{name}': the model has no such layer{near_match(name, filter(None, known))}")
-    shapes = {model: tuple(input_shape)}
+    shapes = {model: input_shape}
     if at:
         shapes |= {known[name]: shape for name, shape in _input_shapes(model, input_shape, at).items()}
     like = _parameter(model)

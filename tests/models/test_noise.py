@@ -66,6 +66,13 @@ def test_by_hand_the_variance_is_the_exponential_of_x_w_plus_b() -> None:
     torch.testing.assert_close(draw(layer, x, seed=7), x + noise * deviation)
 
 
+@pytest.mark.parametrize("shape", [8, None, (8, 8), (0, 8, 8), (1.0, 8, 8), "abc", {1, 8, 9}])
+def test_what_is_no_shape_of_an_image_is_refused(shape: Any) -> None:
+    for make in (with_pnil, advtool.EOTClassifier):
+        with pytest.raises(InputError, match=r"^input_shape=.* must be \(C, H, W\), three integers of at least 1"):
+            make(nn.Flatten(), input_shape=shape)
+
+
 def test_it_starts_with_w_0_and_b_minus_4() -> None:
     layer = PNIL(CIFAR)
     assert layer.W.shape == layer.B.shape == CIFAR
@@ -155,7 +162,7 @@ def test_layers_keep_the_modes_that_they_had() -> None:
 
 
 def test_a_model_of_double_precision_gets_a_pnil_of_double_precision() -> None:
-    assert with_pnil(nn.Linear(3, 2).double(), (3,)).pnil.W.dtype == torch.float64
+    assert with_pnil(nn.Linear(3, 2).double(), (1, 1, 3)).pnil.W.dtype == torch.float64
 
 
 def test_further_pnils_have_the_shape_of_their_layers_inputs() -> None:
