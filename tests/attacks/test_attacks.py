@@ -19,6 +19,7 @@ from advtool.attacks.art_classifier import EOTClassifier
 from advtool.attacks.base import TensorAttack, no_report
 from advtool.attacks.candidates import Candidates, Found
 from advtool.attacks.fgsm import FGSM
+from advtool.attacks.losses import difference_of_logits_ratio
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec, build
 from advtool.attacks.spelling import parse
@@ -461,6 +462,27 @@ def test_draws_of_each_image_go_in_one_batch_and_average_to_the_same(batch_size:
     torch.testing.assert_close(scores.exp(), other.exp(), atol=0.02, rtol=0)
     torch.testing.assert_close(gradient, other_gradient, atol=0.05, rtol=0)
     torch.testing.assert_close(noisy.scores(x).exp(), scores.exp(), atol=0.02, rtol=0)
+
+
+def test_a_class_that_is_ruled_out_leaves_the_ratio_of_logits_its_gradient() -> None:
+    """A search takes minus infinity for 1 below the lowest logit; otherwise the ratio's denominator is infinite."""
+
+    class TwoOfFour(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.two = mlp(SHAPE, classes=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat((self.two(x), torch.full((len(x), 2), -torch.inf)), 1)
+
+    model = TwoOfFour()
+    target, x = estimator(model), images(3)
+    assert target.scores(x)[:, 2:].isneginf().all()
+    expected = torch.cat((model.two(x), model.two(x).amin(1, keepdim=True).expand(-1, 2) - 1), 1)
+    scores, gradient = target.scores_and_gradient(x, model.two(x).argmax(1), difference_of_logits_ratio)
+    for found in (target.search_logits(x), target.search_draws(x, 1)[0], scores):
+        torch.testing.assert_close(found, expected)
+    assert gradient.flatten(1).any(1).all()
 
 
 def test_a_model_that_cuts_the_graph_has_a_zero_gradient() -> None:
