@@ -77,6 +77,25 @@ def test_no_normalisation_is_named_before_one_that_explains_no_more() -> None:
     assert "--mean 0 --std 1)" in cause.words
 
 
+@pytest.mark.parametrize(
+    ("of_class_0", "right", "named"),
+    [
+        (15, 26, False),  # one of twelve reaches that by chance once in fifty times
+        (15, 31, True),
+        (45, 48, False),  # so many have class 0 that a constant answer does as well
+        (45, 59, True),
+    ],
+)
+def test_a_cause_is_named_where_chance_does_not_explain_it(
+    monkeypatch: pytest.MonkeyPatch, of_class_0: int, right: int, named: bool
+) -> None:
+    tried = [causes.Cause("{right}", count) for count in (right, *[10] * 11)]
+    monkeypatch.setattr(causes, "_causes", lambda *_: tried)
+    y = torch.cat((torch.zeros(of_class_0), 1 + torch.arange(60 - of_class_0) % 3)).long()
+    target = Target(Linear(torch.eye(4), torch.zeros(4)), input_shape=(1, 2, 2), classes=4)
+    assert causes.find_cause(target, torch.zeros(60, 1, 2, 2), y) == (tried[0] if named else None)
+
+
 def test_values_for_other_channels_are_named_where_the_model_does_not_take_the_images() -> None:
     """Three values make three channels of a grey image: a model that was trained on such images is taken as before."""
     x, y = torch.rand(12, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
