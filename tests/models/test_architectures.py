@@ -1,10 +1,12 @@
 """Architectures by their published sizes, and the way back from a checkpoint's tensors."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as f
+from torch import Tensor, nn
 
 from advtool import models
 from advtool.checkpoints import Architecture, Header
@@ -53,6 +55,54 @@ RESNET_NORMS = 2 * (64 + 3 * 64 + 3 * 128 + 3 * 256)
 )
 def test_parameter_counts(name: str, shape: tuple[int, int, int], count: int) -> None:
     assert parameters(build(name, shape)) == count
+
+
+def transcribed(name: str, w: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """The logits by the words of the docstrings, from the tensors ``w``."""
+
+    def conv(layer: str, z: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+        return f.conv2d(z, w[f"{layer}.weight"], w.get(f"{layer}.bias"), stride, padding)
+
+    def linear(layer: str, z: Tensor) -> Tensor:
+        return z.flatten(1) @ w[f"{layer}.weight"].T + w[f"{layer}.bias"]
+
+    def norm(layer: str, z: Tensor) -> Tensor:
+        mean, var, scale, shift = (
+            w[f"{layer}.{each}"].view(-1, 1, 1) for each in ("running_mean", "running_var", "weight", "bias")
+        )
+        return (z - mean) / (var + 1e-5).sqrt() * scale + shift
+
+    def block(layer: str, z: Tensor, stride: int) -> Tensor:
+        inner = norm(f"{layer}.norm1", conv(f"{layer}.conv1", z, stride, 1)).relu()
+        residual = norm(f"{layer}.norm2", conv(f"{layer}.conv2", inner, 1, 1))
+        return (norm(f"{layer}.project.1", conv(f"{layer}.project.0", z, stride)) + residual).relu()
+
+    match name:
+        case "lenet":
+            z = f.max_pool2d(conv("conv1", x, padding=2).relu(), 2)
+            z = f.max_pool2d(conv("conv2", z).relu(), 2)
+            return linear("linear3", linear("linear2", linear("linear1", z).relu()).relu())
+        case "cnn":
+            return linear("linear", conv("conv2", conv("conv1", x, 2, 1).relu(), 2, 1).relu())
+        case "gowal":
+            return linear("linear2", linear("linear1", conv("conv2", conv("conv1", x, 2).relu()).relu()).relu())
+    z = norm("norm", conv("stem", x, padding=1)).relu()
+    for number, stride in enumerate((1, 2, 2), start=1):
+        z = block(f"block{number}", z, stride)
+    return linear("linear", z.mean((2, 3)))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("lenet", MNIST), ("cnn", MNIST), ("gowal", MNIST), ("resnet11", CIFAR)])
+def test_the_logits_are_those_of_the_published_layers(name: str, shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    model = build(name, shape)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+                nn.init.uniform_(tensor, 0.5, 1.5)
+    x = torch.rand(3, *shape)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), transcribed(name, model.state_dict(), x), rtol=1e-4, atol=1e-4)
 
 
 def test_the_width_of_resnet11_can_be_chosen() -> None:
