@@ -218,3 +218,14 @@ def test_a_search_that_had_to_end_is_not_converged() -> None:
         for budget in (1, 1000)
     }
     assert codes == {1: ["not-converged"], 1000: []}
+
+
+def test_an_image_that_another_attack_takes_too_is_not_taken_late() -> None:
+    model = mlp().eval()
+    x, y = labelled(model, 60)
+
+    def taken(*attacks: str) -> int:
+        result = advtool.evaluate(model, x, y, eps=0.05, attacks=attacks, planted=False, budget=1)
+        return sum(warning.taken for warning in result.warnings if warning.code == "not-converged")
+
+    assert taken("doubling(steps=1)") > taken("doubling(steps=1)", "pgd")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 import advtool
@@ -14,12 +15,12 @@ from advtool.attacks.spelling import parse
 from advtool.attacks.square import Square
 from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
-from advtool.evaluation import shard
+from advtool.evaluation import conclusion, shard
 from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.stages import probed
 from advtool.evaluation.uncertainty import wilson_interval
-from advtool.results import Outcome
+from advtool.results import Outcome, Outcomes
 from tests.support.models import NoisyInput, Scaled, mlp
 from tests.support.runs import labelled, without_times
 
@@ -159,6 +160,28 @@ def test_accuracies_over_eps_are_of_the_shards_that_were_probed(
         survives = [left for left, seen in zip(record["survives"], probed, strict=True) if seen]
         assert (point["robust"], point["accuracy"]) == (sum(survives), sum(survives) / len(survives))
         assert found["images"] == len(survives) < 200
+
+
+def test_where_no_pgd_has_the_runs_own_settings_the_strongest_stands_among_the_radii(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attacks = {"pgd(steps=1)": Scope.every, "pgd(steps=20)": Scope.every, "apgd(steps=5)": Scope.survivors}
+    monkeypatch.setitem(SUITES, "audit", attacks)
+    result = audit(images=100, planted=False)
+    weak, strong, _ = result["attacks"]
+    (at_eps,) = (point["robust"] for point in result["diagnostics"]["by_eps"] if point["eps"] == EPS)
+    assert at_eps == strong["robust"] < weak["robust"]
+
+
+def test_an_image_that_an_attack_did_not_see_counts_as_pgd_left_it() -> None:
+    """Otherwise a shard without diagnostics would speak for every attack that was spared it."""
+    right, fell, unseen = Outcome.robust, Outcome.fallen, Outcome.not_asked
+    outcome = torch.tensor(
+        [[right] * 5 + [fell], [right, fell, right, fell, right, unseen], [right, right, fell] + 3 * [unseen]]
+    )
+    blank = torch.zeros(3, 6)
+    outcomes = Outcomes(("clean", "pgd", "square"), outcome, blank, blank, blank, blank, blank)
+    assert conclusion._survives(outcomes, "square").tolist() == [True, True, False, False, True, False]
 
 
 def test_findings_compare_the_first_200_images_that_all_diagnosed_attacks_saw() -> None:

@@ -79,6 +79,18 @@ def test_each_point_is_read_by_the_readout_of_its_ball() -> None:
         assert copy.logits(points)[row].tolist() == pytest.approx([-value / 2, value / 2], abs=1e-5)
 
 
+def test_a_point_belongs_to_the_image_whose_ball_holds_it_though_another_is_nearer_in_sum() -> None:
+    """The first image with every pixel moved by eps is 4 eps away from it in sum, and 1.5 eps from the second."""
+    x = torch.full((2, 1, 1, 4), 0.2)
+    x[1] += torch.tensor([2.5, 1.0, 1.0, 1.0]) * EPS
+    (group,) = groups_apart(x, THREAT_MODEL)
+    assert group.tolist() == [0, 1]
+    ours = Target(mlp((1, 1, 4)), input_shape=(1, 1, 4), classes=4)
+    copy = Readout(x, torch.eye(4)[:2], torch.tensor([0.0, 100.0]), torch.ones(2)).on(ours)
+    value = ours.logits(x[:1] + EPS)[0, 0].item()
+    assert copy.logits(x[:1] + EPS).tolist() == [pytest.approx([-value / 2, value / 2])]
+
+
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), eps=st.floats(0.01, 0.6), pixels=st.integers(1, 4))
 def test_balls_of_a_group_do_not_overlap(seed: int, eps: float, pixels: int) -> None:
@@ -154,6 +166,20 @@ def test_a_line_says_where_nothing_can_be_planted() -> None:
     assert note in [warning.message for warning in result.warnings if warning.code == "not-plantable"]
     assert (result.planted is None) == ("planted" not in result.to_dict())
     assert 20 - int(result.outcomes.planted.sum()) == int(note.split()[3])
+
+
+def test_logits_that_change_by_rounding_alone_bear_no_planted_example() -> None:
+    class Nearly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = mlp()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tensor([9.0, 3.0, 1.0, 0.0]) + 1e-6 * self.model(x)
+
+    x, _ = apart()
+    planted = plant(target(Nearly()), x, torch.zeros(len(x)).long(), THREAT_MODEL, torch.Generator().manual_seed(0))
+    assert not planted.sure.any()
 
 
 def test_nobody_plants_without_audit_or_planted() -> None:

@@ -62,6 +62,34 @@ def test_a_single_draw_is_right_as_often_as_its_noise_leaves_the_lead() -> None:
     assert abs(single.accuracy - result.worst_case.accuracy) > 0.03, "the votes say something else here"
 
 
+class Unsure(nn.Module):
+    """The same, but without an answer where the second pixel with its noise is above a threshold."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.inner, self.threshold = NoisyInput(nn.Identity(), NOISE), threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.inner(x).flatten(1).unbind(1)
+        lead = 20 * (first - second)
+        return torch.stack((lead, torch.where(second > self.threshold, torch.nan, -lead)), 1)
+
+
+def test_a_point_without_an_answer_is_the_lowest_and_the_draws_that_answer_count_there() -> None:
+    """An attack raises the second pixel from 0.1 to 0.35: there one draw of 20 gives none, and so the votes give none.
+
+    One draw of 60 has the wrong class there. Where the images are, every draw is right.
+    """
+    x, y = torch.tensor([0.9, 0.1]).repeat(40, 1).view(-1, 1, 1, 2), torch.zeros(40, dtype=torch.long)
+    result = advtool.evaluate(Unsure(0.52), x, y, eps=0.25, attacks="fgsm", eot=5, votes=50)
+    assert result.clean.correct >= 38
+    assert result.worst_case.robust < 10
+    first, second = (level + NOISE * torch.randn(100_000, generator=torch.Generator()) for level in (0.65, 0.35))
+    expected = ((second <= 0.52) & (first > second)).double().mean().item()
+    assert result.single_draw is not None
+    assert result.single_draw.accuracy == pytest.approx(expected, abs=0.03)  # the standard error is 0.006
+
+
 def test_votes_give_bad_luck_one_chance_however_many_attacks_there_are() -> None:
     """At so small an eps no attack changes anything, so every stage says what the clean one says."""
     y = torch.zeros(len(LEADS), dtype=torch.long)

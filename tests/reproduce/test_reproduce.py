@@ -1,7 +1,9 @@
 """Reproductions: rules on evidence with known verdicts, the papers' protocols and figures, resuming, the command."""
 
 import json
+import math
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -309,6 +311,27 @@ def test_figures_that_are_not_paired_have_newcombes_interval() -> None:
     found = gains.between(ours, theirs)
     assert found.value == pytest.approx(0.2)
     assert found.interval == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+def test_repeats_have_the_t_interval_of_their_mean_on_a_logarithmic_scale() -> None:
+    found = gains.of_figure(Figure(ours=2.0, deviation=0.2, repeats=9))
+    factor = math.exp(2.306 * 0.2 / 2.0 / 3)  # t(0.975, 8), and the root of 9
+    assert (found.value, found.interval) == (2.0, pytest.approx((2.0 / factor, 2.0 * factor), rel=1e-4))
+    assert gains.of_figure(Figure(ours=2.0)).interval == (2.0, 2.0)
+
+
+def test_images_that_one_side_alone_saw_leave_more_to_the_trainings() -> None:
+    """The baseline saw the first 25 of 100 images, of which ours has two more or two fewer."""
+    theirs = [torch.arange(25) < 12] * 10
+    ours = [torch.cat((torch.arange(25) < few, torch.arange(75) < few * 3)) for few in (10, 14) * 5]
+    found = gains.gain([(ours, theirs)], trained_on=30_000)
+    noise = 0.08 * 0.92 / 100  # of the images that both saw, over all that were tested: never too much
+    differences = [0.40 - 0.48, 0.56 - 0.48] * 5
+    of_trainings = statistics.variance(differences) - noise
+    few = [gains.gain([([each], [other])]).interval for each, other in zip(ours, theirs, strict=True)]
+    of_images = statistics.fmean(((high - low) / 2 / 1.96) ** 2 for low, high in few)
+    reach = 2.2622 * (of_trainings * (1 / 10 + 1) + of_images * (1 / 10 + 100 / 30_000)) ** 0.5
+    assert found.interval == pytest.approx((-reach, reach), rel=1e-4)
 
 
 @pytest.mark.parametrize(("spread", "starred"), [(0.0, True), (0.022, True), (0.023, False), (0.12, False)])
