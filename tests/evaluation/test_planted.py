@@ -147,10 +147,10 @@ def test_a_random_model_is_planted_by_its_votes() -> None:
     torch.manual_seed(0)
     planted = plant(model, x, y, THREAT_MODEL, torch.Generator().manual_seed(0))
     assert planted.sure.any()
-    right = [(planted.target.scores(x).argmax(1) == 0)[planted.sure].float().mean() for _ in range(5)]
-    wrong = [(planted.target.scores(planted.examples).argmax(1) == 1)[planted.sure].float().mean() for _ in range(5)]
+    right = [(planted.target.scores(x).argmax(1) == 0)[planted.sure].float().mean() for _ in range(20)]
+    wrong = [(planted.target.scores(planted.examples).argmax(1) == 1)[planted.sure].float().mean() for _ in range(20)]
     assert min(right) == 1
-    assert sum(wrong) / 5 > 0.95
+    assert sum(wrong) / 20 > 0.99  # 0.97 where one set of votes alone decides
 
 
 class Flat(nn.Module):

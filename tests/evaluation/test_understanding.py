@@ -41,6 +41,16 @@ def test_guessing_chooses_among_the_classes_of_the_images(names: list[str] | Non
             refuse_guessing(check)
 
 
+@pytest.mark.parametrize(("right", "better"), [(5, False), (7, False), (8, True), (12, True)])
+def test_luck_with_a_few_images_is_not_better_than_guessing(right: int, better: bool) -> None:
+    """The interval of 7 of 12 begins at 32.0 %, below the third that guessing gets; that of 8 at 39.1 %."""
+    y = torch.arange(12) % 3
+    x = torch.eye(3)[torch.where(torch.arange(12) < right, y, (y + 1) % 3)].view(12, 1, 1, 3)
+    check = advtool.check(Linear(torch.eye(3), torch.zeros(3)), x, y, eps=0.1)
+    assert (check.clean.correct, check.chance) == (right, 1 / 3)
+    assert check.better_than_chance is better
+
+
 def test_what_a_normalisation_is_compared_with_is_on_the_device_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU a comparison with numbers on the CPU fails, so whatever is made must be moved."""
     made, moved = list[nn.Module](), list[nn.Module]()
