@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import advtool
-from advtool.certification.branching import refine
+from advtool.certification import certifier
+from advtool.certification.branching import Goal, Open, refine
 from advtool.certification.certifier import Certifier
 from advtool.certification.linear_bounds import LinearBounds, down
 from advtool.compute.layers import Box, read
+from advtool.errors import InputError
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -63,6 +65,32 @@ def test_a_misclassified_image_is_never_certified() -> None:
 def test_a_tie_is_no_proof() -> None:
     found = advtool.certify(linear(torch.zeros(4)), torch.rand(3, 1, 2, 2), [0, 1, 0], eps=EPS)
     assert found.certified.tolist() == [False] * 3
+
+
+@pytest.mark.parametrize(("share", "refused"), [(1.9e-3, False), (2.1e-3, True)])
+def test_layers_that_give_other_logits_than_the_model_prove_nothing(
+    monkeypatch: pytest.MonkeyPatch, share: float, refused: bool
+) -> None:
+    """Logits (0, z) and (0, (1 + s) z) differ by s / 2 of the largest in what separates the classes."""
+    model, x = linear(torch.ones(4)), torch.full((1, 1, 2, 2), 0.9)
+    other = read(linear((1 + share) * torch.ones(4)).eval(), x)
+    monkeypatch.setattr(certifier, "read", lambda *_: other)
+    if refused:
+        with pytest.raises(InputError, match="other logits than the model"):
+            advtool.certify(model, x, [1], eps=EPS)
+    else:
+        assert advtool.certify(model, x, [1], eps=EPS).certified.all()
+
+
+def test_a_part_is_proved_by_a_margin_beyond_rounding_alone() -> None:
+    class Parts:
+        def at(self, rows: Tensor) -> "Parts":
+            return self
+
+    lower = torch.tensor([-1.0, 0.5e-6, 2e-6, torch.nan], dtype=torch.float64)
+    parts: Any = Parts()
+    left = Open(parts, torch.arange(4), lower).undecided(Goal(torch.eye(2), enough=1e-6, until=0.0))
+    assert left.targets.tolist() == [0, 1, 3]
 
 
 def equal_halves(extra: float) -> nn.Module:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from advtool.certification import Certificate, Certifier
 from advtool.certification.rounding import UNIT, allowance
-from advtool.compute.layers import Affine, Box, LayerGraph
+from advtool.compute.layers import Affine, Box, LayerGraph, Nonlinear
+from advtool.compute.layers.activations import Sigmoid, Tanh
 from advtool.threat import ThreatModel
 from tests.support.networks import NETWORKS, graph_of, graph_of_each, images, randomise, target_of
 from tests.support.random_networks import random_network
@@ -70,6 +71,19 @@ def test_a_margin_larger_than_rounding_is_a_proof(seed: int) -> None:
     room = 1e-3 * float(weight.abs().sum())
     assert certify(two_classes(weight, room - exact), x, eps).certified.all()
     assert not certify(two_classes(weight, -room - exact), x, eps).certified.any()
+
+
+@pytest.mark.parametrize("beyond", [2.0**-24, 2.0**-23, 1.6e-7, 2.0e-7, 2.3e-7, 1e-5])
+def test_a_proof_covers_what_counts_as_inside_the_ball_by_rounding(beyond: float) -> None:
+    """Near black a pixel rounds by less than the verifier allows. Class 1 begins so little beyond the ball."""
+    x, threat_model = torch.full((1, 1, 1, 1), 0.01), ThreatModel(eps=0.01)
+    model = two_classes(torch.tensor([-1000.0]), 20 + 1000 * beyond)
+    farthest = x + 0.01
+    while threat_model.contains(further := farthest.nextafter(torch.ones(())), x):
+        farthest = further
+    broken = bool((model(farthest).argmax(1) != 0).any())
+    assert broken == (beyond < 1e-6), "the problem decides nothing"
+    assert certify(model, x, 0.01).certified.tolist() == [not broken]
 
 
 def test_cancelling_behind_a_relu() -> None:
@@ -183,6 +197,14 @@ def test_the_models_own_rounding_lies_within_the_bounds(seed: int) -> None:
     assert (found.lower <= top[:, 0] - top[:, 1]).all()
     exact = graph_of(model, shape)(x.double()).topk(2).values
     assert (found.lower <= exact[:, 0] - exact[:, 1]).all()
+
+
+@pytest.mark.parametrize("layer", [Sigmoid(), Tanh()])
+def test_a_sigmoid_may_be_off_by_sixteen_units_however_small_it_is(layer: Nonlinear) -> None:
+    nearly_none = torch.full((1, 1), 1e-20 if isinstance(layer, Tanh) else -50.0)
+    room = allowance(layer, [Box(nearly_none, nearly_none)])
+    assert room is not None
+    assert room.item() >= 16 * UNIT
 
 
 @settings(max_examples=30)
