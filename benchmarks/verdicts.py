@@ -203,9 +203,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:
-    """What the bias keeps that is trained clean and in full, by the default reading that keeps most, in a sentence."""
-    rows = [row for _, table in every if table.name == "apb-readings" for row in table.rows]
-    finished = [row.figures for row in rows if row.labels[0] == "mnist" and row.labels[-1] in DESCENT and not row.left]
+    """What is kept by the bias that withstands FGSM best, of those trained clean and in full, in a sentence."""
+    rows = [each.row for each in found(APB[0], every) if dataset(each) == "mnist" and each.row.labels[-1] in DESCENT]
+    finished = [row.figures for row in rows if not row.left]
     if not finished:
         return ""
     figures = max(finished, key=lambda each: each[FGSM].ours or 0.0)
