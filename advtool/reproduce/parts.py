@@ -187,10 +187,12 @@ class Parts:
         write_atomically(self._path(model, "diverged"), f"{error}\n{_training(model)}".encode())
 
     def has_diverged(self, model: Model) -> bool:
-        """Whether it was noted of this very training: a name does not tell everything."""
-        with suppress(OSError):
-            note = read_bytes(self._path(model, "diverged"), documents.MOST_BYTES)
-            return note.endswith(f"\n{_training(model)}".encode())
+        """Whether it was noted of this very training: a name does not tell everything. A setting that is younger than
+        the note had its default.
+        """
+        with suppress(OSError, ValueError):
+            *_, noted = read_bytes(self._path(model, "diverged"), documents.MOST_BYTES).decode().splitlines()
+            return _agree(documents.parse(noted), documents.parse(_training(model)))
         return False
 
     def _path(self, model: Model, kind: str = "json") -> Path:
@@ -223,6 +225,13 @@ def _training(model: Model) -> str:
         return asdict(each) | {"examples_of": source, "resolved": each.resolved.to_dict()}
 
     return json.dumps(told(model), default=str) + "\n"
+
+
+def _agree(noted: Any, told: Any) -> bool:
+    """Whether two trainings are the same as far as the older one, ``noted``, tells."""
+    if isinstance(noted, dict) and isinstance(told, dict):
+        return all(name in told and _agree(value, told[name]) for name, value in noted.items())
+    return bool(noted == told)
 
 
 def _digits(values: Tensor) -> str:

@@ -123,7 +123,7 @@ def by_the_first(compute: Callable[[], T], ranks: Ranks) -> T:
     """What ``compute`` gives on rank 0. All others wait for it: a figure that decides must be the same everywhere.
 
     Raises:
-        InputError: on every rank, if ``compute`` does on rank 0.
+        InputError: on the other ranks, if ``compute`` raises any error on rank 0; with the same words.
     """
     if not ranks.are_several:
         return compute()
@@ -131,8 +131,9 @@ def by_the_first(compute: Callable[[], T], ranks: Ranks) -> T:
     if ranks.is_first:
         try:
             answer[0] = compute()
-        except InputError as error:
-            answer[1] = str(error)
+        except Exception as error:
+            dist.broadcast_object_list([None, str(error) or type(error).__name__])
+            raise
     dist.broadcast_object_list(answer)
     given, complaint = answer
     if complaint is not None:

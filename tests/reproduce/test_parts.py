@@ -173,6 +173,13 @@ def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path:
     again = Watcher()
     assert reproduce(table, Scale.smoke, folder=tmp_path, observer=again).rows[1] == diverged
     assert not again.steps, "nor is it trained again"
+    (note,) = tmp_path.rglob("*.diverged")
+    why, noted = note.read_text().splitlines()
+    older = json.loads(noted)
+    del older["resolved"][next(iter(older["resolved"]))]
+    note.write_text(f"{why}\n{json.dumps(older)}\n")
+    reproduce(table, Scale.smoke, folder=tmp_path, observer=again)
+    assert not again.steps, "a setting that is younger than the note had its default"
     other = replace(wild, eps=wild.eps * (1 + 1e-9))
     assert other.name == wild.name
     reproduce(replace(TOY, lines=partial(with_wild, model=other)), Scale.smoke, folder=tmp_path, observer=again)

@@ -1,9 +1,11 @@
 """Several processes train one model as one process does."""
 
+import operator
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from advtool.errors import InputError
 from advtool.ranks import Ranks
-from advtool.training.sharing import PartOfNoise, part_of
+from advtool.training.sharing import PartOfNoise, by_the_first, part_of
 from tests.support.ranks import CASES, model_of, trained
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,22 @@ def test_noise_that_is_not_of_the_part_is_refused(shape: tuple[int, ...]) -> Non
             assert draw(torch.zeros(2, 3)).shape == (2, 3)
             with pytest.raises(InputError, match="in one process, without torchrun"):
                 draw(torch.zeros(shape))
+
+
+def test_what_fails_on_the_first_rank_is_told_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def full_disk() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", told.extend)
+    with pytest.raises(OSError, match="No space left"):
+        by_the_first(full_disk, Ranks(rank=0, world_size=2))
+    monkeypatch.setattr(
+        "torch.distributed.broadcast_object_list", lambda answer: operator.setitem(answer, slice(2), told)
+    )
+    with pytest.raises(InputError, match="No space left on device"):
+        by_the_first(full_disk, Ranks(rank=1, world_size=2))
 
 
 @pytest.fixture(scope="module")
