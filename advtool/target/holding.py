@@ -71,6 +71,13 @@ def modules_of(model: nn.Module) -> dict[str, nn.Module]:
     return dict(found.values())
 
 
+def dense(value: Tensor) -> Tensor:
+    """A tensor as most of torch takes it: a sparse one with its zeros, a quantised one as numbers; another as it is."""
+    if value.is_quantized:
+        return value.dequantize()
+    return value if value.layout is torch.strided else value.to_dense()
+
+
 def parameters_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """Every registered parameter by its first name, even where a user's model overrides ``parameters()``."""
     return _registered(model, "_parameters")

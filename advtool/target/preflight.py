@@ -16,7 +16,7 @@ from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
 from advtool.target.facts import Facts, ImageType, Needs
 from advtool.target.handling import Handled
-from advtool.target.holding import buffers_of, parameters_of
+from advtool.target.holding import buffers_of, dense, parameters_of
 from advtool.target.memory_use import bytes_an_image
 from advtool.target.opening.normalise import channels_hint
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
@@ -63,7 +63,7 @@ def check_parameters(model: nn.Module) -> None:
         InputError: a parameter is NaN or infinite; the message gives its name.
     """
     for name, parameter in parameters_of(model).items():
-        if parameter.is_floating_point() and not bool(parameter.detach().isfinite().all()):
+        if parameter.is_floating_point() and not bool(dense(parameter.detach()).isfinite().all()):
             raise InputError(f"the model's weights hold NaN or infinity (in '{name}'): its training diverged")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.target.holding import GENERATORS, Holder, holders, items_of, put_items
+from advtool.target.holding import GENERATORS, Holder, dense, holders, items_of, put_items
 
 PLAIN_TYPES = (int, float, complex, str, bytes)
 """Immutable values, which are compared by ``==``."""
@@ -215,7 +215,5 @@ def bytes_of(value: Tensor | np.ndarray) -> bytes:
     """The numbers of a tensor or an array as bytes. Sparse and quantised tensors are made dense first."""
     if isinstance(value, np.ndarray):
         return repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
-    if value.is_quantized or value.layout != torch.strided:
-        value = value.dequantize() if value.is_quantized else value.to_dense()
-    plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
+    plain = dense(value).detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
     return plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""

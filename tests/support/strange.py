@@ -119,7 +119,7 @@ def _state(value: Any) -> Any:
         empty = is_lazy(value) or value.is_meta
         if empty:
             return id(value)
-        plain = value.dequantize() if value.is_quantized else value.detach()
+        plain = value.dequantize() if value.is_quantized else value.detach().to_dense()
         return id(value), value.requires_grad, repr((value.dtype, plain.double().tolist()))
     if isinstance(value, np.ndarray):
         return id(value), value.dtype, value.shape, value.tobytes()

@@ -3,6 +3,7 @@
 import collections
 import functools
 import io
+import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -178,6 +179,18 @@ class HalfBehindFloat32(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.model(x)
+
+
+class SparseWeights(nn.Module):
+    """Its weights are a sparse tensor, made by ``sparse``."""
+
+    def __init__(self, sparse: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.weight = nn.Parameter(sparse(torch.randn(4, math.prod(SHAPE))))
+
+    def forward(self, x: Tensor) -> Any:
+        return (self.weight @ x.flatten(1).T).T
 
 
 def masked(value: float) -> Callable[[Tensor], Tensor]:

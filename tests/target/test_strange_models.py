@@ -63,6 +63,11 @@ SAME: dict[str, tuple[Build, Build]] = {
     "graph": (lambda: torch.fx.symbolic_trace(odd.convolution()), odd.convolution),
     "compiled": (lambda: torch.compile(odd.plain(), backend="eager"), odd.plain),
     "quantised": (odd.quantised, odd.quantised),
+    "sparse weights": (lambda: odd.SparseWeights(Tensor.to_sparse), lambda: odd.SparseWeights(Tensor.to_sparse)),
+    "compressed weights": (
+        lambda: odd.SparseWeights(Tensor.to_sparse_csr),
+        lambda: odd.SparseWeights(Tensor.to_sparse_csr),
+    ),
     "prepared for quantisation": (odd.prepared, odd.prepared),
     "extra state": (odd.Extra, odd.plain),
     "hook: records": (stateful.KeepsActivations, odd.plain),
