@@ -11,6 +11,7 @@ from advtool.cli.model_options import MODEL_OPTIONS, ModelOptions, model_argumen
 from advtool.cli.options import Device, DeviceName, resolve_device
 from advtool.cli.progress import complain
 from advtool.errors import InputError
+from advtool.settings import option_name
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -58,7 +59,7 @@ def score(
     from advtool.target.opening.user_code import prints_to_stderr
 
     place = resolve_device(device)
-    opened = (model if model.is_given else _own(run)).open()[0]
+    opened = (model if model.is_given else _own(run, model)).open()[0]
     card = None if opened.header is None else checkpoints.describe(Path(opened.description["spec"]), opened.header)
     with prints_to_stderr():
         result = score_run(
@@ -70,11 +71,18 @@ def score(
         raise typer.Exit(1)
 
 
-def _own(run: Path) -> ModelOptions:
-    """The options that open the run's own model again, unless that runs code: only the user says which code runs."""
+def _own(run: Path, given: ModelOptions) -> ModelOptions:
+    """The options that open the run's own model again, unless that runs code: only the user says which code runs.
+
+    Raises:
+        InputError: it runs code, it is not where it was, or the user has ``given`` options of another model.
+    """
     from advtool.evaluation.finished import read_finished
     from advtool.evaluation.origin import command_of
 
+    without_model = [option_name(name) for name, value in vars(given).items() if value is not None]
+    if without_model:
+        raise InputError(f"{', '.join(without_model)}: the run's own model has its own; name a MODEL, or leave it out")
     command = command_of(run, read_finished(run).result)
     if command.to_name_again:
         raise InputError(
