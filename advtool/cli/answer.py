@@ -1,6 +1,5 @@
 """Writes the answer of a command, in one of several formats, to stdout or into a file."""
 
-import itertools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from advtool import files
 from advtool.cli.progress import say
 from advtool.errors import InputError
+from advtool.files import is_special, resolved
 from advtool.ranks import Ranks
 from advtool.report import FORMATS, Document, as_text, to_table
 
@@ -77,8 +77,8 @@ READ = ("model", "checkpoint", "weights", "surrogate", "surrogate_weights", "cla
 """Parameters of commands that may name a file which the command reads."""
 
 
-def refuse_replaced_input(params: Mapping[str, Any]) -> None:
-    """Refuse an ``--output`` or a ``--plot`` that would replace a file which the command reads.
+def refuse_replaced_files(params: Mapping[str, Any]) -> None:
+    """Refuse an ``--output`` or a ``--plot`` that would replace a file which the command reads, or one of a run.
 
     Args:
         params: the values of the command's parameters, by name.
@@ -86,12 +86,30 @@ def refuse_replaced_input(params: Mapping[str, Any]) -> None:
     Raises:
         InputError: there is one; the message names it.
     """
-    for option, name in itertools.product(("output", "plot"), READ):
-        written, read = params.get(option), params.get(name)
-        if written is not None and read is not None and written.is_file() and _is_file(str(read), written):
-            raise InputError(
-                f"--{option} '{written}' would replace a file that the command reads, '{read}': name another file"
-            )
+    for option in ("output", "plot"):
+        written = params.get(option)
+        if written is None or is_special(written):
+            continue
+        for read in (params.get(name) for name in READ):
+            if read is not None and written.is_file() and _is_file(str(read), written):
+                raise InputError(
+                    f"--{option} '{written}' would replace a file that the command reads, '{read}': name another file"
+                )
+        if option == "plot" and params.get("output") is not None and resolved(written) == resolved(params["output"]):
+            raise InputError(f"--plot '{written}' would replace --output: name another file")
+        _refuse_file_of_run(f"--{option} '{written}'", resolved(written), params.get("run_dir"))
+
+
+def _refuse_file_of_run(label: str, file: Path, run_dir: Path | None) -> None:
+    """Refuse a file of a run that is there, or of the one that the command writes into ``run_dir``."""
+    for folder in file.parents[:2]:  # a run's files lie in its folder and in folders there
+        is_written = run_dir is not None and folder == resolved(run_dir)
+        if not is_written and not (folder / "manifest.json").is_file():
+            continue  # what follows takes seconds to import
+        from advtool.studies.listing import is_run, owns
+
+        if (is_written or is_run(folder)) and owns(folder, file):
+            raise InputError(f"{label} is a file of the run '{folder}', which would be lost: name another file")
 
 
 def _is_file(text: str, file: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from advtool.cli import config_file
-from advtool.cli.answer import refuse_replaced_input
+from advtool.cli.answer import refuse_replaced_files
 from advtool.cli.help_page import help_page
 from advtool.cli.progress import quietly
 from advtool.errors import InputError
@@ -37,8 +38,20 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        refuse_replaced_input(ctx.params)
-        return super().invoke(ctx)
+        try:
+            refuse_replaced_files(ctx.params)
+            return super().invoke(ctx)
+        except InputError as error:
+            error.args = (self._naming_the_option(str(error)),)
+            raise
+
+    def _naming_the_option(self, message: str) -> str:
+        """The message with ``--votes 0`` in front instead of ``votes=0``, as Python writes an argument."""
+        written = re.match(r"(\w+)(=|: )", message)
+        options = {param.name: param.opts[0] for param in self.params if param.opts[0].startswith("--")}
+        if written is None or written[1] not in options:
+            return message
+        return f"{options[written[1]]}{written[2].replace('=', ' ')}{message[written.end() :]}"
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the formatter is for plain text
         help_page(self, ctx)

@@ -78,13 +78,13 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.exists():
         is_other = folder.exists() and (not folder.is_dir() or any(map(_is_foreign, _names(folder))))
         if is_other and not path.exists():  # another process may have begun the run since
-            raise InputError(f"--run-dir '{folder}' exists and is not a run: name a new or empty folder")
+            raise InputError(f"run_dir='{folder}' exists and is not a run: name a new or empty folder")
         if not path.exists():
             return None
     try:
         return Manifest.model_validate(documents.read(folder, MANIFEST))
     except (ValueError, OSError):
-        raise InputError(f"--run-dir '{folder}': its manifest.json is damaged; name another folder") from None
+        raise InputError(f"run_dir='{folder}': its manifest.json is damaged; name another folder") from None
 
 
 def read_begun(folder: Path) -> Manifest | None:
@@ -119,13 +119,13 @@ def refuse_changes(folder: Path, before: dict[str, Any], wanted: dict[str, Any])
     if found.keys() == {"code"}:
         there, here = found["code"]
         raise InputError(
-            f"--run-dir '{folder}' holds a run of another version of advtool ({there}; this is {here}): go on with "
+            f"run_dir='{folder}' holds a run of another version of advtool ({there}; this is {here}): go on with "
             "that one, or name another folder"
         )
     changes = [f"{key}: there {json.dumps(there)}, here {json.dumps(here)}" for key, (there, here) in found.items()]
     if changes:
         raise InputError(
-            f"--run-dir '{folder}' holds a run of another configuration ({'; '.join(changes)}): "
+            f"run_dir='{folder}' holds a run of another configuration ({'; '.join(changes)}): "
             "name another folder, or give the same settings"
         )
 

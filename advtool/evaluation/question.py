@@ -62,7 +62,7 @@ class Question:
         threat_model = ThreatModel.of(settings.eps)
         specs = parse(settings.attacks, surrogate=surrogate)
         if surrogate and not any(spec.needs_surrogate for spec in specs):
-            raise InputError("--surrogate: no attack of this run uses it; add --attack transfer or --attack audit")
+            raise InputError("surrogate: no attack of this run uses it; add the attack transfer or audit")
         x, y = as_pairs(images, labels, limit)
         question = cls(
             x=x,
@@ -75,17 +75,16 @@ class Question:
         )
         if settings.certify_seconds and not question.asks_for_proofs:
             raise InputError(
-                f"--certify-seconds {settings.certify_seconds:g} is for proofs: add --certify, not --no-certify, or "
-                "leave this out"
+                f"certify_seconds={settings.certify_seconds:g} is for proofs: ask for them (certify), or leave this out"
             )
         doubles = any(spec.name == Doubling.name and "spare" not in spec.parameters for spec in specs)
         if settings.budget != Settings.budget and not doubles:
             raise InputError(
-                f"--budget {settings.budget:g} is for the search that doubles, unless that has a spare of its own: add "
-                f"--attack audit or --attack {Doubling.name}, or leave this out"
+                f"budget={settings.budget:g} is for the search that doubles, unless that has a spare of its own: add "
+                f"the attack audit or {Doubling.name}, or leave this out"
             )
         if settings.planted and all(spec.needs_surrogate for spec in specs):
-            raise InputError("--planted: every attack of this run follows another model; add one, e.g. --attack pgd")
+            raise InputError("planted: every attack of this run follows another model; add one, e.g. pgd")
         return question
 
     @property

@@ -83,7 +83,7 @@ class Begun:
         """
         if difference is not None:
             which = "run of another model" if self.role == "model" else "run with another surrogate"
-            raise InputError(f"--run-dir '{self.folder}' holds a {which} ({difference} differ): name another folder")
+            raise InputError(f"run_dir='{self.folder}' holds a {which} ({difference} differ): name another folder")
 
 
 @contextmanager

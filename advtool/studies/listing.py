@@ -11,8 +11,10 @@ from advtool.arguments import shown
 from advtool.errors import InputError
 from advtool.evaluation import command
 from advtool.evaluation.command import Command
-from advtool.evaluation.manifest import MANIFEST, Manifest
-from advtool.evaluation.run import LOCK, RESULT
+from advtool.evaluation.examples import EXAMPLES, SHOWN
+from advtool.evaluation.manifest import IDENTITY, MANIFEST, Manifest
+from advtool.evaluation.recognition import SURROGATE
+from advtool.evaluation.run import CLAIMS, IMAGE_IDS, IMAGES, INSPECTION, LOCK, RESULT
 from advtool.evaluation.settings import RUNS, Settings
 from advtool.evaluation.shard_files import SHARD_FILE, SHARDS
 from advtool.files import read_bytes
@@ -40,19 +42,27 @@ def list_runs(folder: Path | str = RUNS) -> Runs:
 def _folders(root: Path) -> Iterator[Path]:
     """The folders that hold a manifest of a run. There are no runs inside a run."""
     for path, inside, files in os.walk(root):
-        if MANIFEST in files and _is_run(Path(path)):
+        if MANIFEST in files and is_run(Path(path)):
             inside.clear()
             yield Path(path)
         inside[:] = sorted(name for name in inside if not name.startswith("."))
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
     """Whether the manifest is one of a run, or too damaged to say so; other programs write manifests too."""
     try:
         document = documents.parse(read_bytes(folder / MANIFEST, documents.MOST_BYTES))
     except (OSError, ValueError):
         return (folder / SHARDS).is_dir() or (folder / LOCK).exists()
     return isinstance(document, dict) and str(document.get("schema", "")).startswith("advtool.run/")
+
+
+def owns(folder: Path, file: Path) -> bool:
+    """Whether the run in ``folder`` writes that file. Others may put files of other names beside its own."""
+    name, *inside = file.relative_to(folder).parts
+    if inside:
+        return name in (SHARDS, EXAMPLES, SHOWN, CLAIMS, documents.SEALS)
+    return name in (MANIFEST, IDENTITY, SURROGATE, IMAGE_IDS, IMAGES, INSPECTION, RESULT, command.COMMAND, LOCK)
 
 
 def _listed(folder: Path) -> ListedRun:

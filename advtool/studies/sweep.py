@@ -165,7 +165,7 @@ def _folder(over: str, run_dir: Path | str) -> Path:
         inside = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
         strangers = [name for name in inside if not (re.fullmatch(RUN_FOLDER, name) and name.startswith(over))]
         if strangers:
-            raise InputError(f"--run-dir '{folder}' exists and is no sweep over {over}: name a new or empty folder")
+            raise InputError(f"run_dir='{folder}' exists and is no sweep over {over}: name a new or empty folder")
         refuse_links(folder)
     return folder
 

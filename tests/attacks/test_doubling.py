@@ -197,7 +197,7 @@ def test_the_budget_is_a_multiple_of_what_the_attacks_cost_and_belongs_to_the_qu
     [
         ({"budget": 0.5, "attacks": "doubling"}, "budget=0.5 must be a number from 1"),
         ({"budget": float("nan"), "attacks": "doubling"}, "budget=nan must be a number from 1"),
-        ({"budget": 3.0, "attacks": "pgd"}, "--budget 3 is for the search that doubles"),
+        ({"budget": 3.0, "attacks": "pgd"}, "^budget=3 is for the search that doubles"),
         ({"budget": 3.0, "attacks": "doubling(spare=1)"}, "unless that has a spare of its own"),
     ],
 )

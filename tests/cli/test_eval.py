@@ -142,6 +142,38 @@ def test_an_output_that_the_command_reads_is_not_replaced(evaluate: InProcess, r
     assert (evaluate.folder / written).read_text().startswith("[eval]")
 
 
+def test_an_output_does_not_replace_a_file_of_a_run(evaluate: InProcess) -> None:
+    asked = ("--attack", "fgsm", "--images", "5", "--run-dir", "mine")
+    done = evaluate("eval", *asked, "--output", "mine/manifest.json", check=False)
+    assert done.returncode == 2, "the run is not there yet"
+    evaluate("eval", *asked, "--output", "mine/answer.txt")
+    manifest = (evaluate.folder / "mine" / "manifest.json").read_bytes()
+    others = evaluate.folder / "mine" / "shards"
+    for command in (["eval", *asked], ["runs"], ["train", "clean"], ["report", "mine"]):
+        for name in ("mine/manifest.json", f"mine/shards/{min(others.iterdir()).name}"):
+            done = evaluate(*command, "--output", name, check=False)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"--output '{name.replace('/', os.sep)}' is a file of the run" in done.stderr
+    assert (evaluate.folder / "mine" / "manifest.json").read_bytes() == manifest
+    evaluate("eval", *asked, "--output", "mine/answer.txt")  # a file of the user's own
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("eval --surrogate checkpoints/model.safetensors", "--surrogate: no attack of this run uses it"),
+        ("eval --certify-seconds 2", "--certify-seconds 2 is for proofs"),
+        ("eval --run-dir checkpoints", "--run-dir 'checkpoints' exists and is not a run"),
+        ("eval --attack pgd(eot=0)", "pgd: eot=0 must be an integer"),
+        ("sweep eps --plot a.png --output ./a.png", "--plot 'a.png' would replace --output: name another file"),
+    ],
+)
+def test_a_message_names_the_option_and_not_pythons_argument(evaluate: InProcess, words: str, message: str) -> None:
+    done = evaluate(*words.split(), "--images", "5", check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"advtool: {message}" in done.stderr
+
+
 @pytest.mark.slow
 def test_output_writes_through_links_and_into_pipes(evaluate: InProcess) -> None:
     target, link, pipe = (evaluate.folder / name for name in ("target.json", "link.json", "pipe"))

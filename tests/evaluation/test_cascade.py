@@ -377,7 +377,7 @@ def test_a_comparison_of_different_cascades_counts_the_attacks_that_saw_every_im
 @pytest.mark.parametrize(
     ("attacks", "surrogate", "words"),
     [
-        (["pgd"], mlp(seed=1), "--surrogate: no attack of this run uses it"),
+        (["pgd"], mlp(seed=1), "^surrogate: no attack of this run uses it"),
         (["transfer"], mlp(classes=7), "surrogate: it tells 7 classes apart and the model 4"),
         (["transfer"], mlp((1, 5, 5)), "surrogate: the model does not take images"),
     ],

@@ -213,7 +213,7 @@ def test_who_insists_is_told_why_nothing_is_certified(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("certify", [None, False])
 def test_seconds_for_proofs_need_proofs(certify: bool | None) -> None:
-    with pytest.raises(InputError, match=r"--certify-seconds 2 is for proofs: add --certify"):
+    with pytest.raises(InputError, match=r"^certify_seconds=2 is for proofs: ask for them"):
         evaluate(attacks=["pgd"], certify=certify, certify_seconds=2)
     with pytest.raises(InputError, match=r"certify_seconds=-1 must be a number of seconds"):
         evaluate(certify_seconds=-1)

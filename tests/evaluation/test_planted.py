@@ -193,7 +193,7 @@ def test_nobody_plants_without_audit_or_planted() -> None:
 
 
 def test_an_attack_that_follows_another_model_cannot_be_tried() -> None:
-    with pytest.raises(InputError, match="--planted: every attack of this run follows another model"):
+    with pytest.raises(InputError, match=r"^planted: every attack of this run follows another model"):
         evaluate(mlp(), 20, attacks="transfer", surrogate=mlp(seed=1))
 
 
