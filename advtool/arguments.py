@@ -13,6 +13,7 @@ from advtool.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 LARGEST_COUNT = 1_000_000
 """The largest count of steps, draws or images in a step. More would never end, or fill the memory."""
@@ -82,6 +83,32 @@ def image_shape(label: str, value: Any) -> tuple[int, ...]:
     if len(sides) != 3 or not all(side is not None and side >= 1 for side in sides):
         raise InputError(f"{label} must be (C, H, W), three integers of at least 1, e.g. (3, 32, 32)")
     return tuple(side for side in sides if side is not None)
+
+
+def module(value: Any) -> nn.Module:
+    """The value, if it is a module of torch.
+
+    Raises:
+        InputError: it is something else.
+    """
+    from torch import nn  # noqa: PLC0415 - as in device
+
+    if not isinstance(value, nn.Module):
+        raise InputError(f"model={shown(value)} must be an nn.Module")
+    return value
+
+
+def interval(label: str, value: Any) -> tuple[float, float]:
+    """The value, if it is two numbers, the lower one first.
+
+    Raises:
+        InputError: it is something else.
+    """
+    ends = [number(end) for end in value] if isinstance(value, list | tuple) else []
+    low, high = ends if len(ends) == 2 else (None, None)
+    if low is None or high is None or not low < high:
+        raise InputError(f"{label} must be (low, high), two numbers, e.g. (0, 1)")
+    return low, high
 
 
 def seconds(label: str, value: Any) -> float:

@@ -82,6 +82,10 @@ class Linf(Norm):
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (Linf(),)}
 
 
+def _largest_eps(norm: Any) -> float:
+    return NORMS[choice(f"norm={shown(norm)}", norm, NORMS)].largest_eps
+
+
 class ThreatModel(BaseModel):
     """The attacker may move an image within the eps ball of a norm, inside the clip range.
 
@@ -94,6 +98,24 @@ class ThreatModel(BaseModel):
     eps: float
     clip: tuple[float, float] = CLIP
 
+    def __init__(self, *, eps: Any, norm: Any = Linf.name, clip: Any = CLIP) -> None:
+        """Check what a caller of Python gives; eps may be 0, where nothing moves.
+
+        Raises:
+            InputError: an unknown norm, an eps that is no number from 0 to the norm's largest, or a clip that is no
+                (low, high).
+        """
+        most = _largest_eps(norm)
+        radius = arguments.number(eps)
+        if radius is None or not 0 <= radius <= most:
+            raise InputError(
+                f"eps={shown(eps)} is no number in [0, {most:g}]: it is a fraction of the pixel range, e.g. 8/255"
+            )
+        super().__init__(eps=radius, norm=norm, clip=arguments.interval(f"clip={shown(clip)}", clip))
+
+    # Pydantic reads documents without __init__: a damaged one is a ValueError there.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
     @classmethod
     def of(cls, eps: Any, norm: Any = Linf.name) -> Self:
         """The threat model that a user asks for.
@@ -101,7 +123,7 @@ class ThreatModel(BaseModel):
         Raises:
             InputError: an unknown norm, or an eps that is no number above 0 or larger than the norm's largest.
         """
-        most = NORMS[choice(f"norm={shown(norm)}", norm, NORMS)].largest_eps
+        most = _largest_eps(norm)
         radius = arguments.number(eps)
         if radius is None or not 0 < radius <= most:
             raise InputError(

@@ -10,9 +10,11 @@ from advtool import arguments, seeding
 from advtool.arguments import shown
 from advtool.attacks.toolbox import PyTorchClassifier
 from advtool.data import as_labels
+from advtool.errors import InputError
 from advtool.target import probing
 from advtool.target.blaming import blaming
 from advtool.target.preflight import PREFLIGHT_IMAGES
+from advtool.target.scores import refuse_missing_classes
 from advtool.target.state import State
 from advtool.target.target import Randomness, Target
 
@@ -42,7 +44,7 @@ class EOTClassifier(PyTorchClassifier):
             ``randomness`` is not among them, the model is asked a few times whether it draws noise.
 
     Raises:
-        InputError: the model fails when it is asked.
+        InputError: an option is wrong, the model fails when it is asked, or it has not so many classes.
     """
 
     estimator_params = [*PyTorchClassifier.estimator_params, "eot", "votes", "batch_size"]
@@ -75,6 +77,7 @@ class EOTClassifier(PyTorchClassifier):
         """
         del training_mode, kwargs
         indices = as_labels(y, len(x)).to(self.target.device)
+        refuse_missing_classes(indices, self.target.classes)
         return like(x, self.target.scores_and_gradient(on_device(x, self.target.device), indices)[1])
 
     def class_gradient(self, x: Array, label: Any = None, training_mode: bool = False, **kwargs: Any) -> Array:
@@ -134,9 +137,7 @@ class _Whole(nn.Module):
 
 
 def _target(model: nn.Module, options: dict[str, Any]) -> Target:
-    """A target of a module, which is asked whether it draws noise unless ``options`` tell."""
-    shape = options.get("input_shape")
-    arguments.image_shape(f"input_shape={shown(shape)}", shape)
+    """A target of a module, which is asked about a few random images unless ``options`` tell whether it draws noise."""
     target = Target(model, **options)
     if "randomness" not in options:
         target.randomness = _randomness(target)
@@ -144,15 +145,24 @@ def _target(model: nn.Module, options: dict[str, Any]) -> Target:
 
 
 def _randomness(target: Target) -> Randomness:
-    """Whether the model draws noise. It is asked about a few random images, and left as it was."""
+    """Whether the model draws noise. It is asked about a few random images, and left as it was.
+
+    Raises:
+        InputError: it fails, or it has not as many outputs as the target has classes.
+    """
     draws = seeding.generator(torch.device("cpu"), 0, "probe")
     images = torch.empty(PREFLIGHT_IMAGES, *target.input_shape).uniform_(*target.clip, generator=draws)
-    state = State(target.model)
+    images, state = images.to(target.device), State(target.model)
     try:
         with seeding.global_streams(target.device, 0, "probe"), blaming("the model fails on a few images"):
-            return probing.randomness(target.model, images.to(target.device))
+            found = probing.randomness(target.model, images)
+            with torch.no_grad():
+                outputs = tuple(target.model(images).shape[1:])
     finally:
         state.restore()
+    if outputs != (target.classes,):
+        raise InputError(f"classes={target.classes} must be the model's number of outputs; it gives {outputs} an image")
+    return found
 
 
 def _logit(logits: Tensor, classes: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from advtool import checkpoints
+from advtool import arguments, checkpoints
 from advtool.errors import InputError, reason
 from advtool.models.registry import ARCHITECTURES, build, check_name, check_sizes
 
@@ -24,7 +24,7 @@ def load_checkpoint(path: str | Path) -> nn.Module:
         InputError: there is no such file; it is a pickle, damaged or not ours; or its tensors do not fit the
             architecture.
     """
-    header, tensors = checkpoints.read(Path(path))
+    header, tensors = checkpoints.read(arguments.path(f"path={arguments.shown(path)}", path))
     try:
         return from_checkpoint(header, tensors)
     except InputError as error:

@@ -22,6 +22,8 @@ from torch.nn.functional import linear
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
+from advtool import arguments
+from advtool.arguments import shown
 from advtool.errors import InputError, near_match
 from advtool.models.surgery import replaced
 
@@ -129,15 +131,13 @@ def with_perturbation_bias(
             ``nn.Linear``, it was never initialised (``nn.LazyLinear``), or it computes its weight or output in its own
             way (weight norm, spectral norm, a hook, its own ``forward``).
     """
-    if memories < 1:
-        raise InputError(f"--memories {memories} is too few: a multimodal bias has at least 1 bias memory")
+    memories = arguments.count(f"memories={shown(memories)}", memories)
     structures: dict[str, Callable[[nn.Linear], nn.Module]] = {
         "naive": NaiveLinear,
         "multimodal": partial(MultimodalLinear, memories=memories),
     }
-    if bias not in structures:
-        raise InputError(f"unknown --bias '{bias}'{near_match(bias, structures)}")
-    return replaced(model, dict.fromkeys(_fully_connected(model, bias, layers), structures[bias]))
+    structure = structures[arguments.choice(f"bias={shown(bias)}", bias, structures)]
+    return replaced(model, dict.fromkeys(_fully_connected(model, layers), structure))
 
 
 def perturbation_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -201,15 +201,15 @@ def collapse(model: nn.Module) -> nn.Module:
 
 def _signed(eps: float, direction: Direction) -> float:
     """``-eps`` for descent, ``eps`` for ascent."""
-    if not 0 < eps < float("inf"):
-        raise InputError(f"eps {eps} of a perturbation step: it must be a positive number, such as 0.03")
-    if direction not in get_args(Direction):
-        raise InputError(f"unknown direction '{direction}'{near_match(direction, get_args(Direction))}")
-    return eps if direction == "ascent" else -eps
+    size = arguments.number(eps)
+    if size is None or size <= 0:
+        raise InputError(f"eps {shown(eps)} of a perturbation step: it must be a positive number, such as 0.03")
+    arguments.choice(f"direction={shown(direction)}", direction, get_args(Direction))
+    return size if direction == "ascent" else -size
 
 
 def _perturbed(model: nn.Module) -> list[PerturbedLinear]:
-    return [layer for layer in model.modules() if isinstance(layer, PerturbedLinear)]
+    return [layer for layer in arguments.module(model).modules() if isinstance(layer, PerturbedLinear)]
 
 
 def _summed_gradient(p: nn.Parameter) -> Tensor:
@@ -221,27 +221,25 @@ def _summed_gradient(p: nn.Parameter) -> Tensor:
     return gradient
 
 
-def _fully_connected(model: nn.Module, bias: Structure, names: Sequence[str] | None) -> list[nn.Linear]:
-    modules = model.named_modules(remove_duplicate=False)
+def _fully_connected(model: nn.Module, names: Sequence[str] | None) -> list[nn.Linear]:
+    modules = arguments.module(model).named_modules(remove_duplicate=False)
     known = {name: layer for name, layer in modules if isinstance(layer, nn.Linear)}
-    chosen = list(known) if names is None else names
+    chosen = list(known) if names is None else arguments.listed(f"layers={shown(names)}", names)
     if not chosen:
-        raise InputError(f"--bias {bias}: the model has no fully connected layer (nn.Linear) to give it to")
+        raise InputError("the model has no fully connected layer (nn.Linear) to give a perturbation bias to")
     for name in chosen:
         if name not in known:
-            raise InputError(
-                f"--bias-layers '{name}': the model has no fully connected layer of that name{near_match(name, known)}"
-            )
-        _check_replaceable(name, known[name], bias)
+            raise InputError(f"the model has no fully connected layer {shown(name)}{near_match(str(name), known)}")
+        _check_replaceable(name, known[name])
     return [known[name] for name in chosen]
 
 
-def _check_replaceable(name: str, layer: nn.Linear, bias: Structure) -> None:
+def _check_replaceable(name: str, layer: nn.Linear) -> None:
     if is_lazy(layer.weight):
-        raise InputError(f"--bias {bias}: the layer '{name}' is not initialised yet: run the model once first")
+        raise InputError(f"the layer '{name}' is not initialised yet: run the model once first")
     if not _is_ordinary(layer):
         raise InputError(
-            f"--bias {bias}: the layer '{name}' computes its output or its weight in a way of its own "
+            f"the layer '{name}' computes its output or its weight in a way of its own "
             "(such as weight norm, or a hook): name the other layers with layers=[...]"
         )
 

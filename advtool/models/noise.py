@@ -33,8 +33,12 @@ class PNIL(nn.Module):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.W = nn.Parameter(torch.full(tuple(shape), INITIAL_W))
-        self.B = nn.Parameter(torch.full(tuple(shape), INITIAL_B))
+        sides = [
+            arguments.count(f"shape={arguments.shown(shape)}: each side", side)
+            for side in arguments.listed(f"shape={arguments.shown(shape)}", shape)
+        ]
+        self.W = nn.Parameter(torch.full(sides, INITIAL_W))
+        self.B = nn.Parameter(torch.full(sides, INITIAL_B))
 
     def forward(self, X: Tensor) -> Tensor:
         """Equation 3: ``X' = X + N(0, 1) exp(Sigma / 2)``."""
@@ -79,10 +83,12 @@ def with_pnil(model: nn.Module, input_shape: Sequence[int], *, at: Sequence[str]
             model does not take such images.
     """
     input_shape = arguments.image_shape(f"input_shape={arguments.shown(input_shape)}", input_shape)
-    known = dict(model.named_modules(remove_duplicate=False))
+    known = dict(arguments.module(model).named_modules(remove_duplicate=False))
+    at = arguments.listed(f"at={arguments.shown(at)}", at)
     for name in at:
         if name not in known:
-            raise InputError(f"--pnil-at '{name}': the model has no such layer{near_match(name, filter(None, known))}")
+            near = near_match(str(name), filter(None, known))
+            raise InputError(f"the model has no layer {arguments.shown(name)} to put a PNIL in front of{near}")
     shapes = {model: input_shape}
     if at:
         shapes |= {known[name]: shape for name, shape in _input_shapes(model, input_shape, at).items()}
@@ -174,9 +180,9 @@ def _only_shape(name: str, calls: set[tuple[tuple[int, ...], ...]]) -> tuple[int
         case [(shape,)]:
             return shape
         case []:
-            raise InputError(f"--pnil-at '{name}': the model does not run this layer")
+            raise InputError(f"the model does not run the layer '{name}'")
         case _:
-            raise InputError(f"--pnil-at '{name}': a PNIL needs a layer with one input, always of the same shape")
+            raise InputError(f"the layer '{name}': a PNIL needs one with one input, always of the same shape")
 
 
 def _parameter(model: nn.Module) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from advtool import arguments
 from advtool.arguments import shown
@@ -57,8 +57,7 @@ def _right(given: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: one of them is wrong.
     """
-    if not isinstance(given["model"], nn.Module):
-        raise InputError(f"model={shown(given['model'])} must be an nn.Module")
+    arguments.module(given["model"])
     if any(parameter.is_inference() for parameter in given["model"].parameters()):
         raise InputError("the model was made under torch.inference_mode and has no gradients: make it outside")
     images = _images(given["images"])

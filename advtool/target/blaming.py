@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch import Tensor, nn
+
 from advtool.errors import InputError, is_out_of_memory, reason
+
+FEW = 2
+"""Images that a model of any batch size takes."""
 
 
 @contextmanager
@@ -28,3 +33,30 @@ def blaming(what: str) -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         raise InputError(f"{what}: {reason(error)}") from error
+
+
+@contextmanager
+def blaming_batch(what: str, model: nn.Module, x: Tensor) -> Iterator[None]:
+    """As :func:`blaming`, for a call of ``model`` with the images ``x``. If it takes a few of them, that is told.
+
+    Raises:
+        InputError: as of :func:`blaming`.
+    """
+    try:
+        with blaming(f"{what} fails on a batch of {tuple(x.shape)}"):
+            yield
+    except InputError as error:
+        if len(x) <= FEW or not _takes(model, x[:FEW]):
+            raise
+        raise InputError(
+            f"{error}; with {FEW} images it works, but it must take batches of any size: split larger ones inside the "
+            "model, e.g. torch.cat([net(part) for part in x.split(32)])"
+        ) from error.__cause__
+
+
+def _takes(model: nn.Module, x: Tensor) -> bool:
+    try:
+        model(x)
+    except Exception:  # it fails for another reason than the size
+        return False
+    return True

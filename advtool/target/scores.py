@@ -44,11 +44,11 @@ def refuse_missing_classes(labels: Tensor, classes: int) -> None:
     Raises:
         InputError: there is one; the message names likely reasons.
     """
-    highest = int(labels.max())
+    highest = int(labels.max()) if len(labels) else -1
     if highest >= classes:
         raise InputError(
             f"labels go up to {highest}, but the model has {classes} classes (0 to {classes - 1}): do the labels begin "
-            "at 1, was the model made for another data set, or does --classes name outputs that the model lacks?"
+            "at 1, was the model made for another data set, or does the file of its classes name outputs that it lacks?"
         )
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advtool import seeding
-from advtool.target.blaming import blaming
+from advtool import arguments, seeding
+from advtool.arguments import shown
+from advtool.target.blaming import blaming, blaming_batch
 from advtool.target.handling import home_of
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
@@ -76,6 +77,9 @@ class Target:
         clip: the range of pixel values.
         begin: takes a seed, puts back what the model's calls have changed, and seeds the model's own generators. None
             for a model whose calls change nothing.
+
+    Raises:
+        InputError: an argument is wrong; the message says what would be right.
     """
 
     def __init__(
@@ -94,11 +98,16 @@ class Target:
         clip: tuple[float, float] = CLIP,
         begin: Callable[[int], None] | None = None,
     ) -> None:
+        self.device = home_of(model) if device is None else arguments.device(device)
         self.model, self._find_form = model, find_form or (lambda: model)
-        self.input_shape, self.classes, self.clip = input_shape, classes, clip
-        self.eot, self.votes, self.batch_size = eot, votes, batch_size
-        self.randomness, self.autograd = randomness, autograd
-        self.device = device or home_of(model)
+        self.input_shape = arguments.image_shape(f"input_shape={shown(input_shape)}", input_shape)
+        self.clip = arguments.interval(f"clip={shown(clip)}", clip)
+        counts = {"classes": classes, "eot": eot, "votes": votes, "batch_size": batch_size}
+        self.classes, self.eot, self.votes, self.batch_size = (
+            arguments.count(f"{name}={shown(value)}", value) for name, value in counts.items()
+        )
+        self.randomness = Randomness(arguments.choice(f"randomness={shown(randomness)}", randomness, Randomness))
+        self.autograd = Autograd(arguments.choice(f"autograd={shown(autograd)}", autograd, Autograd))
         self._begin = begin
         self.calls = CallCounter()
 
@@ -249,7 +258,7 @@ class Target:
 
     def _ask(self, model: nn.Module, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
-        with blaming(f"the model fails on a batch of {tuple(x.shape)}"):
+        with blaming_batch("the model", model, x):
             return model(x).float()  # type: ignore[no-any-return]
 
     def _rows_nearby(self, x: Tensor, changes: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -223,13 +224,24 @@ def _checked_validation(given: Split, training: Split) -> Split:
 
 def _initialise(architecture: Architecture, recipe: Recipe, seed: int) -> nn.Module:
     with seeding.global_streams(torch.device("cpu"), seed, "init"):
-        model = models.build(architecture)
+        with _naming("--pnil-at" if architecture.options.get("pnil", [])[1:] else None):
+            model = models.build(architecture)
         if recipe.by_bounds:
             initialise(model)
         if recipe.bias == "plain":
             return model
         layers = recipe.bias_layers or None
-        return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
+        with _naming("--bias-layers" if layers else f"--bias {recipe.bias}"):
+            return with_perturbation_bias(model, bias=recipe.bias, memories=recipe.memories, layers=layers)
+
+
+@contextmanager
+def _naming(option: str | None) -> Iterator[None]:
+    """Put the option in front of what is wrong with its value; Python's arguments have other names."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error) if option is None else f"{option}: {error}") from None
 
 
 def _threat_model(given: float, recipe: Recipe) -> ThreatModel:

@@ -1,6 +1,7 @@
 """The target as ART's classifier: what it finds out about a model, what it leaves alone, and what ART's attacks ask."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,31 @@ def test_an_attack_on_a_random_module_does_not_take_luck_for_a_fall() -> None:
 def test_a_module_that_fails_is_told_in_one_line() -> None:
     with pytest.raises(InputError, match="the model fails on a few images"):
         classifier(nn.Sequential(nn.Flatten(), nn.Linear(7, 4)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": 3}, r"^classes=3 must be the model's number of outputs; it gives \(4,\) an image"),
+        ({"classes": "4"}, "^classes='4' must be an integer of at least 1"),
+        ({"eot": 0}, "^eot=0 must be an integer of at least 1"),
+        ({"votes": None}, "^votes=None must be an integer"),
+        ({"batch_size": 2.5}, "^batch_size=2.5 must be an integer"),
+        ({"input_shape": (2, 2)}, r"^input_shape=\(2, 2\) must be \(C, H, W\)"),
+        ({"clip": (1, 0)}, r"^clip=\(1, 0\) must be \(low, high\)"),
+        ({"randomness": 3}, "^randomness=3 must be one of none, each image, each call"),
+        ({"autograd": "slow"}, "^autograd='slow' must be one of"),
+        ({"device": "tpu"}, "^device 'tpu' is unknown"),
+    ],
+)
+def test_options_of_a_target_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EOTClassifier(mlp(SHAPE), **{"input_shape": SHAPE, "classes": 4, **options})
+
+
+def test_labels_beyond_the_classes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^labels go up to 4, but the model has 4 classes"):
+        classifier(mlp(SHAPE)).loss_gradient(images(), torch.arange(6) % 5)
 
 
 def test_the_model_stays_on_its_device_and_in_its_mode() -> None:

@@ -1,6 +1,7 @@
 """Attacks in another norm than L-infinity: a threat model of L2, held to what is known in closed form."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -161,12 +162,35 @@ def test_an_attack_of_l_infinity_alone_refuses_another_norm(text: str) -> None:
         build(parse([text])[0], target, ball(), defaults={})
 
 
-@pytest.mark.parametrize("threat_model", [0.1, None, "linf", ThreatModel(eps=-1.0), ThreatModel(eps=2.0)])
+@pytest.mark.parametrize("threat_model", [0.1, None, "linf", ThreatModel(eps=0.0)])
 @pytest.mark.parametrize("name", ["pgd", "fgsm"])
 def test_what_is_no_threat_model_is_refused(name: str, threat_model: object) -> None:
     target = Target(linear()[0], input_shape=SHAPE, classes=2)
     with pytest.raises(InputError, match=r"ThreatModel|eps=.* is no number in \(0, 1\]"):
         ATTACKS[name](target, threat_model)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": "8/255"}, r"^eps='8/255' is no number in \[0, 1\]"),
+        ({"eps": -0.1}, r"^eps=-0.1 is no number in"),
+        ({"eps": float("nan")}, r"^eps=nan is no number in"),
+        ({"eps": 0.1, "norm": "l3"}, r"^norm='l3' must be one of"),
+        ({"eps": 0.1, "clip": (1, 0)}, r"^clip=\(1, 0\) must be \(low, high\)"),
+        ({"eps": 0.1, "clip": 1}, r"^clip=1 must be \(low, high\)"),
+    ],
+)
+def test_a_threat_model_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ThreatModel(**options)
+
+
+def test_a_damaged_document_of_a_threat_model_is_a_value_error() -> None:
+    """Readers of runs tell by it that a document is damaged."""
+    with pytest.raises(ValueError, match="eps"):
+        ThreatModel.model_validate({"eps": "far"})
+    assert ThreatModel.model_validate_json('{"norm": "linf", "eps": 0.1, "clip": [0, 1]}') == ThreatModel(eps=0.1)
 
 
 def test_a_norm_that_nobody_knows_is_refused() -> None:

@@ -322,11 +322,20 @@ class Doubled(nn.Linear):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (nn.Conv2d(1, 1, 1), {"bias": "naive"}, r"--bias naive: the model has no fully connected layer"),
-        (mlp(), {"bias": "multimodal", "memories": 0}, r"--memories 0 is too few"),
-        (mlp(), {"bias": "multymodal"}, r"--bias 'multymodal'.*did you mean 'multimodal'"),
-        (lenet(), {"bias": "naive", "layers": ["liner2"]}, r"--bias-layers 'liner2'.*\(did you mean 'linear2'\?\)"),
-        (lenet(), {"bias": "naive", "layers": ["conv1"]}, r"--bias-layers 'conv1': the model has no fully"),
+        (nn.Conv2d(1, 1, 1), {"bias": "naive"}, r"^the model has no fully connected layer"),
+        (mlp(), {"bias": "multimodal", "memories": 0}, r"^memories=0 must be an integer of at least 1"),
+        (mlp(), {"bias": "multimodal", "memories": 2.5}, r"^memories=2.5 must be an integer"),
+        (mlp(), {"bias": "multymodal"}, r"^bias='multymodal' must be one of naive, multimodal .*did you mean 'mul"),
+        (3, {"bias": "naive"}, r"^model=3 must be an nn.Module"),
+        (mlp(), {"bias": None}, r"^bias=None must be one of"),
+        (mlp(), {"bias": "naive", "layers": "linear1"}, r"^layers='linear1' must be a list"),
+        (mlp(), {"bias": "naive", "layers": [0]}, r"^the model has no fully connected layer 0"),
+        (
+            lenet(),
+            {"bias": "naive", "layers": ["liner2"]},
+            r"^the model has no fully connected layer 'liner2'.*\(did you mean 'linear2'\?\)",
+        ),
+        (lenet(), {"bias": "naive", "layers": ["conv1"]}, r"the model has no fully connected layer 'conv1'"),
         (lenet(), {"bias": "naive", "layers": []}, r"no fully connected layer"),
         (nn.Sequential(weight_norm(nn.Linear(2, 2))), {"bias": "naive"}, r"layer '0' .* weight norm"),
         (nn.Sequential(Doubled(2, 2)), {"bias": "naive", "layers": ["0"]}, r"layer '0' computes its output"),
@@ -349,7 +358,8 @@ def test_what_cannot_be_done_is_refused(model: nn.Module, options: dict[str, obj
     [
         (-1.0, "descent", r"eps -1.0 .* positive"),
         (float("nan"), "ascent", r"eps nan .* positive"),
-        (0.1, "upwards", r"unknown direction 'upwards' \(known: ascent, descent\)"),
+        (0.1, "upwards", r"^direction='upwards' must be one of descent, ascent"),
+        ("0.1", "descent", r"eps '0.1' .* positive"),
     ],
 )
 def test_a_step_that_is_none_is_refused_and_moves_nothing(eps: float, direction: Direction, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_by_hand_the_variance_is_the_exponential_of_x_w_plus_b() -> None:
 
 @pytest.mark.parametrize("shape", [8, None, (8, 8), (0, 8, 8), (1.0, 8, 8), "abc", {1, 8, 9}])
 def test_what_is_no_shape_of_an_image_is_refused(shape: Any) -> None:
-    for make in (with_pnil, advtool.EOTClassifier):
+    for make in (with_pnil, partial(advtool.EOTClassifier, classes=2)):
         with pytest.raises(InputError, match=r"^input_shape=.* must be \(C, H, W\), three integers of at least 1"):
             make(nn.Flatten(), input_shape=shape)
 
@@ -203,9 +204,12 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("model", "at", "message"),
     [
-        (models.build(architecture()), ["con2"], r"--pnil-at 'con2'.* \(did you mean 'conv2'\?\)"),
-        (Odd(), ["twice"], r"--pnil-at 'twice'.*one input, always of the same shape"),
-        (Odd(), ["never"], r"--pnil-at 'never'.*does not run"),
+        (models.build(architecture()), ["con2"], r"^the model has no layer 'con2' .* \(did you mean 'conv2'\?\)"),
+        (Odd(), ["twice"], r"^the layer 'twice'.*one input, always of the same shape"),
+        (Odd(), ["never"], r"does not run the layer 'never'"),
+        ("net", [], r"^model='net' must be an nn.Module"),
+        (Odd(), "twice", r"^at='twice' must be a list"),
+        (Odd(), [0], r"^the model has no layer 0 "),
         (models.build(architecture("cnn", CIFAR)), ["conv2"], r"does not take images 1x28x28"),
     ],
 )

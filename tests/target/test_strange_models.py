@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from advtool.errors import InputError
+from advtool.target.target import Target
 from tests.support import stateful_models as stateful
 from tests.support import strange_models as odd
 from tests.support.models import mlp
@@ -227,6 +228,16 @@ def test_a_model_that_cannot_work_is_refused_in_one_line_and_left_as_it_was(name
         evaluate(model, images(), torch.arange(12) % 4)
     assert "\n" not in str(caught.value)
     assert not before or held_by(model) == before
+
+
+def test_a_model_of_small_batches_is_told_from_one_that_fails() -> None:
+    x, y = images().repeat(4, 1, 1, 1), torch.arange(48) % 4
+    with pytest.raises(InputError, match=r"on a batch of \(48, .*32 rows; with 2 images it works.*split"):
+        evaluate(odd.UpTo32(), x, y)
+    target = Target(odd.UpTo32(), input_shape=SHAPE, classes=4)
+    with pytest.raises(InputError, match=r"on a batch of \(3, 9\): .*") as caught:
+        target.logits(torch.rand(3, 9))
+    assert "it works" not in str(caught.value)
 
 
 def test_ctrl_c_passes_and_the_model_is_left_as_it_was() -> None:

@@ -219,7 +219,7 @@ def test_auto_is_bfloat16_for_wide_convolutions_where_the_device_has_units(
         ({"recipe": "adv", "bias_layers": ("linear1",)}, r"--bias-layers does not go with bias plain .*bias naive or"),
         (
             {"recipe": "apb", "bias_layers": ("linear9",)},
-            r"--bias-layers 'linear9': the model has no fully connected layer of that name",
+            r"--bias-layers: the model has no fully connected layer 'linear9'",
         ),
         ({"recipe": "adv", "base_learning_rate": 1e-5}, r"--base-learning-rate does not go with the recipe 'adv'"),
         ({"recipe": "nfgsm", "base_learning_rate": 0.01}, r"--base-learning-rate 0.01.*below --learning-rate"),
