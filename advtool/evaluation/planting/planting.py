@@ -140,7 +140,7 @@ class Planting(Stage):
             try:
                 record, _ = copies.attack(attack, named, all_of_them, left, no_report)
             except InputError as error:
-                raise InputError(f"{error}; without planted examples the model itself alone is attacked") from None
+                raise InputError(f"{error}; planted=False (--no-planted) attacks the model itself alone") from None
             fell = torch.tensor(record.outcome) == Outcome.fallen
             found |= fell
             found_by[label] = int(fell.sum())
