@@ -25,10 +25,10 @@ def near_match(name: str, known: Iterable[str]) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device ran out of memory: torch's CPU allocator and cuBLAS raise plain RuntimeErrors."""
+    """Whether a device ran out of memory: torch's CPU allocator, CUDA and its libraries raise plain RuntimeErrors."""
     import torch  # noqa: PLC0415 - only when something is wrong
 
-    words = ("allocate memory", "ALLOC_FAILED")
+    words = ("allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "CUDA error: out of memory")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)
 
 

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
 from advtool.target import memory_use
-from advtool.target.memory_use import bytes_an_image
+from advtool.target.memory_use import bytes_an_image, halving_on_out_of_memory
 from advtool.target.target import Autograd
 
 FLOAT = 4
@@ -92,3 +92,28 @@ def test_an_image_takes_the_bytes_that_autograd_keeps(kind: str) -> None:
 def test_a_larger_network_makes_smaller_passes() -> None:
     sizes = [memory_use.images_a_pass(count, torch.device("cpu")) for count in (1000, 10_000, 10**9)]
     assert sizes == [65_536, 13_421, 1], "at most 65,536 images, 128 MiB, at least one image"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+    ],
+)
+def test_out_of_memory_is_known_by_the_words_of_each_library(words: str) -> None:
+    sizes = [4]
+
+    def compute() -> int:
+        if sizes[-1] > 2:
+            raise RuntimeError(words)
+        return sizes[-1]
+
+    def halve() -> int:
+        sizes.append(sizes[-1] // 2)
+        return sizes[-1]
+
+    assert halving_on_out_of_memory(compute, halve) == 2
