@@ -115,5 +115,10 @@ def moot(stages: Sequence[AttackStage], few: tuple[Tensor, Tensor]) -> tuple[str
 
 
 def probed(eps: float) -> list[float]:
-    """The radii that a cascade probes: half and twice eps, and half the range. Accuracy must fall between them."""
-    return sorted({eps / 2, min(2 * eps, 1.0), 0.5} - {eps})
+    """The radii that a cascade probes: half and twice eps, and half the range. Accuracy must fall between them.
+
+    Radii that are written alike are one: a stage is known by its label.
+    """
+    radii = {f"{radius:g}": radius for radius in (eps / 2, min(2 * eps, 1.0), 0.5)}
+    radii.pop(f"{eps:g}", None)
+    return sorted(radii.values())

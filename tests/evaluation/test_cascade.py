@@ -195,7 +195,15 @@ def test_findings_compare_the_first_200_images_that_all_diagnosed_attacks_saw() 
 
 @pytest.mark.parametrize(
     ("eps", "radii"),
-    [(0.1, [0.05, 0.2, 0.5]), (0.25, [0.125, 0.5]), (0.5, [0.25, 1.0]), (0.8, [0.4, 0.5, 1.0]), (1.0, [0.5])],
+    [
+        (0.1, [0.05, 0.2, 0.5]),
+        (0.25, [0.125, 0.5]),
+        (0.7 - 0.45, [0.125, 0.5]),  # just below 0.25
+        (0.5, [0.25, 1.0]),
+        (0.7 - 0.2, [0.25, 1.0]),  # just below 0.5
+        (0.8, [0.4, 0.5, 1.0]),
+        (1.0, [0.5]),
+    ],
 )
 def test_probes_are_at_half_and_twice_eps_and_half_the_range(eps: float, radii: list[float]) -> None:
     assert probed(eps) == pytest.approx(radii)
