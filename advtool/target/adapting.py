@@ -40,7 +40,7 @@ class Adapted(nn.Module):
             x = x.to(DTYPES[self.needs.dtype])
         elif self.needs.own_input:
             x = x.clone()
-        logits = self._ask(x)[:count].float()
+        logits = self._ask(x)[:count].to(x.device, torch.float32)
         if self.needs.single is not None:
             logits = of_two_classes(logits, self.needs.single)
         return finite(logits) if self.needs.finite else logits

@@ -23,7 +23,8 @@ class Needs(BaseModel):
     companions: bool = False
     """a single image gets a second one beside it, because the model does not take a batch of one"""
     unwrapping: bool = False
-    """the logits are only a part of the model's answer, have more axes than two, or are of another type than float32"""
+    """the logits are only a part of the model's answer, have more axes than two, are of another type than float32, or
+    lie on another device than the images"""
     single: Literal["logit", "probability"] | None = None
     """the model gives one number for each image, which is about class 1 of two classes"""
     finite: bool = False

@@ -109,7 +109,7 @@ class _Questions:
         x, needs, answer = self._first_answer(self.few)
         logits = self._logits(answer)
         single = None if logits.ndim == 2 and logits.shape[1] > 1 else self._kind_of_single(logits, needs)
-        plain = answer is logits and logits.dtype is torch.float32
+        plain = answer is logits and (logits.dtype, logits.device) == (torch.float32, self.few.device)
         needs = needs.model_copy(
             update={
                 "own_input": needs.own_input or (needs.dtype is None and not x.equal(self.few)),

@@ -12,10 +12,15 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from advtool.errors import InputError
+from advtool.target.adapting import Adapted
+from advtool.target.facts import Needs
+from advtool.target.handling import Handled
+from advtool.target.state import State
 from advtool.target.target import Target
 from tests.support import stateful_models as stateful
 from tests.support import strange_models as odd
 from tests.support.models import mlp
+from tests.support.networks import Network
 from tests.support.strange import SHAPE, Around, codes, document, evaluate, forget, held_by, images, labels, numbers
 
 Build = Callable[[], Any]
@@ -295,3 +300,11 @@ def test_the_search_form_changes_nothing_of_a_model_that_is_its_own_copy() -> No
     evaluate(model, images(), labels(odd.plain(), images()))
     assert [type(module) for module in model] == kinds
     assert not model[2].inplace
+
+
+def test_logits_come_to_the_device_of_the_images() -> None:
+    """A model on a GPU may answer in NumPy, or on the CPU. The meta device stands for the GPU."""
+    model = Network(lambda x: torch.zeros(len(x), 3))
+    handled = Handled(model, State(model), train_mode=False)
+    logits = Adapted(handled, Needs(unwrapping=True))(torch.zeros(2, *SHAPE, device="meta"))
+    assert (logits.device.type, tuple(logits.shape)) == ("meta", (2, 3))
