@@ -1,7 +1,7 @@
 """``make gpu-check``: the GPU agrees with the CPU, and no attack makes the host wait inside a step."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 import advtool
 from advtool import training
+from advtool.attacks.apgd import APGD, LOSSES
+from advtool.attacks.base import TensorAttack, no_report
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.fgsm import FGSM
+from advtool.attacks.noise import Noise
 from advtool.attacks.pgd import PGD
+from advtool.attacks.pgd_smooth import SmoothPGD
 from advtool.attacks.spsa import SPSA
+from advtool.attacks.square import Square
 from advtool.data import load, to_float
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
@@ -21,6 +26,8 @@ from advtool.evaluation.verification import verify
 from advtool.target.handling import frozen
 from advtool.target.target import Randomness, Target
 from advtool.threat import ThreatModel
+from advtool.training.recipes import recipe_for
+from advtool.training.schedule import Updates
 from tests.support.models import NoisyInput
 from tests.support.networks import Network
 
@@ -68,6 +75,60 @@ def test_evaluations_agree(model: nn.Module, digits_test: tuple[Tensor, Tensor])
     assert abs(cpu.clean.correct - gpu.clean.correct) <= 1
     for ours, theirs in zip(cpu.attacks, gpu.attacks, strict=True):
         assert abs(ours.accuracy - theirs.accuracy) <= 0.02, ours.name
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_audits_run_on_the_gpu(model: nn.Module, digits_test: tuple[Tensor, Tensor], random: bool) -> None:
+    """Every stage of a cascade: proofs, planted examples and known noise too."""
+    x, y = (part[:10] for part in digits_test)
+    subject = NoisyInput(model, 0.1) if random else model
+    asked = {"eps": 0.05, "attacks": "audit", "pgd_steps": 5, "certify": None if random else True}
+    cpu, gpu = (advtool.evaluate(subject, x, y, **asked, device=device) for device in ("cpu", CUDA))
+    assert [attack.name for attack in gpu.attacks] == [attack.name for attack in cpu.attacks]
+    assert abs(cpu.worst_case.robust - gpu.worst_case.robust) <= (4 if random else 1)
+    assert gpu.planted is not None
+    assert (gpu.known_noise is not None) == random
+
+
+@pytest.mark.parametrize("answer", [Tensor.cpu, lambda logits: logits.detach().cpu().numpy()])
+def test_a_model_on_the_gpu_may_answer_on_the_cpu(
+    model: nn.Module, digits_test: tuple[Tensor, Tensor], answer: Callable[[Tensor], object]
+) -> None:
+    x, y = (part[:50] for part in digits_test)
+    asked = {"eps": 0.1, "attacks": ["pgd", "square(queries=50)"], "pgd_steps": 5, "device": CUDA}
+    plain = advtool.evaluate(model, x, y, **asked)
+    result = advtool.evaluate(Network(lambda images, inner: answer(inner(images)), model), x, y, **asked)
+    assert result.clean.correct == plain.clean.correct
+    assert abs(result.attacks[1].accuracy - plain.attacks[1].accuracy) <= 0.02
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"), [("apb", {"bias": "multimodal"}), ("nfgsm", {"pnil": True, "eot": 2}), ("ibp", {})]
+)
+def test_each_kind_of_training_runs_on_the_gpu(recipe: str, settings: dict[str, object]) -> None:
+    trained = training.train("digits", recipe, eps=0.1, epochs=2, device=CUDA, **settings)
+    assert next(trained.model.parameters()).device.type == CUDA.type
+    assert trained.header.metrics["clean_accuracy"] > 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_training_on_the_gpu_goes_on_from_its_state(optimizer: str) -> None:
+    recipe = recipe_for("digits", "clean", optimizer=optimizer)
+    images = torch.ones(2, 4, device=CUDA)
+
+    def updates_of(layer: nn.Module) -> Updates:
+        return Updates(layer, recipe, lambda _: 0.1, steps=3)
+
+    layer = nn.Linear(4, 3).to(CUDA)
+    updates = updates_of(layer)
+    for _ in range(2):
+        updates.step(layer(images).square().sum())
+    twin = copy.deepcopy(layer)
+    restored = updates_of(twin)
+    restored.restore(updates.state())
+    updates.step(layer(images).square().sum())
+    restored.step(twin(images).square().sum())
+    assert torch.equal(layer.weight, twin.weight)
 
 
 def test_a_random_models_votes_and_eot_agree(model: nn.Module, digits_test: tuple[Tensor, Tensor]) -> None:
@@ -118,11 +179,19 @@ def test_the_gpu_finds_the_same_cause_of_guessing(model: nn.Module, digits_test:
         lambda target: FGSM(target, ThreatModel(eps=0.1)),
         lambda target: PGD(target, ThreatModel(eps=0.1), steps=4),
         lambda target: SPSA(target, ThreatModel(eps=0.1), steps=4, samples=8),
+        lambda target: APGD(target, ThreatModel(eps=0.1), steps=4),
+        lambda target: APGD(target, ThreatModel(eps=0.1), steps=4, loss="dlr"),
+        lambda target: SmoothPGD(target, ThreatModel(eps=0.1), steps=4, samples=2),
+        lambda target: Square(target, ThreatModel(eps=0.1), queries=4),
+        lambda target: Noise(target, ThreatModel(eps=0.1), samples=4),
     ],
 )
 @pytest.mark.parametrize("randomness", [Randomness.none, Randomness.each_image])
 def test_no_step_makes_the_host_wait(
-    attack: object, randomness: Randomness, model: nn.Module, digits_test: tuple[Tensor, Tensor]
+    attack: Callable[[Target], TensorAttack],
+    randomness: Randomness,
+    model: nn.Module,
+    digits_test: tuple[Tensor, Tensor],
 ) -> None:
     """Fewer steps than lie between two looks at who has fallen: what remains are the steps alone."""
     x, y = (tensor[:50].to(CUDA) for tensor in digits_test)
@@ -133,10 +202,19 @@ def test_no_step_makes_the_host_wait(
         target = estimator(subject, CUDA, eot=draws, votes=draws, randomness=randomness)
         run = attack(target)
         stream = torch.Generator(CUDA).manual_seed(0)
-        run.search(x, y, stream, lambda *_: None)  # lazy initialisation may wait
+        run.search(x, y, stream)  # lazy initialisation may wait
         with synchronisation_is_an_error():
-            explore = run.climb if isinstance(run, PGD) else run.explore
-            explore(x, y, Candidates(x, y, target), stream, lambda *_: None)
+            search_once(run, x, y, Candidates(x, y, target), stream)
+
+
+def search_once(run: TensorAttack, x: Tensor, y: Tensor, found: Candidates, stream: torch.Generator) -> None:
+    """One start. What begins and ends a round of starts may wait."""
+    if isinstance(run, APGD):
+        run.climb(x, y, y, LOSSES[run.loss], found, stream, no_report)
+    elif isinstance(run, PGD):
+        run.climb(x, y, found, stream, no_report)
+    else:
+        run.explore(x, y, found, stream, no_report)
 
 
 @contextmanager
