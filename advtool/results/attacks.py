@@ -1,16 +1,14 @@
 """The attacks that can be asked for by name: the document ``advtool.attacks/1``."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from advtool.results.record import Document, Record
+from advtool.results.record import Document, Record, SparseRecord
 
 
-class AttackParameter(Record):
+class AttackParameter(SparseRecord):
     """What may stand in the brackets after an attack's name."""
-
-    optional: ClassVar[frozenset[str]] = frozenset({"derived", "type", "meaning"})
 
     name: str
     default: Any

@@ -1,11 +1,11 @@
 """Runs compared image by image: two, or the first with each of the others. Accuracies are fractions."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from advtool.results.evaluation import DatasetInfo
-from advtool.results.record import Document, Interval, Record
+from advtool.results.record import Document, Interval, Record, SparseRecord
 from advtool.threat import ThreatModel
 
 
@@ -53,10 +53,8 @@ class ComparedRun(Record):
     votes: int
 
 
-class Comparison(Document):
+class Comparison(SparseRecord, Document):
     """Two runs, image by image. ``to_dict`` is the JSON document of ``advtool compare``."""
-
-    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
 
     schema_name: Literal["advtool.compare/1"] = Field(default="advtool.compare/1", alias="schema")
     a: ComparedRun

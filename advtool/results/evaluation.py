@@ -7,7 +7,7 @@ images, also the misclassified ones.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
@@ -193,12 +193,8 @@ class _Lines:
     read: Callable[[], Iterable[dict[str, Any]]] = field(compare=False)
 
 
-class Evaluation(Document):
+class Evaluation(SparseRecord, Document):
     """The answer of one run. ``to_dict`` is the JSON document of ``advtool eval``."""
-
-    optional: ClassVar[frozenset[str]] = frozenset(
-        {"certified", "undecided", "single_draw", "known_noise", "planted", "diagnostics"}
-    )
 
     schema_name: Literal["advtool.eval/1"] = Field(default="advtool.eval/1", alias="schema")
     checkpoint: dict[str, Any] | None

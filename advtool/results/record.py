@@ -55,7 +55,7 @@ class SparseRecord(Record):
 
     @classmethod
     def left_out(cls) -> frozenset[str]:
-        """The fields whose type allows None."""
+        """The fields that are None by default. One that may be None and has no default is always there."""
         return frozenset(name for name, field in cls.model_fields.items() if field.default is None)
 
 

@@ -1,12 +1,12 @@
 """One evaluation with several seeds: the document ``advtool.eval-seeds/1``."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from advtool.results.evaluation import Evaluation
-from advtool.results.record import Document, Record
+from advtool.results.record import Document, Record, SparseRecord
 
 
 class Spread(Record):
@@ -25,10 +25,8 @@ class AttackSpread(Spread):
     name: str
 
 
-class SeedsSummary(Record):
+class SeedsSummary(SparseRecord):
     """How much each accuracy varies with the seed. Attacks that saw survivors only are left out."""
-
-    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
 
     clean: Spread
     attacks: list[AttackSpread]

@@ -1,6 +1,6 @@
 """Accuracy over eps or over EOT samples, and the smallest eps of each image: the document ``advtool.sweep/1``."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -58,9 +58,7 @@ class EotCurve(Record):
     """the number of EOT samples that is enough; None if the accuracy may still be falling"""
 
 
-class _Sweep(Document):
-    optional: ClassVar[frozenset[str]] = frozenset({"certified"})
-
+class _Sweep(SparseRecord, Document):
     schema_name: Literal["advtool.sweep/1"] = Field(default="advtool.sweep/1", alias="schema")
     over: Literal["eps", "eot", "image"]
     checkpoint: dict[str, Any] | None
