@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from advtool.cli.answer import FormatName, answer
+from advtool.cli.answer import FormatName, answer, plot_option
 from advtool.cli.options import DataDir
 from advtool.errors import InputError
 
@@ -23,14 +23,7 @@ In a pipeline:  [cyan]advtool show noisy.safetensors --format json | jq .metrics
 def show(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint that 'advtool train' wrote.")],
     format: FormatName = "table",
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Draw the noise that a layer (--pnil) has learnt, on the first test image (.png, .svg or .pdf).",
-            show_default="no plot",
-        ),
-    ] = None,
+    plot: Annotated[Path | None, plot_option("noise that a layer (--pnil) has learnt, on the first test image")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print the card of a checkpoint: its model, its training, and figures.

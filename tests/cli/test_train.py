@@ -169,6 +169,7 @@ def test_noise_layers_are_shown_and_drawn(advtool_here: InProcess) -> None:
 
 def test_a_plot_of_a_model_without_noise_is_refused(path: Path, advtool_here: InProcess) -> None:
     assert "no noise layer" in advtool_here.refused("show", path, "--plot", "noise.svg")
+    assert "the name must end in" in advtool_here.refused("show", path, "--plot", "noise.gif"), "before it is opened"
 
 
 def test_fixed_examples_are_told_apart(path: Path, advtool_here: InProcess) -> None:
