@@ -192,13 +192,13 @@ def by_verdict(claims: Iterable[Claim], every: Sequence[tuple[Path, Reproduced]]
         for said in DECIDED
         if said in groups
     }
-    said_of |= {said: counted(len(groups[said])) for said in OPEN if said in groups}
+    said_of |= {said: open_claims(len(groups[said])) for said in OPEN if said in groups}
     return " ".join(f"*{WORDS.get(said, said).capitalize()}*: {words}." for said, words in said_of.items())
 
 
-def counted(claims: int) -> str:
+def open_claims(count: int) -> str:
     """How many claims are open."""
-    return f"{claims} claim{'s' * (claims > 1)}, on one data set or more"
+    return f"{notation.counted(count, 'claim')}, on one data set or more"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -229,8 +229,7 @@ def summary() -> str:
     tables = [each.table for claim in (*APB, *PNIL) for each in found(claim, every)]
     scales = dict.fromkeys(table.provenance.scale for table in tables)
     seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
-    counted = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    trained = f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, {counted}"
+    trained = f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, {notation.seeds(seeds)}"
     link = "[reading, interval, verdict, and what would change it](docs/results/README.md)"
     lines = (
         f"**Wen & Itti (APB).** {by_verdict(APB, every)}{in_full(every)}",

@@ -17,7 +17,7 @@ from advtool.evaluation.shard import Shard, ShardRecord
 from advtool.evaluation.stage import Part, Stage
 from advtool.evaluation.worker import Worker
 from advtool.ranks import ALONE, Ranks
-from advtool.results import CLEAN, Outcome
+from advtool.results import CLEAN, Outcome, notation
 from advtool.target.memory_use import halving_on_out_of_memory
 from advtool.target.target import Target
 
@@ -77,7 +77,7 @@ class Engine:
         while left:
             claimed = [shard for shard in left if not self._finish_shard(shard)]
             if len(claimed) == len(left):
-                self.observer.waits(f"computes {len(claimed)} shard{'s' * (len(claimed) > 1)}")
+                self.observer.waits(f"computes {notation.counted(len(claimed), 'shard')}")
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             left = claimed
         return self._in_order_of_shards()

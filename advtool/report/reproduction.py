@@ -172,8 +172,7 @@ def _how_made(result: Reproduced) -> Iterator[str]:
         yield "this only shows that everything runs: the figures and verdicts of the scale smoke mean nothing"
     elif not result.is_a_finding:
         yield f"trainings of the scale {made.scale} are small: verdicts on them are no finding about the paper"
-    where, seeds = made.environment, ", ".join(map(str, made.seeds))
-    of_seeds = f"seed{'s' * (len(made.seeds) > 1)} {seeds}; " if seeds else ""
+    where, of_seeds = made.environment, f"{notation.seeds(made.seeds)}; " if made.seeds else ""
     yield (
         f"{made.command or 'made from Python'}; {of_seeds}{made.date:%Y-%m-%d}, {where['device']}, "
         f"{notation.counted(where['threads'], 'thread')}, torch {where['torch']}, ART {where['art']}, "

@@ -6,7 +6,7 @@ from advtool.report import titles
 from advtool.report.evaluation import rows, warning
 from advtool.report.table import Column, Reader, Table, Unit
 from advtool.report.units import COUNT, SHARE, WORDS
-from advtool.results import Finding, SeedsEvaluation
+from advtool.results import Finding, SeedsEvaluation, notation
 
 DEVIATION = Unit(lambda deviation: f"{100 * deviation:.2f}")
 """A standard deviation of shares, in percentage points: small, so it has two digits."""
@@ -39,4 +39,4 @@ def _warnings(result: SeedsEvaluation) -> Iterator[str]:
             met.setdefault((finding.kind, finding.code), {}).setdefault(evaluation.seed, []).append(finding)
     for by_seed in met.values():
         seeds, first = list(by_seed), next(iter(by_seed.values()))
-        yield from (f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {warning(each)}" for each in first)
+        yield from (f"{notation.seeds(seeds)}: {warning(each)}" for each in first)

@@ -17,7 +17,7 @@ def sentence(evaluation: Evaluation) -> str:
     masking = sum(finding.kind == "masking" for finding in evaluation.warnings)
     if masking:
         said.append(
-            f"{masking} warning{'s' * (masking > 1)} of kind masking: attacks along the gradient of this model say "
+            f"{notation.counted(masking, 'warning')} of kind masking: attacks along the gradient of this model say "
             "too little."
         )
     return " ".join(said)

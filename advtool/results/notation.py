@@ -64,3 +64,8 @@ def first_three(names: Sequence[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """How many of what its noun says in the singular: ``1 part``, ``1,000 parts``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """The seeds of something: ``seed 3``, ``seeds 0, 1``."""
+    return f"seed{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"

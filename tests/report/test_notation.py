@@ -15,6 +15,7 @@ from advtool.results.notation import (
     percent_interval,
     points,
     points_interval,
+    seeds,
 )
 
 
@@ -40,6 +41,10 @@ def test_durations(seconds: float, words: str) -> None:
 
 def test_counts() -> None:
     assert [counted(number, "part") for number in (0, 1, 2, 1000)] == ["0 parts", "1 part", "2 parts", "1,000 parts"]
+
+
+def test_seeds() -> None:
+    assert [seeds(numbers) for numbers in ([3], [0, 1])] == ["seed 3", "seeds 0, 1"]
 
 
 def test_names() -> None:

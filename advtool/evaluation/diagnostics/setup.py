@@ -132,7 +132,7 @@ def model_findings(facts: Facts, eot: int, votes: int) -> Iterator[Finding]:
 
 def draws(eot: int, votes: int) -> str:
     """``20 EOT samples a gradient, 1 vote a prediction``."""
-    return f"{eot} EOT sample{'s' * (eot > 1)} a gradient, {votes} vote{'s' * (votes > 1)} a prediction"
+    return f"{notation.counted(eot, 'EOT sample')} a gradient, {notation.counted(votes, 'vote')} a prediction"
 
 
 def _where_true(statements: Mapping[Code, tuple[bool, str]]) -> Iterator[Finding]:

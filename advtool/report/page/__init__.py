@@ -12,7 +12,7 @@ from advtool.report.page.comparing import PairView, overview
 from advtool.report.page.curves import SweepView
 from advtool.report.page.run import RunView
 from advtool.report.table import Reader
-from advtool.results import Page
+from advtool.results import Page, notation
 
 
 def render(page: Page) -> str:
@@ -40,7 +40,7 @@ def _title(page: Page) -> str:
     if not runs and len(sweeps) == 1:
         return titles.name(sweeps[0].result)
     counted = [(len(runs), "run"), (len(sweeps), "sweep")]
-    return " and ".join(f"{number} {noun}{'s' * (number > 1)}" for number, noun in counted if number)
+    return " and ".join(notation.counted(number, noun) for number, noun in counted if number)
 
 
 @cache
