@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from advtool import documents, tensor_files
@@ -184,11 +184,5 @@ def _parse(path: Path, text: str | None) -> Header:
     try:
         return Header.model_validate(documents.parse(text))
     except ValueError as error:
-        raise InputError(
-            f"'{path}' has a malformed advtool header (at '{malformed_at(error)}'): write it again"
-        ) from None
-
-
-def malformed_at(error: Exception) -> str:
-    """Where a document is not what it should be: ``architecture.classes``; ``JSON`` if it is none."""
-    return ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
+        where = documents.malformed_at(error)
+        raise InputError(f"'{path}' has a malformed advtool header (at '{where}'): write it again") from None

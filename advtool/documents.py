@@ -95,6 +95,13 @@ def parse(text: str | bytes, **options: Any) -> Any:
     return value
 
 
+def malformed_at(error: Exception) -> str:
+    """Where a document is not what it should be, as ``architecture.classes``; ``JSON`` if it is no JSON."""
+    from pydantic import ValidationError  # noqa: PLC0415 - --help waits for no pydantic
+
+    return ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else "JSON"
+
+
 def json_object(option: str, text: str, example: str = '{"width": 16}') -> dict[str, Any]:
     """A JSON object: how a command line gives keyword arguments; ``example`` is for the message.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advtool.checkpoints import Header, malformed_at
+from advtool import documents
+from advtool.checkpoints import Header
 from advtool.errors import InputError
 from advtool.report.table import Column, Reader, Row, Table
 from advtool.report.units import COUNT, SHARE, WORDS, decimals
@@ -48,7 +49,7 @@ def table(card: Card) -> Table:
     try:
         metrics = TrainingMetrics.model_validate(card.header.metrics)
     except ValidationError as error:
-        where = malformed_at(error)
+        where = documents.malformed_at(error)
         raise InputError(f"'{card.name}' has malformed metrics in its header (at '{where}'): train it again") from None
     epochs = [asdict(epoch) for epoch in metrics.history]
     for epoch in epochs:

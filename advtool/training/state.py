@@ -116,7 +116,7 @@ def read(path: Path) -> State:
     try:
         return State.model_validate(documents.parse(document) | {part: _of(part, tensors) for part in PARTS})
     except (ValueError, TypeError) as error:
-        where = checkpoints.malformed_at(error)
+        where = documents.malformed_at(error)
         raise InputError(f"'{path}' is no state that this version of advtool can read (at '{where}')") from None
 
 
