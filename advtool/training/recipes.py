@@ -4,7 +4,6 @@ A new recipe is one entry in ``RECIPES``. Code outside of this package calls :fu
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -202,31 +201,6 @@ def takers(setting: str) -> list[Recipe]:
     """The recipes that take a setting."""
     everyone = list(RECIPES.values())
     return [recipe for recipe in everyone if setting in recipe.takes] or everyone
-
-
-def default_words(setting: str) -> str | None:
-    """A setting's default in words: the most common one, then the recipes and the data sets that have another.
-
-    For example ``cnn; lenet for clean, adv, both, apb; resnet11 for cifar10``. None if no recipe has a value.
-    """
-    values = {recipe.name: getattr(recipe, setting) for recipe in takers(setting)}
-    by_recipe = Counter(values.values()).most_common()
-    usual = by_recipe[0][0]
-    if usual is None or isinstance(usual, bool | tuple):
-        return None
-    words = [_value(usual)]
-    for value, _ in by_recipe[1:]:
-        words.append(f"{_value(value)} for {', '.join(name for name, own in values.items() if own == value)}")
-    words += [f"{_value(own[setting])} for {name}" for name, own in FOR_DATASET.items() if setting in own]
-    words += [f"{_value(own[setting])} with {name}" for name, own in FOR_OPTIMIZER.items() if setting in own]
-    for recipe in takers(setting):
-        for name, own in recipe.for_dataset.items():
-            words += [f"{_value(own[setting])} for {recipe.name} on {name}"] if setting in own else []
-    return "; ".join(words)
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _check_taken(recipe: Recipe, asked: Iterable[str]) -> None:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from advtool import training
+from advtool.cli.recipe_options import default_words
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.models.bias import perturbation_parameters, sign_gradients, with_perturbation_bias
-from advtool.training.recipes import default_words
 from advtool.training.schedule import Updates, schedule_of
 from tests.support.models import mlp
 from tests.support.trainings import equal, short

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from advtool import models, training
+from advtool.cli.recipe_options import default_words
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.settings import settings_of
 from advtool.training import EXAMPLES, RECIPES, Recipe, Settings, register
-from advtool.training.recipes import default_words
 
 GENTLE: dict[str, Any] = {
     "name": "gentle",
