@@ -22,24 +22,22 @@ def best(history: Sequence[Figures], keep: Keep, floor: float) -> Figures:
     """
 
     def rank(f: Figures) -> tuple[float, ...]:
-        pgd, one_step, certified = (max(share, floor) for share in (f.pgd, f.one_step, f.certified or 0.0))
-        first = {
-            "pgd": pgd,
-            "loss": -f.adversarial_loss,
-            "one-step": one_step,
-            "clean": f.clean,
-            "certified": certified,
-            "last": f.epoch,
-        }
-        return first[keep], one_step, f.clean, f.epoch
+        others = {"loss": -f.adversarial_loss, "clean": f.clean, "last": f.epoch}
+        floored = {kept_by: max(share, floor) for kept_by, share in _floored(f).items()}
+        return (others | floored)[keep], floored["one-step"], f.clean, f.epoch
 
     return max(history, key=rank)
 
 
 def decided_by_floor(kept: Figures, keep: Keep, floor: float) -> bool:
     """Whether no epoch is above ``floor`` by the accuracy ``keep``, so that another accuracy chose ``kept``."""
-    accuracy = {"pgd": kept.pgd, "one-step": kept.one_step, "certified": kept.certified}.get(keep)
+    accuracy = _floored(kept).get(keep)
     return accuracy is not None and accuracy <= floor
+
+
+def _floored(figures: Figures) -> dict[Keep, float]:
+    """The accuracies for which the floor counts."""
+    return {"pgd": figures.pgd, "one-step": figures.one_step, "certified": figures.certified or 0.0}
 
 
 def floor_of(labels: Tensor) -> float:
