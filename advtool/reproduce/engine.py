@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -72,16 +72,15 @@ def reproduce_all(
         InputError: a data set is unknown or cannot be read, the folder cannot be written, or another process works on a
             data set in it.
     """
-    chosen = [_chosen(table, scale, datasets, among=len(tables)) for table in tables]
-    lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
+    plans = _plans(tables, scale, datasets)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     except OSError as error:
         raise InputError(f"--run-dir '{folder}': cannot be made ({error.strerror})") from None
     place = torch.device(device)
     laboratory = Laboratory(folder, place, data_dir, observer or Observer(), command=command, seconds=seconds)
-    with _alone(folder, [] if seconds == 0 else sorted({name for names in chosen for name in names})):
-        measured = laboratory.carry_out(steps([line for each in lines for line in each]))
+    with _alone(folder, [] if seconds == 0 else sorted({name for plan in plans for name in plan.datasets})):
+        measured = laboratory.carry_out(steps([line for plan in plans for line in plan.lines]))
     made = Provenance(
         command=command,
         scale=scale,
@@ -92,7 +91,7 @@ def reproduce_all(
         environment=provenance.machine(place),
         date=now(),
     )
-    return [_filled(*each, measured, made) for each in zip(tables, lines, chosen, strict=True)]
+    return [_filled(plan, measured, made) for plan in plans]
 
 
 @contextmanager
@@ -119,22 +118,33 @@ def standing(
 ) -> Reproductions:
     """How much of each table is done in ``folder``; the arguments are those of :func:`reproduce_all`."""
     laboratory = Laboratory(folder, torch.device(device), data_dir, Observer(), seconds=0)
-    chosen = [_chosen(table, scale, datasets, among=len(tables)) for table in tables]
-    lines = [table.all_lines(scale, names) for table, names in zip(tables, chosen, strict=True)]
-    measured = laboratory.carry_out(steps([line for each in lines for line in each]))
-    parts = [_standing(*each, scale, measured) for each in zip(tables, lines, chosen, strict=True)]
+    plans = _plans(tables, scale, datasets)
+    measured = laboratory.carry_out(steps([line for plan in plans for line in plan.lines]))
+    parts = [_standing(plan, scale, measured) for plan in plans]
     return Reproductions(scale=scale, folder=str(folder), tables=parts)
 
 
-def _standing(
-    table: Table, lines: Sequence[Line], datasets: Sequence[str], scale: Scale, measured: Measured
-) -> Standing:
+class _Plan(NamedTuple):
+    """A table, and the lines that it has on some data sets."""
+
+    table: Table
+    datasets: list[str]
+    lines: list[Line]
+
+
+def _plans(tables: Sequence[Table], scale: Scale, datasets: Sequence[str]) -> list[_Plan]:
+    chosen = [(table, _chosen(table, scale, datasets, is_alone=len(tables) == 1)) for table in tables]
+    return [_Plan(table, names, table.all_lines(scale, names)) for table, names in chosen]
+
+
+def _standing(plan: _Plan, scale: Scale, measured: Measured) -> Standing:
+    table, datasets, lines = plan
     rows = [_shown(table, line, measured) for line in lines]
     needed = [measured.actual(step) for step in steps(lines)]
     return Standing(
         name=table.name,
         title=table.title,
-        datasets=list(datasets),
+        datasets=datasets,
         hours=hours(table.name, scale, datasets),
         rows=len(rows),
         rows_done=sum(row.left is None for row in rows),
@@ -144,19 +154,20 @@ def _standing(
     )
 
 
-def _chosen(table: Table, scale: Scale, datasets: Sequence[str], *, among: int) -> list[str]:
-    """The data sets of a table: those that were asked for, or its own. One ``among`` several tables takes those of its
-    own that were asked for, if there are any.
+def _chosen(table: Table, scale: Scale, datasets: Sequence[str], *, is_alone: bool) -> list[str]:
+    """The data sets of a table: those that were asked for; its own if none was.
+
+    Several tables are asked for together, and not all of them have the same data sets. So a table that is not alone
+    leaves out what is not its own, unless nothing would be left.
     """
     check_datasets(datasets)
     own = table.datasets_at(scale)
     common = [name for name in own if name in datasets]
-    return common if common and among > 1 else list(dict.fromkeys(datasets)) or list(own)
+    return common if common and not is_alone else list(dict.fromkeys(datasets)) or list(own)
 
 
-def _filled(
-    table: Table, lines: Sequence[Line], datasets: Sequence[str], measured: Measured, made: Provenance
-) -> Reproduced:
+def _filled(plan: _Plan, measured: Measured, made: Provenance) -> Reproduced:
+    table, datasets, lines = plan
     rows = [_judged(table, line, measured) for line in lines]
     columns, own = columns_of(lines), [measured.actual(step) for step in steps(lines)]
     reused = [measured.reused[step] for step in own if step in measured.reused]
@@ -216,7 +227,7 @@ def _judged(table: Table, line: Line, measured: Measured) -> Row:
 
 
 def _shown(table: Table, line: Line, measured: Measured) -> Row:
-    """The same where the images that a finished row reads may be absent: without them it has no verdict."""
+    """As :func:`_judged`. A verdict may read images; where these are absent, the row has none, and no figures."""
     try:
         return _judged(table, line, measured)
     except InputError:
