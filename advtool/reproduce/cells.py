@@ -29,7 +29,7 @@ class Cell:
 
     of: tuple[Stage, ...] = ()
     lowest_of: tuple[Stage, ...] = ()
-    """the same attacks asked on equal images, which tell the lowest of several pairs; none: ``of`` themselves"""
+    """pairs with the attacks of ``of``, all on the same images, which decide which is the lowest; none: ``of`` do"""
     read: Callable[[Measured, Model], Figure] | None = None
     timing: Timing | None = None
     """the epochs that are timed for it"""

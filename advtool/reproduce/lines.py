@@ -94,7 +94,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Difference:
-    """The same of a column that is known as a figure only, of one model, and not by its images."""
+    """How far a column of a line is above that of its baseline, where it is known as a figure, not image by image."""
 
     line: "Line"
     baseline: "Line"
@@ -167,8 +167,8 @@ def robustness(
         pairs: the line and its baseline, or several of a curve, whose last line claims.
         shown: the column that is judged.
         audited: the same on the images of the worst case.
-        beside_baseline: what hides a gain counts only as far as the baseline has it not.
-        least: the gain that is claimed at least.
+        beside_baseline: what hides a gain does not count where it hides as much of the baseline's accuracy.
+        least: the smallest gain that the paper claims.
     """
     line, baseline = pairs[-1]
     found: dict[str, Evidence] = {

@@ -69,7 +69,8 @@ class AttackResult(SparseRecord):
     accuracy_on_examples: float | None = None
     """one-step attacks only: the accuracy on the final examples of all images"""
     given_up: int | None = None
-    """how many of the images that it left the attack gave up early, as out of reach; None if it gave up none"""
+    """on how many images the attack stopped early, because they were out of its reach; they count as robust; None: on
+    none"""
 
 
 class EffectiveRobustness(Record):

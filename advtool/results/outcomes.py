@@ -35,11 +35,11 @@ class Outcome(IntEnum):
     unproved = 4
     """stage ``certified`` alone: the bounds leave it open"""
     found = 5
-    """stage ``planted``: an attack found an adversarial example in the copy of the model; stage ``known noise``: it is
-    wrong in a field of noise, or an attack found an adversarial example there"""
+    """stage ``planted``: an attack found an adversarial example in the copy of the model; stage ``known noise``: the
+    image is misclassified in a field of noise, or an attack found an adversarial example there"""
     missed = 6
-    """stage ``planted``: no attack did, though one surely exists there; stage ``known noise``: it holds in every
-    field"""
+    """stage ``planted``: no attack found the adversarial example that surely exists in the copy; stage ``known noise``:
+    the image is right in every field of noise, and no attack found an adversarial example in any"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class Outcomes:
 
     @property
     def planted(self) -> Tensor:
-        """For which images an adversarial example was planted in a copy of the model, bool (N,); none without it."""
+        """For which images an adversarial example was planted in a copy of the model, bool (N,); none if none was."""
         if PLANTED not in self.stages:
             return torch.zeros(len(self), dtype=torch.bool)
         return self.asked(PLANTED)
@@ -147,7 +147,7 @@ class Outcomes:
 
     @property
     def lowest_margin(self) -> Tensor:
-        """The margin there, float64 (N,); NaN where it is unknown."""
+        """The margin of each image in its ``weakest_stage``, float64 (N,); NaN where it is unknown."""
         return self.margin.gather(0, self.weakest_stage[None])[0]
 
     def _standing(self, stages: Sequence[str]) -> Tensor:
@@ -163,7 +163,7 @@ class Outcomes:
         return self._smallest_eps(self._distances.amin(0))
 
     def smallest_eps_by(self, stage: str) -> Tensor:
-        """The same by one attack alone, float64 (N,)."""
+        """``smallest_eps`` by the examples of one attack alone, float64 (N,)."""
         return self._smallest_eps(self._distances[self.stages.index(stage)])
 
     @property

@@ -99,7 +99,7 @@ MEDIAN = 0.5
 
 
 class EpsQuantile(Record):
-    """The smallest eps at which a share of the images is broken. None is beyond every eps that was searched."""
+    """The smallest eps at which a share of the images is broken. None: larger than every eps that was searched."""
 
     share: float
     eps: float | None
@@ -129,7 +129,7 @@ class NearestBy(Record):
     name: str
     parameters: dict[str, Any]
     nearest: int
-    """for how many images its example is the nearest of all; of equals the first counts"""
+    """for how many images its example is the nearest of all; of equally near ones the first attack's counts"""
     median: EpsQuantile
     """by this attack alone"""
     seconds: float

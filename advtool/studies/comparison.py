@@ -64,7 +64,7 @@ def side_by_side(*runs: Path | str) -> SideBySide:
 
 
 def compare_finished(a: FinishedRun, b: FinishedRun, *, beside: Sequence[FinishedRun] = ()) -> Comparison:
-    """The same of runs that are read already.
+    """Compare two runs that are read already, as :func:`compare` does.
 
     Args:
         a: a run.

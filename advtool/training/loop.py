@@ -118,7 +118,7 @@ class Objective(nn.Module):
         model: on the device of the batches.
         recipe: how it is trained.
         threat_model: of the examples.
-        layers: of the model; the loss is that of the bounds then, without them :func:`training_loss`.
+        layers: of the model, for a recipe by bounds: the loss is :func:`bound_loss`. None: it is :func:`training_loss`.
     """
 
     def __init__(
