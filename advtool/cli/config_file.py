@@ -24,6 +24,8 @@ from advtool.errors import InputError, near_match, reason
 from advtool.files import read_any
 
 MOST_BYTES = 2**20
+NAMED_BY_THE_USER = {"COMMANDLINE", "DEFAULT_MAP"}
+"""The sources of values, as Typer calls them, that a user wrote: on the command line, or in a file of options."""
 _READS_TOO = {"check": "eval"}
 """A command that also reads another's table, for the options that they share. Its own table wins."""
 _OF_THE_ANSWER = {"format", "output"}

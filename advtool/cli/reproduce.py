@@ -41,7 +41,7 @@ def reproduce(
         typer.Argument(
             metavar="TABLE",
             help="Which table or figure, see the list below; or 'all'.",
-            autocompletion=lambda: [*TABLES, "all"],
+            autocompletion=lambda: [*TABLES, ALL],
         ),
     ] = None,
     scale: Annotated[

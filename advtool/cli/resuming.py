@@ -32,7 +32,7 @@ def written(ctx: Any) -> dict[str, Any]:
     values = {}
     for param in _noted(ctx):
         value, source = param.consume_value(ctx, ctx.meta[WRITTEN])
-        if source.name in {"COMMANDLINE", "DEFAULT_MAP"}:
+        if source.name in config_file.NAMED_BY_THE_USER:
             key = config_file.key_of(param).replace("_", "-")
             values[key] = list(value) if isinstance(value, tuple) else value
     return values

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from advtool.cli.config_file import NAMED_BY_THE_USER
 from advtool.cli.gathering import gathering
 from advtool.cli.options import DataDir, DatasetName, Device, DeviceName, Eps, Seed, resolve_device
 from advtool.cli.recipe_options import SETTINGS, AnyRecipe, asked
@@ -108,5 +109,5 @@ def _given(context: typer.Context) -> dict[str, Any]:
     """The arguments of a training, beside its settings, that the command or its file of options names."""
     names = {"recipe": "recipe", "dataset": "data", "eps": "eps", "seed": "seed", "limit": "limit", "output": "output"}
     sources = {name: context.get_parameter_source(name) for name in names}
-    named = [name for name, source in sources.items() if source and source.name in {"COMMANDLINE", "DEFAULT_MAP"}]
+    named = [name for name, source in sources.items() if source and source.name in NAMED_BY_THE_USER]
     return {names[name]: context.params[name] for name in named}

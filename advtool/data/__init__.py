@@ -9,7 +9,7 @@ from advtool.data.given import as_images, as_indices, as_labels, layout_hint, sh
 from advtool.data.loading import check_exists, check_fetched, fetch, load, load_first
 from advtool.data.pairs import as_pairs
 from advtool.data.resizing import read_size
-from advtool.data.split import Split, SplitName, check_split, first_images, first_indices, to_float, train_validation
+from advtool.data.split import Split, SplitName, check_split, first_images, to_float, train_validation
 
 __all__ = [
     "KNOWN",
@@ -28,7 +28,6 @@ __all__ = [
     "default_eps",
     "fetch",
     "first_images",
-    "first_indices",
     "layout_hint",
     "load",
     "load_first",

@@ -109,20 +109,15 @@ def first_images(split: Split, count: int | None) -> Split:
     Raises:
         InputError: ``count`` is below 1.
     """
-    return split[first_indices(split, count)]
+    return split[first_of(len(split), count)]
 
 
-def first_indices(split: Split, count: int | None) -> Tensor:
-    """The places in ``split`` of the images of :func:`first_images`, int64 (``count``,).
+def first_of(total: int, count: int | None) -> Tensor:
+    """The places of the images of :func:`first_images` in a split of ``total`` images, int64 (``count``,).
 
     Raises:
         InputError: ``count`` is below 1.
     """
-    return first_of(len(split), count)
-
-
-def first_of(total: int, count: int | None) -> Tensor:
-    """:func:`first_indices` of a split of ``total`` images, without the images."""
     if count is not None and count < 1:
         raise InputError(f"the number of images must be at least 1, not {count}")
     return _permutation(total, _SUBSET_SEED)[:count]
