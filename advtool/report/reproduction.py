@@ -5,7 +5,7 @@ from functools import partial
 
 from advtool.report.table import Column, Reader, Row, Table, Unit
 from advtool.report.units import SHARE, WORDS, decimals
-from advtool.results import Column as Measured
+from advtool.results import Column as MeasuredColumn
 from advtool.results import Figure, Interval, Reproduced, notation
 from advtool.results import Row as MeasuredRow
 
@@ -109,7 +109,7 @@ def _row(result: Reproduced, row: MeasuredRow) -> Row:
     return Row(values, kind=row.verdict or "", section=tuple(row.labels[:2]))
 
 
-def _pair(column: Measured, found: Figure) -> str:
+def _pair(column: MeasuredColumn, found: Figure) -> str:
     """``98.4 % (98.9 %)``: ours, and the paper's in brackets."""
     if found.missing:
         return MISSING
@@ -117,12 +117,12 @@ def _pair(column: Measured, found: Figure) -> str:
     return " ".join(filter(None, (_written(column, found.ours, star=found.significant), paper and f"({paper})")))
 
 
-def paper_value(column: Measured, found: Figure) -> str:
+def paper_value(column: MeasuredColumn, found: Figure) -> str:
     """The paper's figure with its deviation; blank where it states none."""
     return _written(column, found.paper, found.paper_deviation, star=found.paper_significant)
 
 
-def own_value(column: Measured, found: Figure) -> str:
+def own_value(column: MeasuredColumn, found: Figure) -> str:
     """Ours with its interval or deviation, a dash where there is none although it was asked for."""
     if found.missing:
         return MISSING
@@ -130,7 +130,7 @@ def own_value(column: Measured, found: Figure) -> str:
 
 
 def _written(
-    column: Measured,
+    column: MeasuredColumn,
     value: float | None,
     deviation: float | None = None,
     interval: Interval | None = None,

@@ -64,7 +64,7 @@ from advtool.results.sweep import (
     Sweep,
     SweepPoint,
 )
-from advtool.results.training import Collapse, Figures, Measured, TrainingMetrics
+from advtool.results.training import Collapse, Figures, TrainingMetrics, Validated
 
 __all__ = [
     "CERTIFIED",
@@ -107,7 +107,6 @@ __all__ = [
     "Interval",
     "KnownNoise",
     "ListedRun",
-    "Measured",
     "ModelCalls",
     "ModelKind",
     "Models",
@@ -150,6 +149,7 @@ __all__ = [
     "SweepPoint",
     "TrainingMetrics",
     "Unit",
+    "Validated",
     "Verdict",
     "WorstCase",
 ]

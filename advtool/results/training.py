@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Validated:
     """Validation figures of a model: accuracies in [0, 1], and a mean cross entropy in nats.
 
     Attributes:
@@ -33,7 +33,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures(Measured):
+class Figures(Validated):
     """One epoch, and the validation figures after it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Figures(Measured):
 
     def metrics(self) -> dict[str, float]:
         """As trackers take them, e.g. ``training/loss`` and ``validation/pgd``; ``epoch`` is the step."""
-        measured = {field.name for field in fields(Measured)}
+        measured = {field.name for field in fields(Validated)}
         figures = {name: float(value) for name, value in self.to_dict().items() if name != "epoch"}
         return {f"{'validation' if name in measured else 'training'}/{name}": v for name, v in figures.items()}
 

@@ -12,7 +12,7 @@ from advtool.compute.layers import LayerGraph
 from advtool.compute.precision import autocast
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
-from advtool.results import Measured
+from advtool.results import Validated
 from advtool.threat import ThreatModel
 from advtool.training.bounds import worst_case_logits
 from advtool.training.examples import craft
@@ -40,7 +40,7 @@ def measure(
     generator: torch.Generator,
     fixed: Tensor | None = None,
     layers: LayerGraph | None = None,
-) -> Measured:
+) -> Validated:
     """Measure a model in eval mode, and leave it there.
 
     Examples are searched in the recipe's precision; their accuracy is measured in float32. One-step examples are of
@@ -73,7 +73,7 @@ def measure(
     )
     one_step, settings = _one_step(recipe)
     noise = _noise(model, pgd_split)
-    return Measured(
+    return Validated(
         clean=accuracy_and_loss(model, _batches(split))[0],
         one_step=accuracy_and_loss(model, _batches(split, attack(one_step, **settings)))[0],
         pgd=pgd,

@@ -19,7 +19,7 @@ from advtool.checkpoints import Header
 from advtool.data import Split
 from advtool.errors import InputError
 from advtool.ranks import Ranks
-from advtool.results import Measured
+from advtool.results import Validated
 from advtool.training import Observer, Trained, loop
 from advtool.training.keeper import Keeper
 from advtool.training.schedule import Updates
@@ -116,9 +116,9 @@ def test_a_kill_between_checkpoint_and_clearing_up_costs_nothing(tiny: Split, tm
 def test_a_collapse_before_the_stop_ends_the_training_too(
     tiny: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fabricated(*args: object, **kwargs: object) -> Measured:
+    def fabricated(*args: object, **kwargs: object) -> Validated:
         one_step, pgd = next(figures)
-        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
+        return Validated(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
 
     monkeypatch.setattr(loop, "measure", fabricated)
     monkeypatch.setattr(Keeper, "finish", Mock(side_effect=KeyboardInterrupt))
@@ -138,9 +138,9 @@ def test_where_clean_images_alone_train_a_fall_under_attack_is_no_collapse_after
 ) -> None:
     figures = iter([(0.6, 0.55), (0.9, 0.1)])
 
-    def fabricated(*args: object, **kwargs: object) -> Measured:
+    def fabricated(*args: object, **kwargs: object) -> Validated:
         one_step, pgd = next(figures)
-        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
+        return Validated(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
 
     monkeypatch.setattr(loop, "measure", fabricated)
     monkeypatch.setattr(Keeper, "finish", Mock(side_effect=KeyboardInterrupt))

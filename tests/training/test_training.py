@@ -14,7 +14,7 @@ from advtool.compute.convolution import QuickConv2d
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.registry import Entry
-from advtool.results import Measured
+from advtool.results import Validated
 from advtool.threat import ThreatModel
 from advtool.training import RECIPES, Collapse, Observer, Trained, loop, prepared, recipe_for, session
 from advtool.training.examples import craft
@@ -122,9 +122,9 @@ def test_a_collapse_is_told_once_recorded_and_may_end_the_training(
 
     figures = iter([(0.5, 0.6), (0.6, 0.55), (0.9, 0.1), (0.95, 0.0)])
 
-    def fabricated(*args: object, **kwargs: object) -> Measured:
+    def fabricated(*args: object, **kwargs: object) -> Validated:
         one_step, pgd = next(figures)
-        return Measured(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
+        return Validated(clean=0.9, one_step=one_step, pgd=pgd, adversarial_loss=1.0)
 
     monkeypatch.setattr(loop, "measure", fabricated)
     metrics = short(tiny, "nfgsm", epochs=4, stop_on_collapse=stop, observer=Watcher()).header.metrics

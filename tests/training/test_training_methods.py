@@ -13,7 +13,7 @@ from advtool.compute import precision
 from advtool.data import Split, first_images, to_float, train_validation
 from advtool.errors import InputError
 from advtool.models.bias import PerturbedLinear
-from advtool.results import Measured
+from advtool.results import Validated
 from advtool.threat import ThreatModel
 from advtool.training import loop, recipe_for, validation
 from advtool.training.examples import craft
@@ -29,7 +29,7 @@ def test_a_saved_perturbation_bias_is_a_plain_model_with_the_trained_logits(
     trained_logits: list[Tensor] = []
     x = to_float(digits.images[:50])
 
-    def spy(model: nn.Module, *args: object, **kwargs: object) -> Measured:
+    def spy(model: nn.Module, *args: object, **kwargs: object) -> Validated:
         trained_logits.append(model.eval()(x).detach())
         return measure(model, *args, **kwargs)
 
@@ -46,7 +46,7 @@ def test_a_saved_perturbation_bias_is_a_plain_model_with_the_trained_logits(
 def test_only_the_named_layers_get_a_perturbation_bias(digits: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     perturbed: set[str] = set()
 
-    def spy(model: nn.Module, *args: object, **kwargs: object) -> Measured:
+    def spy(model: nn.Module, *args: object, **kwargs: object) -> Validated:
         perturbed.update(name for name, module in model.named_modules() if isinstance(module, PerturbedLinear))
         return measure(model, *args, **kwargs)
 
