@@ -48,7 +48,8 @@ def refuse_missing_classes(labels: Tensor, classes: int) -> None:
     if highest >= classes:
         raise InputError(
             f"labels go up to {highest}, but the model has {classes} classes (0 to {classes - 1}): do the labels begin "
-            "at 1, was the model made for another data set, or does the file of its classes name outputs that it lacks?"
+            "at 1, was the model made for another data set, or does the file of its class names "
+            "(--classes) name outputs that it lacks?"
         )
 
 
