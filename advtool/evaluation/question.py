@@ -75,7 +75,8 @@ class Question:
         )
         if settings.certify_seconds and not question.asks_for_proofs:
             raise InputError(
-                f"certify_seconds={settings.certify_seconds:g} is for proofs: ask for them (certify), or leave this out"
+                f"certify_seconds={settings.certify_seconds:g} is for proofs: ask for them with "
+                "certify=True (--certify), or leave this out"
             )
         doubles = any(spec.name == Doubling.name and "spare" not in spec.parameters for spec in specs)
         if settings.budget != Settings.budget and not doubles:

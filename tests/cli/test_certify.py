@@ -91,7 +91,7 @@ def test_the_command_proves_only_where_it_is_asked(evaluate: Command) -> None:
     assert "certified" not in plain.stdout + plain.stderr + refused.stderr
     proved = json.loads(evaluate(*ask, "--certify", "--certify-seconds", "0.5", **ROOT).stdout)
     assert proved["certified"]["total"] == 40
-    assert "--certify-seconds 1 is for proofs: ask for them (certify)" in evaluate.refused(
+    assert "--certify-seconds 1 is for proofs: ask for them with certify=True (--certify)" in evaluate.refused(
         *ask, "--certify-seconds", "1", **ROOT
     )
     assert "--certify-seconds -1.0: it must be a number of seconds" in evaluate.refused(
