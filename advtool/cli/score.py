@@ -82,7 +82,8 @@ def _own(run: Path, given: ModelOptions) -> ModelOptions:
 
     without_model = [option_name(name) for name, value in vars(given).items() if value is not None]
     if without_model:
-        raise InputError(f"{', '.join(without_model)}: the run's own model has its own; name a MODEL, or leave it out")
+        named = ", ".join(without_model)
+        raise InputError(f"{named}: only for another model than the run's: name it as MODEL, or leave this out")
     command = command_of(run, read_finished(run).result)
     if command.to_name_again:
         raise InputError(

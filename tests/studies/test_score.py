@@ -161,7 +161,7 @@ def test_a_checkpoint_of_any_name_and_the_librarys_weights_are_found_again(
     told = json.loads(capsys.readouterr().out)
     assert told["same_model"] and told["agrees"]  # noqa: PT018
     for given in (["--weights", "net.ckpt"], ["--mean", "0.5", "--std", "0.5"]):
-        with pytest.raises(InputError, match=rf"^{given[0]}.*: the run's own model has its own; name a MODEL"):
+        with pytest.raises(InputError, match=rf"^{given[0]}.*: only for another model .* name it as MODEL"):
             app(["score", "mine", *given], standalone_mode=False)
     result = read_finished(Path("mine")).result
     library = {"spec": "torchvision:resnet18", "weights": {"name": "IMAGENET1K_V1"}, "mean": [0.5], "std": [0.25]}
