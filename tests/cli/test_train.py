@@ -21,7 +21,7 @@ from advtool.cli.training_progress import TrainingProgress
 from advtool.data import Split
 from advtool.report import FORMATS
 from advtool.report.card import Card
-from advtool.results import Measured
+from advtool.results import Validated
 from advtool.settings import settings_of
 from advtool.training import RECIPES, Settings, loop, session
 from advtool.training import state as states
@@ -229,7 +229,7 @@ def test_a_card_does_not_list_what_is_off(tiny: Split, path: Path) -> None:
 
 def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     def after(pgd: float) -> str:
-        measured = Measured(clean=0.9, one_step=0.8, pgd=pgd, adversarial_loss=1.0)
+        measured = Validated(clean=0.9, one_step=0.8, pgd=pgd, adversarial_loss=1.0)
         monkeypatch.setattr(loop, "measure", Mock(return_value=measured))
         return shown(short(tiny, "nfgsm", epochs=1).header)
 
