@@ -82,8 +82,16 @@ class Linf(Norm):
 NORMS: dict[str, Norm] = {norm.name: norm for norm in (Linf(),)}
 
 
-def _largest_eps(norm: Any) -> float:
-    return NORMS[choice(f"norm={shown(norm)}", norm, NORMS)].largest_eps
+def _radius(eps: Any, norm: Any, *, above_0: bool) -> float:
+    """The number that ``eps`` is, if the norm has a ball of that radius."""
+    most = NORMS[choice(f"norm={shown(norm)}", norm, NORMS)].largest_eps
+    radius = arguments.number(eps)
+    if radius is None or not 0 <= radius <= most or (above_0 and radius == 0):
+        raise InputError(
+            f"eps={shown(eps)} is no number in {'(' if above_0 else '['}0, {most:g}]: it is a fraction of the pixel "
+            "range, e.g. 8/255"
+        )
+    return radius
 
 
 class ThreatModel(BaseModel):
@@ -105,12 +113,7 @@ class ThreatModel(BaseModel):
             InputError: an unknown norm, an eps that is no number from 0 to the norm's largest, or a clip that is no
                 (low, high).
         """
-        most = _largest_eps(norm)
-        radius = arguments.number(eps)
-        if radius is None or not 0 <= radius <= most:
-            raise InputError(
-                f"eps={shown(eps)} is no number in [0, {most:g}]: it is a fraction of the pixel range, e.g. 8/255"
-            )
+        radius = _radius(eps, norm, above_0=False)
         super().__init__(eps=radius, norm=norm, clip=arguments.interval(f"clip={shown(clip)}", clip))
 
     # Pydantic reads documents without __init__: a damaged one is a ValueError there.
@@ -123,13 +126,7 @@ class ThreatModel(BaseModel):
         Raises:
             InputError: an unknown norm, or an eps that is no number above 0 or larger than the norm's largest.
         """
-        most = _largest_eps(norm)
-        radius = arguments.number(eps)
-        if radius is None or not 0 < radius <= most:
-            raise InputError(
-                f"eps={shown(eps)} is no number in (0, {most:g}]: it is a fraction of the pixel range, e.g. 8/255"
-            )
-        return cls(norm=norm, eps=radius)
+        return cls(norm=norm, eps=_radius(eps, norm, above_0=True))
 
     def with_eps(self, eps: float) -> Self:
         """The same with another radius."""

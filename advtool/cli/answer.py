@@ -11,7 +11,6 @@ from rich.console import Console
 from advtool import files
 from advtool.cli.progress import say
 from advtool.errors import InputError
-from advtool.files import is_special, resolved
 from advtool.ranks import Ranks
 from advtool.report import FORMATS, Document, as_text, to_table
 
@@ -88,22 +87,26 @@ def refuse_replaced_files(params: Mapping[str, Any]) -> None:
     """
     for option in ("output", "plot"):
         written = params.get(option)
-        if written is None or is_special(written):
+        if written is None or files.is_special(written):
             continue
         for read in (params.get(name) for name in READ):
             if read is not None and written.is_file() and _is_file(str(read), written):
                 raise InputError(
                     f"--{option} '{written}' would replace a file that the command reads, '{read}': name another file"
                 )
-        if option == "plot" and params.get("output") is not None and resolved(written) == resolved(params["output"]):
+        if (
+            option == "plot"
+            and params.get("output") is not None
+            and files.resolved(written) == files.resolved(params["output"])
+        ):
             raise InputError(f"--plot '{written}' would replace --output: name another file")
-        _refuse_file_of_run(f"--{option} '{written}'", resolved(written), params.get("run_dir"))
+        _refuse_file_of_run(f"--{option} '{written}'", files.resolved(written), params.get("run_dir"))
 
 
 def _refuse_file_of_run(label: str, file: Path, run_dir: Path | None) -> None:
     """Refuse a file of a run that is there, or of the one that the command writes into ``run_dir``."""
     for folder in file.parents[:2]:  # a run's files lie in its folder and in folders there
-        is_written = run_dir is not None and folder == resolved(run_dir)
+        is_written = run_dir is not None and folder == files.resolved(run_dir)
         if not is_written and not (folder / "manifest.json").is_file():
             continue  # what follows takes seconds to import
         from advtool.studies.listing import is_run, owns

@@ -36,14 +36,14 @@ def blaming(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def blaming_batch(what: str, model: nn.Module, x: Tensor) -> Iterator[None]:
+def blaming_batch(model: nn.Module, x: Tensor) -> Iterator[None]:
     """As :func:`blaming`, for a call of ``model`` with the images ``x``. If it takes a few of them, that is told.
 
     Raises:
         InputError: as of :func:`blaming`.
     """
     try:
-        with blaming(f"{what} fails on a batch of {tuple(x.shape)}"):
+        with blaming(f"the model fails on a batch of {tuple(x.shape)}"):
             yield
     except InputError as error:
         if len(x) <= FEW or not _takes(model, x[:FEW]):

@@ -258,7 +258,7 @@ class Target:
 
     def _ask(self, model: nn.Module, x: Tensor) -> Tensor:
         self.calls.forward += len(x)
-        with blaming_batch("the model", model, x):
+        with blaming_batch(model, x):
             return model(x).float()  # type: ignore[no-any-return]
 
     def _rows_nearby(self, x: Tensor, changes: Tensor) -> Tensor:
