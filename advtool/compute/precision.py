@@ -64,6 +64,34 @@ def products_in(value: str, owners: Sequence[Any]) -> Iterator[None]:
             owner.fp32_precision = old
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 products in float32: switch TF32 and bfloat16 off.
+
+    Torch 2.9 has new settings for this, and refuses to mix them with the older ones.
+    """
+    backends: Any = torch.backends
+    if hasattr(backends.cuda.matmul, "fp32_precision"):
+        with products_in("ieee", _owners_of_precision(backends)):
+            yield
+        return
+    matmul, convolution = torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        backends.cudnn.allow_tf32 = convolution
+
+
+def _owners_of_precision(backends: Any) -> list[Any]:
+    """All that has a setting ``fp32_precision``, the general ones first."""
+    general = [backends, backends.cudnn, backends.mkldnn]
+    parts = [getattr(owner, part, None) for owner in general[1:] for part in ("matmul", "conv", "rnn")]
+    return [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
+
+
 def is_wide(model: nn.Module) -> bool:
     """Whether the model has a two-dimensional convolution with ``WIDE_FILTERS`` filters or more."""
     return any(isinstance(module, nn.Conv2d) and module.out_channels >= WIDE_FILTERS for module in model.modules())

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from advtool.compute.precision import products_in
+from advtool.compute.precision import full_precision
 
 _defaults_of_user: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
 
@@ -74,7 +74,7 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.autograd.set_detect_anomaly(False))
-        stack.enter_context(_full_precision())
+        stack.enter_context(full_precision())
         cudnn: Any = torch.backends.cudnn
         for name, value in (("enabled", True), ("benchmark", False), ("deterministic", True)):
             stack.enter_context(_set(cudnn, name, value))
@@ -88,31 +88,6 @@ def cudnn_enabled(enabled: bool) -> Iterator[None]:
     """Switch cuDNN on or off within the context."""
     with _set(torch.backends.cudnn, "enabled", enabled):
         yield
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Switch products in TF32 and bfloat16 off.
-
-    Torch 2.9 has new settings for this, and refuses to mix them with the older ones.
-    """
-    backends: Any = torch.backends
-    with ExitStack() as stack:
-        if hasattr(backends.cuda.matmul, "fp32_precision"):
-            stack.enter_context(products_in("ieee", _owners_of_precision(backends)))
-        else:
-            before = torch.get_float32_matmul_precision()
-            stack.callback(torch.set_float32_matmul_precision, before)
-            torch.set_float32_matmul_precision("highest")
-            stack.enter_context(_set(backends.cudnn, "allow_tf32", False))
-        yield
-
-
-def _owners_of_precision(backends: Any) -> list[Any]:
-    """All that has a setting ``fp32_precision``, the general ones first."""
-    general = [backends, backends.cudnn, backends.mkldnn]
-    parts = [getattr(owner, part, None) for owner in general[1:] for part in ("matmul", "conv", "rnn")]
-    return [*general, backends.cuda.matmul, *(part for part in parts if hasattr(part, "fp32_precision"))]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advtool.compute.layers import LayerGraph
-from advtool.compute.precision import autocast
+from advtool.compute.precision import autocast, full_precision
 from advtool.data import Split, first_images, to_float
 from advtool.models.noise import NoiseLevels, input_pnil, noise_levels
 from advtool.results import Validated
@@ -43,10 +43,10 @@ def measure(
 ) -> Validated:
     """Measure a model in eval mode, and leave it there.
 
-    Examples are searched in the recipe's precision; their accuracy is measured in float32. One-step examples are of
-    the kind that the recipe trains on (FGSM for PGD training and for bounds). PGD takes 10 steps of 2.5 eps/10, on 500
-    fixed images. With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and each prediction
-    under PGD.
+    Examples are searched in the recipe's precision; accuracies are measured in float32, without TF32. One-step
+    examples are of the kind that the recipe trains on (FGSM for PGD training and for bounds). PGD takes 10 steps of
+    2.5 eps/10, on 500 fixed images. With a PNIL, :func:`draws_of` draws of its noise go into each gradient of PGD and
+    each prediction under PGD.
 
     Args:
         model: on the device of the split.
@@ -115,6 +115,7 @@ def _one_step(recipe: Recipe) -> tuple[str, dict[str, Any]]:
 
 
 @torch.no_grad()
+@full_precision()
 def _certified(layers: LayerGraph, split: Split, threat_model: ThreatModel) -> float:
     """The share of the images whose label is highest in the worst-case logits, without a tie."""
     z_hats = ((worst_case_logits(layers, x, y, threat_model), y[:, None]) for x, y in _batches(split))
@@ -127,6 +128,7 @@ def _noise(model: nn.Module, split: Split) -> NoiseLevels | None:
     return None if layer is None else noise_levels(layer, to_float(split.images))
 
 
+@full_precision()
 def _predict(model: nn.Module, x: Tensor, draws: int) -> Tensor:
     """Logits (N, classes), or the log of the mean softmax over several draws."""
     if draws == 1:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 import advtool
 from advtool import checkpoints, models, training
 from advtool.checkpoints import Architecture
+from advtool.compute.precision import products_in
 from advtool.data import Split, first_images, load, to_float, train_validation
 from advtool.errors import InputError
 from advtool.threat import ThreatModel
-from advtool.training import RECIPES, loop, recipe_for
+from advtool.training import RECIPES, loop, recipe_for, validation
 from advtool.training.bounds import bound_loss, initialise, layers_of, worst_case_logits
 from advtool.training.schedule import Phase, falling, phase_of, schedule_of
 from advtool.training.validation import measure
@@ -202,6 +203,29 @@ def test_a_tie_of_the_bounds_is_no_proof(tiny: Split) -> None:
         model, recipe, tiny, threat_model=ThreatModel(eps=0.1), generator=torch.Generator(), layers=layers
     )
     assert (measured.certified, measured.clean) == (0, 14 / 40)
+
+
+def test_what_is_measured_is_measured_in_float32_though_the_training_has_tf32(
+    tiny: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    layers = layers_of(model, RECIPES["ibp"], to_float(tiny.images[:1]))
+    seen: list[str] = []
+
+    def note(*_: object) -> None:
+        if not torch.is_grad_enabled():  # else examples are searched
+            seen.append(torch.backends.cuda.matmul.fp32_precision)
+
+    def bounds(*args: Any) -> Tensor:
+        note()
+        return worst_case_logits(*args)
+
+    model.register_forward_hook(note)
+    monkeypatch.setattr(validation, "worst_case_logits", bounds)
+    recipe = recipe_for("mnist", "ibp", precision="float32")
+    with products_in("tf32", [torch.backends.cuda.matmul]):
+        measure(model, recipe, tiny, threat_model=ThreatModel(eps=0.1), generator=torch.Generator(), layers=layers)
+    assert seen == ["ieee"] * 4, "PGD, clean, one step, bounds"
 
 
 def proved(model: nn.Module, split: Split, eps: float) -> float:
