@@ -135,12 +135,30 @@ def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]])
 def page() -> str:
     """The body of docs/results/README.md."""
     every = [each for folder in FOLDERS for each in stored(folder)]
-    lines: list[str] = []
+    lines = list(at_a_glance(every))
     for paper, claims in PAPERS.items():
         lines.append(f"## {paper}\n")
         for number, claim in enumerate(claims, 1):
             lines += section(number, claim, every)
     return "\n".join(["", *lines, *overview(every), "", ""])
+
+
+def at_a_glance(every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
+    """Every claim with its verdict on each data set."""
+    yield "## At a glance\n"
+    for paper, claims in PAPERS.items():
+        yield f"| {paper} | {' | '.join(NAMES.values())} |"
+        yield f"|---|{'---|' * len(NAMES)}"
+        for number, claim in enumerate(claims, 1):
+            said_of = {name: f"{said}{suffix}" for said, name, suffix in by_dataset(claim, every)}
+            heading = f"{number}. {claim.title}"
+            yield f"| [{heading}](#{anchor(heading)}) | {' | '.join(said_of.get(name, '') for name in NAMES)} |"
+        yield ""
+
+
+def anchor(heading: str) -> str:
+    """Of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
@@ -166,27 +184,28 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[tuple[str, str]]:
-    """The verdict on each data set that has one or will have one, with the data set: ``does not``, ``MNIST so far``.
+def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[tuple[str, str, str]]:
+    """The verdict on each data set that has one or will have one, the data set, and what it rests on: `` so far (1
+    training)``.
 
-    What is no finding is left to the page.
+    What is no finding is left out.
     """
-    for name, printed in NAMES.items():
+    for name in NAMES:
         rows = [each for each in found(claim, every) if dataset(each) == name]
         judged = [each.row for each in rows if each.row.verdict and each.table.is_a_finding]
         if overall := find(claim.table).overall(judged):
             alone = all(any(map(is_of_one_training, row.evidence.values())) for row in judged)
-            yield overall, f"{printed}{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
+            yield overall, name, f"{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
         elif left_of(rows):
-            yield reproduction.NOT_FINISHED, printed
+            yield reproduction.NOT_FINISHED, name, ""
 
 
 def by_verdict(claims: Iterable[Claim], every: Sequence[tuple[Path, Reproduced]]) -> str:
     """What holds of a paper: ``*Holds*: one claim, on MNIST; another one, on CIFAR-10. *Undecided*: 2 claims...``."""
     groups: dict[str, dict[str, list[str]]] = {}
     for claim in claims:
-        for said, name in by_dataset(claim, every) if claim.brief else ():
-            groups.setdefault(said, {}).setdefault(claim.brief, []).append(name)
+        for said, name, suffix in by_dataset(claim, every) if claim.brief else ():
+            groups.setdefault(said, {}).setdefault(claim.brief, []).append(f"{NAMES[name]}{suffix}")
     said_of = {
         said: "; ".join(f"{brief}, on {listed(names)}" for brief, names in groups[said].items())
         for said in DECIDED
