@@ -106,9 +106,18 @@ def test_at_night_fashion_mnist_has_the_default_readings_alone_with_the_papers_e
     mnist, fashion = (find("apb-readings").all_lines(Scale.night, [name]) for name in ("mnist", "fashion-mnist"))
     assert [line.labels[-1] for line in fashion] == ["classical", "naive, descent", "multimodal h=8, descent"]
     assert {line.models[0].epochs for line in (*mnist[:3], *fashion)} == {500}
-    assert len(mnist) == 7
-    of_figure_2 = find("apb-fig2").all_lines(Scale.night, ["mnist"])
-    assert {line.models[0] for line in mnist[:3]} <= {model for line in of_figure_2 for model in line.models}
+    assert len(mnist) == 8
+    of_figure_2 = find("apb-fig2").all_lines(Scale.night, ["mnist", "fashion-mnist"])
+    found = {line.models[0] for line in (*mnist[:3], *fashion)}
+    assert found <= {model for line in of_figure_2 for model in line.models}
+
+
+def test_the_stated_eps_is_the_default_reading_with_other_steps() -> None:
+    line = find("apb-readings").all_lines(Scale.night, ["mnist"])[3]
+    assert line.labels[-1] == "naive, descent, steps of 0.3"
+    default = apb.lenet(Scale.night, "mnist", "naive, descent")
+    assert dict(line.models[0].settings) == dict(default.settings) | {"apb_eps": 0.3}
+    assert replace(line.models[0], settings=default.settings) == default
 
 
 def test_a_winner_that_is_a_default_is_the_model_of_figure_2() -> None:
