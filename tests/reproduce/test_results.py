@@ -75,20 +75,21 @@ def test_the_tables_of_the_night_are_what_its_parts_give(dataset: str, tmp_path:
         assert made.provenance.models == page.provenance.models
 
 
-def at_night(table: Reproduced, *rows: Row) -> Reproduced:
-    provenance = table.provenance.model_copy(update={"scale": "night"})
-    return table.model_copy(update={"rows": list(rows), "provenance": provenance})
+def of_figure_2(scale: str, *rows: Row) -> tuple[Path, Reproduced]:
+    """A stored table with these rows of it."""
+    place, table = next(each for each in verdicts.stored(FOLDER / "night") if each[0].stem == "apb-fig2-mnist")
+    provenance = table.provenance.model_copy(update={"scale": scale})
+    place = place if scale == "night" else FOLDER / place.name
+    return place, table.model_copy(update={"rows": list(rows or table.rows), "provenance": provenance})
 
 
 def test_the_rows_of_a_claim_are_of_one_scale_the_night_as_soon_as_one_has_its_verdict_there() -> None:
-    claim = claims.APB[0]
-    place, table = next(each for each in verdicts.stored(FOLDER) if each[0].stem == "apb-fig2-mnist")
-    classical, naive, *_ = (row for row in table.rows if row.labels[1] == "clean")
+    claim, smaller = claims.APB[0], of_figure_2("cpu")
+    classical, naive, *_ = (row for row in smaller[1].rows if row.labels[1] == "clean")
     left = {"left": "1 of 3 trainings left", "verdict": None, "evidence": {}}
-    later = place.parent / "night" / place.name
 
     def scales(*rows: Row) -> list[str]:
-        found = verdicts.found(claim, [(later, at_night(table, *rows)), (place, table)])
+        found = verdicts.found(claim, [of_figure_2("night", *rows), smaller])
         return [each.table.provenance.scale for each in found]
 
     assert set(scales(classical, naive.model_copy(update=left))) == {"cpu"}, "a baseline alone says nothing"
@@ -98,18 +99,42 @@ def test_the_rows_of_a_claim_are_of_one_scale_the_night_as_soon_as_one_has_its_v
 
 def test_readme_leaves_out_what_is_no_finding_and_says_what_holds_only_so_far() -> None:
     claim = claims.APB[0]
-    place, table = next(each for each in verdicts.stored(FOLDER) if each[0].stem == "apb-fig2-mnist")
-    undecided = next(row for row in table.rows if row.verdict)
-    naive = undecided.model_copy(update={"verdict": "does not"})
+    judged = next(row for row in of_figure_2("night")[1].rows if row.verdict)
+    naive = judged.model_copy(update={"verdict": "does not"})
     left = naive.model_copy(update={"left": "1 of 3 trainings left", "verdict": None, "evidence": {}})
     words = {
-        "Does not hold*: clean training with the bias withstands FGSM, on MNIST": at_night(table, naive),
-        "Does not hold*: clean training with the bias withstands FGSM, on MNIST so far": at_night(table, naive, left),
-        "Not finished*: 1 claim, on one data set or more": at_night(table, left),
+        "Does not hold*: clean training with the bias withstands FGSM, on MNIST": (naive,),
+        "Does not hold*: clean training with the bias withstands FGSM, on MNIST so far": (naive, left),
+        "Not finished*: clean training with the bias withstands FGSM, on one data set or more": (left,),
     }
-    for said, stored in words.items():
-        assert verdicts.by_verdict([claim], [(place, stored)]) == f"*{said}."
-    assert verdicts.by_verdict([claim], [(place, table)]) == "", "no finding"
+    for said, rows in words.items():
+        assert verdicts.by_verdict([claim], [of_figure_2("night", *rows)]) == f"*{said}."
+    assert verdicts.by_verdict([claim], [of_figure_2("cpu", naive)]) == "", "no finding"
+
+
+def judged(trained_on: str, dataset: str, verdict: str, gain: float) -> Row:
+    rows = of_figure_2("night")[1].rows
+    row = next(row for row in rows if row.verdict and row.labels[1] == trained_on)
+    evidence = {name: each.model_copy(update={"value": gain}) for name, each in row.evidence.items()}
+    labels = [dataset, *row.labels[1:]]
+    return row.model_copy(update={"labels": labels, "verdict": verdict, "evidence": evidence})
+
+
+def test_of_the_open_claims_readme_names_the_first_that_is_decided_nowhere() -> None:
+    on_clean, _, on_examples, *_ = claims.APB
+    rows = (judged("clean", "mnist", "holds", 0.8), judged("clean", "fashion-mnist", "undecided", 0.1))
+    every = [of_figure_2("night", *rows, judged("adv", "mnist", "undecided", -0.1))]
+    said = verdicts.by_verdict([on_clean, on_examples], every)
+    assert said.endswith(f"*Undecided*: {on_examples.brief}, and 1 other claim, on one data set or more.")
+
+
+def test_the_gain_beside_a_verdict_goes_from_the_smallest_to_the_largest_of_the_judged_rows() -> None:
+    rows = [judged("clean", "mnist", "undecided", gain) for gain in (0.1, -0.043, 0.021)]
+    rows += [judged("clean", "fashion-mnist", "holds", 0.5), rows[0].model_copy(update={"verdict": None})]
+    every = [of_figure_2("night", *rows)]
+    assert verdicts.gains(claims.APB[0], every, "mnist") == ": -4.3 to +10.0"
+    assert verdicts.gains(claims.APB[0], every, "fashion-mnist") == ": +50.0"
+    assert verdicts.gains(claims.APB[0], every, "cifar10") == ""
 
 
 def test_every_claim_has_rows_of_every_data_set_of_its_table() -> None:
