@@ -14,10 +14,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from advtool.evaluation.gains import ONE_TRAINING
 from advtool.report import reproduction
 from advtool.reproduce.apb import FGSM, WORST
 from advtool.reproduce.catalogue import TABLES
+from advtool.reproduce.gains import ONE_TRAINING
 from advtool.reproduce.registry import find
 from advtool.reproduce.verdict import is_of_one_training
 from advtool.results import Reproduced, Row, Verdict, notation

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
+from advtool.reproduce import gains
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.steps import Asked, Model, Question, Timing
 from advtool.results import CERTIFIED, Figure, Outcomes, Unit

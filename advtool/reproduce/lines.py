@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from advtool.evaluation import gains
+from advtool.reproduce import gains
 from advtool.reproduce.cells import Cell
 from advtool.reproduce.measured import Measured
 from advtool.reproduce.steps import Asked, Learned, Model, Question, Step

@@ -7,7 +7,7 @@ false, and does not hold; or on both: it is open, and undecided.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from advtool.evaluation.gains import ONE_TRAINING
+from advtool.reproduce.gains import ONE_TRAINING
 from advtool.results import Estimate, Row, Verdict, notation
 
 HIDING_GAP = 0.20

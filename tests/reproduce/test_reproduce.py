@@ -15,11 +15,10 @@ from advtool import checkpoints, training
 from advtool.cli import main
 from advtool.data import Split, folds
 from advtool.errors import InputError
-from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS, plots, reproduction_plot
-from advtool.reproduce import apb, engine, pnil, pnil_maps
+from advtool.reproduce import apb, engine, gains, pnil, pnil_maps
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.cells import ratio, seconds
 from advtool.reproduce.engine import reproduce

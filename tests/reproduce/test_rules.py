@@ -7,10 +7,9 @@ import torch
 from torch import Generator, Tensor
 
 from advtool.data import Split
-from advtool.evaluation import gains
 from advtool.evaluation.uncertainty import wilson_interval
 from advtool.models.noise import PNIL
-from advtool.reproduce import pnil_maps
+from advtool.reproduce import gains, pnil_maps
 from advtool.reproduce.registry import find
 from advtool.reproduce.verdict import above
 from advtool.results import Estimate, Figure, Row, Verdict
