@@ -1,5 +1,6 @@
 """The model under attack, as the tool asks it: predictions by votes, gradients by EOT, counters."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,23 +117,12 @@ class Target:
 
         Args:
             wrap: takes a model and gives one that calls it, for the same images.
-            changes: arguments of :class:`Target` that are others than this target's, e.g. ``classes``.
+            changes: attributes that are others than this target's, e.g. ``classes``.
         """
-        alike: dict[str, Any] = {
-            "find_form": lambda: wrap(self.search_form),
-            "input_shape": self.input_shape,
-            "classes": self.classes,
-            "eot": self.eot,
-            "votes": self.votes,
-            "batch_size": self.batch_size,
-            "randomness": self.randomness,
-            "autograd": self.autograd,
-            "device": self.device,
-            "clip": self.clip,
-            "begin": self._begin,
-        }
-        made = Target(wrap(self.model), **(alike | changes))
-        made.calls = self.calls
+        made = copy.copy(self)
+        made.model, made._find_form = wrap(self.model), lambda: wrap(self.search_form)
+        vars(made).pop("search_form", None)  # this target's, if it has been asked for
+        vars(made).update(changes)
         return made
 
     @contextmanager
