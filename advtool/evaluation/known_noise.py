@@ -17,7 +17,7 @@ from advtool.attacks.pgd import PGD
 from advtool.evaluation.shard import FIELDS, ShardRecord
 from advtool.evaluation.stage import Part, Stage
 from advtool.evaluation.verification import verify
-from advtool.evaluation.worker import Worker, seconds_since
+from advtool.evaluation.worker import Worker
 from advtool.results import KNOWN_NOISE, Outcome, Outcomes
 from advtool.target.known_noise import with_known_noise
 from advtool.target.scores import predictions
@@ -71,20 +71,9 @@ class KnownNoise(Stage):
             stream = seeding.generator(target.device, worker.seed, *place, "attack")
             held[:, field] = self._holds(with_known_noise(target, worker.seed, *place), x, y, stream)
             report(field + 1, FIELDS, int(held.all(1).sum()))
-        record = ShardRecord(
-            stage=self.label,
-            shard=shard.number,
-            images_a_pass=target.batch_size,
-            outcome=torch.where(held.all(1), Outcome.missed, Outcome.found).tolist(),
-            prediction=y.tolist(),
-            margin=[None] * len(x),
-            step=[None] * len(x),
-            queries=[self.gradients] * len(x),
-            fields_held=held.tolist(),
-            seconds=seconds_since(started),
-            model_calls=worker.model_calls,
-        )
-        return record, None
+        outcome = torch.where(held.all(1), Outcome.missed, Outcome.found)
+        queries = [self.gradients] * len(x)
+        return worker.record(self.label, shard, started, outcome, queries=queries, fields_held=held.tolist()), None
 
     def _holds(self, target: Target, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Whether each image is right, and after PGD too, by a target whose noise is known: bool (n,)."""

@@ -6,22 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from advtool.evaluation.shard import FIELDS, ShardRecord
+from advtool.evaluation.shard import FIELDS, ShardRecord, or_nan
 from advtool.results import CLEAN, ModelCalls, Outcomes
 
 
 @dataclass
 class Cost:
-    """What a stage has cost on all finished shards together. Forward and backward count images."""
+    """What a stage has cost on all finished shards together."""
 
     seconds: float = 0.0
-    forward: int = 0
-    backward: int = 0
-
-    @property
-    def model_calls(self) -> ModelCalls:
-        """The images pushed through the model, forward and backward."""
-        return ModelCalls(forward=self.forward, backward=self.backward)
+    model_calls: ModelCalls = ModelCalls(forward=0, backward=0)
 
 
 class Ledger:
@@ -79,13 +73,11 @@ class Ledger:
         outcomes = self.outcomes
         outcomes.outcome[position, rows] = torch.tensor(record.outcome, dtype=torch.uint8)
         outcomes.prediction[position, rows] = torch.tensor(record.prediction)
-        margins = [math.nan if margin is None else margin for margin in record.margin]
-        outcomes.margin[position, rows] = torch.tensor(margins, dtype=torch.float64)
+        outcomes.margin[position, rows] = or_nan(record.margin)
         outcomes.step[position, rows] = torch.tensor([-1 if step is None else step for step in record.step])
         outcomes.queries[position, rows] = torch.tensor(record.queries)
         if record.distance is not None:
-            distances = [math.nan if distance is None else distance for distance in record.distance]
-            outcomes.distance[position, rows] = torch.tensor(distances, dtype=torch.float64)
+            outcomes.distance[position, rows] = or_nan(record.distance)
         if record.example_correct is not None and record.stage in outcomes.on_examples:
             outcomes.on_examples[record.stage][rows] = torch.tensor(record.example_correct)
         if record.draws_right is not None:
@@ -103,5 +95,4 @@ class Ledger:
             self.unplantable.append(record.unplantable)
         cost = self.costs[record.stage]
         cost.seconds += record.seconds
-        cost.forward += record.model_calls.forward
-        cost.backward += record.model_calls.backward
+        cost.model_calls += record.model_calls

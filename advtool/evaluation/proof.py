@@ -14,7 +14,7 @@ from advtool.evaluation.decision import Decision
 from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
 from advtool.evaluation.shard import ShardRecord, finite_or_none
 from advtool.evaluation.stage import Part, Stage
-from advtool.evaluation.worker import Worker, seconds_since
+from advtool.evaluation.worker import Worker
 from advtool.results import CERTIFIED, Outcome, Outcomes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
@@ -101,17 +101,4 @@ class Proof(Stage):
                 )
             outcome[rows] = torch.where(certificate.certified, Outcome.proved, Outcome.unproved)
             lower[rows], method = certificate.lower, certificate.method
-        record = ShardRecord(
-            stage=self.label,
-            shard=shard.number,
-            images_a_pass=target.batch_size,
-            outcome=outcome.tolist(),
-            prediction=y.tolist(),
-            margin=finite_or_none(lower),
-            step=[None] * len(x),
-            queries=[0] * len(x),
-            method=method,
-            seconds=seconds_since(started),
-            model_calls=worker.model_calls,
-        )
-        return record, None
+        return worker.record(self.label, shard, started, outcome, margin=finite_or_none(lower), method=method), None

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
@@ -130,3 +131,8 @@ def shard_size(attacks: Sequence[TensorAttack], bytes_an_image: int, device_type
 def finite_or_none(values: Tensor) -> list[float | None]:
     """The numbers as JSON can hold them: NaN and infinity become None."""
     return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def or_nan(values: Sequence[float | None]) -> Tensor:
+    """The numbers of a record, float64 (n,), with NaN for what is unknown."""
+    return torch.tensor([math.nan if value is None else value for value in values], dtype=torch.float64)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,10 +68,27 @@ class Worker:
         self.target.calls = CallCounter()
         return time.perf_counter()
 
-    @property
-    def model_calls(self) -> ModelCalls:
-        """The images that went through the model since :meth:`start_counting`."""
-        return ModelCalls(forward=self.target.calls.forward, backward=self.target.calls.backward)
+    def record(self, stage: str, shard: Shard, started: float, outcome: Tensor, **found: Any) -> ShardRecord:
+        """What a stage found out about the n images of a shard, and what that has cost.
+
+        Args:
+            stage: its label.
+            shard: the images.
+            started: what :meth:`start_counting` gave.
+            outcome: of each image, integers (n,).
+            found: other fields of the record. Without these no image was searched, and no margin is known.
+        """
+        n, calls = len(shard.y), self.target.calls
+        unsearched = {"prediction": shard.y.tolist(), "margin": [None] * n, "step": [None] * n, "queries": [0] * n}
+        return ShardRecord(
+            stage=stage,
+            shard=shard.number,
+            images_a_pass=self.target.batch_size,
+            outcome=outcome.tolist(),
+            seconds=_seconds_since(started),
+            model_calls=ModelCalls(forward=calls.forward, backward=calls.backward),
+            **unsearched | found,
+        )
 
     def classify(self, shard: Shard) -> ShardRecord:
         """The clean stage: which images are classified right?"""
@@ -156,11 +173,11 @@ class Worker:
         if draws_below is not None:
             lower = wanted & (verdict.margin.nan_to_num(nan=-math.inf) < draws_below.to(device))
             draws_right = self._draws_right(stage, shard.first, lower.nonzero().squeeze(1), found.x, y)
-        record = ShardRecord(
-            stage=stage,
-            shard=shard.number,
-            images_a_pass=self.target.batch_size,
-            outcome=outcome.tolist(),
+        record = self.record(
+            stage,
+            shard,
+            started,
+            outcome,
             prediction=verdict.prediction.tolist(),
             margin=finite_or_none(verdict.margin),
             step=[None if step < 0 else step for step in found.step.tolist()],
@@ -170,8 +187,6 @@ class Worker:
             given_up=int((found.given_up & ~verdict.adversarial).sum()),
             draws_right=draws_right,
             late=(found.late & verdict.adversarial).nonzero().squeeze(1).tolist() or None,
-            seconds=seconds_since(started),
-            model_calls=self.model_calls,
         )
         broken = fallen.nonzero().squeeze(1)
         return record, Examples(broken + shard.first, y[broken], x[broken], found.x[broken])
@@ -213,7 +228,7 @@ class Worker:
         started = self.start_counting()
         x = self._x[first:stop].to(self.target.device)
         scores = self._scores(x, list(range(first, stop)), (CLEAN,)) if len(x) else x.new_empty(0, self.target.classes)
-        return _Classified(scores, first, seconds_since(started), self.target.calls.forward)
+        return _Classified(scores, first, _seconds_since(started), self.target.calls.forward)
 
     def _scores(self, x: Tensor, places: list[int], stream: tuple[str, ...]) -> Tensor:
         """Scores (n, classes) by the votes of the run; ``places`` are the places of the images in the run."""
@@ -243,6 +258,5 @@ class Worker:
         return self.target.streams(self.seed, *place)
 
 
-def seconds_since(started: float) -> float:
-    """The seconds since a time that :meth:`Worker.start_counting` gave."""
+def _seconds_since(started: float) -> float:
     return round(time.perf_counter() - started, 4)

@@ -48,6 +48,9 @@ class ModelCalls(Record):
     forward: int
     backward: int
 
+    def __add__(self, other: "ModelCalls") -> "ModelCalls":
+        return ModelCalls(forward=self.forward + other.forward, backward=self.backward + other.backward)
+
 
 class AttackResult(SparseRecord):
     """Robust accuracy under one attack.

@@ -14,11 +14,11 @@ from advtool.attacks.registry import AttackSpec, build
 from advtool.errors import InputError
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, CLOSENESS, GRADIENT_STEPS, plant
 from advtool.evaluation.planting.readout import CLEAN_CLASS, groups_apart
-from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none
+from advtool.evaluation.shard import Shard, ShardRecord, finite_or_none, or_nan
 from advtool.evaluation.stage import Part, Stage
-from advtool.evaluation.worker import Worker, seconds_since
+from advtool.evaluation.worker import Worker
 from advtool.results import PLANTED, Outcome, Outcomes
-from advtool.target.target import CallCounter, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 PLANTED_IMAGES = 50
@@ -26,18 +26,16 @@ PLANTED_IMAGES = 50
 
 
 class _Tried(NamedTuple):
-    """What became of n images."""
+    """What has become of the n images of a shard so far."""
 
     sure: Tensor
     """bool (n,): an example was planted"""
     found: Tensor
-    """bool (n,): an attack found one"""
+    """bool (n,): an attack found it"""
     margin: Tensor
-    """of the last attack's candidate, (n,); NaN where there is none"""
+    """of the last attack's candidate, float64 (n,); NaN where there is none"""
     found_by: dict[str, int]
-    """by the label of an attack, in turn"""
-    calls: CallCounter
-    """of the attacks"""
+    """by the label of each attack, in turn"""
 
 
 @dataclass(frozen=True)
@@ -77,63 +75,40 @@ class Planting(Stage):
 
     def compute(self, worker: Worker, part: Part, report: StepReport) -> tuple[ShardRecord, None]:
         """Plant examples for the images, and attack the copies of the model."""
-        started, target, shard = worker.start_counting(), worker.target, part.shard
-        places = part.asked.nonzero().squeeze(1)
-        tried = self._try_all(worker, shard, places, report)
-        outcome = torch.where(tried.found, Outcome.found, Outcome.missed).where(tried.sure, Outcome.not_asked)
-        target.calls.forward += tried.calls.forward
-        target.calls.backward += tried.calls.backward
-        record = ShardRecord(
-            stage=self.label,
-            shard=shard.number,
-            images_a_pass=target.batch_size,
-            outcome=outcome.tolist(),
-            prediction=shard.y.tolist(),
-            margin=finite_or_none(tried.margin),
-            step=[None] * len(outcome),
-            queries=[0] * len(outcome),
-            found_by=tried.found_by,
-            unplantable=_unplantable(len(places) - int(tried.sure.sum()), len(places), randomised=target.randomised),
-            seconds=seconds_since(started),
-            model_calls=worker.model_calls,
-        )
-        return record, None
-
-    def _try_all(self, worker: Worker, shard: Shard, places: Tensor, report: StepReport) -> _Tried:
-        """What becomes of the images of a shard if those at ``places``, int64 (k,), get a planted example."""
-        whole = _Tried(
-            sure=torch.zeros(len(shard.y), dtype=torch.bool),
-            found=torch.zeros(len(shard.y), dtype=torch.bool),
-            margin=torch.full((len(shard.y),), math.nan),
-            found_by=dict.fromkeys((spec.label for spec in self.specs), 0),
-            calls=CallCounter(),
+        started, shard, places = worker.start_counting(), part.shard, part.asked.nonzero().squeeze(1)
+        tried = _Tried(
+            sure=torch.zeros_like(part.asked),
+            found=torch.zeros_like(part.asked),
+            margin=torch.full(part.asked.shape, math.nan, dtype=torch.float64),
+            found_by={spec.label: 0 for spec in self.specs},
         )
         groups = groups_apart(shard.x[places], self.threat_model)
         for number, group in enumerate(groups):
-            rows = places[group]
-            tried = self._try(worker, shard.x[rows], shard.y[rows], shard.first + int(rows[0]))
-            whole.sure[rows], whole.found[rows], whole.margin[rows] = tried.sure, tried.found, tried.margin
-            for label, count in tried.found_by.items():
-                whole.found_by[label] += count
-            whole.calls.forward += tried.calls.forward
-            whole.calls.backward += tried.calls.backward
-            report(number + 1, len(groups), int(whole.found.sum()))
-        return whole
+            self._try(worker, shard, places[group], tried)
+            report(number + 1, len(groups), int(tried.found.sum()))
+        outcome = torch.where(tried.found, Outcome.found, Outcome.missed).where(tried.sure, Outcome.not_asked)
+        record = worker.record(
+            self.label,
+            shard,
+            started,
+            outcome,
+            margin=finite_or_none(tried.margin),
+            found_by=tried.found_by,
+            unplantable=_unplantable(len(places) - int(tried.sure.sum()), len(places), worker.target),
+        )
+        return record, None
 
-    def _try(self, worker: Worker, x: Tensor, y: Tensor, place: int) -> _Tried:
-        """Plant for n images whose balls do not overlap, and attack; ``place`` is the first one's in the run."""
-        target = worker.target
+    def _try(self, worker: Worker, shard: Shard, rows: Tensor, tried: _Tried) -> None:
+        """Plant for the images at ``rows``, int64 (k,), whose balls do not overlap, and attack. ``tried`` notes it."""
+        target, x, y, place = worker.target, shard.x[rows], shard.y[rows], shard.first + int(rows[0])
         stream = seeding.generator(target.device, worker.seed, self.label, place, "planter")
         with target.streams(worker.seed, self.label, place, "plant"):
             planted = plant(target, x.to(target.device), y.to(target.device), self.threat_model, stream)
-        sure = planted.sure.cpu()
-        found, margin = torch.zeros_like(sure), torch.full((len(x),), math.nan)
-        found_by, calls = dict[str, int](), CallCounter()
+        left = tried.sure[rows] = planted.sure.cpu()
         labels = torch.full_like(y, CLEAN_CLASS)
         copies = Worker(planted.target, x, labels, seed=worker.seed, images_a_shard=len(x))
         (all_of_them,) = copies.shards
         for label, attack in self._attacks_on(planted.target):
-            left = sure & ~found
             if not left.any():
                 break
             named = f"{self.label}, {label} from {place}"
@@ -142,13 +117,12 @@ class Planting(Stage):
             except InputError as error:
                 raise InputError(f"{error}; planted=False (--no-planted) attacks the model itself alone") from None
             fell = torch.tensor(record.outcome) == Outcome.fallen
-            found |= fell
-            found_by[label] = int(fell.sum())
-            seen = torch.tensor([math.nan if value is None else value for value in record.margin])
-            margin = torch.where(left, seen, margin)
-            calls.forward += record.model_calls.forward
-            calls.backward += record.model_calls.backward
-        return _Tried(sure, found, margin, found_by, calls)
+            tried.found[rows] |= fell
+            tried.found_by[label] += int(fell.sum())
+            tried.margin[rows[left]] = or_nan(record.margin)[left]
+            target.calls.forward += record.model_calls.forward
+            target.calls.backward += record.model_calls.backward
+            left = left & ~fell
 
     def _attacks_on(self, copy: Target) -> list[tuple[str, TensorAttack]]:
         """The attacks on a copy of the model, each with its label."""
@@ -158,9 +132,9 @@ class Planting(Stage):
         ]
 
 
-def _unplantable(count: int, total: int, *, randomised: bool) -> str | None:
+def _unplantable(count: int, total: int, target: Target) -> str | None:
     """A line about the images for which nothing could be planted; None if there are none."""
     if not count:
         return None
-    what = "beyond rounding and the noise of its votes" if randomised else "beyond rounding"
+    what = "beyond rounding and the noise of its votes" if target.randomised else "beyond rounding"
     return f"for {count} of {total} images no point that was tried in the ball changes the logits {what}"
