@@ -1,6 +1,7 @@
-"""The answer of a finished run: accuracies and findings, made of its outcomes."""
+"""The answer of a run: accuracies and findings, made of its outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,68 +9,94 @@ from torch import Tensor
 
 from advtool.attacks.doubling import Doubling
 from advtool.attacks.suites import Scope
-from advtool.evaluation import summary
+from advtool.evaluation import per_image, summary
+from advtool.evaluation.attack_stage import AttackStage
 from advtool.evaluation.diagnosed import BASELINE, DIAGNOSED_IMAGES, diagnosed_of
 from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.evaluation.ledger import Ledger
 from advtool.evaluation.preparation import Prepared
 from advtool.evaluation.shard import Shard
-from advtool.results import CERTIFIED, CLEAN, KNOWN_NOISE, PLANTED, Outcome, Outcomes, Planted
+from advtool.results import (
+    CERTIFIED,
+    CLEAN,
+    KNOWN_NOISE,
+    PLANTED,
+    Certified,
+    Evaluation,
+    KnownNoise,
+    Outcome,
+    Outcomes,
+    Planted,
+)
 from advtool.target.inspection import Inspection
 
 
-def conclude(ready: Prepared, shards: Sequence[Shard], ledger: Ledger, inspection: Inspection) -> dict[str, Any]:
-    """The fields of an ``Evaluation`` that follow from the outcomes.
+def conclude(
+    ready: Prepared,
+    shards: Sequence[Shard],
+    ledger: Ledger,
+    inspection: Inspection,
+    *,
+    checkpoint: dict[str, Any] | None,
+    origin: dict[str, Any],
+    environment: dict[str, Any],
+) -> Evaluation:
+    """The answer of a run.
 
     Args:
         ready: the run, as it was prepared.
         shards: all shards of the run.
         ledger: the outcome of every image in every stage, and what each stage has cost.
         inspection: what the gradient of the model is worth.
+        checkpoint: the card of the checkpoint that the model comes from, if it is one of ours.
+        origin: where the model comes from, for the result's ``model``.
+        environment: the machine, the versions and the batch plan.
     """
-    outcomes = ledger.outcomes
+    outcomes, question, target = ledger.outcomes, ready.question, ready.ours.target
     results = [
         summary.attack_result(stage, outcomes, ledger.costs[stage.label], given_up=ledger.given_up[stage.label])
         for stage in ready.attacks
         if not stage.is_probe
     ]
-    planted = _planted(ready, ledger)
+    certified, planted = _certified(ledger), _planted(ready, ledger)
     evidence = _evidence(ready, shards, ledger, inspection, planted)
-    diagnosed = summary.diagnostics(evidence.clean, evidence.by_eps, inspection) if evidence.in_cascade else None
-    return {
-        "clean": summary.clean_accuracy(outcomes.clean),
-        "attacks": results,
-        "effective_robustness": summary.effective_robustness(results),
-        "worst_case": summary.worst_case(outcomes.worst_case),
-        **_certified(ledger),
-        **_random(ready, ledger),
-        "planted": planted,
-        "diagnostics": diagnosed,
-        "warnings": findings(evidence),
-    }
+    lines = partial(per_image.lines, outcomes, question.y, question.indices, classes=question.dataset.classes)
+    return Evaluation(
+        checkpoint=checkpoint,
+        model=origin,
+        dataset=question.dataset,
+        threat_model=question.threat_model,
+        seed=question.settings.seed,
+        eot=target.eot,
+        votes=target.votes,
+        clean=summary.clean_accuracy(outcomes.clean),
+        attacks=results,
+        effective_robustness=summary.effective_robustness(results),
+        worst_case=summary.worst_case(outcomes.worst_case),
+        certified=certified,
+        undecided=None if certified is None else int((outcomes.worst_case & ~outcomes.certified).sum()),
+        single_draw=summary.single_draw(outcomes, ledger.draws_right, target.votes) if target.randomised else None,
+        known_noise=_known_noise(ready, ledger),
+        planted=planted,
+        diagnostics=summary.diagnostics(evidence.clean, evidence.by_eps, inspection) if evidence.in_cascade else None,
+        warnings=findings(evidence),
+        environment=environment,
+    ).with_outcomes(outcomes, lines)
 
 
-def _certified(ledger: Ledger) -> dict[str, Any]:
-    """What is proved, and how many images are neither broken nor proved robust; nothing if the run does not certify."""
-    outcomes = ledger.outcomes
-    if CERTIFIED not in outcomes.stages:
-        return {}
-    return {
-        "certified": summary.certified(outcomes.certified, ledger.methods, ledger.costs[CERTIFIED]),
-        "undecided": int((outcomes.worst_case & ~outcomes.certified).sum()),
-    }
+def _certified(ledger: Ledger) -> Certified | None:
+    """What is proved; None if the run does not certify."""
+    if CERTIFIED not in ledger.outcomes.stages:
+        return None
+    return summary.certified(ledger.outcomes.certified, ledger.methods, ledger.costs[CERTIFIED])
 
 
-def _random(ready: Prepared, ledger: Ledger) -> dict[str, Any]:
-    """What else is known of a random model; nothing of another one."""
-    target, stage = ready.ours.target, ready.known_noise
-    if not target.randomised:
-        return {}
-    found: dict[str, Any] = {"single_draw": summary.single_draw(ledger.outcomes, ledger.draws_right, target.votes)}
-    if stage is not None:
-        found["known_noise"] = summary.known_noise(ledger.fields_held, stage.attack, ledger.costs[KNOWN_NOISE])
-    return found
+def _known_noise(ready: Prepared, ledger: Ledger) -> KnownNoise | None:
+    """What is left if the attacker knows the noise; None if nobody tried."""
+    if ready.known_noise is None:
+        return None
+    return summary.known_noise(ledger.fields_held, ready.known_noise.attack, ledger.costs[KNOWN_NOISE])
 
 
 def _planted(ready: Prepared, ledger: Ledger) -> Planted | None:
@@ -92,11 +119,8 @@ def _evidence(
     asked = [stage for stage in ready.attacks if stage.scope in compared]
     attacks = [stage for stage in asked if not stage.is_probe]
     robust = {stage.label: _survives(outcomes, stage.label)[seen] for stage in asked}
-    by_eps = {stage.probed_eps: robust[stage.label] for stage in asked if stage.probed_eps is not None}
-    over_eps = probed if by_eps else torch.ones_like(probed)
-    pgd = [robust[stage.label] for stage in attacks if stage.attack.name == BASELINE]
-    if pgd:  # as the probes run it, or the strongest with other settings
-        by_eps[ready.question.threat_model.eps] = robust.get(BASELINE, min(pgd, key=torch.sum))
+    over_eps = probed if any(stage.is_probe for stage in asked) else torch.ones_like(probed)
+    by_eps = _by_eps(asked, robust, ready.question.threat_model.eps)
     target, facts = ready.ours.target, ready.ours.facts
     lowest, highest = ready.question.x.aminmax()
     return Evidence(
@@ -118,8 +142,16 @@ def _evidence(
         eot=target.eot,
         votes=target.votes,
         pixel_range=(float(lowest), float(highest)),
-        classes=facts.classes,
     )
+
+
+def _by_eps(stages: Sequence[AttackStage], robust: Mapping[str, Tensor], eps: float) -> dict[float, Tensor]:
+    """Which images survive PGD, by eps: of each probe, and of the run's own ``eps`` if PGD ran there."""
+    by_eps = {stage.probed_eps: robust[stage.label] for stage in stages if stage.probed_eps is not None}
+    pgd = [robust[stage.label] for stage in stages if not stage.is_probe and stage.attack.name == BASELINE]
+    if pgd:  # as the probes run it, or the strongest with other settings
+        by_eps[eps] = robust.get(BASELINE, min(pgd, key=torch.sum))
+    return by_eps
 
 
 def _not_certifiable(ready: Prepared) -> str | None:

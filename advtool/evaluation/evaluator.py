@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from advtool import arguments
 from advtool.errors import InputError
-from advtool.evaluation import per_image
 from advtool.evaluation.beginning import beginning
 from advtool.evaluation.conclusion import conclude
 from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
@@ -98,39 +97,27 @@ def evaluate(
         surrogate=surrogate is not None,
     )
     folder = None if run_dir is None else arguments.path(f"run_dir={arguments.shown(run_dir)}", run_dir)
-    place = _place(model, device)
-    opening = partial(prepared, model, question, place, surrogate=surrogate, folder=folder)
+    opening = partial(prepared, model, question, _place(model, device), surrogate=surrogate, folder=folder)
     with _begun(folder, opening, observer, save_adversarial=save_adversarial) as (ready, run):
         origin, worker = _origin(origin, ready), ready.worker()
+        lower = partial(halve, run, ready.targets, observer)
         _recognise(ready, run, worker)
-        if _is_complete(run, worker, ready):
+        if run.finished == _parts(ready, worker) and run.inspection is not None:
             observer.note(f"run '{run.folder}' is complete: this is its answer, and nothing was computed again")
         else:
-            check = _check(ready, run, worker, observer, checkpoint, origin)
-            _tell(run, worker, ready, check, observer)
+            check = _check(ready, run, worker, lower, checkpoint, origin)
+            _tell(ready, run, worker, check, observer)
             if refuse_chance:
                 refuse_guessing(check)
         ranks = Ranks.of_environment()
-        lower = partial(halve, run, ready.targets, observer)
         ledger = Engine(run, worker, ready.stages, observer, question.indices, lower, ranks).compute()
         for reason in ledger.unplantable:
             observer.note(f"not planted: {reason}")
-        answer = conclude(ready, worker.shards, ledger, _inspected(ready, run, observer))
-        lines = partial(
-            per_image.lines, ledger.outcomes, question.y, question.indices, classes=question.dataset.classes
+        inspection = _inspected(ready, run, observer, lower)
+        evaluation = conclude(
+            ready, worker.shards, ledger, inspection, checkpoint=checkpoint, origin=origin, environment=run.environment
         )
-        evaluation = Evaluation(
-            checkpoint=checkpoint,
-            model=origin,
-            dataset=question.dataset,
-            threat_model=question.threat_model,
-            seed=question.settings.seed,
-            eot=worker.target.eot,
-            votes=worker.target.votes,
-            **answer,
-            environment=run.environment,
-        ).with_outcomes(ledger.outcomes, lines)
-        run.put_images(lines())
+        run.put_images(evaluation.to_lines())
         run.put_result(evaluation)
     return evaluation
 
@@ -176,9 +163,9 @@ def check(
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(images, labels, Settings.of(settings), limit=limit, dataset=dataset, indices=indices)
     with prepared(model, question, _place(model, device)) as ready:
-        return _check(
-            ready, ready.begin_run(), ready.worker(), observer or Observer(), checkpoint, _origin(origin, ready)
-        )
+        run = ready.begin_run()
+        lower = partial(halve, run, ready.targets, observer or Observer())
+        return _check(ready, run, ready.worker(), lower, checkpoint, _origin(origin, ready))
 
 
 @contextmanager
@@ -218,11 +205,7 @@ def _recognise(ready: Prepared, run: Run, worker: Worker) -> None:
     ready.ours.handled.state.restore()
 
 
-def _is_complete(run: Run, worker: Worker, ready: Prepared) -> bool:
-    return run.finished == _parts(worker, ready) and run.inspection is not None
-
-
-def _parts(worker: Worker, ready: Prepared) -> int:
+def _parts(ready: Prepared, worker: Worker) -> int:
     """The number of parts of the run: each stage, the clean one too, on each shard."""
     return len(worker.shards) * (1 + len(ready.stages))
 
@@ -231,40 +214,34 @@ def _check(
     ready: Prepared,
     run: Run,
     worker: Worker,
-    observer: Observer,
+    lower: Callable[[], int],
     checkpoint: dict[str, Any] | None,
     origin: dict[str, Any],
 ) -> Check:
-    lower = partial(halve, run, ready.targets, observer)
     preview = halving_on_out_of_memory(partial(worker.preview, partial(run.get, 0)), lower)
     return understand(ready, preview, checkpoint=checkpoint, origin=origin, environment=run.manifest.environment)
 
 
-def _inspected(ready: Prepared, run: Run, observer: Observer) -> Inspection:
+def _inspected(ready: Prepared, run: Run, observer: Observer, lower: Callable[[], int]) -> Inspection:
     """What the gradient of the model is worth. Of several processes one asks, and the others read it."""
     if run.inspection is not None:
         return run.inspection
     with run.claim("inspection", waits=partial(observer.waits, "asks what the gradient is worth")):
-        inspection = run.inspection or _inspect(ready, run, observer)
+        inspection = run.inspection or halving_on_out_of_memory(partial(_inspect, ready), lower)
         run.put_inspection(inspection)
     return inspection
 
 
-def _inspect(ready: Prepared, run: Run, observer: Observer) -> Inspection:
+def _inspect(ready: Prepared) -> Inspection:
     target = ready.ours.target
-    x, y = ready.question.first(DIAGNOSED_IMAGES, target.device)
-
-    def ask() -> Inspection:
-        with target.streams(ready.question.settings.seed, "inspect"):
-            return inspect(target, x, y)
-
-    return halving_on_out_of_memory(ask, partial(halve, run, ready.targets, observer))
+    with target.streams(ready.question.settings.seed, "inspect"):
+        return inspect(target, *ready.question.first(DIAGNOSED_IMAGES, target.device))
 
 
-def _tell(run: Run, worker: Worker, ready: Prepared, check: Check, observer: Observer) -> None:
+def _tell(ready: Prepared, run: Run, worker: Worker, check: Check, observer: Observer) -> None:
     """Tell the user what matters before the attacks begin."""
     if run.finished:
-        parts = _parts(worker, ready)
+        parts = _parts(ready, worker)
         observer.note(f"run '{run.folder}': going on, {run.finished} of {parts} parts are finished already")
     tell_of_damage(run, run.damaged, observer)
     for key, (there, here) in run.changed_environment.items():

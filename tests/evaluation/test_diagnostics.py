@@ -60,7 +60,6 @@ def evidence(n: int = N, **changes: Any) -> Evidence:
         "eot": 1,
         "votes": 1,
         "pixel_range": (0.0, 1.0),
-        "classes": 10,
     }
     names = changes.pop("names", {"fgsm": "fgsm", "pgd": "pgd"})
     return Evidence(attacks={label: ATTACKS[name] for label, name in names.items()}, **(usual | changes))
@@ -325,7 +324,7 @@ def test_the_smallest_eps_of_half_the_range_or_more_is_judged() -> None:
 
 
 def test_with_two_classes_half_of_the_images_may_survive_half_the_range() -> None:
-    half = {"clean": first(N), "most_of_a_class": N // 2, "classes": 2}
+    half = {"clean": first(N), "most_of_a_class": N // 2}
     assert findings(evidence(by_eps={0.5: first(1000)}, **half)) == []
     assert findings(evidence(by_eps={0.5: first(1200)}, **half))[0].code == "survives-half-the-range"
 
@@ -413,9 +412,9 @@ def test_images_in_a_narrow_range_are_told(span: tuple[float, float], fires: boo
     ],
 )
 def test_an_accuracy_near_that_of_guessing_is_told(classes: int, right: float, fires: bool) -> None:
-    few = first(0, 10_000)
+    few, facts = first(0, 10_000), PLAIN.model_copy(update={"classes": classes})
     found = findings(
-        evidence(10_000, clean=first(round(right * 10_000), 10_000), classes=classes,
+        evidence(10_000, clean=first(round(right * 10_000), 10_000), facts=facts,
                  robust={"pgd": few}, names={"pgd": "pgd"}, worst_case=few, on_examples={})
     )  # fmt: skip
     assert [finding.code for finding in found] == ["low-clean-accuracy"] * fires

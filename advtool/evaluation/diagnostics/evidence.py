@@ -94,7 +94,6 @@ class Evidence:
     votes: int
     pixel_range: tuple[float, float]
     """the smallest and the largest pixel value of the run"""
-    classes: int
 
     def of(self, family: Family) -> Iterator[tuple[str, PerImage]]:
         """The label of each attack of a family, and which images survive it."""

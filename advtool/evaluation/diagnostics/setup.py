@@ -21,7 +21,7 @@ def setup(evidence: Evidence) -> Iterator[Finding]:
     yield from model_findings(evidence.facts, evidence.eot, evidence.votes)
     low, high = evidence.pixel_range
     clean = sum(evidence.clean) / len(evidence.clean)
-    chance = 1 / evidence.classes
+    chance = 1 / evidence.facts.classes
     if evidence.not_certifiable is not None:
         yield finding("not-certifiable", "setup", f"not certified: {evidence.not_certifiable}")
     if evidence.unanswered:
