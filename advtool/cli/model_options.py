@@ -9,7 +9,7 @@ import typer
 
 from advtool.documents import json_object
 from advtool.errors import InputError
-from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, check_there, checkpoint
+from advtool.target.opening.kinds import DEFAULT, KINDS, check_exists, checkpoint, refer
 
 if TYPE_CHECKING:
     from advtool.target.opening.spec import Opened
@@ -108,7 +108,7 @@ def check_surrogate(model: str | None, weights: str | None) -> None:
     if model is None:
         raise InputError(f"--surrogate-weights '{weights}': name their model with --surrogate")
     try:
-        check_exists(model, weights)
+        check_exists(refer(model), weights)
     except InputError as error:
         raise InputError(f"--surrogate: {error}") from None
 
@@ -152,9 +152,9 @@ class ModelOptions:
         if self.model is not None and self.checkpoint is not None:
             raise InputError(f"MODEL '{self.model}' and --checkpoint '{self.checkpoint}' together: name one model")
         if self.model is not None:
-            check_exists(self.model, self.weights)
+            check_exists(refer(self.model), self.weights)
         elif self.checkpoint is not None:
-            check_there(checkpoint(self.checkpoint), self.weights)
+            check_exists(checkpoint(self.checkpoint), self.weights)
 
     def open(self) -> tuple[Opened, str]:
         """The opened model, and its name for people.

@@ -65,7 +65,7 @@ def test_a_model_that_cannot_be_opened_gets_advice(
     for file in ("weights.ckpt", "weights.pt"):
         Path(file).touch()
     with pytest.raises(InputError) as refused:
-        check_exists(model)
+        check_exists(refer(model))
     assert advice in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -89,7 +89,7 @@ def test_absent_and_unwanted_weights_are_refused(
     for file in ("net.py", "net.pt", "net.safetensors"):
         Path(file).touch()
     with pytest.raises(InputError) as refused:
-        check_exists(model, weights)
+        check_exists(refer(model), weights)
     assert advice in str(refused.value)
 
 
@@ -97,13 +97,13 @@ def test_existing_files_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     Path("net.py").touch()
     for model, weights in (("net.py:make", "net.py"), ("net:make", None), ("torchvision:resnet18", "DEFAULT")):
-        check_exists(model, weights)
+        check_exists(refer(model), weights)
 
 
 def test_neither_torch_nor_pydantic_is_imported() -> None:
     code = (
-        "import sys; from advtool.target.opening.kinds import check_exists\n"
-        "try: check_exists('missing.pt')\n"
+        "import sys; from advtool.target.opening.kinds import check_exists, refer\n"
+        "try: check_exists(refer('missing.pt'))\n"
         "except Exception as error: print(type(error).__name__)\n"
         "print({'torch', 'pydantic', 'numpy'} & set(sys.modules))"
     )

@@ -11,7 +11,7 @@ from advtool.target.opening.archives import writer_of
 from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.graphs import check_tensors, fixed_batches_note, not_images
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line, quietly
 
 
@@ -34,7 +34,7 @@ class Exported(nn.Module):
         return self
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+def make(reference: Reference, spec: ModelSpec) -> Opened:  # noqa: ARG001 - every kind has this signature
     """Open the program as a module for batches of any size.
 
     Raises:
@@ -54,7 +54,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         model = AnyBatch(model, smallest, largest)
     height, width = shape[-2:]
     fixed = isinstance(height, int) and isinstance(width, int)
-    return Made(
+    return Opened(
         model,
         input_size=(height, width) if fixed else None,
         notes=(fixed_batches_note(path, smallest),) if smallest == largest else (),

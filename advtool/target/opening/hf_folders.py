@@ -11,7 +11,7 @@ from advtool.target.opening import hf_processors
 from advtool.target.opening.extras import required
 from advtool.target.opening.hf_processors import Preprocessing
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line, quietly
 
 
@@ -34,7 +34,7 @@ class Logits(nn.Module):
         return logits
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:
+def make(reference: Reference, spec: ModelSpec) -> Opened:
     """Open the classifier of a folder. Nothing is downloaded, and code in the folder is never run.
 
     Raises:
@@ -50,7 +50,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         )
     _check_complete(folder, report)
     found = hf_processors.read(transformers, folder, _channels(model.config))
-    return Made(
+    return Opened(
         Logits(model, found.order),
         mean=found.mean,
         std=found.std,

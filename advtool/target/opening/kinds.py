@@ -129,24 +129,11 @@ def refer(model: str) -> Reference:
     raise InputError(f"MODEL '{model}' {_what_it_might_be(model)}")
 
 
-def check_exists(model: str, weights: str | None = None) -> None:
-    """Refuse a MODEL of no kind, and files, folders and modules that do not exist.
+def check_exists(reference: Reference, weights: str | None = None) -> None:
+    """Refuse files, folders and modules that do not exist, and weights that the kind does not take.
 
     Args:
-        model: MODEL as the user wrote it.
-        weights: ``--weights``: a file, ``DEFAULT`` or None.
-
-    Raises:
-        InputError: one line that says what is wrong and what would be right.
-    """
-    check_there(refer(model), weights)
-
-
-def check_there(reference: Reference, weights: str | None = None) -> None:
-    """Refuse files, folders and modules that do not exist.
-
-    Args:
-        reference: what :func:`refer` gave.
+        reference: what :func:`refer` or :func:`checkpoint` gave.
         weights: ``--weights``: a file, ``DEFAULT`` or None.
 
     Raises:

@@ -13,7 +13,7 @@ from advtool.target.opening.batches import AnyBatch
 from advtool.target.opening.extras import required
 from advtool.target.opening.graphs import check_tensors, fixed_batches_note, not_images
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line
 
 DEFAULT_IMAGE_SIDE = 224
@@ -40,7 +40,7 @@ class Converted(nn.Module):
         return logits
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+def make(reference: Reference, spec: ModelSpec) -> Opened:  # noqa: ARG001 - every kind has this signature
     """Open the graph as a module for batches of any size.
 
     The converter gets some operators wrong. So the module must give the same logits as ONNX's reference
@@ -62,7 +62,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
             model.eval()
             _forget_running_statistics(model)
         _compare(path, graph, model, (batch or 3, channels, height or DEFAULT_IMAGE_SIDE, width or DEFAULT_IMAGE_SIDE))
-    return Made(
+    return Opened(
         AnyBatch(model, batch, batch) if batch else model,
         input_size=(height, width) if height and width else None,
         notes=(fixed_batches_note(path, batch),) if batch else (),

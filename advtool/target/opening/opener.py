@@ -13,14 +13,14 @@ from advtool.target.handling import home_of, put_into_eval_mode, refuse_meta
 from advtool.target.opening import kinds, spec, weights
 from advtool.target.opening.kinds import DEFAULT, Reference
 from advtool.target.opening.normalise import Normalise
-from advtool.target.opening.spec import Made, ModelSpec, Opened
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line, surroundings
 
 
 class Maker(Protocol):
     """The function ``make`` of each kind. The opener adds ``--weights FILE`` and the normalisation afterwards."""
 
-    def __call__(self, reference: Reference, spec: ModelSpec) -> Made: ...
+    def __call__(self, reference: Reference, spec: ModelSpec) -> Opened: ...
 
 
 def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **options: Any) -> Opened:
@@ -52,8 +52,8 @@ def open_model(model: str | ModelSpec, *, is_checkpoint: bool = False, **options
 
 def _opened(asked: ModelSpec, is_checkpoint: bool) -> Opened:
     reference = kinds.checkpoint(asked.model) if is_checkpoint else kinds.refer(asked.model)
-    spec.check(asked, takes_arguments=reference.kind.takes_arguments, what=reference.kind.what)
-    kinds.check_there(reference, asked.weights)
+    spec.check(asked, reference.kind)
+    kinds.check_exists(reference, asked.weights)
     maker: Maker = importlib.import_module(f"{__package__}.{reference.kind.module}").make
     notes: tuple[str, ...] = ()
     with surroundings():
@@ -64,34 +64,21 @@ def _opened(asked: ModelSpec, is_checkpoint: bool) -> Opened:
             made.model.cpu()
         if asked.weights not in {None, DEFAULT}:
             notes = weights.load_into(made.model, Path(str(asked.weights)))
-        mean, std = (made.mean, made.std) if asked.mean is None else (asked.mean, asked.std)
-        model = _normalised(made.model, mean, std)
+        if asked.mean is not None:
+            made = replace(made, mean=asked.mean, std=asked.std)
+        model = _normalised(made)
         with one_line(f"'{asked.model}' cannot be put into eval mode"):
             put_into_eval_mode(model)
-    return Opened(
-        model=model,
-        header=made.header,
-        description=_describe(asked, reference, made, mean, std),
-        input_size=made.input_size,
-        class_names=made.class_names,
-        sources=made.sources,
-        notes=(*made.notes, *notes),
-    )
+    return replace(made, model=model, description=_describe(asked, reference, made), notes=(*made.notes, *notes))
 
 
-def _normalised(model: nn.Module, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> nn.Module:
-    if mean is None or std is None:
-        return model
-    return nn.Sequential(Normalise(mean, std), model)
+def _normalised(made: Opened) -> nn.Module:
+    if made.mean is None or made.std is None:
+        return made.model
+    return nn.Sequential(Normalise(made.mean, made.std), made.model)
 
 
-def _describe(
-    asked: ModelSpec,
-    reference: Reference,
-    made: Made,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
-) -> dict[str, Any]:
+def _describe(asked: ModelSpec, reference: Reference, made: Opened) -> dict[str, Any]:
     """What was asked for and the hashes of the files, as plain JSON data. Paths are as the user wrote them."""
     description: dict[str, Any] = {"spec": asked.model}
     if reference.kind.suffixes:
@@ -100,9 +87,9 @@ def _describe(
         description["weights"] = {"path": asked.weights, "sha256": _hash(str(asked.weights))}
     if asked.model_args:
         description["arguments"] = dict(asked.model_args)
-    if mean is not None and std is not None:
-        description |= {"mean": list(mean), "std": list(std)}
-    return description | dict(made.description)
+    if made.mean is not None and made.std is not None:
+        description |= {"mean": list(made.mean), "std": list(made.std)}
+    return description | made.description
 
 
 def _hash(path: str) -> str:

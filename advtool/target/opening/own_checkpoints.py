@@ -5,10 +5,10 @@ from pathlib import Path
 from advtool import checkpoints, models, tensor_files
 from advtool.errors import InputError
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+def make(reference: Reference, spec: ModelSpec) -> Opened:  # noqa: ARG001 - every kind has this signature
     """Open the model of a checkpoint, with the checkpoint's header.
 
     Raises:
@@ -22,7 +22,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
         )
     header = checkpoints.read_header(path)
     _, height, width = header.architecture.input_shape
-    return Made(models.load_checkpoint(path), header=header, input_size=(height, width))
+    return Opened(models.load_checkpoint(path), header=header, input_size=(height, width))
 
 
 def _has_header(path: Path) -> bool:

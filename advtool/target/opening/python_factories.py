@@ -9,12 +9,12 @@ from torch import nn
 
 from advtool.errors import InputError, near_match
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line
 from advtool.target.opening.user_modules import digest, importable, module_of
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:
+def make(reference: Reference, spec: ModelSpec) -> Opened:
     """Import the module and call its factory with ``spec.model_args``. The factory may be a model itself.
 
     Raises:
@@ -31,7 +31,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
     if not isinstance(model, nn.Module):
         what = "None" if model is None else f"an object of type {type(model).__name__}"
         raise InputError(f"'{reference.text}' gives {what}: write a factory that returns a torch.nn.Module")
-    return Made(model, sources=digest({module.__name__, *imported}, module.__name__))
+    return Opened(model, sources=digest({module.__name__, *imported}, module.__name__))
 
 
 def _attribute(module: ModuleType, reference: Reference) -> Any:

@@ -1,4 +1,4 @@
-"""The types of opening a MODEL: what the user asks for, what a kind makes, and what was opened."""
+"""The types of opening a MODEL: what the user asks for, and what was opened."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from advtool.arguments import encodable, shown
 from advtool.errors import InputError, near_match
+from advtool.target.opening.kinds import Kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,38 +48,28 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a kind makes of a MODEL, before ``--weights FILE`` and the normalisation. See :class:`Opened`."""
-
-    model: nn.Module
-    header: Header | None = None
-    mean: tuple[float, ...] | None = None
-    """the weights were trained with this normalisation; ``--mean`` and ``--std`` of the user come first"""
-    std: tuple[float, ...] | None = None
-    input_size: tuple[int, int] | None = None
-    class_names: tuple[str, ...] | None = None
-    sources: str = ""
-    description: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Opened:
-    """A model that is ready to be asked, and what is known about it."""
+    """A model that is ready to be asked, and what is known about it.
+
+    A kind's ``make`` gives one that still lacks ``--weights FILE``, the normalisation and eval mode.
+    """
 
     model: nn.Module
     """on the CPU and in eval mode: float32 (N, C, H, W) in [0, 1] -> logits"""
-    header: Header | None
+    header: Header | None = None
     """the header of a checkpoint of advtool; None for other models"""
-    description: dict[str, Any]
+    mean: tuple[float, ...] | None = None
+    """of the normalisation in front: the user's, or else the one that the library's weights were trained with"""
+    std: tuple[float, ...] | None = None
+    description: dict[str, Any] = field(default_factory=dict)
     """what was opened, as plain JSON data for results"""
-    input_size: tuple[int, int] | None
+    input_size: tuple[int, int] | None = None
     """(H, W) that the model was made for; None: unknown"""
-    class_names: tuple[str, ...] | None
+    class_names: tuple[str, ...] | None = None
     """the names of the classes in the order of the outputs; None: unknown"""
-    sources: str
+    sources: str = ""
     """SHA-256 over the user's own Python sources that were imported; "" if there are none"""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """what the user should know, one line each"""
 
 
@@ -133,13 +124,12 @@ def _argument(option: re.Match[str]) -> str:
     return f"{name}={value}" if value[0] in "'01" else f"{name}='{value}'"
 
 
-def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
+def check(spec: ModelSpec, kind: Kind) -> None:
     """Check a spec's names, its arguments and its normalisation.
 
     Args:
         spec: what the user asks for.
-        takes_arguments: whether this kind of MODEL takes ``--model-args``.
-        what: the kind in words, for the message.
+        kind: of the MODEL.
 
     Raises:
         InputError: a name is no UTF-8, the arguments are not wanted or not JSON data, or mean and std are not a
@@ -148,8 +138,8 @@ def check(spec: ModelSpec, *, takes_arguments: bool, what: str) -> None:
     encodable("MODEL", spec.model)
     if spec.weights is not None:
         encodable("--weights", spec.weights)
-    if spec.model_args and not takes_arguments:
-        raise InputError(f"--model-args: '{spec.model}' is {what} and takes no arguments")
+    if spec.model_args and not kind.takes_arguments:
+        raise InputError(f"--model-args: '{spec.model}' is {kind.what} and takes no arguments")
     if not isinstance(spec.model_args, Mapping) or not all(isinstance(name, str) for name in spec.model_args):
         raise InputError(
             "--model-args is no object of keyword arguments: write e.g. --model-args '{\"num_classes\": 10}'"

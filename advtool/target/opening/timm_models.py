@@ -11,11 +11,11 @@ from advtool.target.opening.library_models import (
     random_weights_note,
     refuse_weights_among,
 )
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line, quietly
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:
+def make(reference: Reference, spec: ModelSpec) -> Opened:
     """Make the model with random weights, or with timm's own.
 
     Raises:
@@ -32,7 +32,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         model = timm.create_model(name, pretrained=own, **spec.model_args)
         config = timm.data.resolve_model_data_config(model)
     mean, std, size = tuple(config["mean"]), tuple(config["std"]), _size(spec.model_args.get("img_size"), config)
-    return Made(
+    return Opened(
         model,
         mean=mean if own else None,
         std=std if own else None,

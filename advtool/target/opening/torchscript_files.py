@@ -8,11 +8,11 @@ import torch
 from advtool.errors import InputError
 from advtool.target.opening.archives import writer_of
 from advtool.target.opening.kinds import Reference
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every kind has this signature
+def make(reference: Reference, spec: ModelSpec) -> Opened:  # noqa: ARG001 - every kind has this signature
     """Open the model of a TorchScript file, on the CPU.
 
     Raises:
@@ -22,7 +22,7 @@ def make(reference: Reference, spec: ModelSpec) -> Made:  # noqa: ARG001 - every
     with warnings.catch_warnings(), one_line(f"'{path}' cannot be read as TorchScript"):
         _check_writer(path)
         warnings.simplefilter("ignore", FutureWarning)  # torch warns that TorchScript is deprecated
-        return Made(torch.jit.load(str(path), map_location="cpu"))
+        return Opened(torch.jit.load(str(path), map_location="cpu"))
 
 
 def _check_writer(path: Path) -> None:

@@ -13,11 +13,11 @@ from advtool.target.opening.library_models import (
     random_weights_note,
     refuse_weights_among,
 )
-from advtool.target.opening.spec import Made, ModelSpec
+from advtool.target.opening.spec import ModelSpec, Opened
 from advtool.target.opening.user_code import one_line, quietly
 
 
-def make(reference: Reference, spec: ModelSpec) -> Made:
+def make(reference: Reference, spec: ModelSpec) -> Opened:
     """Make the model with random weights, or with torchvision's own.
 
     Raises:
@@ -31,17 +31,17 @@ def make(reference: Reference, spec: ModelSpec) -> Made:
         return _with_own_weights(name, dict(spec.model_args))
     with one_line(f"making '{reference.text}' failed"):
         model = _get(name, **spec.model_args)
-    return Made(model, notes=() if spec.weights else (random_weights_note(reference.text),))
+    return Opened(model, notes=() if spec.weights else (random_weights_note(reference.text),))
 
 
-def _with_own_weights(name: str, arguments: dict[str, Any]) -> Made:
+def _with_own_weights(name: str, arguments: dict[str, Any]) -> Opened:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     failed = f"--weights {DEFAULT}: torchvision's weights for '{name}' cannot be loaded"
     with quietly(), one_line(failed, _download_hint):
         model = _get(name, weights=weights, progress=False, **arguments)
     preset = weights.transforms()
     mean, std, (size,) = tuple(preset.mean), tuple(preset.std), preset.crop_size
-    return Made(
+    return Opened(
         model,
         mean=mean,
         std=std,
