@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -129,7 +129,9 @@ def opened(
             begun.refuse(ANSWERS)  # the run's facts do not fit this model
             raise
         if before is not None:
-            begun.refuse(before.difference(identity if begun.same_images else replace(identity, of_run=None)))
+            begun.refuse(
+                before.difference(identity if begun.same_images else identity.model_copy(update={"of_run": None}))
+            )
         seconds = (time.perf_counter() - started) / (IDENTITY_IMAGES + len(first))
         yield Opened(target, facts, ours, identity, seconds)
 

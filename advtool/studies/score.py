@@ -1,7 +1,6 @@
 """Classifies the saved adversarial examples of a run again, by the same model or by another."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def score(
             target, threat_model = ours.target, finished.result.threat_model
             labels = torch.cat([part.labels for parts in saved.values() for part in parts])
             refuse_missing_classes(labels, target.classes)
-            same = kept is not None and kept.difference(replace(ours.identity, of_run=None)) is None
+            same = kept is not None and kept.difference(ours.identity.model_copy(update={"of_run": None})) is None
             if votes is None and same:
                 target.votes = finished.result.votes
             attacks = [_rescore(target, name, parts, threat_model, seed) for name, parts in saved.items()]

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,9 @@ HALF_PRECISION_ROUNDING = 3e-2
 ANSWERS, GRADIENTS = "its answers to the same images", "its gradients at the same images"
 """How a message names the answers or the gradients, if they are what differs."""
 
+ANSWER_FIELDS = ("fixed", "of_run", "slopes")
+"""The fields of an :class:`Identity` that are tensors."""
+
 GRADIENT_IMAGES = slice(20, 44, 6)
 """The gradient is compared at these of the fixed images: no pixel is at an end of the range, where maxima are ties."""
 GRADIENT_IMAGES_A_PASS = 2
@@ -48,22 +50,12 @@ SMALLEST_SLOPE = 1e-2
 """If all pixels go from 0 to 1 and the logits move by less than this share of the largest, the gradient is rounding."""
 
 
-class _Words(BaseModel):
-    """What a file says of an identity beside its logits; the fields are those of :class:`Identity`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    tensors: dict[str, str]
-    moving: frozenset[str]
-    rounding: float
-    noise: str | None
-
-
-@dataclass(frozen=True)
-class Identity:
+class Identity(BaseModel):
     """Identifies a model by its tensors before the first call, and by its answers under fixed random streams."""
 
-    tensors: Mapping[str, str]
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    tensors: dict[str, str]
     """by name, a hash of each parameter, buffer, and tensor or array that is an attribute"""
     moving: frozenset[str] = frozenset()
     """names of attributes that a call changes or creates; they do not count"""
@@ -126,21 +118,18 @@ class Identity:
         Raises:
             InputError: the file cannot be written.
         """
-        words = _Words.model_validate(self, from_attributes=True).model_dump()
-        answers = {"fixed": self.fixed, "of_run": self.of_run, "slopes": self.slopes}
-        content = {name: value for name, value in answers.items() if value is not None}
-        tensor_files.write(path, content, {"identity": json.dumps(words, default=sorted)})  # JSON has no sets
+        answers = {name: getattr(self, name) for name in ANSWER_FIELDS if getattr(self, name) is not None}
+        words = self.model_dump(exclude={*ANSWER_FIELDS})
+        tensor_files.write(path, answers, {"identity": json.dumps(words, default=sorted)})  # JSON has no sets
 
     @classmethod
     def read(cls, path: Path) -> "Identity | None":
         """Read what :meth:`write` wrote; None if the file is absent or damaged."""
         try:
             texts, answers = tensor_files.read(path)
-            words = _Words.model_validate(documents.parse(texts["identity"]))
             if not all(value.ndim == 2 and value.dtype == torch.float32 for value in answers.values()):
                 return None
-            fixed, of_run, slopes = (answers.get(name) for name in ("fixed", "of_run", "slopes"))
-            return cls(**words.model_dump(), fixed=fixed, of_run=of_run, slopes=slopes)
+            return cls.model_validate({**documents.parse(texts["identity"]), **answers})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -150,7 +139,7 @@ def tensors_by_hash(model: nn.Module) -> dict[str, str]:
     return {name: _hash(value) for name, value in tensors_of(model)}
 
 
-def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[str, str], images: Tensor) -> Identity:
+def identify(handled: Handled, target: Target, facts: Facts, tensors: dict[str, str], images: Tensor) -> Identity:
     """Identify a model. Its buffers and attributes are put back before and after.
 
     Args:
@@ -176,12 +165,11 @@ def identify(handled: Handled, target: Target, facts: Facts, tensors: Mapping[st
     handled.state.restore()
     types = {value.dtype for value in parameters_of(handled.model).values() if value.is_floating_point()}
     half_precision = bool(types & {torch.float16, torch.bfloat16})
-    noise = images.device.type if target.randomised else None
     return Identity(
-        tensors,
-        moving,
-        HALF_PRECISION_ROUNDING if half_precision else FLOAT32_ROUNDING,
-        noise,
+        tensors=tensors,
+        moving=moving,
+        rounding=HALF_PRECISION_ROUNDING if half_precision else FLOAT32_ROUNDING,
+        noise=images.device.type if target.randomised else None,
         fixed=answers if repeats else None,
         of_run=of_run if repeats else None,
         slopes=slopes if repeats and _slopes_agree(slopes, later, FLOAT32_ROUNDING) else None,

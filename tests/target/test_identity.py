@@ -216,9 +216,9 @@ def test_gradients_of_one_network_agree_in_other_arithmetic(dtype: torch.dtype) 
     of = [slopes_of(model), slopes_of(copy.deepcopy(model).double())]
     rounding = FLOAT32_ROUNDING if dtype is torch.float32 else HALF_PRECISION_ROUNDING
     assert all(each is not None and bool(each.abs().mean() > 1) for each in of)
-    assert Identity({}, rounding=rounding, slopes=of[0]).difference(Identity({}, slopes=of[1])) is None
-    scaled = Identity({}, rounding=rounding, slopes=-of[1])
-    assert scaled.difference(Identity({}, slopes=of[0])) == "its gradients at the same images"
+    assert Identity(tensors={}, rounding=rounding, slopes=of[0]).difference(Identity(tensors={}, slopes=of[1])) is None
+    scaled = Identity(tensors={}, rounding=rounding, slopes=-of[1])
+    assert scaled.difference(Identity(tensors={}, slopes=of[0])) == "its gradients at the same images"
 
 
 def slopes_of(model: nn.Module) -> Tensor | None:
