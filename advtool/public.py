@@ -25,7 +25,7 @@ from advtool.studies.seeds import evaluate_seeds as evaluate_seeds
 from advtool.studies.smallest_eps import smallest_eps as smallest_eps
 from advtool.studies.sweep import sweep_eot as sweep_eot
 from advtool.studies.sweep import sweep_eps as sweep_eps
+from advtool.target.facts import Randomness as Randomness
 from advtool.target.opening.opener import open_model as open_model
-from advtool.target.target import Randomness as Randomness
 from advtool.target.target import Target as Target
 from advtool.threat import ThreatModel as ThreatModel

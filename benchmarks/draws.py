@@ -21,9 +21,10 @@ from advtool.attacks.spelling import parse
 from advtool.checkpoints import read_header
 from advtool.compute.memory import freed_memory_kept
 from advtool.data import first_images, load, to_float
+from advtool.target.facts import Randomness
 from advtool.target.scores import predictions
 from advtool.target.search_form import search_form
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
 DRAWS, JUDGES = 20, 3

@@ -13,10 +13,11 @@ from advtool.data import as_labels
 from advtool.errors import InputError
 from advtool.target import probing
 from advtool.target.blaming import blaming
+from advtool.target.facts import Randomness
 from advtool.target.preflight import PREFLIGHT_IMAGES
 from advtool.target.scores import refuse_missing_classes
 from advtool.target.state import State
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 

@@ -1,4 +1,4 @@
-"""Does autograd find the model's gradient, and what does the model need for it?"""
+"""The gradient of a model: how autograd gives it, whether it does, and what the model needs for it."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,13 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from advtool.errors import is_out_of_memory, reason
-from advtool.target.facts import Needs
+from advtool.target.facts import Autograd, Needs
 from advtool.target.state import State
-from advtool.target.target import Autograd, slope
 
 GRAPH_IS_CUT = "nothing leads from the outputs back to the input"
-
-
 GRADIENT_IMAGES = 2
 """The gradient is asked for so many images."""
 GRADIENT_CALLS = 2
@@ -40,6 +37,16 @@ class Differentiation:
     """the model computes a gradient in its forward pass"""
     needs: Needs
     """all that the model needs, for its gradient too"""
+
+
+def slope(value: Tensor, x: Tensor, way: Autograd = Autograd.grad) -> Tensor:
+    """The gradient of the scalar ``value`` at the leaf ``x``; zero if nothing leads from ``value`` back to ``x``."""
+    if not value.requires_grad:
+        return torch.zeros_like(x)
+    if way is Autograd.grad:
+        return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]
+    value.backward()
+    return torch.zeros_like(x) if x.grad is None else x.grad
 
 
 def differentiate(build: Callable[[Needs], nn.Module], needs: Needs, images: Tensor, state: State) -> Differentiation:

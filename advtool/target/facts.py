@@ -1,14 +1,36 @@
 """What is found out about a model before it is attacked. It is asked once and stored with the run."""
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from advtool.compute import Precision
-from advtool.target.target import Autograd, Randomness
 
 ImageType = Literal["float64", "float16", "bfloat16"]
 """Types of images, other than float32, that a model may need."""
+
+
+class Randomness(StrEnum):
+    """How a model's outputs vary between identical calls."""
+
+    none = "none"
+    """they do not vary"""
+    each_image = "each image"
+    """the model draws noise for each image"""
+    each_call = "each call"
+    """the model draws noise once a call, the same for all images of the batch"""
+
+
+class Autograd(StrEnum):
+    """How to ask for a model's gradient."""
+
+    grad = "grad"
+    """by ``torch.autograd.grad``"""
+    backward = "backward"
+    """by ``backward()``, which reentrant checkpointing needs"""
+    none = "none"
+    """not at all: every gradient is zero, and attacks without gradients still work"""
 
 
 class Needs(BaseModel):

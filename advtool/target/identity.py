@@ -14,12 +14,13 @@ from advtool import documents, tensor_files
 from advtool.errors import is_out_of_memory
 from advtool.target.adapting import adapted
 from advtool.target.blaming import blaming
-from advtool.target.facts import Facts
+from advtool.target.differentiation import slope
+from advtool.target.facts import Autograd, Facts
 from advtool.target.handling import Handled
 from advtool.target.holding import parameters_of, tensors_of
 from advtool.target.preflight import PREFLIGHT_IMAGES
 from advtool.target.state import bytes_of
-from advtool.target.target import Autograd, Target, slope
+from advtool.target.target import Target
 
 IDENTITY_IMAGES = 64
 """The logits of so many images of the run, and of as many fixed images, are compared."""

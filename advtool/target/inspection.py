@@ -3,8 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from advtool.target.facts import Autograd
 from advtool.target.scores import negative_margin, per_image_cross_entropy
-from advtool.target.target import Autograd, Target
+from advtool.target.target import Target
 
 RANGE_END_WIDTH = 0.02
 """A pixel this close to 0 or 1 counts as a pixel at an end of the clip range."""

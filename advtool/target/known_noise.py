@@ -4,7 +4,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from advtool.target.target import Randomness, Target
+from advtool.target.facts import Randomness
+from advtool.target.target import Target
 
 
 def with_known_noise(target: Target, seed: int, *place: str | int) -> Target:

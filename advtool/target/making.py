@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from advtool import seeding
 from advtool.compute.precision import Precision, resolve
 from advtool.target.adapting import adapted
-from advtool.target.facts import Facts
+from advtool.target.facts import Autograd, Facts, Randomness
 from advtool.target.handling import Handled
 from advtool.target.memory_use import images_a_pass
 from advtool.target.preflight import PREFLIGHT_IMAGES, preflight
 from advtool.target.search_form import SearchForm, search_form
 from advtool.target.state import State
-from advtool.target.target import Autograd, Randomness, Target
+from advtool.target.target import Target
 
 DRAWS_OF_A_RANDOM_MODEL = 20
 """Draws that a gradient and a prediction of a random model average over, unless the user says otherwise."""

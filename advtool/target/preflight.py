@@ -14,13 +14,12 @@ from advtool.target.adapting import DTYPES, adapted, logits_from, logits_of, tra
 from advtool.target.arithmetic import users_defaults
 from advtool.target.blaming import blaming
 from advtool.target.differentiation import differentiate
-from advtool.target.facts import Facts, ImageType, Needs
+from advtool.target.facts import Facts, ImageType, Needs, Randomness
 from advtool.target.handling import Handled
 from advtool.target.holding import buffers_of, dense, parameters_of
 from advtool.target.memory_use import bytes_an_image
 from advtool.target.opening.normalise import channels_hint
 from advtool.target.probing import depends_on_the_batch, differ, mean_depends_on_the_batch, randomness
-from advtool.target.target import Randomness
 
 PREFLIGHT_IMAGES = 8
 """The model is asked about so many images; about fewer if memory runs out."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advtool import seeding
-from advtool.target.target import Randomness
+from advtool.target.facts import Randomness
 
 IDENTICAL_CALLS = 5
 """Calls with the same images. Five calls find noise that shows in every fifth call in two of three models."""

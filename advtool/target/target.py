@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -15,33 +14,13 @@ from torch import Tensor, nn
 from advtool import arguments, seeding
 from advtool.arguments import shown
 from advtool.target.blaming import blaming, blaming_batch
+from advtool.target.differentiation import slope
+from advtool.target.facts import Autograd, Randomness
 from advtool.target.handling import home_of
 from advtool.target.scores import Loss, finite, per_image_cross_entropy
 from advtool.target.search_form import SearchForm
 from advtool.target.votes import MIN_VOTES_TO_JUDGE, count_right, will_misclassify
 from advtool.threat import CLIP
-
-
-class Randomness(StrEnum):
-    """How a model's outputs vary between identical calls."""
-
-    none = "none"
-    """they do not vary"""
-    each_image = "each image"
-    """the model draws noise for each image"""
-    each_call = "each call"
-    """the model draws noise once a call, the same for all images of the batch"""
-
-
-class Autograd(StrEnum):
-    """How to ask for a model's gradient."""
-
-    grad = "grad"
-    """by ``torch.autograd.grad``"""
-    backward = "backward"
-    """by ``backward()``, which reentrant checkpointing needs"""
-    none = "none"
-    """not at all: every gradient is zero, and attacks without gradients still work"""
 
 
 @dataclass
@@ -326,16 +305,6 @@ def _without_nan(gradient: Tensor) -> Tensor:
 
 def _repeat(values: Tensor, copies: int) -> Tensor:
     return values.repeat(copies, *[1] * (values.ndim - 1))
-
-
-def slope(value: Tensor, x: Tensor, way: Autograd = Autograd.grad) -> Tensor:
-    """The gradient of the scalar ``value`` at the leaf ``x``; zero if nothing leads from ``value`` back to ``x``."""
-    if not value.requires_grad:
-        return torch.zeros_like(x)
-    if way is Autograd.grad:
-        return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)[0]
-    value.backward()
-    return torch.zeros_like(x) if x.grad is None else x.grad
 
 
 def _log_mean_exp(log_values: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from advtool.attacks.losses import (
 from advtool.attacks.registry import build
 from advtool.attacks.spelling import parse
 from advtool.errors import InputError
-from advtool.target.target import Randomness, Target
+from advtool.target.facts import Randomness
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.evaluation.test_audit import digits, network
 from tests.support.linear import EPS, problem

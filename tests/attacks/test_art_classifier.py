@@ -14,7 +14,8 @@ import advtool
 from advtool.attacks import PGD
 from advtool.attacks.art_classifier import EOTClassifier
 from advtool.errors import InputError
-from advtool.target.target import Randomness, Target
+from advtool.target.facts import Randomness
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput, mlp
 

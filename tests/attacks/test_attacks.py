@@ -24,9 +24,10 @@ from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS, AttackSpec, build
 from advtool.attacks.spelling import parse
 from advtool.errors import InputError
+from advtool.target.facts import Randomness
 from advtool.target.handling import frozen
 from advtool.target.scores import margin
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput, mlp
 

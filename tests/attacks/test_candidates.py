@@ -9,8 +9,9 @@ from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS
+from advtool.target.facts import Randomness
 from advtool.target.scores import NO_ANSWER, judged_margin
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput
 

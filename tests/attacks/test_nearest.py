@@ -10,8 +10,9 @@ from advtool.attacks import nearest
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
 from advtool.attacks.nearest import MOST_SHRINKING, SQUEEZES, Nearest, _aim, _Balls
+from advtool.target.facts import Randomness
 from advtool.target.scores import per_image_cross_entropy
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.linear import SHAPE, closed_form_smallest_eps, problem
 from tests.support.models import Linear, NoisyInput

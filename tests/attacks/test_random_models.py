@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 import advtool
 from advtool.attacks.candidates import Candidates
+from advtool.target.facts import Randomness
 from advtool.target.scores import predictions
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.target.votes import will_misclassify
 from tests.support.models import Linear, NoisyInput
 

@@ -14,8 +14,9 @@ from advtool.attacks.square import Square, _windows
 from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.results import AttackResult
+from advtool.target.facts import Randomness
 from advtool.target.scores import NO_ANSWER
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.linear import EPS, problem
 from tests.support.models import mlp

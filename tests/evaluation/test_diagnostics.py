@@ -11,9 +11,8 @@ from advtool.evaluation.diagnostics import findings
 from advtool.evaluation.diagnostics.contests import CONTESTS
 from advtool.evaluation.diagnostics.evidence import Evidence
 from advtool.results import Finding, Planted
-from advtool.target.facts import Facts, Needs
+from advtool.target.facts import Autograd, Facts, Needs, Randomness
 from advtool.target.inspection import Inspection
-from advtool.target.target import Autograd, Randomness
 
 HONEST = Inspection(ends_ignored=False, saturated=0.25, vanishing=0.125, blind=0.0, undefined=0.0)
 PLAIN = Facts(

@@ -23,7 +23,8 @@ from advtool.evaluation.observer import Observer
 from advtool.evaluation.verification import verify
 from advtool.report.check import facts
 from advtool.target import probing
-from advtool.target.target import Randomness, Target
+from advtool.target.facts import Randomness
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.models import Cheat, Linear, NoisyInput, mlp
 from tests.support.runs import SHAPE, Listener, images, labelled, without_times

@@ -17,8 +17,9 @@ from advtool.evaluation.planting.planting import PLANTED_IMAGES
 from advtool.evaluation.planting.readout import Readout, groups_apart
 from advtool.report import FORMATS
 from advtool.results import Evaluation, Outcome
+from advtool.target.facts import Randomness
 from advtool.target.scores import margin
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.linear import problem
 from tests.support.models import NoisyInput, Rounded, Scaled, mlp

@@ -18,8 +18,9 @@ from advtool.attacks.suites import SUITES, Scope
 from advtool.evaluation.known_noise import FIELDS
 from advtool.report import FORMATS
 from advtool.results import Evaluation
+from advtool.target.facts import Randomness
 from advtool.target.known_noise import with_known_noise
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from tests.support.models import Linear, NoisyInput, mlp
 from tests.support.runs import SHAPE, images, labelled
 

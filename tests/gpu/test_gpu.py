@@ -23,8 +23,9 @@ from advtool.data import load, to_float
 from advtool.errors import InputError
 from advtool.evaluation.causes import find_cause
 from advtool.evaluation.verification import verify
+from advtool.target.facts import Randomness
 from advtool.target.handling import frozen
-from advtool.target.target import Randomness, Target
+from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from advtool.training.recipes import recipe_for
 from advtool.training.schedule import Updates

@@ -19,7 +19,7 @@ from advtool.errors import InputError
 from advtool.models.noise import PNIL, maps, noise_levels, with_pnil
 from advtool.report import plots, pnil_plot
 from advtool.target import probing
-from advtool.target.target import Randomness
+from advtool.target.facts import Randomness
 from advtool.threat import ThreatModel
 
 MNIST = (1, 28, 28)

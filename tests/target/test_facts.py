@@ -18,12 +18,12 @@ import advtool
 from advtool.errors import InputError
 from advtool.evaluation.observer import Observer
 from advtool.target.adapting import adapted
-from advtool.target.facts import Needs
+from advtool.target.facts import Autograd, Needs, Randomness
 from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
 from advtool.target.probing import _differ_in_mean, differ
-from advtool.target.target import Autograd, Randomness, Target
+from advtool.target.target import Target
 from tests.support.models import NoisyInput, Scaled, mlp
 from tests.support.strange import SHAPE, Around
 

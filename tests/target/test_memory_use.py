@@ -10,8 +10,8 @@ from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
 from advtool.target import memory_use
+from advtool.target.facts import Autograd
 from advtool.target.memory_use import bytes_an_image, halving_on_out_of_memory
-from advtool.target.target import Autograd
 
 FLOAT = 4
 SIDE = 16

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from advtool.evaluation.diagnostics.evidence import Code, Evidence, finding
 from advtool.results import Finding, notation
 from advtool.results.evaluation import FindingKind
-from advtool.target.facts import Facts
-from advtool.target.target import Autograd, Randomness
+from advtool.target.facts import Autograd, Facts, Randomness
 
 MASKING_MIN_BLIND = 0.9
 """The smallest share of images without a gradient that earns a masking code."""
