@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from advtool import documents
 from advtool.errors import InputError
-from advtool.evaluation.decision import Decision
 from advtool.target.facts import Facts
 
 MANIFEST, IDENTITY = "manifest.json", "model.safetensors"
@@ -19,13 +18,15 @@ FOLLOWING = ("attacks", "stages", "images_a_shard")
 minutes of work."""
 
 
-class Known(NamedTuple):
-    """The facts about the models and what follows from them, which a run finds out once and keeps."""
+class Decision(BaseModel):
+    """Whether a run proves images robust. It is made once and kept with the run."""
 
-    facts: Facts | None = None
-    surrogate_facts: Facts | None = None
-    moot: tuple[str, ...] = ()
-    certification: Decision | None = None
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    passes: float | None = None
+    """about what the bounds of an image cost, in forward passes; None if the model has none"""
+    reason: str | None = None
+    """why the run does without proofs; None: it has them"""
 
 
 class Manifest(BaseModel):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from advtool.checkpoints import now
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
-from advtool.evaluation.decision import Decision
 from advtool.evaluation.known_noise import KnownNoise
-from advtool.evaluation.manifest import PASS, SURROGATE_PASS, Known, read_begun
+from advtool.evaluation.manifest import PASS, SURROGATE_PASS, Decision, Manifest, read_begun
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Proof
@@ -76,19 +76,18 @@ class Prepared:
         Raises:
             InputError: the folder holds a run of another question, or nobody may write there.
         """
-        run = Run(
-            self.begun.folder,
-            self._configuration(),
-            self.environment(),
+        manifest = Manifest(
+            configuration=self._configuration(),
+            environment=self._environment(),
+            facts=self.ours.facts,
+            surrogate_facts=None if self.surrogate is None else self.surrogate.facts,
+            moot=self.moot,
+            certification=self.certification,
+            created=now(),
             asked=self.question.asked,
-            known=Known(
-                self.ours.facts,
-                None if self.surrogate is None else self.surrogate.facts,
-                self.moot,
-                self.certification,
-            ),
-            keep_examples=[s.label for s in self.attacks if not s.is_probe] if save_adversarial else [],
         )
+        kept = [stage.label for stage in self.attacks if not stage.is_probe] if save_adversarial else []
+        run = Run(self.begun.folder, manifest, keep_examples=kept)
         run.put_image_ids(lambda: provenance.image_ids(self.question.x, self.question.y))
         if self.surrogate is not None:
             replace(self.begun, role="surrogate").keep(self.surrogate.identity)
@@ -109,7 +108,7 @@ class Prepared:
         """The models, by the name in the environment that tells how many images go through each at once."""
         return {PASS: self.ours.target} | ({} if self.surrogate is None else {SURROGATE_PASS: self.surrogate.target})
 
-    def environment(self) -> dict[str, Any]:
+    def _environment(self) -> dict[str, Any]:
         """The machine, the versions and the batch plan, as plain JSON data."""
         passes = {key: target.batch_size for key, target in self.targets.items()}
         return provenance.environment(self.ours.target, self.ours.facts) | passes

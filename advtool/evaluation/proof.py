@@ -10,8 +10,8 @@ from torch import Tensor
 
 from advtool.attacks.base import StepReport
 from advtool.certification import Certifier, NotCertifiable
-from advtool.evaluation.decision import Decision
 from advtool.evaluation.diagnosed import DIAGNOSED_IMAGES
+from advtool.evaluation.manifest import Decision
 from advtool.evaluation.shard import ShardRecord, finite_or_none
 from advtool.evaluation.stage import Part, Stage
 from advtool.evaluation.worker import Worker

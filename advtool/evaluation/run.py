@@ -27,13 +27,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from advtool import documents, locks
-from advtool.checkpoints import SUFFIX, now
+from advtool.checkpoints import SUFFIX
 from advtool.errors import InputError
 from advtool.evaluation import examples, shard_files
 from advtool.evaluation.examples import EXAMPLES, SHOWN, Examples
 from advtool.evaluation.manifest import (
     MANIFEST,
-    Known,
     Manifest,
     differences,
     read_begun,
@@ -60,10 +59,7 @@ class Run:
 
     Args:
         folder: where the run lives; None keeps it in memory alone.
-        configuration: everything that the numbers depend on, except for the machine; plain JSON data.
-        environment: the machine, the versions and the batch plan; plain JSON data.
-        asked: the settings that are not the default; plain JSON data.
-        known: what was found out about the models beforehand.
+        manifest: of the run if it begins now. A run that goes on keeps its own, which must have this configuration.
         keep_examples: the labels of the attacks whose verified adversarial examples are kept. A shard of such an
             attack is not finished without them.
 
@@ -71,35 +67,23 @@ class Run:
         InputError: the folder holds a run of another configuration, or something else, or nobody may write there.
     """
 
-    def __init__(
-        self,
-        folder: Path | None,
-        configuration: dict[str, Any],
-        environment: dict[str, Any],
-        *,
-        asked: dict[str, Any] | None = None,
-        known: Known | None = None,
-        keep_examples: Collection[str] = (),
-    ) -> None:
+    def __init__(self, folder: Path | None, manifest: Manifest, *, keep_examples: Collection[str] = ()) -> None:
         if keep_examples and folder is None:
             raise InputError("adversarial examples are kept in the run's folder: name one")
-        self.folder, self._configuration, self._keep_examples = folder, configuration, keep_examples
+        self.folder, self.manifest, self._keep_examples = folder, manifest, keep_examples
         self._holding = ExitStack()
         self.changed_environment: dict[str, tuple[Any, Any]] = {}
         self._shards: dict[tuple[int, int], ShardRecord] = {}
         self.damaged = frozenset[str]()
-        facts = (known or Known())._asdict()
-        wanted = Manifest(configuration=configuration, environment=environment, **facts, created=now(), asked=asked)
         found = None if folder is None else read_begun(folder)
         if folder is None or found is None:
-            self.manifest = wanted
             self._write_manifest()
             if folder is not None:
                 (folder / IMAGE_IDS).unlink(missing_ok=True)  # of a beginning that was killed
         else:
-            refuse_changes(folder, found.configuration, json.loads(json.dumps(configuration)))
+            refuse_changes(folder, found.configuration, json.loads(json.dumps(manifest.configuration)))
             self.manifest = found
-            self.changed_environment = differences(found.environment, environment | found.passes)
+            self.changed_environment = differences(found.environment, manifest.environment | found.passes)
             self._read_shards(folder)
 
     def __enter__(self) -> Self:
@@ -234,7 +218,7 @@ class Run:
     def _read_shards(self, folder: Path, names: str = "*.json") -> frozenset[str]:
         """Read the shards that are not known yet. Returns the names of files whose damage was not known either."""
         found = shard_files.read(
-            folder, self._configuration, names, known=self._shards, with_examples=self._keep_examples
+            folder, self.manifest.configuration, names, known=self._shards, with_examples=self._keep_examples
         )
         self._shards |= found.records
         new = found.damaged - self.damaged

@@ -9,9 +9,11 @@ import torch
 
 import advtool
 from advtool.attacks.pgd import PGD
+from advtool.checkpoints import now
 from advtool.evaluation import shard
 from advtool.evaluation.diagnosed import diagnosed_of
 from advtool.evaluation.finished import read_finished
+from advtool.evaluation.manifest import Manifest
 from advtool.evaluation.observer import Observer
 from advtool.evaluation.run import Run
 from advtool.evaluation.shard import ShardRecord
@@ -72,17 +74,17 @@ def test_a_run_gives_back_its_outcomes(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_shards_are_read_by_number(tmp_path: Path) -> None:
     configuration = {"dataset": {"images": 10_002}, "attacks": {"pgd": {}}, "images_a_shard": 1}
-    run = Run(tmp_path, configuration, {"images_a_pass": 1})
+    run = Run(tmp_path, manifest(configuration))
     for number in (2, 9999, 10_000, 10_001):
         run.put(1, record(number))
-    again = Run(tmp_path, configuration, {"images_a_pass": 1})
+    again = Run(tmp_path, manifest(configuration))
     assert [found.shard for n in (2, 9999, 10_000, 10_001) if (found := again.get(1, n))] == [2, 9999, 10_000, 10_001]
     assert again.get(1, 1000) is None
 
 
 def test_of_two_processes_that_note_a_pass_at_once_the_smaller_counts(tmp_path: Path) -> None:
     """The second one notes its number after the first has read the manifest, and before it has written it."""
-    ours, theirs = (Run(tmp_path, {"images_a_shard": 1}, {"images_a_pass": 8}) for _ in range(2))
+    ours, theirs = (Run(tmp_path, manifest({"images_a_shard": 1})) for _ in range(2))
     other = threading.Thread(target=theirs.set_passes, args=({"images_a_pass": 2},))
 
     class Slow(dict[str, int]):
@@ -94,6 +96,10 @@ def test_of_two_processes_that_note_a_pass_at_once_the_smaller_counts(tmp_path: 
     ours.set_passes(Slow(images_a_pass=4))
     other.join()
     assert ours.passes == theirs.passes == {"images_a_pass": 2}
+
+
+def manifest(configuration: dict[str, Any]) -> Manifest:
+    return Manifest(configuration=configuration, environment={"images_a_pass": 8}, created=now())
 
 
 def record(number: int) -> ShardRecord:
