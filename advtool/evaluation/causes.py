@@ -92,9 +92,8 @@ def _normalisation(model: nn.Module, device: torch.device) -> Normalise:
 
 def _other_order(plain: Tensor, y: Tensor, classes: int) -> Iterator[Cause]:
     """Another order of the outputs: which class each output means is learnt on one half, and counted on the other."""
-    right = 0
-    for learn in (slice(0, None, 2), slice(1, None, 2)):
-        count = slice(1, None, 2) if learn.start == 0 else slice(0, None, 2)
+    right, halves = 0, (slice(0, None, 2), slice(1, None, 2))
+    for learn, count in (halves, halves[::-1]):
         seen = Counter(zip(plain[learn].tolist(), y[learn].tolist(), strict=True))
         meaning: dict[int, int] = {}
         for (output, label), _ in seen.most_common():

@@ -73,20 +73,25 @@ class Question:
             settings=settings,
             threat_model=threat_model,
         )
-        if settings.certify_seconds and not question.asks_for_proofs:
+        question._refuse_idle_settings()
+        return question
+
+    def _refuse_idle_settings(self) -> None:
+        """Refuse settings that change nothing of this run."""
+        settings = self.settings
+        if settings.certify_seconds and not self.asks_for_proofs:
             raise InputError(
                 f"certify_seconds={settings.certify_seconds:g} is for proofs: ask for them with "
                 "certify=True (--certify), or leave this out"
             )
-        doubles = any(spec.name == Doubling.name and "spare" not in spec.parameters for spec in specs)
+        doubles = any(spec.name == Doubling.name and "spare" not in spec.parameters for spec in self.specs)
         if settings.budget != Settings.budget and not doubles:
             raise InputError(
                 f"budget={settings.budget:g} is for the search that doubles, unless that has a spare of its own: add "
                 f"the attack audit or {Doubling.name}, or leave this out"
             )
-        if settings.planted and all(spec.needs_surrogate for spec in specs):
+        if settings.planted and all(spec.needs_surrogate for spec in self.specs):
             raise InputError("planted: every attack of this run follows another model; add one, e.g. pgd")
-        return question
 
     @property
     def in_cascade(self) -> bool:

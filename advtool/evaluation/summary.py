@@ -33,17 +33,12 @@ def clean_accuracy(right: Tensor) -> CleanAccuracy:
 
 def attack_result(stage: AttackStage, outcomes: Outcomes, cost: Cost, *, given_up: int) -> AttackResult:
     """The robust accuracy under an attack that saw every image; the survivors of a later attack in a cascade."""
+    left = stage.standing(outcomes)
     if stage.scope is Scope.every:
-        robust = outcomes.survives(stage.label)
-        figures = {"robust": int(robust.sum()), **_proportion(robust)}
+        figures = {"robust": int(left.sum()), **_proportion(left)}
     else:
-        standing = outcomes.standing_before(stage.label)
-        left = standing & (outcomes.of(stage.label) != Outcome.fallen)
-        figures = {
-            "total": len(outcomes),
-            "survivors_in": int(standing.sum()),
-            "survivors_out": int(left.sum()),
-        }
+        met = int(outcomes.standing_before(stage.label).sum())
+        figures = {"total": len(outcomes), "survivors_in": met, "survivors_out": int(left.sum())}
     examples = outcomes.on_examples.get(stage.label)
     return AttackResult(
         name=stage.label,
