@@ -68,7 +68,7 @@ class Engine:
         Raises:
             ContradictionError: an attack broke an image that is proved robust.
         """
-        shards = self._in_order()
+        shards = self._in_turn()
         before = [shard for shard in shards if self._is_there(shard)]
         self.observer.shards(len(before), len(shards))
         for shard in before:
@@ -80,9 +80,9 @@ class Engine:
                 self.observer.waits(f"computes {notation.counted(len(claimed), 'shard')}")
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             left = claimed
-        return self._in_order_of_shards()
+        return self._whole_ledger()
 
-    def _in_order(self) -> list[Shard]:
+    def _in_turn(self) -> list[Shard]:
         """The shards in the order in which this process takes them up.
 
         Of several processes each begins at a place of its own: where the file system has no locks, nobody sees claims.
@@ -92,7 +92,7 @@ class Engine:
         return shards[first:] + shards[:first]
 
     def _finish_shard(self, shard: Shard) -> bool:
-        """Compute what is missing of a shard, unless another process has claimed it; then False."""
+        """Finish a shard, unless another process has claimed it; then False."""
         with self.run.claim(f"{shard.number:04d}") as ours:
             if ours:
                 tell_of_damage(self.run, self.run.look_again(shard.number), self.observer)
@@ -105,9 +105,14 @@ class Engine:
         return all(self.run.get(position, shard.number) for position in range(1 + len(self.stages)))
 
     def _compute(self, shard: Shard) -> None:
-        self._classify(shard)
+        """Compute what is missing of a shard, stage by stage; what is there is entered into the ledger."""
+        outcomes = self.ledger.outcomes
+        self._finish_part(0, CLEAN, shard, lambda _: (self.worker.classify(shard), None), lambda: outcomes.clean)
         for position, stage in enumerate(self.stages, start=1):
-            self._work(position, stage, shard)
+            part = Part(shard, stage.asked(outcomes, shard.rows), outcomes)
+            name = f"probe, {stage.label}" if stage.is_probe else stage.label
+            work = partial(stage.compute, self.worker, part)
+            self._finish_part(position, name, shard, work, partial(stage.standing, outcomes))
             self._refuse_contradiction(shard)
 
     def _new_ledger(self) -> Ledger:
@@ -118,7 +123,7 @@ class Engine:
             probes=[stage.label for stage in self.stages if stage.is_probe],
         )
 
-    def _in_order_of_shards(self) -> Ledger:
+    def _whole_ledger(self) -> Ledger:
         """The outcomes and costs of all, entered shard by shard: the answer is the same in whatever order they came."""
         ledger = self._new_ledger()
         for shard in self.worker.shards:
@@ -127,16 +132,6 @@ class Engine:
                 assert record is not None
                 ledger.enter(position, shard.first, record)
         return ledger
-
-    def _classify(self, shard: Shard) -> None:
-        self._finish(0, CLEAN, shard, lambda _: (self.worker.classify(shard), None), lambda: self.ledger.outcomes.clean)
-
-    def _work(self, position: int, stage: Stage, shard: Shard) -> None:
-        outcomes = self.ledger.outcomes
-        part = Part(shard, stage.asked(outcomes, shard.rows), outcomes)
-        name = f"probe, {stage.label}" if stage.is_probe else stage.label
-        work = partial(stage.compute, self.worker, part)
-        self._finish(position, name, shard, work, partial(stage.standing, outcomes))
 
     def _shown(self, stage: str, found: Examples | None) -> Examples | None:
         """The examples of images that no earlier attack broke, as long as few images of the run fell before."""
@@ -169,7 +164,7 @@ class Engine:
             witnesses["example"] = examples[place]
         return f"{line}; what witnesses it is in '{contradiction.keep(self.run.folder, place, witnesses)}'"
 
-    def _finish(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
+    def _finish_part(self, position: int, name: str, shard: Shard, work: Work, standing: Callable[[], Tensor]) -> None:
         """Finish one stage on one shard.
 
         Args:
