@@ -1,7 +1,7 @@
 """Float32 arithmetic that is exact and repeatable, whatever torch was set to before."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from threading import RLock
 from typing import Any
@@ -11,7 +11,6 @@ import torch
 from advtool.compute.precision import full_precision
 
 _defaults_of_user: ContextVar[tuple[torch.dtype, torch.device] | None] = ContextVar("the user's defaults", default=None)
-
 
 _process_lock = RLock()
 """Default dtype and device, precision and global generators belong to the process, not to a thread."""
@@ -23,22 +22,17 @@ def plain_defaults() -> Iterator[None]:
 
     Only one thread at a time is inside this context; other threads wait.
     """
-    with _process_lock, _plain_defaults():
-        yield
-
-
-@contextmanager
-def _plain_defaults() -> Iterator[None]:
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    unusual = dtype is not torch.float32 or device.type != "cpu"
-    token = _defaults_of_user.set((dtype, device) if unusual else _defaults_of_user.get())
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device("cpu") if unusual else nullcontext():
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        _defaults_of_user.reset(token)
+    with _process_lock:
+        dtype, device = torch.get_default_dtype(), torch.get_default_device()
+        unusual = dtype is not torch.float32 or device.type != "cpu"
+        token = _defaults_of_user.set((dtype, device) if unusual else _defaults_of_user.get())
+        torch.set_default_dtype(torch.float32)
+        try:
+            with torch.device("cpu") if unusual else nullcontext():
+                yield
+        finally:
+            torch.set_default_dtype(dtype)
+            _defaults_of_user.reset(token)
 
 
 def has_users_defaults() -> bool:
@@ -83,11 +77,9 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def cudnn_enabled(enabled: bool) -> Iterator[None]:
+def cudnn_enabled(enabled: bool) -> AbstractContextManager[None]:
     """Switch cuDNN on or off within the context."""
-    with _set(torch.backends.cudnn, "enabled", enabled):
-        yield
+    return _set(torch.backends.cudnn, "enabled", enabled)
 
 
 @contextmanager

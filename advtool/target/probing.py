@@ -90,9 +90,9 @@ def mean_depends_on_the_batch(model: nn.Module, few: Tensor) -> bool:
 
     Args:
         model: in eval mode.
-        few: a few images (N, C, H, W) on the model's device.
+        few: a few images (N, C, H, W), at least 2, on the model's device.
     """
-    pair = few[:2] if len(few) > 1 else few.repeat(2, 1, 1, 1)
+    pair = few[:2]
     ways = (
         lambda: model(pair[:1].expand_as(pair).clone())[0],  # beside another image
         lambda: model(pair.flip(0))[1],  # in another place

@@ -1,7 +1,7 @@
 """What a transformers folder's image processor does to pixels: it is asked, since each kind has options of its own."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,18 @@ def read(transformers: Any, folder: Path, channels: int) -> Preprocessing:
         )
         asked = _colours(channels)
         answers, size = _answers(processor, asked)
+    found = _explained(asked, answers)
+    if found is None:
+        raise InputError(
+            f"the image processor of '{folder}' does more to a pixel than a mean, a standard deviation and an order "
+            "of the channels: put all of it into a model of your own, and name its 'FILE.py:FACTORY'"
+        )
+    return replace(found, size=size)
+
+
+def _explained(asked: Tensor, answers: Tensor) -> Preprocessing | None:
+    """The mean, standard deviation and order of the channels that make ``answers`` of the colours; None: none do."""
+    channels = asked.shape[1]
     # For colours v in [0, 1] the answers are slopes @ v + offset; the first colour is black, then each channel is full.
     offset = answers[0]
     slopes = (answers[1 : channels + 1] - offset).T
@@ -63,10 +75,7 @@ def read(transformers: Any, folder: Path, channels: int) -> Preprocessing:
     told = slope * asked[:, order] / 255 + offset
     close = torch.allclose(told, answers, rtol=0, atol=TOLERANCE * float(answers.abs().max()))
     if not close or sorted(order.tolist()) != list(range(channels)) or not (slope > 0).all():
-        raise InputError(
-            f"the image processor of '{folder}' does more to a pixel than a mean, a standard deviation and an order "
-            "of the channels: put all of it into a model of your own, and name its 'FILE.py:FACTORY'"
-        )
+        return None
     back = order.argsort()
     mean, std = _rounded(-offset[back] / slope[back]), _rounded(1 / slope[back])
     unchanged = set(mean) == {0.0} and set(std) == {1.0}
@@ -75,7 +84,6 @@ def read(transformers: Any, folder: Path, channels: int) -> Preprocessing:
         mean=None if unchanged else mean,
         std=None if unchanged else std,
         order=None if ordered == tuple(range(channels)) else ordered,
-        size=size,
     )
 
 
