@@ -1,155 +1,87 @@
 """Results as typed data. Every report shows one of them."""
 
-from advtool.results.attacks import Attack, AttackParameter, Attacks, Suite, SuiteStage
-from advtool.results.check import Certification, Check
-from advtool.results.checklist import Checklist, ChecklistItem, Status
-from advtool.results.comparison import (
-    ComparedRun,
-    Comparison,
-    PairedAccuracy,
-    PairedAttack,
-    PairedMinimum,
-    SideBySide,
-)
-from advtool.results.evaluation import (
-    AttackResult,
-    Certified,
-    CleanAccuracy,
-    DatasetInfo,
-    Diagnostics,
-    EffectiveRobustness,
-    EpsPoint,
-    Evaluation,
-    Finding,
-    KnownNoise,
-    ModelCalls,
-    Planted,
-    SingleDraw,
-    WorstCase,
-)
-from advtool.results.models import ArchitectureInfo, ModelKind, Models
-from advtool.results.outcomes import CERTIFIED, CLEAN, KNOWN_NOISE, NO_ATTACKS, PLANTED, Outcome, Outcomes
-from advtool.results.page import ClassAccuracy, Page, PagePair, PageRun, PageSweep, ShownExample
-from advtool.results.range_test import RangeTest
-from advtool.results.record import Interval
-from advtool.results.reproduction import (
-    Column,
-    Estimate,
-    Figure,
-    Panel,
-    Point,
-    Provenance,
-    Reproduced,
-    Reproductions,
-    Reused,
-    Row,
-    Series,
-    Standing,
-    Unit,
-    Verdict,
-)
-from advtool.results.runs import ListedRun, Runs
-from advtool.results.score import RescoredAttack, Score
-from advtool.results.seeds import AttackSpread, SeedsEvaluation, SeedsSummary, Spread
-from advtool.results.sweep import (
-    EotCurve,
-    EotSweep,
-    EpsCurve,
-    EpsQuantile,
-    EpsSweep,
-    ImageEps,
-    NearestBy,
-    PairedChange,
-    PerImageSweep,
-    Sweep,
-    SweepPoint,
-)
-from advtool.results.training import Collapse, Figures, TrainingMetrics, Validated
-
-__all__ = [
-    "CERTIFIED",
-    "CLEAN",
-    "KNOWN_NOISE",
-    "NO_ATTACKS",
-    "PLANTED",
-    "ArchitectureInfo",
-    "Attack",
-    "AttackParameter",
-    "AttackResult",
-    "AttackSpread",
-    "Attacks",
-    "Certification",
-    "Certified",
-    "Check",
-    "Checklist",
-    "ChecklistItem",
-    "ClassAccuracy",
-    "CleanAccuracy",
-    "Collapse",
-    "Column",
-    "ComparedRun",
-    "Comparison",
-    "DatasetInfo",
-    "Diagnostics",
-    "EffectiveRobustness",
-    "EotCurve",
-    "EotSweep",
-    "EpsCurve",
-    "EpsPoint",
-    "EpsQuantile",
-    "EpsSweep",
-    "Estimate",
-    "Evaluation",
-    "Figure",
-    "Figures",
-    "Finding",
-    "ImageEps",
-    "Interval",
-    "KnownNoise",
-    "ListedRun",
-    "ModelCalls",
-    "ModelKind",
-    "Models",
-    "NearestBy",
-    "Outcome",
-    "Outcomes",
-    "Page",
-    "PagePair",
-    "PageRun",
-    "PageSweep",
-    "PairedAccuracy",
-    "PairedAttack",
-    "PairedChange",
-    "PairedMinimum",
-    "Panel",
-    "PerImageSweep",
-    "Planted",
-    "Point",
-    "Provenance",
-    "RangeTest",
-    "Reproduced",
-    "Reproductions",
-    "RescoredAttack",
-    "Reused",
-    "Row",
-    "Runs",
-    "Score",
-    "SeedsEvaluation",
-    "SeedsSummary",
-    "Series",
-    "ShownExample",
-    "SideBySide",
-    "SingleDraw",
-    "Spread",
-    "Standing",
-    "Status",
-    "Suite",
-    "SuiteStage",
-    "Sweep",
-    "SweepPoint",
-    "TrainingMetrics",
-    "Unit",
-    "Validated",
-    "Verdict",
-    "WorstCase",
-]
+from advtool.results.attacks import Attack as Attack
+from advtool.results.attacks import AttackParameter as AttackParameter
+from advtool.results.attacks import Attacks as Attacks
+from advtool.results.attacks import Suite as Suite
+from advtool.results.attacks import SuiteStage as SuiteStage
+from advtool.results.check import Certification as Certification
+from advtool.results.check import Check as Check
+from advtool.results.checklist import Checklist as Checklist
+from advtool.results.checklist import ChecklistItem as ChecklistItem
+from advtool.results.checklist import Status as Status
+from advtool.results.comparison import ComparedRun as ComparedRun
+from advtool.results.comparison import Comparison as Comparison
+from advtool.results.comparison import PairedAccuracy as PairedAccuracy
+from advtool.results.comparison import PairedAttack as PairedAttack
+from advtool.results.comparison import PairedMinimum as PairedMinimum
+from advtool.results.comparison import SideBySide as SideBySide
+from advtool.results.evaluation import AttackResult as AttackResult
+from advtool.results.evaluation import Certified as Certified
+from advtool.results.evaluation import CleanAccuracy as CleanAccuracy
+from advtool.results.evaluation import DatasetInfo as DatasetInfo
+from advtool.results.evaluation import Diagnostics as Diagnostics
+from advtool.results.evaluation import EffectiveRobustness as EffectiveRobustness
+from advtool.results.evaluation import EpsPoint as EpsPoint
+from advtool.results.evaluation import Evaluation as Evaluation
+from advtool.results.evaluation import Finding as Finding
+from advtool.results.evaluation import KnownNoise as KnownNoise
+from advtool.results.evaluation import ModelCalls as ModelCalls
+from advtool.results.evaluation import Planted as Planted
+from advtool.results.evaluation import SingleDraw as SingleDraw
+from advtool.results.evaluation import WorstCase as WorstCase
+from advtool.results.models import ArchitectureInfo as ArchitectureInfo
+from advtool.results.models import ModelKind as ModelKind
+from advtool.results.models import Models as Models
+from advtool.results.outcomes import CERTIFIED as CERTIFIED
+from advtool.results.outcomes import CLEAN as CLEAN
+from advtool.results.outcomes import KNOWN_NOISE as KNOWN_NOISE
+from advtool.results.outcomes import NO_ATTACKS as NO_ATTACKS
+from advtool.results.outcomes import PLANTED as PLANTED
+from advtool.results.outcomes import Outcome as Outcome
+from advtool.results.outcomes import Outcomes as Outcomes
+from advtool.results.page import ClassAccuracy as ClassAccuracy
+from advtool.results.page import Page as Page
+from advtool.results.page import PagePair as PagePair
+from advtool.results.page import PageRun as PageRun
+from advtool.results.page import PageSweep as PageSweep
+from advtool.results.page import ShownExample as ShownExample
+from advtool.results.range_test import RangeTest as RangeTest
+from advtool.results.record import Interval as Interval
+from advtool.results.reproduction import Column as Column
+from advtool.results.reproduction import Estimate as Estimate
+from advtool.results.reproduction import Figure as Figure
+from advtool.results.reproduction import Panel as Panel
+from advtool.results.reproduction import Point as Point
+from advtool.results.reproduction import Provenance as Provenance
+from advtool.results.reproduction import Reproduced as Reproduced
+from advtool.results.reproduction import Reproductions as Reproductions
+from advtool.results.reproduction import Reused as Reused
+from advtool.results.reproduction import Row as Row
+from advtool.results.reproduction import Series as Series
+from advtool.results.reproduction import Standing as Standing
+from advtool.results.reproduction import Unit as Unit
+from advtool.results.reproduction import Verdict as Verdict
+from advtool.results.runs import ListedRun as ListedRun
+from advtool.results.runs import Runs as Runs
+from advtool.results.score import RescoredAttack as RescoredAttack
+from advtool.results.score import Score as Score
+from advtool.results.seeds import AttackSpread as AttackSpread
+from advtool.results.seeds import SeedsEvaluation as SeedsEvaluation
+from advtool.results.seeds import SeedsSummary as SeedsSummary
+from advtool.results.seeds import Spread as Spread
+from advtool.results.sweep import EotCurve as EotCurve
+from advtool.results.sweep import EotSweep as EotSweep
+from advtool.results.sweep import EpsCurve as EpsCurve
+from advtool.results.sweep import EpsQuantile as EpsQuantile
+from advtool.results.sweep import EpsSweep as EpsSweep
+from advtool.results.sweep import ImageEps as ImageEps
+from advtool.results.sweep import NearestBy as NearestBy
+from advtool.results.sweep import PairedChange as PairedChange
+from advtool.results.sweep import PerImageSweep as PerImageSweep
+from advtool.results.sweep import Sweep as Sweep
+from advtool.results.sweep import SweepPoint as SweepPoint
+from advtool.results.training import Collapse as Collapse
+from advtool.results.training import Figures as Figures
+from advtool.results.training import TrainingMetrics as TrainingMetrics
+from advtool.results.training import Validated as Validated
