@@ -185,9 +185,10 @@ def _taken_late(ready: Prepared, ledger: Ledger) -> Tensor:
 
 
 def _most_of_a_class(outcomes: Outcomes, seen: slice, counted: Tensor) -> int:
-    """How many images are classified right in the class that has most such images; ``counted``: bool (n,) of those
-    that are seen.
+    """How many images of one class are classified right, for the class with most of them.
+
+    ``counted``, bool (n,), tells which of the ``seen`` images count.
     """
     right = outcomes.clean[seen] & counted
-    predictions = outcomes.prediction[outcomes.stages.index(CLEAN), seen][right]  # are the labels
+    predictions = outcomes.prediction[outcomes.stages.index(CLEAN), seen][right]  # they are right, so these are labels
     return int(predictions.bincount().max()) if len(predictions) else 0

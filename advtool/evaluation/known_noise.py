@@ -26,7 +26,7 @@ from advtool.threat import ThreatModel
 
 
 @dataclass(frozen=True)
-class KnownNoise(Stage):
+class KnownNoiseStage(Stage):
     """Attacks every image by PGD in a few fields of noise, one after the other."""
 
     label = KNOWN_NOISE

@@ -13,7 +13,7 @@ from advtool.checkpoints import now
 from advtool.errors import InputError
 from advtool.evaluation import provenance
 from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
-from advtool.evaluation.known_noise import KnownNoise
+from advtool.evaluation.known_noise import KnownNoiseStage
 from advtool.evaluation.manifest import PASS, SURROGATE_PASS, Decision, Manifest, read_begun
 from advtool.evaluation.planting.planter import BOUNDARY_POINTS, GRADIENT_STEPS
 from advtool.evaluation.planting.planting import Planting
@@ -58,9 +58,9 @@ class Prepared:
         return [stage for stage in self.stages if isinstance(stage, AttackStage)]
 
     @property
-    def known_noise(self) -> KnownNoise | None:
+    def known_noise(self) -> KnownNoiseStage | None:
         """The stage that attacks fixed fields of noise; None if the run has none."""
-        return next((stage for stage in self.stages if isinstance(stage, KnownNoise)), None)
+        return next((stage for stage in self.stages if isinstance(stage, KnownNoiseStage)), None)
 
     @property
     def planting(self) -> Planting | None:
@@ -192,11 +192,11 @@ def _decide(proof: Proof, attacks: Sequence[AttackStage], question: Question) ->
     return proof.decide(sum(stage.passes for stage in attacks), insisted=question.settings.certify is True)
 
 
-def _known_noise(question: Question, target: Target) -> KnownNoise | None:
+def _known_noise(question: Question, target: Target) -> KnownNoiseStage | None:
     """The stage that attacks fixed fields of noise: in a cascade, on a random model."""
     if not (target.randomised and question.in_cascade):
         return None
-    return KnownNoise(question.threat_model, question.settings.pgd_steps)
+    return KnownNoiseStage(question.threat_model, question.settings.pgd_steps)
 
 
 def _planting(question: Question, attacks: Sequence[AttackStage], eot: int) -> Planting | None:

@@ -12,7 +12,7 @@ from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import build, draws_in_a_cascade
 from advtool.attacks.suites import Scope
 from advtool.evaluation.attack_stage import PASSES_OF_A_GRADIENT, AttackStage
-from advtool.evaluation.known_noise import KnownNoise
+from advtool.evaluation.known_noise import KnownNoiseStage
 from advtool.evaluation.planting.planting import Planting
 from advtool.evaluation.proof import Proof
 from advtool.evaluation.question import Question
@@ -90,7 +90,7 @@ def _extended(stage: AttackStage, spare: float) -> AttackStage:
 
 
 def in_order(
-    attacks: Sequence[AttackStage], proof: Proof | None, known_noise: KnownNoise | None, planting: Planting | None
+    attacks: Sequence[AttackStage], proof: Proof | None, known_noise: KnownNoiseStage | None, planting: Planting | None
 ) -> list[Stage]:
     """The stages of a run. Proofs stand before the first attack that is not quick.
 

@@ -113,7 +113,7 @@ def _noise(points: Sequence[Pair]) -> float:
 
 
 def _noise_of_one(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """Rather too little: of images that one side alone saw no noise counts."""
+    """The same of one training. It is rather too small: images that one side alone saw add no noise to it."""
     common, most = (number(len(side) for pair in pairs for side in pair) for number in (min, max))
     differences = torch.stack([ours[:common].double() - theirs[:common].double() for ours, theirs in pairs])
     return differences.mean(0).var(correction=0).item() / most
