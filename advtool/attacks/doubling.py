@@ -45,7 +45,7 @@ LOSSES: tuple[Loss, ...] = (
 
 
 class Doubling(TensorAttack):
-    """APGD from ever more starts, until a round takes no image.
+    """APGD from ever more starts, until a round breaks no image.
 
     Each round has twice as many starts as the last, on five losses in turn.
     A unit of the search is a start towards each class on one loss, or as many starts away from the label. The first

@@ -9,7 +9,7 @@ from advtool.attacks.parameters import Parameter, positive_integer
 
 
 class Noise(TensorAttack):
-    """The worst of a few random points: what falls needs no attack.
+    """The worst of a few random points around the image.
 
     The points come in turn from the whole ball (uniform) and from its surface.
 

@@ -18,7 +18,7 @@ class MarginPGD(PGD):
 
 
 class TemperedPGD(PGD):
-    """PGD on softened logits: no scale of theirs flattens the loss.
+    """PGD on logits that are scaled down, so the loss is not flat.
 
     The loss is the cross entropy of the logits divided by a temperature.
 

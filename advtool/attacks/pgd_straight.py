@@ -28,7 +28,7 @@ ROUNDING_AND_CLAMPING = (
 
 
 class StraightThroughPGD(PGD):
-    """PGD that looks through rounding and clamping (BPDA).
+    """PGD with a gradient that skips rounding and clamping (BPDA).
 
     While the model runs, ``round``, ``floor``, ``clamp`` and their like give their value forward and the
     identity's gradient backward, wherever in the model they are called.

@@ -17,7 +17,7 @@ REMEDIES = {
     "straight-through-beats-plain-gradient": "Quote the worst case. Attack with pgd-straight, which takes rounding and "
     "clamping for the identity, or take them out of the model.",
     "one-step-beats-many-step": f"Do not quote either alone: run {AUDIT}, and quote its worst case. If the model was "
-    "trained with one-step examples, train with PGD or look for a collapse in `advtool show --plot`.",
+    "trained with one-step examples, train with PGD or look for a collapse in the epochs of `advtool show`.",
     "noise-beats-gradient": "Do not trust gradient attacks here. Check that the gradient is that of the model, and "
     "quote attacks without gradients: square, spsa.",
     "transfer-beats-white-box": "Quote the worst case with a surrogate. What hides the gradient does not stop "
