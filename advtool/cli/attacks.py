@@ -27,7 +27,7 @@ def attacks(
         typer.Argument(
             metavar="NAME",
             autocompletion=settings_of(Settings)["attacks"].about.names,
-            help="An attack, a suite or art:CLASS. Parameters after it are read, and change nothing.",
+            help="An attack, a suite or art:CLASS. Parameters after it change nothing.",
             show_default="all, a line each",
         ),
     ] = None,

@@ -25,9 +25,9 @@ def checklist(
 ) -> None:
     """Answer the field's checklists from a finished run. Nothing is computed again.
 
-    Each item of Carlini et al., of Pintor et al.'s indicators and of
-    RobustBench's restrictions is done, with its figure; not done, with the
-    command that would; not applicable; or left to you.
+    The items are those of Carlini et al., Pintor et al. and RobustBench. Each
+    is done (with its figure), not done (with the command that does it), not
+    applicable, or left to you.
     """
     from advtool.evaluation.checklist.checklist import checklist as answered
     from advtool.evaluation.finished import read_finished

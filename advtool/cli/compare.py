@@ -35,8 +35,8 @@ def compare(
 
     Both runs must have seen the same images, or one run the first N images of
     the other. Only attacks that both runs made count. Differences are A minus B.
-    More than two runs stand side by side, a row a run; differences are then
-    those to the first.
+    More than two runs give a table with a row for each run; its differences are
+    those to the first run.
     """
     from advtool.studies.comparison import compare as compare_runs
     from advtool.studies.comparison import side_by_side

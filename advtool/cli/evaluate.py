@@ -123,11 +123,11 @@ def evaluate(
 ) -> None:
     """Tell how robust a model really is.
 
-    Every attack works on every image; in a cascade such as audit, later ones on
-    the survivors. An adversarial example counts only after it is verified with
-    noise that its search never saw. The effective robustness (Min) is the lowest
-    accuracy over the attacks. The worst case is the share of images that
-    survive all attacks. With --certify a lower bound stands beside it.
+    Every attack works on every image; in a cascade such as audit, later attacks
+    work on the survivors. An adversarial example counts only after it is
+    verified with noise that its search never saw. The effective robustness (Min)
+    is the lowest accuracy over the attacks. The worst case is the share of
+    images that survive all attacks. With --certify a lower bound stands beside it.
     """
     _refuse_restarts(gates)
     if resume is not None:

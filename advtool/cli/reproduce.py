@@ -88,11 +88,11 @@ def reproduce(
 ) -> None:
     """Measure a table or figure of the papers again, and say what holds.
 
-    Trains and evaluates all that it needs. What is finished is kept: after
-    Ctrl-C or a kill the same command goes on. The paper's values stand beside
-    ours, with a verdict by a stated rule; TABLE.md, TABLE.json, TABLE.svg and
-    TABLE.png (TABLE-DATASET with --dataset) are written into the folder of
-    the run, the drawings if matplotlib is there.
+    It trains and evaluates all that the table needs. What is finished is kept:
+    after Ctrl-C or a kill the same command goes on. The paper's values stand
+    beside ours, with a verdict by a stated rule. The folder of the run gets
+    TABLE.md and TABLE.json, and with matplotlib TABLE.svg and TABLE.png
+    (TABLE-DATASET with --dataset).
     """
     if table is None and not list_tables:
         raise InputError(f"name a table or figure, or '{ALL}'; 'advtool reproduce --list' lists them")

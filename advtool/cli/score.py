@@ -50,8 +50,8 @@ def score(
 
     The model predicts in float32, and a random model with fresh draws. Every
     example must fool the run's own model again, or the exit code is 1. For a
-    random model or another model, the share of images that it gets right and
-    whose example fools it is told.
+    random model, or another model, the answer is the share of examples that
+    fool it, among the images that it gets right.
     """
     model.check()
     from advtool import checkpoints

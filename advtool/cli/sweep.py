@@ -163,8 +163,8 @@ def sweep_eot(
     """Draw a random model's accuracy against the EOT samples of a gradient, and propose how many are enough.
 
     Votes are the same at every count. A count is enough if no larger count
-    lowers the accuracy by 3 points or more, with paired 95 % confidence. Few
-    images show too little, and then no count is proposed.
+    lowers the accuracy by 3 points or more, with paired 95 % confidence. If the
+    images are too few to show that, no count is proposed.
     """
     draws = parse_draws(eot_draws)
     subject.models.check()

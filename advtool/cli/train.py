@@ -74,8 +74,8 @@ def train(
     """Train a classifier, keep its best epoch, and print the checkpoint's path on stdout.
 
     The best epoch has the highest accuracy under PGD on validation images, a part of the
-    training images. If only clean images train ([bold]clean[/], [bold]apb[/]), it has the highest
-    clean accuracy; if bounds train ([bold]ibp[/]), the highest certified accuracy. [bold]--keep[/]
+    training images. A recipe on clean images alone ([bold]clean[/], [bold]apb[/]) keeps the epoch with
+    the highest clean accuracy, [bold]ibp[/] that with the highest certified accuracy. [bold]--keep[/]
     chooses another rule. The test images are not used.
     After Ctrl-C the best epoch so far stays beside the output, as NAME.partial.safetensors, and
     [bold]--resume[/] goes on.

@@ -96,8 +96,8 @@ def _metrics(metrics: TrainingMetrics) -> Iterator[tuple[str, str]]:
     if metrics.decided_by_floor is not None:
         yield (
             "tie",
-            f"no epoch is above the {percent(metrics.decided_by_floor)} that a constant answer reaches: so the one-step "
-            "accuracy chose the epoch, then the clean accuracy, then the later epoch",
+            f"no epoch is above the {percent(metrics.decided_by_floor)} that a constant answer reaches: so one-step "
+            "accuracy chose the epoch, then clean accuracy, then the later epoch",
         )
     if metrics.clean_accuracy is not None:
         yield "validation", f"clean {percent(metrics.clean_accuracy)}{_asked(metrics.validation_images)}"
