@@ -146,7 +146,7 @@ def page() -> str:
 def at_a_glance(every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
     """Every claim with its verdict on each data set, and what it rests on."""
     yield "## At a glance\n"
-    yield "Beside a verdict: the gain that leads it, in points, from the smallest to the largest of its rows.\n"
+    yield "Beside a verdict: the first gain of its table below, in points, from its smallest to its largest row.\n"
     for paper, claims in PAPERS.items():
         yield f"| {paper} | {' | '.join(NAMES.values())} |"
         yield f"|---|{'---|' * len(NAMES)}"
@@ -160,10 +160,10 @@ def at_a_glance(every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
 
 
 def gains(claim: Claim, every: Sequence[tuple[Path, Reproduced]], name: str) -> str:
-    """The gain that leads a claim on a data set, over its judged rows: ``: -4.3 to -1.5``; "" where none has one."""
-    (leads, _), *_ = claim.gains
+    """The first gain of a claim on a data set, over its judged rows: ``: -4.3 to -1.5``; "" where none has one."""
+    (first, _), *_ = claim.gains
     evidence = [each.row.evidence for each in found(claim, every) if dataset(each) == name and each.row.verdict]
-    values = [each[leads].value for each in evidence if leads in each]
+    values = [each[first].value for each in evidence if first in each]
     ends = dict.fromkeys(notation.points(value, signed=True) for value in (min(values), max(values))) if values else {}
     return f": {' to '.join(ends)}" if ends else ""
 

@@ -127,6 +127,7 @@ FIG3B = apb.table(
     bars=((apb.FGSM,), (apb.WORST,)),
     notes=(
         apb.BESIDE,
+        apb.WITHOUT_BOUNDS,
         "The paper's values are only drawn and are blank; nor does it list its h. The verdict stands at the "
         "structure that it calls better; its baseline is the other one. The multimodal structure is judged with the "
         "h of the best FGSM accuracy on the validation images. Digits stand in for MNIST.",

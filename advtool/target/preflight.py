@@ -50,7 +50,7 @@ def preflight(handled: Handled, images: Tensor) -> Facts:
         except Exception as error:
             if not is_out_of_memory(error) or len(few) <= MIN_PREFLIGHT_IMAGES:
                 raise
-            few = few[: len(few) // 2]
+            few = few[: max(MIN_PREFLIGHT_IMAGES, len(few) // 2)]
         finally:
             handled.state.restore()
 

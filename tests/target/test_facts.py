@@ -22,6 +22,7 @@ from advtool.target.facts import Autograd, Needs, Randomness
 from advtool.target.handling import handled
 from advtool.target.inspection import inspect
 from advtool.target.making import open_target
+from advtool.target.preflight import preflight
 from advtool.target.probing import _differ_in_mean, differ
 from advtool.target.target import Target
 from tests.support.models import NoisyInput, Scaled, mlp
@@ -416,3 +417,15 @@ def test_a_model_that_needs_no_cudnn_gets_its_gradient_without_cudnn() -> None:
         assert torch.backends.cudnn.enabled
     _, expected = Target(plain.eval(), input_shape=SHAPE, classes=4).scores_and_gradient(x, torch.arange(40) % 4)
     torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 8])
+def test_memory_that_is_too_short_for_three_images_is_no_fault_of_the_model(count: int) -> None:
+    class Large(Around):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(x)
+
+    with handled(Large().eval(), torch.device("cpu")) as ours, pytest.raises(torch.OutOfMemoryError):
+        preflight(ours, torch.rand(count, *SHAPE))
