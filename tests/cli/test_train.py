@@ -235,7 +235,7 @@ def test_the_card_says_when_the_floor_decided(tiny: Split, monkeypatch: pytest.M
 
     assert "tie no epoch is above the 100.0 % that a constant answer reaches" in after(0.5)  # 4 validation images
     monkeypatch.setattr(session, "floor_of", Mock(return_value=0.127))
-    assert "tie no epoch is above 12.7 %" in after(0.127)
+    assert "tie no epoch is above the 12.7 %" in after(0.127)
     assert "tie" not in after(0.128)
 
 
