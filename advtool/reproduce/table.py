@@ -82,8 +82,13 @@ class Table:
         for row in rows:
             labels = zip(self.label_columns, row.labels, strict=True)
             claim = tuple(label for column, label in labels if column not in self.readings)
-            claims.setdefault(claim, []).append(row.verdict)
+            claims.setdefault(claim, []).append(self._at_best(row))
         return together(map(best_of, claims.values()))
+
+    def _at_best(self, row: Row) -> Verdict | None:
+        """The verdict on a judged row; of an undecided one the best that it can still become, if that is no better."""
+        judgement = self.rule(row) if row.verdict == "undecided" and row.evidence else None
+        return "gradient masking" if judgement and judgement.masked else row.verdict
 
 
 def check_datasets(names: Iterable[str]) -> None:

@@ -28,6 +28,8 @@ class Judgement:
 
     verdict: Verdict
     why: str
+    masked: bool = False
+    """of an undecided gain: if it is there, it is masked, so it cannot hold"""
 
 
 Rule = Callable[[Row], Judgement | None]
@@ -79,11 +81,12 @@ def robust(row: Row) -> Judgement:
     least, worst, hidden = claimed(row, "gain"), row.evidence["worst case"], list(_hiding(row))
     gain = above("gain", row.evidence["gain"], least, seed=SEED_UNDER_ATTACK)
     verdict = gain.verdict
+    masked = verdict == "undecided" and bool(hidden) and worst.interval[1] < least
     if verdict == "holds" and hidden:
         verdict = "gradient masking"
     elif verdict == "does not" and worst.interval[1] >= least:
         verdict, hidden = "undecided", [*hidden, "there it is open: the baseline may hide more"]
-    return Judgement(verdict, "; ".join([gain.why, f"in the worst case {points(worst)}", *hidden]))
+    return Judgement(verdict, "; ".join([gain.why, f"in the worst case {points(worst)}", *hidden]), masked)
 
 
 def claimed(row: Row, name: str) -> float:
@@ -102,7 +105,7 @@ def combined(*parts: Judgement) -> Judgement:
 def led_by(main: Judgement, side: Judgement) -> Judgement:
     """Where one claim leads its verdict counts, but partly where it holds and the other one does not."""
     partly = main.verdict == "holds" and side.verdict in ("does not", "gradient masking")
-    return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}")
+    return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}", main.masked)
 
 
 def unless_smaller(judged: Judgement, row: Row) -> Judgement:
@@ -124,7 +127,8 @@ def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 
 def best_of(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     """Of several readings of one claim the best verdict counts for the table, in the order holds, partly, undecided,
-    gradient masking, does not: one reading under which it holds is enough.
+    gradient masking, does not: one reading under which it holds is enough. An undecided gain counts as gradient
+    masking here if it is hidden, and the gain in the worst case is below what is claimed: it cannot hold.
     """
     given = {verdict for verdict in verdicts if verdict is not None}
     return next((verdict for verdict in BEST_FIRST if verdict in given), None)

@@ -111,6 +111,23 @@ def test_robustness_is_judged_by_the_printed_rule(given: Row, verdict: str) -> N
     assert judgement.verdict == verdict, judgement.why
 
 
+@pytest.mark.parametrize(
+    ("given", "masked"),
+    [
+        (claim(CLEARLY, "margin-beats-cross-entropy", at_least=0.2, worst=(-0.1, 0.1)), True),
+        (claim(CLEARLY, at_least=0.2, worst=(-0.1, 0.1)), False),  # nothing hides
+        (claim(CLEARLY, "margin-beats-cross-entropy", at_least=0.2), False),  # the worst case may gain as much
+        (claim(NOISE, "margin-beats-cross-entropy"), False),
+        (claim(CLEARLY, "margin-beats-cross-entropy", at_least=0.4), False),  # it is not there
+    ],
+)
+def test_an_undecided_gain_that_is_masked_cannot_hold(given: Row, masked: bool) -> None:
+    evidence = given.evidence | {"clean": estimate(-0.01, 0.01)}
+    judged = apb.FIG2.judged(given.model_copy(update={"labels": ["mnist", "clean", "", "naive"], "evidence": evidence}))
+    assert robust(given).masked == masked
+    assert apb.FIG2.overall([judged]) == ("gradient masking" if masked else judged.verdict)
+
+
 def test_a_masking_code_of_the_baseline_does_not_count_against_a_row() -> None:
     given = claim(CLEARLY, "spsa-beats-gradient", "margin-beats-cross-entropy", gap=0.9, beside=0.9)
     assert robust(given.model_copy(update={"baseline_codes": given.codes})).verdict == "holds"
