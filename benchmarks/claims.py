@@ -53,13 +53,14 @@ APB = [
         "that is 0.3 elsewhere in the paper, and FGSM goes up the loss. With steps of 0.3 up the loss a LeNet with a "
         "naive bias in all layers learns nothing. 0.03 is the largest of five sizes with which the naive bias learns "
         "well in both directions, so that both can be compared; down the loss both structures learn with 0.3 too "
-        "([apb-search](night/apb-search-mnist.md), on MNIST). Ascent and steps of 0.3 stand in claim 2. The paper says "
-        "LeNet (1998); ours has ReLU and max pooling. We test the epoch that has the best clean accuracy on validation "
-        "images. The number of epochs matters: on MNIST the naive bias keeps 0.8 % under FGSM after 10 epochs on "
-        "20,000 images, 49.6 % after 100 on all ([apb-fig3b](night/apb-fig3b-mnist.md)), 93 % after the paper's 500. "
-        "On Fashion-MNIST LeNet without the bias keeps less than the paper's, so the gain is measured from a lower "
-        "baseline. In the worst case no LeNet here keeps anything: on MNIST the gradient of the cross entropy is 0 in "
-        "float32 at 98 % of the images, and FGSM does not move them ([why](../audit.md#the-first-papers-figure)).",
+        "([apb-search](night/apb-search-mnist.md), on MNIST). Ascent and steps of 0.3 stand in claim 2. The paper "
+        "says LeNet (1998); ours has ReLU and max pooling. We test the epoch that has the best clean accuracy on "
+        "validation images. The number of epochs matters: on MNIST the naive bias keeps 0.8 % under FGSM after 10 "
+        "epochs on 20,000 images, 49.6 % after 100 on all ([apb-fig3b](night/apb-fig3b-mnist.md)), 93 % after the "
+        "paper's 500. On Fashion-MNIST LeNet without the bias keeps less than the paper's, so the gain is measured "
+        "from a lower baseline. In the worst case no LeNet here keeps anything: with the naive bias the gradient of "
+        "the cross entropy is 0 in float32 at 98 % of the images of MNIST, and FGSM does not move them "
+        "([why](../audit.md#the-first-papers-figure)).",
         table="apb-fig2",
         rows=tuple(("clean", "", name) for name in ("classical", *BIASES)),
         columns=("clean", "FGSM on examples", "worst case"),

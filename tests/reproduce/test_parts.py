@@ -349,10 +349,15 @@ def at_night(name: str, dataset: str) -> Iterator[Model]:
 
 
 def test_the_scale_night_trains_as_the_papers_do() -> None:
-    clean = [each for each in at_night("apb-fig2", "mnist") if each.recipe == "clean"]
-    assert {(each.epochs, each.seed, each.limit) for each in clean} == {(500, seed, None) for seed in range(3)}
-    rest = [*at_night("apb-fig2", "fashion-mnist"), *(m for m in at_night("apb-fig2", "mnist") if m not in clean)]
-    assert {(each.epochs, each.seed, each.limit) for each in rest} <= {(100, 0, None), (25, 0, None)}
+    for dataset, seeds, source in (("mnist", 3, 500), ("fashion-mnist", 1, 100)):
+        models = [*at_night("apb-fig2", dataset)]
+        whole = [each for each in models if each.recipe == "clean" and each.epochs == 500]
+        assert {(each.seed, each.limit) for each in whole} == {(seed, None) for seed in range(seeds)}
+        assert len(whole) == 3 * seeds
+        sources = {each.examples_of for each in models} - {None}
+        assert [(each.epochs, each.seed) for each in sources if each] == [(source, 0)]
+        rest = [each for each in models if each not in whole]
+        assert {(each.epochs, each.seed, each.limit) for each in rest} == {(100, 0, None), (25, 0, None)}
     larger = [each for each in at_night("pnil-table1", "mnist") if each.eps == 0.3]
     assert len(larger) == 40
     assert len({each.fold for each in larger}) == 10
