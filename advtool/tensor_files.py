@@ -47,8 +47,25 @@ def read_texts(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What is in the file; again if it is replaced meanwhile, since safetensors opens it twice and mixes both files."""
     if path.exists() and not path.is_file():
         raise ValueError("it is no regular file")
+    while True:
+        version = _version(path)
+        try:
+            return _read_once(path, tensors=tensors)
+        except ValueError:
+            if _version(path) == version:
+                raise
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Tells a file from another one that has replaced it."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read_once(path: Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             texts = dict(file.metadata() or {})

@@ -1,16 +1,21 @@
 """Checkpoints: exact round trips, damage told in words, and no file ever half written."""
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import advtool
-from advtool import checkpoints, models
+from advtool import checkpoints, models, tensor_files
 from advtool.checkpoints import Architecture, Header
 from advtool.errors import InputError
 from advtool.report import card
@@ -173,3 +178,24 @@ def test_a_card_leaves_out_what_was_not_measured() -> None:
 def test_malformed_metrics_are_named(metrics: dict[str, object], where: str) -> None:
     with pytest.raises(InputError, match=rf"malformed metrics in its header \(at '{where}'\)"):
         card.table(card.Card("m", header(metrics=metrics)))
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training replaces its state after every epoch, and somebody may look at it meanwhile."""
+    path = tmp_path / "state.safetensors"
+    tensor_files.write(path, {"w": torch.zeros(3)}, {"epoch": "1"})
+
+    @contextmanager
+    def replaced_meanwhile(path: Path, framework: str) -> Iterator[Any]:
+        monkeypatch.undo()
+        with safe_open(path, framework) as before:
+            texts = before.metadata()
+        tensor_files.write(path, {"w": torch.ones(3)}, {"epoch": "2"})
+        with safe_open(path, framework) as after:
+            yield SimpleNamespace(metadata=lambda: texts, keys=after.keys, get_tensor=after.get_tensor)
+
+    monkeypatch.setattr(tensor_files, "safe_open", replaced_meanwhile)
+    texts, tensors = tensor_files.read(path)
+    assert (texts, tensors["w"].tolist()) == ({"epoch": "2"}, [1.0] * 3)
