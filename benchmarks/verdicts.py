@@ -70,6 +70,11 @@ def found(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[Fo
         yield from next(judged, tables[-1] if tables else [])
 
 
+def found_on(name: str, claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> list[Found]:
+    """The rows that speak of a claim, of one data set."""
+    return [each for each in found(claim, every) if dataset(each) == name]
+
+
 def left_of(rows: Iterable[Found]) -> bool:
     """Whether one of them is not finished."""
     return any(each.row.left for each in rows)
@@ -162,7 +167,7 @@ def at_a_glance(every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
 def gains(claim: Claim, every: Sequence[tuple[Path, Reproduced]], name: str) -> str:
     """The first gain of a claim on a data set, over its judged rows: ``: -4.3 to -1.5``; "" where none has one."""
     (first, _), *_ = claim.gains
-    evidence = [each.row.evidence for each in found(claim, every) if dataset(each) == name and each.row.verdict]
+    evidence = [each.row.evidence for each in found_on(name, claim, every) if each.row.verdict]
     values = [each[first].value for each in evidence if first in each]
     ends = dict.fromkeys(notation.points(value, signed=True) for value in (min(values), max(values))) if values else {}
     return f": {' to '.join(ends)}" if ends else ""
@@ -203,7 +208,7 @@ def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterat
     What is no finding is left out.
     """
     for name in NAMES:
-        rows = [each for each in found(claim, every) if dataset(each) == name]
+        rows = found_on(name, claim, every)
         judged = [each.row for each in rows if each.row.verdict and each.table.is_a_finding]
         if overall := find(claim.table).overall(judged):
             alone = all(any(map(is_of_one_training, row.evidence.values())) for row in judged)
@@ -243,7 +248,7 @@ def listed(names: Sequence[str]) -> str:
 
 def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:
     """What is kept by the bias that withstands FGSM best, of those trained clean and in full, in a sentence."""
-    rows = [each.row for each in found(APB[0], every) if dataset(each) == "mnist" and each.row.labels[-1] in DESCENT]
+    rows = [each.row for each in found_on("mnist", APB[0], every) if each.row.labels[-1] in DESCENT]
     finished = [row for row in rows if not row.left]
     if not finished:
         return ""

@@ -16,7 +16,7 @@ from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified, metric, planted
 from advtool.reproduce.lines import Line
 from advtool.reproduce.search import Chosen, Trial
-from advtool.reproduce.steps import Budget, Model
+from advtool.reproduce.steps import Budget, Model, settings_of_model
 from advtool.reproduce.verdict import Judgement, above, led_by, robust
 from advtool.results import Row
 from advtool.settings import settings_of
@@ -91,7 +91,7 @@ def trial(scale: Scale, dataset: str, reading: Reading) -> Trial:
         epochs=spent.epochs,
         limit=spent.limit,
         validated=spent.validated,
-        settings=tuple(sorted((dict(default.settings) | reading.changes).items())),
+        settings=settings_of_model(dict(default.settings), reading.changes),
     )
 
 
@@ -134,8 +134,8 @@ def best(scale: Scale, dataset: str) -> Iterator[Line]:
 
 def by_the_stated_eps(default: Line) -> Line:
     """A default reading with steps of the paper's only eps."""
-    settings = dict(default.models[0].settings) | {"apb_eps": apb.EPS}
-    model = replace(default.models[0], settings=tuple(sorted(settings.items())))
+    (model,) = default.models
+    model = replace(model, settings=settings_of_model(dict(model.settings), {"apb_eps": apb.EPS}))
     return replace(default, labels=(*default.labels[:-1], BY_THE_STATED_EPS), models=(model,))
 
 

@@ -115,6 +115,11 @@ def title(step: Step) -> str:
     return f"evaluate {step.model.name}: {', '.join(settings.attacks)} at eps {settings.eps:g}"
 
 
+def settings_of_model(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """The settings of a :class:`Model`, with changes to them."""
+    return tuple(sorted({**settings, **changes}.items()))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """What a scale spends on a table; None: all images."""
@@ -141,7 +146,7 @@ class Budget:
         """A training; ``others`` are further fields of the model."""
         sizes: dict[str, Any] = {"epochs": self.epochs, "limit": self.limit, "validated": self.validated}
         network = {"arch_args": self.arch_args} if self.arch_args else {}
-        pairs = tuple(sorted({**settings, **network}.items()))
+        pairs = settings_of_model(settings, network)
         return Model(dataset=dataset, recipe=recipe, eps=eps, settings=pairs, **sizes, **others)
 
     def shown(self, eps: float, *attacks: str, certify: bool = False, **settings: Any) -> Question:
