@@ -140,7 +140,7 @@ def _grid(table: Table, written: Sequence[Written], width: int) -> RenderableTyp
     for (column, texts), letters in zip(written, widths, strict=False):
         justify: JustifyMethod = "left" if column.unit.words else "right"
         grid.add_column(Text(column.heading), justify=justify, overflow="fold", width=letters)
-        whole = column.unit.words or letters is None or max(map(cell_len, texts)) <= letters
+        whole = column.unit.words or letters is None or max(map(cell_len, texts[1:]), default=0) <= letters
         cells.append(texts[1:] if whole else [text.replace(*BELOW) for text in texts[1:]])
     followers = [*table.rows[1:], *table.rows[-1:]]
     for row, line, following in zip(table.rows, zip(*cells, strict=True), followers, strict=True):
@@ -158,12 +158,19 @@ def _widths(
         frame = 1 + (1 + 2 * blanks) * len(letters) if table.boxed else 2 * (len(letters) - 1)
         left = width - frame - sum(letters)
         if left >= 0:
-            more = {i: _longest_line(texts) - letters[i] for i, (c, texts) in enumerate(written) if c.unit.words}
-            for i in sorted(more, key=more.__getitem__):
-                letters[i] += min(left, more[i])
-                left -= min(left, more[i])
+            for i in sorted(range(len(letters)), key=lambda i: _thirst(*written[i], letters[i])):
+                column, texts = written[i]
+                lack = _longest_line(texts) - letters[i]
+                more = lack if lack <= left else left if column.unit.words else 0
+                letters[i] += more
+                left -= more
             return letters, blanks
     return None
+
+
+def _thirst(column: Column, texts: Sequence[str], letters: int) -> tuple[bool, int]:
+    """Words come before the headings of figures, and those that lack least come first."""
+    return not column.unit.words, _longest_line(texts) - letters
 
 
 def _longest_line(texts: Sequence[str]) -> int:
@@ -176,11 +183,8 @@ def _needed(column: Column, texts: Sequence[str], *, whole: bool) -> int:
         longest = max((cell_len(word) for text in texts for word in text.split()), default=0)
         return longest if longest <= LONGEST_WHOLE else NARROWEST_WORDS
     heading, *figures = texts
-    if whole:
-        return max(map(cell_len, texts))
-    return max(
-        map(cell_len, [*heading.split(), *(line for text in figures for line in text.replace(*BELOW).split("\n"))])
-    )
+    lines = figures if whole else [line for text in figures for line in text.replace(*BELOW).split("\n")]
+    return max(map(cell_len, [*heading.split(), *lines]))
 
 
 def _remarks(table: Table, width: int) -> Iterator[str]:

@@ -134,6 +134,20 @@ def test_a_wide_table_is_cut_between_columns_and_never_in_a_number_or_a_short_wo
     assert ("98.4 % (98.9 %)" in grids(text)[0]) == (width == 200), "the bracket stands below where lines are short"
 
 
+def test_the_heading_of_figures_is_broken_before_the_name_of_an_attack() -> None:
+    """``advtool score`` has five columns of figures under long headings, and attacks with parameters before them."""
+    names = ["pgd-temperature", "apgd(loss='dlr')", "square(patience=5, queries=5000)"]
+    columns = (
+        Column("attack", "name", WORDS),
+        *(Column(f"share of {place}", f"c{place}", COUNT) for place in range(5)),
+    )
+    figures = {f"c{place}": 1 for place in range(5)}
+    table = Table(columns=columns, rows=tuple(Row({"name": name, **figures}) for name in names))
+    shown = as_text.render(table)
+    assert all(word in shown for name in names for word in name.split())
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 @given(tables(), st.integers(20, 200))
 def test_a_row_that_is_not_folded_is_one_line_for_any_terminal(table: Table, width: int) -> None:
     columns = tuple(replace(column, heading=column.name) for column in table.columns)
