@@ -119,7 +119,7 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.certified is not None:
         yield _between(evaluation.certified, evaluation.worst_case)
     if (planted := evaluation.planted) is not None:
-        yield f"of {planted.total} planted examples the attack found {planted.found}"
+        yield f"{planted.found} of {planted.total} planted examples were found"
     for attack in evaluation.attacks:
         if attack.accuracy_on_examples is not None:
             accuracy = notation.percent(attack.accuracy_on_examples)

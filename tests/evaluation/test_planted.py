@@ -120,9 +120,7 @@ def test_pgd_misses_them_in_models_that_hide_their_gradient(trick: Any) -> None:
     assert result.planted.found < 0.5 * result.planted.total
     (warning,) = (each for each in result.warnings if each.code == "planted-missed")
     assert warning.kind == "masking"
-    assert (
-        f"of {result.planted.total} planted examples the attack found {result.planted.found} (pgd)" in warning.message
-    )
+    assert f"{result.planted.found} of {result.planted.total} planted examples were found (pgd)" in warning.message
 
 
 def test_several_attacks_find_them_in_an_honest_model() -> None:
@@ -224,5 +222,5 @@ def test_the_document_and_the_table_tell_it() -> None:
     text = FORMATS["table"](result)
     assert max(map(len, text.splitlines())) <= 80
     found, total = document["planted"]["found"], document["planted"]["total"]
-    assert f"of {total} planted examples the attack found {found}" in text
+    assert f"{found} of {total} planted examples were found" in text
     assert f"{found} found" in text
