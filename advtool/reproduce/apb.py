@@ -130,7 +130,9 @@ def rule_of_scenarios(row: Row) -> Judgement | None:
     """Each bias is held against the classical LeNet of its scenario and kind of examples: by its accuracy on FGSM
     examples, which are the fixed ones where these train, and on clean images. Where trained on clean images the first
     leads, on adversarial ones the second, on both they weigh the same. The paper calls the gain that leads large: it
-    must be half of the paper's, where that is stated. Examples made on the fly are another reading: no verdict.
+    must be half of the paper's, where that is stated. Examples made on the fly are another reading: no verdict. Of one
+    training a side the interval of the clean gain, and of that on fixed examples, must end 2 points away from what is
+    claimed, since trainings differ by their seed.
     """
     if ON_THE_FLY in row.labels:
         return None

@@ -177,7 +177,8 @@ def no_verdict(_: Row) -> None:
 
 def rule_of_readings(row: Row) -> Judgement:
     """Each reading is held against the classical LeNet, under FGSM and on clean images. FGSM leads, and must rise by
-    half of what the paper's does.
+    half of what the paper's does. The interval of the clean gain must end 2 points away from 0, since trainings differ
+    by their seed.
     """
     return led_by(robust(row), above("clean", row.evidence["clean"]))
 

@@ -189,6 +189,7 @@ def _filled(plan: _Plan, measured: Measured, made: Provenance) -> Reproduced:
             *notes.of_proofs(lines),
             *notes.of_choices(lines, measured),
             *notes.of_sources(lines, measured),
+            *notes.of_precision(finished, measured),
             *notes.of_reuse(reused),
         ],
         provenance=made.model_copy(

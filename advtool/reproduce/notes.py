@@ -58,6 +58,17 @@ def of_sources(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
             yield f"The fixed examples come from {several}, whose weights differ: {groups}"
 
 
+def of_precision(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
+    """Which rows have models that computed in less than float32 while they trained."""
+    rows: dict[str, dict[str, None]] = {}
+    for line in lines:
+        for card in (measured.cards[model] for model in line.members(measured) if model in measured.cards):
+            rows.setdefault(card.recipe["precision"], {})[", ".join(filter(None, line.labels))] = None
+    for precision in rows.keys() - {"float32"}:
+        which = "all rows" if len(rows) == 1 else "; ".join(rows[precision])
+        yield f"Trained in {precision}, since the machine has fast units for it, attacked in float32: {which}"
+
+
 def of_reuse(reused: Sequence[Reused]) -> Iterator[str]:
     """What an earlier call had finished, by where and when."""
     parts = Counter("a time and a machine that were not noted" for each in reused if not each.date)

@@ -9,7 +9,6 @@ on the intensity of the pixels in each color channel using the weights W".
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from inspect import signature
 
 import torch
 from torch import Tensor
@@ -17,21 +16,18 @@ from torch import Tensor
 from advtool import seeding
 from advtool.data import Split, to_float
 from advtool.models.noise import PNIL, maps, noise_levels
-from advtool.models.resnet11 import ResNet11
 from advtool.reproduce import pnil
 from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import Cell, noise
-from advtool.reproduce.lines import Claimed, Evidence, Line, Shown
+from advtool.reproduce.lines import Line, Shown
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.steps import Budget, Model
+from advtool.reproduce.steps import Budget
 from advtool.reproduce.verdict import Judgement, combined, part
 from advtool.results import Estimate, Figure, Panel, Row
 
 FIG3_SCALES = pnil.SCALES | {Scale.cpu: Budget(epochs=4, limit=1000, validated=100)}
 OBJECT = 0.5
 """Pixels above it are the object: MNIST's and Fashion-MNIST's background is black."""
-WIDTH = signature(ResNet11).parameters["width"].default
-"""Of a whole ResNet-11."""
 LOWER = 0.9
 REGIONS = (("centre", "border"), ("foreground", "background"))
 UNIFORM = 0.1
@@ -108,13 +104,7 @@ def line(budget: Budget, dataset: str, readings: Mapping[str, Read], images: int
     models = pnil.models(replace(budget, folds=0), dataset, "nfgsm", pnil.LARGER_EPS[dataset], pnil=True)
     cells = {name: cell(read) for name, read in readings.items()}
     labels, evidence = (dataset, pnil.title("nfgsm", pnil=True)), {name: Shown(name) for name in cells}
-    return Line(labels=labels, cells=cells, models=models, evidence=evidence | width_of(models[0]))
-
-
-def width_of(model: Model) -> dict[str, Evidence]:
-    """The width of a narrower ResNet-11 as a share of the paper's; nothing of other networks."""
-    sizes = dict(dict(model.settings).get("arch_args", ()))
-    return {"width": Claimed(sizes["width"] / WIDTH)} if "width" in sizes else {}
+    return Line(labels=labels, cells=cells, models=models, evidence=evidence | pnil.width_of(models[0]))
 
 
 def regions(scale: Scale, dataset: str) -> Iterator[Line]:

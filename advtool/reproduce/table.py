@@ -78,17 +78,20 @@ class Table:
 
     def overall(self, rows: Iterable[Row]) -> Verdict | None:
         """The verdict over judged rows: of each claim its best reading, and these like the parts of a claim."""
-        claims: dict[tuple[str, ...], list[Verdict | None]] = {}
+        claims: dict[tuple[str, ...], list[Row]] = {}
         for row in rows:
             labels = zip(self.label_columns, row.labels, strict=True)
             claim = tuple(label for column, label in labels if column not in self.readings)
-            claims.setdefault(claim, []).append(self._at_best(row))
-        return together(map(best_of, claims.values()))
+            claims.setdefault(claim, []).append(row)
+        return together(map(self._best, claims.values()))
 
-    def _at_best(self, row: Row) -> Verdict | None:
-        """The verdict on a judged row; of an undecided one the best that it can still become, if that is no better."""
+    def _best(self, readings: Sequence[Row]) -> Verdict | None:
+        able = best_of(row.verdict for row in readings if not self._cannot_hold(row))
+        return able or best_of(row.verdict for row in readings)
+
+    def _cannot_hold(self, row: Row) -> bool:
         judgement = self.rule(row) if row.verdict == "undecided" and row.evidence else None
-        return "gradient masking" if judgement and judgement.masked else row.verdict
+        return bool(judgement and judgement.cannot_hold)
 
 
 def check_datasets(names: Iterable[str]) -> None:

@@ -12,9 +12,10 @@ from advtool.results import Estimate, Row, Verdict, notation
 
 HIDING_GAP = 0.20
 """A worst case so far below the shown accuracy: what was shown is no robustness."""
-SEED, SEED_UNDER_ATTACK = 0.02, 0.05
-"""How far two trainings may differ by their seed alone, in clean accuracy and under FGSM. The last 20 of 100 epochs of
-one LeNet have a standard deviation of 0.6 and 2 points; 95 % of differences lie within 2 times the root of 2 of it.
+SEED = 0.02
+"""How far two trainings may differ in clean accuracy by their seed alone. The last 20 of 100 epochs of one LeNet have a
+standard deviation of 0.6 points; 95 % of differences lie within 2 times the root of 2 of it. Under an attack there is
+no such bound: of three LeNets that differ by their seed, FGSM leaves 24, 97 and 95 % (``apb-fig2``).
 """
 SIZES = {"epochs": "number of epochs", "width": "width of the network"}
 """Evidence that tells how large a training is, as a share of the paper's, by its name."""
@@ -28,8 +29,8 @@ class Judgement:
 
     verdict: Verdict
     why: str
-    masked: bool = False
-    """of an undecided gain: if it is there, it is masked, so it cannot hold"""
+    cannot_hold: bool = False
+    """of an undecided gain: in the worst case it is not there"""
 
 
 Rule = Callable[[Row], Judgement | None]
@@ -73,20 +74,21 @@ def times(what: str, estimate: Estimate, *, least: float = 0.0, most: float = fl
 def robust(row: Row) -> Judgement:
     """We judge the gain over the baseline on the same images. Its 95 % interval is above what is claimed: holds;
     below it: does not, or undecided where the gain in the worst case may reach it, since the baseline may hide
-    more; on both sides: undecided. With one training a side it must end 2 points away from what is claimed, under
-    an attack 5, since trainings differ by their seed alone. A gain that would hold is gradient masking if it is
-    hidden: by a masking code of the audit, for half of the trainings or more; by a worst case clearly and at least
-    20 points below the shown accuracy on the same images; or by a worst case clearly below the baseline's.
+    more; on both sides: undecided. A gain that would hold is gradient masking if it is hidden: by a masking code of
+    the audit, for half of the trainings or more; by a worst case clearly and at least 20 points below the shown
+    accuracy on the same images; or by a worst case clearly below the baseline's. One training a side is
+    undecided instead of holds or does not: another seed may be far away.
     """
     least, worst, hidden = claimed(row, "gain"), row.evidence["worst case"], list(_hiding(row))
-    gain = above("gain", row.evidence["gain"], least, seed=SEED_UNDER_ATTACK)
-    verdict = gain.verdict
-    masked = verdict == "undecided" and bool(hidden) and worst.interval[1] < least
+    gain = above("gain", row.evidence["gain"], least, seed=0.0)
+    verdict, why = gain.verdict, [gain.why, f"in the worst case {points(worst)}", *hidden]
     if verdict == "holds" and hidden:
         verdict = "gradient masking"
     elif verdict == "does not" and worst.interval[1] >= least:
-        verdict, hidden = "undecided", [*hidden, "there it is open: the baseline may hide more"]
-    return Judgement(verdict, "; ".join([gain.why, f"in the worst case {points(worst)}", *hidden]), masked)
+        verdict, why = "undecided", [*why, "there it is open: the baseline may hide more"]
+    elif verdict in ("holds", "does not") and is_of_one_training(row.evidence["gain"]):
+        verdict, why = "undecided", [*why, "other seeds may differ"]
+    return Judgement(verdict, "; ".join(why), cannot_hold=verdict == "undecided" and worst.interval[1] < least)
 
 
 def claimed(row: Row, name: str) -> float:
@@ -105,7 +107,7 @@ def combined(*parts: Judgement) -> Judgement:
 def led_by(main: Judgement, side: Judgement) -> Judgement:
     """Where one claim leads its verdict counts, but partly where it holds and the other one does not."""
     partly = main.verdict == "holds" and side.verdict in ("does not", "gradient masking")
-    return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}", main.masked)
+    return Judgement("partly" if partly else main.verdict, f"{main.why}; {side.why}", main.cannot_hold)
 
 
 def unless_smaller(judged: Judgement, row: Row) -> Judgement:
@@ -127,8 +129,8 @@ def together(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 
 def best_of(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     """Of several readings of one claim the best verdict counts for the table, in the order holds, partly, undecided,
-    gradient masking, does not: one reading under which it holds is enough. An undecided gain counts as gradient
-    masking here if it is hidden, and the gain in the worst case is below what is claimed: it cannot hold.
+    gradient masking, does not: one reading under which it holds is enough. An undecided reading cannot hold if its
+    gain in the worst case is below what is claimed: it counts only if no other reading has a verdict.
     """
     given = {verdict for verdict in verdicts if verdict is not None}
     return next((verdict for verdict in BEST_FIRST if verdict in given), None)

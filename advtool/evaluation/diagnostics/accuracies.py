@@ -38,8 +38,8 @@ def planted_missed(evidence: Evidence) -> Iterator[Finding]:
         yield finding(
             "planted-missed",
             "masking",
-            f"{planted.found} of {planted.total} planted examples were found ({planted.attack}): on copies of this model "
-            "adversarial examples stay unseen that surely exist, so the accuracies say little",
+            f"{planted.found} of {planted.total} planted examples were found ({planted.attack}): on copies of this "
+            "model adversarial examples stay unseen that surely exist, so the accuracies say little",
             found=planted.found,
             planted=planted.total,
         )
