@@ -146,7 +146,7 @@ def _mean(figures: Sequence[Figure]) -> Figure:
     values = [figure.ours for figure in figures if figure.ours is not None]
     if len(figures) == 1 or len(values) < len(figures):
         return next((figure for figure in figures if figure.missing), figures[0])
-    return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values))
+    return Figure(ours=fmean(values), deviation=stdev(values), repeats=len(values), each=values)
 
 
 def _surviving(measured: Measured, models: Sequence[Model], question: Question, stage: str) -> list[Tensor]:

@@ -24,7 +24,7 @@ class Column(Record):
 class Figure(Record):
     """The paper's value beside ours; accuracies are fractions."""
 
-    optional: ClassVar[frozenset[str]] = frozenset({"missing"})
+    optional: ClassVar[frozenset[str]] = frozenset({"each", "missing"})
 
     paper: float | None = None
     paper_deviation: float | None = None
@@ -36,6 +36,8 @@ class Figure(Record):
     deviation: float | None = None
     """standard deviation of the sample over ``repeats`` measurements; ``ours`` is their mean or median"""
     repeats: int | None = None
+    each: list[float] | None = None
+    """of each model, by seed or by fold, where ``ours`` is their mean"""
     significant: bool | None = None
     """whether the gain of the row is significant by the paper's test; None where it was not made"""
     missing: str | None = None
