@@ -16,7 +16,7 @@ from advtool.attacks.toolbox import EvasionAttack
 from advtool.data import as_labels
 from advtool.data.given import pixel_range
 from advtool.errors import InputError
-from advtool.target.scores import NO_ANSWER, margin, predictions, refuse_missing_classes
+from advtool.target.scores import BARELY_FALLEN, judged_margin, predictions, refuse_missing_classes
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 
@@ -176,11 +176,11 @@ class TensorAttack(EvasionAttack):
         return False
 
     def noisy_margins(self, x: Tensor, y: Tensor) -> Tensor:
-        """Margins (N,) by the search form, each the mean of ``eot`` draws; ``NO_ANSWER`` where no draw gives one."""
+        """Margins (N,) by the search form, the mean of ``eot`` draws each; ``BARELY_FALLEN`` if no draw gives one."""
         draws = self.target.search_draws(x, self.eot).flatten(0, 1)
-        margins = torch.where(predictions(draws) < 0, torch.nan, margin(draws, y.repeat(self.eot)))
+        margins = torch.where(predictions(draws) < 0, torch.nan, judged_margin(draws, y.repeat(self.eot)))
         means = margins.view(self.eot, -1).nanmean(0)
-        return torch.where(means.isnan(), NO_ANSWER, means)
+        return torch.where(means.isnan(), BARELY_FALLEN, means)
 
     def parameters(self) -> dict[str, Any]:
         """What defines this attack beside the threat model, for the result."""

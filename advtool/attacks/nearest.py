@@ -10,7 +10,7 @@ from advtool.attacks.base import Guide, StepReport, TensorAttack
 from advtool.attacks.candidates import Candidates
 from advtool.attacks.losses import difference_of_logits_ratio, targeted_difference_of_logits_ratio
 from advtool.attacks.parameters import Parameter, factor, positive_integer
-from advtool.target.scores import Loss, margin, per_image_cross_entropy, predictions
+from advtool.target.scores import BARELY_FALLEN, Loss, judged_margin, margin, per_image_cross_entropy, predictions
 from advtool.target.target import Target
 from advtool.threat import NORMS, ThreatModel
 
@@ -198,10 +198,10 @@ class _Balls:
     def meet(self, x_adv: Tensor, scores: Tensor) -> Tensor:
         """The search is at ``x_adv``: which images are fooled there, bool (N,)."""
         if self.target.randomised:
-            fooled = margin(scores.softmax(1), self.y) < -CLEAR_OF_NOISE
+            fooled = (margin(scores.softmax(1), self.y) < -CLEAR_OF_NOISE) | (predictions(scores) < 0)
         else:
-            fooled = margin(scores, self.y) < -CLEAR * scores.abs().amax(1)
-        fooled |= predictions(scores) < 0  # no answer is wrong
+            margins = judged_margin(scores, self.y)
+            fooled = (margins < -CLEAR * scores.abs().amax(1)) | (margins == BARELY_FALLEN)
         distance = self.threat_model.distance(x_adv, self.x).float()
         nearer = fooled & (distance < self.met_at)
         self.met_at = torch.where(nearer, distance, self.met_at)

@@ -11,8 +11,10 @@ from advtool.errors import InputError
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes logits (N, classes) and labels (N,), or other rows (N, ...) that a loss needs; gives a loss per image (N,)."""
 
-NO_ANSWER = -torch.finfo(torch.float32).tiny
-"""The margin of an image without an answer, which is never right: any other class is a better example than none."""
+BARELY_FALLEN = -torch.finfo(torch.float32).tiny
+"""The margin of an image that is not right although no class is ahead: it has no answer, or the true class lost a tie.
+A point where another class is ahead is a better example.
+"""
 
 
 def per_image_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -68,13 +70,17 @@ def margin(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def judged_margin(scores: Tensor, labels: Tensor) -> Tensor:
-    """The margin (N,), but ``NO_ANSWER`` where :func:`predictions` gives -1: below 0 means that the image has fallen.
+    """The margin (N,), below 0 exactly where :func:`predictions` is another class than the true one.
+
+    It is ``BARELY_FALLEN`` where there is no answer, and where the true class lost a tie, as rounded scores have them.
 
     Args:
         scores: (N, classes).
         labels: int64 (N,).
     """
-    return torch.where(predictions(scores) < 0, NO_ANSWER, margin(scores, labels))
+    classes, margins = predictions(scores), margin(scores, labels)
+    lost_a_tie = (classes != labels) & (margins == 0)
+    return torch.where((classes < 0) | lost_a_tie, BARELY_FALLEN, margins)
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:

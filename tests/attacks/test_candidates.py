@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import advtool
@@ -10,7 +12,7 @@ from advtool.attacks.candidates import Candidates
 from advtool.attacks.pgd import PGD
 from advtool.attacks.registry import ATTACKS
 from advtool.target.facts import Randomness
-from advtool.target.scores import NO_ANSWER, judged_margin
+from advtool.target.scores import BARELY_FALLEN, judged_margin, predictions
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.models import Linear, NoisyInput
@@ -46,6 +48,14 @@ def target(border: float = 0.7, form: nn.Module | None = None) -> Target:
 
 def pixels(*values: float) -> Tensor:
     return torch.tensor(values).view(-1, *SHAPE)
+
+
+class Rounded(nn.Module):
+    """Class 1 ties with class 0 below 0.4, with class 2 above 0.6, and wins between."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixel = x.flatten(1)
+        return torch.cat(((pixel < 0.4).float(), torch.ones_like(pixel), (pixel > 0.6).float()), 1)
 
 
 class Walk(TensorAttack):
@@ -161,7 +171,25 @@ def test_a_point_without_an_answer_has_fallen_and_a_wrong_class_is_a_better_exam
 def test_an_infinite_score_is_no_answer_and_a_class_that_is_ruled_out_no_matter() -> None:
     inf = float("inf")
     scores = torch.tensor([[inf, 0.0], [-inf, -inf], [1.0, -inf], [-inf, 1.0], [3.0, 1.0]])
-    assert judged_margin(scores, torch.zeros(5).long()).tolist() == [NO_ANSWER, NO_ANSWER, inf, -inf, 2.0]
+    assert judged_margin(scores, torch.zeros(5).long()).tolist() == [BARELY_FALLEN, BARELY_FALLEN, inf, -inf, 2.0]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([-torch.inf, -1.0, 0.0, 1.0, torch.inf, torch.nan])] * 3), min_size=1))
+def test_a_judged_margin_is_below_zero_exactly_where_the_prediction_is_wrong(rows: list[tuple[float, ...]]) -> None:
+    scores = torch.tensor(rows)
+    for label in range(3):
+        labels = torch.full((len(rows),), label)
+        assert torch.equal(judged_margin(scores, labels) < 0, predictions(scores) != labels)
+
+
+def test_a_tie_that_the_true_class_loses_is_a_better_example_than_one_that_it_wins() -> None:
+    """Of rounded scores: the lower class wins. Met first is a tie with the class above, which the image survives."""
+    subject = Target(Rounded(), input_shape=SHAPE, classes=3)
+    found = Candidates(pixels(0.5), Y[:1] + 1, subject)
+    for step, point in enumerate([pixels(0.7), pixels(0.3), pixels(0.6)]):
+        found.meet(point, subject.scores(point), step)
+    assert found.finish().x.flatten().tolist() == pytest.approx([0.3])
+    assert found.confirmed.tolist() == [True]
 
 
 def test_of_searches_side_by_side_a_confirmed_one_beats_a_luckier_one_beats_a_luckier_one() -> None:

@@ -15,7 +15,7 @@ from advtool.attacks.suites import LONG_SQUARE, SUITES, Scope
 from advtool.errors import InputError
 from advtool.results import AttackResult
 from advtool.target.facts import Randomness
-from advtool.target.scores import NO_ANSWER
+from advtool.target.scores import BARELY_FALLEN
 from advtool.target.target import Target
 from advtool.threat import ThreatModel
 from tests.support.linear import EPS, problem
@@ -50,7 +50,7 @@ def test_draws_that_answer_decide_the_margin_of_a_point_that_some_leave_unanswer
     target = Target(Silent(), input_shape=(1, 1, 1), classes=2, randomness=Randomness.each_image, eot=64)
     x = torch.tensor([0.0, 0.5, 1.0]).view(-1, 1, 1, 1)
     margins = Square(target, ThreatModel(eps=0.1), eot=64).noisy_margins(x, torch.zeros(3, dtype=torch.long))
-    assert margins.tolist() == [2, 2, NO_ANSWER]
+    assert margins.tolist() == [2, 2, BARELY_FALLEN]
 
 
 def test_a_smaller_budget_runs_through_the_same_schedule() -> None:
