@@ -31,3 +31,27 @@ def test_a_signal_during_the_imports_ends_with_130_and_one_line(way: signal.Sign
         process.send_signal(way)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "advtool: interrupted\n")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[1]
+    return subprocess.run(["sh", "-c", command], cwd=root, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("closed", "error"),
+    [(">&-", "--images '0'"), ("2>&-", ""), ("<&- >&- 2>&-", "")],
+)
+def test_a_closed_stream_takes_what_goes_to_it(closed: str, error: str) -> None:
+    command = f"exec {sys.executable} -m advtool eval --images 0 {closed}"
+    ended = shell(command)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert error in ended.stderr
+    assert bool(error) == bool(ended.stderr)
+
+
+@pytest.mark.parametrize("format", ["table", "json"])
+def test_an_answer_for_a_closed_stdout_is_no_error(format: str) -> None:
+    command = f"exec {sys.executable} -m advtool models --format {format} >&-"
+    ended = shell(command)
+    assert (ended.returncode, ended.stderr) == (0, "")
