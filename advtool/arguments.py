@@ -73,6 +73,17 @@ def count(label: str, value: Any, least: int = 1, most: int = LARGEST_COUNT) -> 
     return whole
 
 
+def flag(label: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{label} must be True or False")
+    return value
+
+
 def image_shape(label: str, value: Any) -> tuple[int, ...]:
     """The value, if it is the shape (C, H, W) of an image: three integers of at least 1.
 

@@ -196,12 +196,6 @@ def _number(label: str, value: Any) -> float:
     return float(number)
 
 
-def _flag(label: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(f"{label} must be True or False")
-    return value
-
-
 def _text(label: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"{label} must be text")
@@ -214,4 +208,9 @@ def _names(label: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-_CHECKS: dict[type, Callable[[str, Any], Any]] = {float: _number, bool: _flag, str: _text, Path: arguments.path}
+_CHECKS: dict[type, Callable[[str, Any], Any]] = {
+    float: _number,
+    bool: arguments.flag,
+    str: _text,
+    Path: arguments.path,
+}

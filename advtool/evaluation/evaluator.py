@@ -85,7 +85,9 @@ def evaluate(
         InputError: an argument is wrong, or the model is broken; the message says what would be right.
         ContradictionError: an image is proved robust and yet was broken, which is an error of advtool.
     """
-    observer = observer or Observer()
+    observer = Observer.of(observer)
+    arguments.flag(f"save_adversarial={arguments.shown(save_adversarial)}", save_adversarial)
+    arguments.flag(f"refuse_chance={arguments.shown(refuse_chance)}", refuse_chance)
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(
         images,
@@ -160,11 +162,12 @@ def check(
     Raises:
         InputError: :func:`evaluate` would refuse an argument or the model.
     """
+    observer = Observer.of(observer)
     _check_descriptions(checkpoint=checkpoint, origin=origin)
     question = Question.of(images, labels, Settings.of(settings), limit=limit, dataset=dataset, indices=indices)
     with prepared(model, question, _place(model, device)) as ready:
         run = ready.begin_run()
-        lower = partial(halve, run, ready.targets, observer or Observer())
+        lower = partial(halve, run, ready.targets, observer)
         return _check(ready, run, ready.worker(), lower, checkpoint, _origin(origin, ready))
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from advtool.arguments import shown
+from advtool.errors import InputError
 from advtool.results import Check
 
 
@@ -12,6 +14,17 @@ class Observer:
     In the stage ``certified``, ``standing`` counts the images that are proved robust, in ``planted`` those whose
     planted example is found.
     """
+
+    @classmethod
+    def of(cls, given: "Observer | None") -> "Observer":
+        """The given one, or one that does nothing.
+
+        Raises:
+            InputError: it is something else.
+        """
+        if given is not None and not isinstance(given, Observer):
+            raise InputError(f"observer={shown(given)} must be an advtool.evaluation.observer.Observer, or None")
+        return given or cls()
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``. ``costs`` of all points are relative times."""

@@ -63,8 +63,8 @@ def _right(given: dict[str, Any]) -> dict[str, Any]:
     images = _images(given["images"])
     labels = _labels(given["labels"], images)
     _check_generator(given["generator"], images.device)
-    numbers = {name: check(given[name]) for name, check in NUMBERS.items() if name in given}
-    return {"images": images, "labels": labels, **numbers}
+    others = {name: check(given[name]) for name, check in OTHERS.items() if name in given}
+    return {"images": images, "labels": labels, **others}
 
 
 def _images(images: Any) -> Tensor:
@@ -74,8 +74,12 @@ def _images(images: Any) -> Tensor:
         remedy = "images.float(); torch.autocast lowers the precision inside the model"
         remedy = remedy if images.is_floating_point() else "images.float() / 255"
         raise InputError(f"images must be float32 in [0, 1], not {dtype_of(images)}: give {remedy}")
+    if images.is_meta:
+        raise InputError("the images are on 'meta', which holds no values: give them on the device of the model")
     if images.numel() == 0:
         raise InputError("images: there are none")
+    if images.ndim == 0:
+        raise InputError("images must be (N, ...), not a single number")
     plain = _plain(images)
     pixel_range(plain)
     return plain
@@ -114,13 +118,18 @@ def _count(name: str) -> Callable[[Any], int]:
     return lambda value: arguments.count(f"{name}={shown(value)}", value)
 
 
-NUMBERS: dict[str, Callable[[Any], Any]] = {
+def _clip(clip: Any) -> bool:
+    return arguments.flag(f"clip={shown(clip)}", clip)
+
+
+OTHERS: dict[str, Callable[[Any], Any]] = {
     "eps": _eps,
     "step_size": _step_size,
     "steps": _count("steps"),
     "eot": _count("eot"),
+    "clip": _clip,
 }
-"""What a number must be, by the name of the argument."""
+"""What another argument must be, by its name."""
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def evaluate_seeds(
     folders = None if run_dirs is None else _folders(run_dirs)
     if folders is not None and len(set(folders) - {None}) != len(seeds):
         raise InputError(f"run_dirs must name a folder for each of the {len(seeds)} seeds, and all different folders")
-    observer = observer or Observer()
+    observer = Observer.of(observer)
     images, labels = as_pairs(images, labels, limit)
     evaluations = []
     for number, seed in enumerate(seeds):

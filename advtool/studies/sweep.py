@@ -70,7 +70,7 @@ def sweep_eps(
     if not attacked:
         raise InputError("eps: a sweep needs at least one eps above 0, e.g. 0,0.1,0.2")
     ask = partial(evaluate, model, *as_pairs(images, labels, limit), attacks=attacks, **settings)
-    return eps_curves(_points("eps", attacked, ask, run_dir, observer or Observer()), zero=radii[0] == 0)
+    return eps_curves(_points("eps", attacked, ask, run_dir, Observer.of(observer)), zero=radii[0] == 0)
 
 
 @plain_defaults()
@@ -124,7 +124,7 @@ def sweep_eot(
     images, labels = as_pairs(images, labels, limit)
     _refuse_deterministic(model, images, seed=seed, device=device)
     ask = partial(evaluate, model, images, labels, eps=eps, attacks=attacks, seed=seed, device=device, **settings)
-    return eot_curves(_points("eot", counts, ask, run_dir, observer or Observer()))
+    return eot_curves(_points("eot", counts, ask, run_dir, Observer.of(observer)))
 
 
 def radius_of(eps: Any) -> float:

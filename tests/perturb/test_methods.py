@@ -204,6 +204,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "NaN": ({"images": torch.full((4, 1, 4, 4), torch.nan)}, "hold NaN"),
     "array": ({"images": np.zeros((4, 1, 4, 4), np.float32)}, "images must be a tensor, not ndarray"),
     "nothing": ({"images": torch.rand(0, 1, 4, 4)}, "there are none"),
+    "a number": ({"images": torch.tensor(1.0)}, r"must be \(N, ...\), not a single number"),
+    "meta": ({"images": torch.empty(4, 1, 4, 4, device="meta")}, "on 'meta', which holds no values"),
     "one-hot": ({"labels": torch.eye(4)}, r"labels must be class indices, integers \(4,\), not float32 \(4, 4\)"),
     "too few labels": ({"labels": torch.tensor([1])}, r"integers \(4,\), not int64 \(1,\)"),
     "label 12": ({"labels": torch.tensor([0, 1, 2, 12])}, "labels must lie in 0 to 3, .*: these span 0 to 12"),
@@ -226,6 +228,11 @@ def test_wrong_arguments_are_refused_in_one_line(arguments: dict[str, Any], mess
     with pytest.raises(InputError, match=message) as error:
         perturb.pgd(**right | arguments)
     assert "\n" not in str(error.value)
+
+
+def test_clip_is_true_or_false() -> None:
+    with pytest.raises(InputError, match=r"clip=.* must be True or False"):
+        perturb.nfgsm(mlp(), torch.rand(4, 1, 4, 4), torch.arange(4), clip=torch.ones(2))  # type: ignore[arg-type]
 
 
 def test_a_plain_import_reaches_perturb_without_waiting_for_art() -> None:
