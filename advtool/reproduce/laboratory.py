@@ -131,20 +131,25 @@ class Laboratory:
 
     def _find_model(self, model: Model) -> bool:
         """The weights, or a part to which no question is left that needs them; or a trial that is known to diverge."""
-        part, trained = self._parts.get(model), self._agrees(model)
+        part, has_file = self._parts.get(model), self._agrees(model)
+        of_file = has_file and part is not None and part.weights == _fingerprint(self._path(model))
         stands = part is not None and (self._is_over() or self._is_complete(model, part))
-        of_part = trained and part is not None and part.weights == _fingerprint(self._path(model))
-        if not trained and not stands:
-            return self._is_known_to_diverge(model) and isinstance(model, Trial)
-        if trained and (of_part or not stands):  # a part that stands is worth more than other weights
+        if has_file and (of_file or not stands):  # a part that stands is worth more than other weights
             self._measured.files[model] = self._path(model)
-        if part is None or not (of_part or stands):
-            part = self._begun(model, Reused(part=title(model)))
-            if not self._is_over():  # who only looks writes nothing
-                self._parts.put(model, part)
+        elif not stands:
+            return self._is_known_to_diverge(model) and isinstance(model, Trial)
+        if part is None or not (of_file or stands):
+            part = self._adopted(model)
         self._note(model, part)
         self._measured.reused[model] = part.origin
         return True
+
+    def _adopted(self, model: Model) -> Part:
+        """A new part, of weights that are there."""
+        part = self._begun(model, Reused(part=title(model)))
+        if not self._is_over():  # who only looks writes nothing
+            self._parts.put(model, part)
+        return part
 
     def _is_known_to_diverge(self, model: Model) -> bool:
         known = self._parts.has_diverged(model)
