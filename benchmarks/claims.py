@@ -80,15 +80,15 @@ APB = [
         title="The same by other readings of Algorithm 2",
         says="As claim 1.",
         reading="The text leaves open the direction, the size of the step, whether the optimizer takes it, which "
-        "optimizer, which structure and which layers: 128 readings "
-        "([apb-search](night/apb-search-mnist.md)), of which validation images chose the two with the most FGSM "
-        "accuracy. As searched: the models of the search, 10 epochs on 20,000 images. The same two, both of ascent, "
-        "are trained in full beside the default readings of claim 1, and beside steps of 0.3, the only eps that the "
-        "paper states. Ten epochs are short: they rank the readings before FGSM accuracy has risen. The default "
-        "reading is 124th of 128 in the search, with 0.8 %, and keeps 93 % in full (claim 1). MNIST alone was "
-        "searched. Each row is one training, seed 0; the default readings with three seeds stand in claim 1. "
-        "Certified: what bounds prove at the same eps. Planted: of adversarial examples that were planted into the "
-        "model, those that the audit found.",
+        "optimizer, which structure and which layers: 128 readings ([apb-search](night/apb-search-mnist.md)), of "
+        "which validation images chose the two with the most FGSM accuracy. As searched: the models of the search, 10 "
+        "epochs on 20,000 images. The same two, both of ascent, are trained in full beside the default readings of "
+        "claim 1, and beside steps of 0.3, the only eps that the paper states: these come nearest to the paper's "
+        "figures, with 98.7 % under FGSM and 99.0 % clean. Ten epochs are short: they rank the readings before FGSM "
+        "accuracy has risen. The default reading is 124th of 128 in the search, with 0.8 %, and keeps 93 % in full "
+        "(claim 1). MNIST alone was searched. Each row is one training, seed 0; the default readings with three seeds "
+        "stand in claim 1. Certified: what bounds prove at the same eps. Planted: of adversarial examples that were "
+        "planted into the model, those that the audit found.",
         table="apb-readings",
         rows=tuple(
             (name,)
