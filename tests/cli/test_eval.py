@@ -94,7 +94,7 @@ def test_the_table_fits_80_columns_and_a_pipe_gets_no_control_codes(evaluate: In
         "spsa",
         "Min (",
         "worst case",
-        "95 % interval",
+        "interval",
         "accuracy on examples",
     ):
         assert words in out

@@ -105,7 +105,7 @@ def test_readme_leaves_out_what_is_no_finding_and_says_what_holds_only_so_far() 
     words = {
         "Does not hold*: clean training with the bias withstands FGSM, on MNIST": (naive,),
         "Does not hold*: clean training with the bias withstands FGSM, on MNIST so far": (naive, left),
-        "Not finished*: clean training with the bias withstands FGSM, on one data set or more": (left,),
+        "Not finished*: clean training with the bias withstands FGSM, on MNIST": (left,),
     }
     for said, rows in words.items():
         assert verdicts.by_verdict([claim], [of_figure_2("night", *rows)]) == f"*{said}."
