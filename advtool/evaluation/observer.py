@@ -24,7 +24,7 @@ class Observer:
         """
         if given is not None and not isinstance(given, Observer):
             raise InputError(f"observer={shown(given)} must be an advtool.evaluation.observer.Observer, or None")
-        return given or cls()
+        return cls() if given is None else given
 
     def point(self, name: str, number: int, costs: Sequence[float]) -> None:
         """Point ``number`` (from 0) of a sweep begins, e.g. ``eps 0.1``. ``costs`` of all points are relative times."""

@@ -161,7 +161,7 @@ def _widths(
             for i in sorted(range(len(letters)), key=lambda i: _thirst(*written[i], letters[i])):
                 column, texts = written[i]
                 lack = _longest_line(texts) - letters[i]
-                more = lack if lack <= left else left if column.unit.words else 0
+                more = min(lack, left) if column.unit.words else lack if lack <= left else 0
                 letters[i] += more
                 left -= more
             return letters, blanks
@@ -184,7 +184,7 @@ def _needed(column: Column, texts: Sequence[str], *, whole: bool) -> int:
         return longest if longest <= LONGEST_WHOLE else NARROWEST_WORDS
     heading, *figures = texts
     lines = figures if whole else [line for text in figures for line in text.replace(*BELOW).split("\n")]
-    return max(map(cell_len, [*heading.split(), *lines]))
+    return max(map(cell_len, [*heading.split(), *lines]), default=0)
 
 
 def _remarks(table: Table, width: int) -> Iterator[str]:

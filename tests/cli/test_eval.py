@@ -94,10 +94,10 @@ def test_the_table_fits_80_columns_and_a_pipe_gets_no_control_codes(evaluate: In
         "spsa",
         "Min (",
         "worst case",
-        "interval",
         "accuracy on examples",
     ):
         assert words in out
+    assert re.search(r"95 %[^\n]*\n[^\n]*interval", out), "a narrow heading is broken between its words"
 
 
 def test_csv_and_markdown_show_the_same_figures(evaluate: InProcess) -> None:
