@@ -2,15 +2,12 @@
 
     python -m benchmarks.verdicts
 
-No measured figure of a table or a verdict is typed; the readings of ``claims.py`` name a few. The rows of a claim on a
-data set come from the scale night (docs/results/night) if one of them has its verdict there, else from the scale cpu
-(docs/results), and say which: a gain stands beside its own baseline.
+No measured figure of a table or a verdict is typed; the readings of ``claims.py`` name a few. All rows are of the scale
+night.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,16 +17,14 @@ from advtool.reproduce.catalogue import TABLES
 from advtool.reproduce.gains import ONE_TRAINING
 from advtool.reproduce.registry import find
 from advtool.reproduce.verdict import is_of_one_training
-from advtool.results import Column, Figure, Reproduced, Row, Verdict, notation
+from advtool.results import Column, Figure, Reproduced, Row, notation
 from benchmarks.claims import APB, DESCENT, PAPERS, PNIL, Claim
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-FOLDERS = (RESULTS / "night", RESULTS)
-"""The first has the better evidence."""
+NIGHT = RESULTS / "night"
 BEGIN, END = "<!-- made by benchmarks/verdicts.py -->", "<!-- end -->"
 NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-NO_FINDING = "no finding"
 FEW = 3
 """Models of a row up to which the value of each is shown."""
 WORDS = {"does not": "does not hold", "gradient masking": "seen under the paper's attack, by gradient masking"}
@@ -48,28 +43,20 @@ class Found(NamedTuple):
     """of the table, from docs/results"""
 
 
-def stored(folder: Path) -> Iterator[tuple[Path, Reproduced]]:
-    """The tables of a data set each, in a folder."""
-    for path in sorted(folder.glob("*-*.json")):
-        yield path, Reproduced.model_validate_json(path.read_text())
+def stored() -> list[tuple[Path, Reproduced]]:
+    """The tables of a data set each."""
+    return [(path, Reproduced.model_validate_json(path.read_text())) for path in sorted(NIGHT.glob("*-*.json"))]
 
 
 def found(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[Found]:
-    """The rows that speak of a claim, data set by data set.
-
-    All of a data set are of one table: the first one in which a row that claims something is finished; else the last.
-    """
+    """The rows that speak of a claim, data set by data set."""
     rows = [
         Found(row, table, str(path.with_suffix(".md").relative_to(RESULTS)))
         for path, table in every
         for row in table.rows
         if table.name == claim.table and claim.is_about(row.labels)
     ]
-    for name in NAMES:
-        of_name = (each for each in rows if dataset(each) == name)
-        tables = [list(group) for _, group in groupby(of_name, attrgetter("page"))]
-        judged = (table for table in tables if any(each.row.evidence for each in table))
-        yield from next(judged, tables[-1] if tables else [])
+    yield from sorted(rows, key=lambda each: list(NAMES).index(dataset(each)))
 
 
 def found_on(name: str, claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> list[Found]:
@@ -89,15 +76,8 @@ def dataset(each: Found) -> str:
 
 def verdict(each: Found) -> str:
     """In a cell: the verdict with a link to its reason; blank for a baseline."""
-    said = as_a_finding(each.row.verdict, each.table) or (reproduction.NOT_FINISHED if each.row.left else "")
+    said = each.row.verdict or (reproduction.NOT_FINISHED if each.row.left else "")
     return f"[{said}]({each.page})" if said else ""
-
-
-def as_a_finding(verdict: Verdict | None, table: Reproduced) -> str:
-    """The verdict on a row or on all rows of a table, if the evidence is enough for one; "" if there is none."""
-    if verdict is None:
-        return ""
-    return verdict if table.is_a_finding else NO_FINDING
 
 
 def gain(row: Row, name: str) -> str:
@@ -125,7 +105,7 @@ def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]])
     yield f"{claim.says}\n"
     yield f"*Reading:* {claim.reading}\n"
     heads = [f"{name}, times" if units[name].unit == "times" else name for name in columns]
-    head = ["row", *heads, *(f"{words}, points" for _, words in gains), "verdict", "scale"]
+    head = ["row", *heads, *(f"{words}, points" for _, words in gains), "verdict"]
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for each in rows:
@@ -136,21 +116,21 @@ def section(number: int, claim: Claim, every: Sequence[tuple[Path, Reproduced]])
             paper = reproduction.paper_value(units[name], figures[name]) if name in figures else ""
             cells.append(f"{value}; paper {paper}" if value and paper else value)
         cells += [gain(each.row, name) for name, _ in gains]
-        yield f"| {' | '.join([*cells, verdict(each), each.table.provenance.scale])} |"
+        yield f"| {' | '.join([*cells, verdict(each)])} |"
     yield f"\n*What would change it:* {claim.would_change}\n"
 
 
 def of_each(column: Column, figure: Figure) -> str:
     """Our value; with that of each model instead of their deviation if they are few: ``72.4 % (24.4, 97.4, 95.3)``."""
     each = figure.each or []
-    if not 1 < len(each) <= FEW:
+    if column.unit != "per cent" or not 1 < len(each) <= FEW:
         return reproduction.own_value(column, figure)
     return f"{notation.percent(figure.ours or 0.0)} ({', '.join(map(notation.points, each))})"
 
 
 def page() -> str:
     """The body of docs/results/README.md."""
-    every = [each for folder in FOLDERS for each in stored(folder)]
+    every = stored()
     lines = list(at_a_glance(every))
     for paper, claims in PAPERS.items():
         lines.append(f"## {paper}\n")
@@ -162,7 +142,7 @@ def page() -> str:
 def at_a_glance(every: Sequence[tuple[Path, Reproduced]]) -> Iterator[str]:
     """Every claim with its verdict on each data set, and what it rests on."""
     yield "## At a glance\n"
-    yield "Beside a verdict: the gain in points, of the row that gains least and of the one that gains most.\n"
+    yield "Beside a verdict: the first difference of its table below, in points, of the judged rows.\n"
     for paper, claims in PAPERS.items():
         yield f"| {paper} | {' | '.join(NAMES.values())} |"
         yield f"|---|{'---|' * len(NAMES)}"
@@ -194,18 +174,17 @@ def anchor(heading: str) -> str:
 def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
     """Every stored table with its verdict, and what is not finished of it."""
     yield "## All tables\n"
-    yield "| table | data set | scale | verdict | rows that are not finished | measured |"
-    yield "|---|---|---|---|---|---|"
+    yield "| table | data set | verdict | rows that are not finished | measured |"
+    yield "|---|---|---|---|---|"
     for path, table in sorted(every, key=lambda each: (list(TABLES).index(each[1].name), each[0].name)):
         left, place = sum(row.left is not None for row in table.rows), path.relative_to(RESULTS)
-        said = as_a_finding(table.verdict, table) or (reproduction.NOT_FINISHED if left else "no verdict")
+        said = table.verdict or (reproduction.NOT_FINISHED if left else "no verdict")
         days = [each.date for each in table.provenance.reused if each.date]
         days = days or [table.provenance.date] * (left < len(table.rows))
         when = dict.fromkeys(f"{day:%Y-%m-%d}" for day in (min(days), max(days))) if days else {}
         cells = [
             table.name,
             ", ".join(table.provenance.datasets),
-            table.provenance.scale,
             f"[{said}]({place.with_suffix('.md')})"
             + (f" ([drawing]({place.with_suffix('.svg')}))" if path.with_suffix(".svg").exists() else ""),
             f"{left} of {len(table.rows)}" if left else "",
@@ -217,12 +196,10 @@ def overview(every: Iterable[tuple[Path, Reproduced]]) -> Iterator[str]:
 def by_dataset(claim: Claim, every: Sequence[tuple[Path, Reproduced]]) -> Iterator[tuple[str, str, str]]:
     """The verdict on each data set that has one or will have one, the data set, and what it rests on: `` so far (1
     training)``.
-
-    What is no finding is left out.
     """
     for name in NAMES:
         rows = found_on(name, claim, every)
-        judged = [each.row for each in rows if each.row.verdict and each.table.is_a_finding]
+        judged = [each.row for each in rows if each.row.verdict]
         if overall := find(claim.table).overall(judged):
             alone = all(any(map(is_of_one_training, row.evidence.values())) for row in judged)
             yield overall, name, f"{' so far' * left_of(rows)}{f' ({ONE_TRAINING})' * alone}"
@@ -280,11 +257,10 @@ def in_full(every: Sequence[tuple[Path, Reproduced]]) -> str:
 
 def summary() -> str:
     """Three lines for README.md."""
-    every = [each for folder in FOLDERS for each in stored(folder)]
+    every = stored()
     tables = [each.table for claim in (*APB, *PNIL) for each in found(claim, every)]
-    scales = dict.fromkeys(table.provenance.scale for table in tables)
     seeds = sorted({seed for table in tables for seed in table.provenance.seeds})
-    trained = f"Trained on CPUs, scale {' and '.join(f'`{scale}`' for scale in scales)}, {notation.seeds(seeds)}"
+    trained = f"Trained on CPUs, scale `night`, {notation.seeds(seeds)}"
     link = "[reading, interval, verdict, and what would change it](docs/results/README.md)"
     lines = (
         f"**Wen & Itti (APB).** {by_verdict(APB, every)}{in_full(every)}",

@@ -64,9 +64,10 @@ def of_precision(lines: Sequence[Line], measured: Measured) -> Iterator[str]:
     for line in lines:
         for card in (measured.cards[model] for model in line.members(measured) if model in measured.cards):
             rows.setdefault(card.recipe["precision"], {})[", ".join(filter(None, line.labels))] = None
-    for precision in rows.keys() - {"float32"}:
-        which = "all rows" if len(rows) == 1 else "; ".join(rows[precision])
-        yield f"Trained in {precision}, since the machine has fast units for it, attacked in float32: {which}"
+    for precision, labels in rows.items():
+        which = "all finished rows" if len(rows) == 1 else "; ".join(labels)
+        if precision != "float32":
+            yield f"Trained in {precision}, since the machine has fast units for it, attacked in float32: {which}"
 
 
 def of_reuse(reused: Sequence[Reused]) -> Iterator[str]:

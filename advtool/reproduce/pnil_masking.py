@@ -13,7 +13,7 @@ from advtool.reproduce import pnil
 from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cells import certified, share
 from advtool.reproduce.lines import Claimed, Evidence, Gain, Line
-from advtool.reproduce.verdict import Judgement, above, claimed, part, points
+from advtool.reproduce.verdict import Judgement, above, claimed, part, points, unless_one_training
 from advtool.results import Row
 
 HIDING = 0.10
@@ -29,10 +29,10 @@ def rule_of_hiding(row: Row) -> Judgement:
     """
     hidden, least = row.evidence["hidden"], claimed(row, "hidden")
     if least:
-        return above("hidden from PGD-50", hidden, least)
+        return unless_one_training(above("hidden from PGD-50", hidden, least), hidden)
     low, high = hidden.interval
     found = f"hidden from PGD-50 {points(hidden)}, less than {100 * HIDING:.1f}"
-    return part(found, is_true=high < HIDING, is_false=low > HIDING)
+    return unless_one_training(part(found, is_true=high < HIDING, is_false=low > HIDING), hidden)
 
 
 def trainings(scale: Scale, dataset: str) -> Iterator[Line]:
@@ -59,6 +59,7 @@ MASKING = pnil.table(
     claim="Without PNIL one-step training often hides its gradients: it is robust under PGD and not under SPSA. With "
     "PNIL it does not.",
     rule=rule_of_hiding,
+    rules=(unless_one_training,),
     datasets=pnil.SMALL_SETS,
     label_columns=pnil.TABLE1.label_columns,
     lines=trainings,

@@ -9,7 +9,7 @@ from advtool.errors import InputError, near_match
 from advtool.reproduce.catalogue import TABLES, Scale
 from advtool.reproduce.lines import Line
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.verdict import Rule, best_of, together, unless_smaller
+from advtool.reproduce.verdict import Judgement, Rule, best_of, together, unless_smaller
 from advtool.results import Panel, Row, Verdict
 
 
@@ -70,9 +70,7 @@ class Table:
 
     def judged(self, row: Row) -> Row:
         """The row with the verdict of the rule on its evidence."""
-        judgement = self.rule(row) if row.evidence else None
-        if judgement and self.smaller_refutes_nothing:
-            judgement = unless_smaller(judgement, row)
+        judgement = self._judgement(row)
         verdict, why = (judgement.verdict, judgement.why) if judgement else (None, None)
         return row.model_copy(update={"verdict": verdict, "why": why})
 
@@ -90,8 +88,12 @@ class Table:
         return able or best_of(row.verdict for row in readings)
 
     def _cannot_hold(self, row: Row) -> bool:
-        judgement = self.rule(row) if row.verdict == "undecided" and row.evidence else None
+        judgement = self._judgement(row) if row.verdict == "undecided" else None
         return bool(judgement and judgement.cannot_hold)
+
+    def _judgement(self, row: Row) -> Judgement | None:
+        judgement = self.rule(row) if row.evidence else None
+        return unless_smaller(judgement, row) if judgement and self.smaller_refutes_nothing else judgement
 
 
 def check_datasets(names: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from advtool import locks
+from advtool.checkpoints import Header
 from advtool.errors import InputError
 from advtool.models.noise import PNIL
 from advtool.report import FORMATS
@@ -23,7 +24,7 @@ from advtool.reproduce.engine import reproduce, reproduce_all, standing
 from advtool.reproduce.laboratory import Laboratory
 from advtool.reproduce.lines import Gain, Line
 from advtool.reproduce.measured import Measured
-from advtool.reproduce.notes import of_sources
+from advtool.reproduce.notes import of_precision, of_sources
 from advtool.reproduce.observer import Observer
 from advtool.reproduce.parts import Answer, Layer, Part, Parts, is_of
 from advtool.reproduce.registry import every, find
@@ -258,6 +259,23 @@ def test_a_table_says_which_rows_trained_on_examples_of_which_training() -> None
     (note,) = of_sources(three, apart)
     assert note.startswith(f"The fixed examples come from 2 trainings of {SOURCE.name}, whose weights differ: ")
     assert note.endswith("one made those of digits, a; and one made those of digits, b")
+
+
+def test_a_table_says_which_rows_trained_in_less_than_float32() -> None:
+    labels = {"a": "float32", "b": "bfloat16", "c": "bfloat16"}
+    models = [replace(SOURCE, seed=seed) for seed in range(3)]
+    lines = [
+        Line(labels=("digits", "", name), cells={}, models=(model,)) for name, model in zip(labels, models, strict=True)
+    ]
+    cards = {
+        model: Header.model_construct(recipe={"precision": precision})
+        for model, precision in zip(models, labels.values(), strict=True)
+    }
+    every, fast, slow = (dict(list(cards.items())[some]) for some in (slice(3), slice(1, 3), slice(1)))
+    said = "Trained in bfloat16, since the machine has fast units for it, attacked in float32: "
+    assert list(of_precision(lines, Measured(None, cards=every))) == [f"{said}digits, b; digits, c"]
+    assert list(of_precision(lines[1:], Measured(None, cards=fast))) == [f"{said}all finished rows"]
+    assert not list(of_precision(lines[:1], Measured(None, cards=slow)))
 
 
 def test_a_part_of_other_settings_counts_as_absent_and_one_of_an_older_version_does_not(clone: Path) -> None:

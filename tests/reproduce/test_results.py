@@ -11,12 +11,12 @@ from advtool.reproduce.catalogue import Scale
 from advtool.reproduce.cuts import cuts
 from advtool.reproduce.engine import reproduce_all
 from advtool.reproduce.registry import find
-from advtool.results import Reproduced, Row
+from advtool.results import Column, Figure, Reproduced, Row
 from benchmarks import claims, verdicts
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "results"
-RESULTS = sorted([*FOLDER.glob("*.json"), *FOLDER.glob("night/*.json")])
+RESULTS = sorted(FOLDER.glob("night/*.json"))
 
 
 def read(path: Path) -> Reproduced:
@@ -54,6 +54,15 @@ def test_a_committed_table_is_judged_by_the_present_rule(path: Path) -> None:
     assert result.verdict == (None if any(row.left for row in result.rows) else judged)
 
 
+def test_two_or_three_models_are_shown_one_by_one_where_shares_are_told() -> None:
+    seeds = Figure(ours=0.724, deviation=0.416, repeats=3, each=[0.244, 0.974, 0.953])
+    assert verdicts.of_each(Column(name="FGSM"), seeds) == "72.4 % (24.4, 97.4, 95.3)"
+    folds = seeds.model_copy(update={"each": [0.724] * 10, "repeats": 10})
+    assert verdicts.of_each(Column(name="FGSM"), folds) == "72.4 % ± 41.6"
+    noise = Figure(ours=0.096, deviation=0.01, repeats=2, each=[0.095, 0.097])
+    assert "%" not in verdicts.of_each(Column(name="centre", unit="noise level"), noise)
+
+
 @pytest.mark.parametrize("path", verdicts.PAGES, ids=lambda path: path.parent.name)
 def test_every_figure_and_verdict_of_the_pages_is_that_of_the_stored_tables(path: Path) -> None:
     assert path.read_text() == verdicts.with_block(path.read_text(), verdicts.PAGES[path]())
@@ -75,31 +84,15 @@ def test_the_tables_of_the_night_are_what_its_parts_give(dataset: str, tmp_path:
         assert made.provenance.models == page.provenance.models
 
 
-def of_figure_2(scale: str, *rows: Row) -> tuple[Path, Reproduced]:
+def of_figure_2(*rows: Row) -> tuple[Path, Reproduced]:
     """A stored table with these rows of it."""
-    place, table = next(each for each in verdicts.stored(FOLDER / "night") if each[0].stem == "apb-fig2-mnist")
-    provenance = table.provenance.model_copy(update={"scale": scale})
-    place = place if scale == "night" else FOLDER / place.name
-    return place, table.model_copy(update={"rows": list(rows or table.rows), "provenance": provenance})
+    place, table = next(each for each in verdicts.stored() if each[0].stem == "apb-fig2-mnist")
+    return place, table.model_copy(update={"rows": list(rows or table.rows)})
 
 
-def test_the_rows_of_a_claim_are_of_one_scale_the_night_as_soon_as_one_has_its_verdict_there() -> None:
-    claim, smaller = claims.APB[0], of_figure_2("cpu")
-    classical, naive, *_ = (row for row in smaller[1].rows if row.labels[1] == "clean")
-    left = {"left": "1 of 3 trainings left", "verdict": None, "evidence": {}}
-
-    def scales(*rows: Row) -> list[str]:
-        found = verdicts.found(claim, [of_figure_2("night", *rows), smaller])
-        return [each.table.provenance.scale for each in found]
-
-    assert set(scales(classical, naive.model_copy(update=left))) == {"cpu"}, "a baseline alone says nothing"
-    assert scales(classical, naive) == ["night", "night"], "no row of another scale beside them"
-    assert scales(classical, naive, naive.model_copy(update=left)) == ["night"] * 3
-
-
-def test_readme_leaves_out_what_is_no_finding_and_says_what_holds_only_so_far() -> None:
+def test_readme_says_what_holds_only_so_far() -> None:
     claim = claims.APB[0]
-    judged = next(row for row in of_figure_2("night")[1].rows if row.verdict)
+    judged = next(row for row in of_figure_2()[1].rows if row.verdict)
     naive = judged.model_copy(update={"verdict": "does not"})
     left = naive.model_copy(update={"left": "1 of 3 trainings left", "verdict": None, "evidence": {}})
     words = {
@@ -108,12 +101,11 @@ def test_readme_leaves_out_what_is_no_finding_and_says_what_holds_only_so_far() 
         "Not finished*: clean training with the bias withstands FGSM, on MNIST": (left,),
     }
     for said, rows in words.items():
-        assert verdicts.by_verdict([claim], [of_figure_2("night", *rows)]) == f"*{said}."
-    assert verdicts.by_verdict([claim], [of_figure_2("cpu", naive)]) == "", "no finding"
+        assert verdicts.by_verdict([claim], [of_figure_2(*rows)]) == f"*{said}."
 
 
 def judged(trained_on: str, dataset: str, verdict: str, gain: float) -> Row:
-    rows = of_figure_2("night")[1].rows
+    rows = of_figure_2()[1].rows
     row = next(row for row in rows if row.verdict and row.labels[1] == trained_on)
     evidence = {name: each.model_copy(update={"value": gain}) for name, each in row.evidence.items()}
     labels = [dataset, *row.labels[1:]]
@@ -123,7 +115,7 @@ def judged(trained_on: str, dataset: str, verdict: str, gain: float) -> Row:
 def test_of_the_open_claims_readme_names_the_first_that_is_decided_nowhere() -> None:
     on_clean, _, on_examples, *_ = claims.APB
     rows = (judged("clean", "mnist", "holds", 0.8), judged("clean", "fashion-mnist", "undecided", 0.1))
-    every = [of_figure_2("night", *rows, judged("adv", "mnist", "undecided", -0.1))]
+    every = [of_figure_2(*rows, judged("adv", "mnist", "undecided", -0.1))]
     said = verdicts.by_verdict([on_clean, on_examples], every)
     assert said.endswith(f"*Undecided*: {on_examples.brief}, and 1 other claim, on one data set or more.")
 
@@ -131,14 +123,14 @@ def test_of_the_open_claims_readme_names_the_first_that_is_decided_nowhere() -> 
 def test_the_gain_beside_a_verdict_goes_from_the_smallest_to_the_largest_of_the_judged_rows() -> None:
     rows = [judged("clean", "mnist", "undecided", gain) for gain in (0.1, -0.043, 0.021)]
     rows += [judged("clean", "fashion-mnist", "holds", 0.5), rows[0].model_copy(update={"verdict": None})]
-    every = [of_figure_2("night", *rows)]
+    every = [of_figure_2(*rows)]
     assert verdicts.gains(claims.APB[0], every, "mnist") == ": -4.3 to +10.0"
     assert verdicts.gains(claims.APB[0], every, "fashion-mnist") == ": +50.0"
     assert verdicts.gains(claims.APB[0], every, "cifar10") == ""
 
 
 def test_every_claim_has_rows_of_every_data_set_of_its_table() -> None:
-    every = [each for folder in verdicts.FOLDERS for each in verdicts.stored(folder)]
+    every = verdicts.stored()
     for claim in (*claims.APB, *claims.PNIL):
         found = list(verdicts.found(claim, every))
         of_table = {
