@@ -290,8 +290,8 @@ class Laboratory:
         return None
 
     def _times_path(self, timing: Timing) -> Path:
-        """Another device, or another number of threads, has times of its own."""
-        return self._folder / "timings" / f"{timing.name}-{self._device.type}-{torch.get_num_threads()}.json"
+        """A CPU and a GPU have times of their own; a time tells by how many threads it was measured."""
+        return self._folder / "timings" / f"{timing.name}-{self._device.type}.json"
 
     def _path(self, model: Model) -> Path:
         return self._folder / "models" / f"{model.name}{SUFFIX}"

@@ -160,6 +160,17 @@ def test_a_damaged_layer_or_timing_is_refused(clone: Path) -> None:
     assert reproduce(TOY, Scale.smoke, folder=clone, seconds=0).rows[-1].left
 
 
+def test_a_time_that_was_measured_by_other_threads_stands(clone: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        result = reproduce(TOY, Scale.smoke, folder=clone, seconds=0)
+    finally:
+        torch.set_num_threads(threads)
+    assert result.rows[-1].left is None
+    assert any(f" {threads} thread" in note for note in result.notes), "it tells by how many"
+
+
 def test_a_training_that_diverges_leaves_its_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
     wild = replace(FOLDED, settings=(("arch", "cnn"), ("learning_rate", 1e30)))
 
