@@ -45,7 +45,7 @@ class EOTClassifier(PyTorchClassifier):
             ``randomness`` is not among them, the model is asked a few times whether it draws noise.
 
     Raises:
-        InputError: an option is wrong, the model fails when it is asked, or it has not so many classes.
+        InputError: an option is wrong or missing, the model fails when it is asked, or it has not so many classes.
     """
 
     estimator_params = [*PyTorchClassifier.estimator_params, "eot", "votes", "batch_size"]
@@ -139,6 +139,9 @@ class _Whole(nn.Module):
 
 def _target(model: nn.Module, options: dict[str, Any]) -> Target:
     """A target of a module, which is asked about a few random images unless ``options`` tell whether it draws noise."""
+    if missing := [name for name in ("input_shape", "classes") if name not in options]:
+        example = "EOTClassifier(model, input_shape=(1, 28, 28), classes=10)"
+        raise InputError(f"EOTClassifier: {' and '.join(missing)} must be given for a model, e.g. {example}")
     target = Target(model, **options)
     if "randomness" not in options:
         target.randomness = _randomness(target)

@@ -116,7 +116,14 @@ def standing(
     device: torch.device | str = "cpu",
     data_dir: Path | None = None,
 ) -> Reproductions:
-    """How much of each table is done in ``folder``; the arguments are those of :func:`reproduce_all`."""
+    """How much of each table is done in ``folder``, which may be absent; the arguments are those of
+    :func:`reproduce_all`.
+
+    Raises:
+        InputError: an argument is wrong, or ``folder`` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--run-dir '{folder}': is no folder")
     laboratory = Laboratory(folder, torch.device(device), data_dir, Observer(), seconds=0)
     plans = _plans(tables, scale, datasets)
     measured = laboratory.carry_out(steps([line for plan in plans for line in plan.lines]))

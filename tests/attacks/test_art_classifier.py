@@ -86,6 +86,11 @@ def test_options_of_a_target_that_cannot_be_are_refused(options: dict[str, Any],
         EOTClassifier(mlp(SHAPE), **{"input_shape": SHAPE, "classes": 4, **options})
 
 
+def test_a_model_needs_its_shape_and_its_classes() -> None:
+    with pytest.raises(InputError, match=r"^EOTClassifier: classes must be given for a model, e.g. EOTClassifier\("):
+        EOTClassifier(mlp(SHAPE), input_shape=SHAPE)
+
+
 def test_labels_beyond_the_classes_are_refused() -> None:
     with pytest.raises(InputError, match=r"^labels go up to 4, but the model has 4 classes"):
         classifier(mlp(SHAPE)).loss_gradient(images(), torch.arange(6) % 5)

@@ -803,6 +803,7 @@ def test_an_error_in_a_table_of_ones_own_is_named_in_one_line(line: str, part: s
         (["reproduce", "apb-fig2", "--dataset", "mnits"], "did you mean 'mnist'"),
         (["reproduce", "apb-fig2", "--scale", "huge"], "smoke"),
         (["reproduce", "pnil-time", "--run-dir", "/dev/null/run"], "--run-dir '/dev/null/run': cannot be made"),
+        (["reproduce", "--list", "--run-dir", "/dev/null"], "--run-dir '/dev/null': is no folder"),
     ],
 )
 def test_what_is_unknown_is_refused_in_one_line(
