@@ -342,8 +342,10 @@ PNIL = [
         title="NFGSM with PNIL beats PGD training on CIFAR-10, and NFGSM alone is comparable to it",
         says="59 % under PGD-50, Madry et al.'s training 46 % under PGD-20, which is weaker (section 5.2).",
         reading='"Our approach" is NFGSM with PNIL; our own PGD-7 training is the reference. For NFGSM '
-        "without PNIL, which the abstract calls comparable, the paper shows only the 50 % of its table 1, from half of "
-        "the training images; we did not measure it. At night both are a ResNet-11 of width 16, trained for 15 epochs.",
+        "without PNIL, which the abstract calls comparable, the paper shows only the 50 % of its table 1, from half "
+        "of the training images; we did not measure it. At night both are a ResNet-11 of width 16, trained for 15 "
+        "epochs. This is not done: it needs about two core hours on a processor with bfloat16 units, more than four "
+        "on one without.",
         table="pnil-madry",
         rows=(("PGD-7 (Madry et al.)",), ("NFGSM + PNIL",)),
         columns=("clean", "PGD-50", "worst case"),
