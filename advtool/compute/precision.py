@@ -13,6 +13,8 @@ Precision = compute.Precision
 
 WIDE_FILTERS = 64
 """A convolution with this many filters keeps a matrix unit busy. With fewer, casts cost more than they save."""
+FEW_CHANNELS = 8
+"""The channels in a vector of AVX2."""
 
 
 def resolve(precision: Precision, model: nn.Module, device: torch.device) -> Precision:
@@ -36,9 +38,19 @@ def layout(model: nn.Module) -> torch.memory_format:
 def training_layout(model: nn.Module, device: torch.device) -> torch.memory_format:
     """The layout in which a model trains: channels_last on a CPU, which computes the gradients of weights faster in it.
 
-    On other devices it is that of :func:`layout`.
+    On other devices it is that of :func:`layout`. A CPU takes contiguous tensors if the model samples few channels:
+    there torch 2.15 (oneDNN's ``jit_avx2_1x1_convolution_bwd_weights``) writes beyond the gradient, hangs or crashes.
     """
-    return torch.channels_last if device.type == "cpu" else layout(model)
+    if device.type != "cpu":
+        return layout(model)
+    return torch.contiguous_format if any(map(_samples_few_channels, model.modules())) else torch.channels_last
+
+
+def _samples_few_channels(module: nn.Module) -> bool:
+    """Whether it is a strided convolution of single pixels with less than eight channels."""
+    if not isinstance(module, nn.Conv2d) or module.in_channels // module.groups >= FEW_CHANNELS:
+        return False
+    return {*module.kernel_size} == {1} and {*module.stride} != {1}
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

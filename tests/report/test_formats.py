@@ -64,7 +64,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, digits_checkpoint: Path) -
         advtool.smallest_eps(mlp(), *images, attacks="nearest(rounds=1, steps=2)"),
         advtool.sweep_eot(noisy, *images, eps=0.05, draws=[1, 2], votes=2, pgd_steps=2),
         propose([10.0**power for power in range(-6, 0)], [2.0, 2.0, 1.5, 1.0, 0.5, 0.4], "cyclic"),
-        Reproduced.model_validate_json(sorted((ROOT / "docs" / "results").glob("*.json"))[0].read_text()),
+        Reproduced.model_validate_json(sorted((ROOT / "docs" / "results" / "night").glob("*.json"))[0].read_text()),
         standing([find("apb-fig2")], Scale.smoke, folder=folder / "none"),
         DataSets(available(folder)),
         Card(digits_checkpoint.name, read_header(digits_checkpoint)),
