@@ -25,9 +25,10 @@ IMAGES, OF_RANDOM = 200, 50
 MOST_BYTES = 3 * 10**6
 INTRODUCTION = f"""# The models behind the tables
 
-[The reproduced tables](../../docs/results/README.md) and the README rest on these small models. Each has the name that
-its training gave it; a model with `r0h0` in its name trained on half of the training images. `advtool show FILE` prints
-a model's card: recipe, seed, epochs, validation.
+Small models of both papers. Those whose names have `e100` or `e500` are of [the reproduced
+tables](../../docs/results/README.md), the others of the smaller scale `cpu`. Each has the name that its training gave
+it; a model with `r0h0` in its name trained on half of the training images. `advtool show FILE` prints a model's card:
+recipe, seed, epochs, validation.
 
 `python benchmarks/published.py` makes this page. `NAME.json` is the answer of
 
