@@ -21,7 +21,7 @@ def table(result: Reproductions) -> Table:
         facts=tuple((each.name, each.title) for each in result.tables),
         columns=tuple(_columns(result)),
         rows=tuple(Row(_values(each)) for each in result.tables),
-        notes=(f"Scale {result.scale}, in {result.folder}. {_duration(result)}", STEPS),
+        notes=(f"Scale {result.scale}, in {result.folder}. {_duration(result)}", *_left(result), STEPS),
         boxed=False,
     )
 
@@ -51,6 +51,16 @@ def _duration(result: Reproductions) -> str:
         return f"Each table takes at most {notation.counted(round(60 * max(known)), 'minute')} of one core."
     unknown = "; blank: nobody has measured it" if len(known) < len(result.tables) else ""
     return f"Hours of one core, about, without what an earlier table shares: {HOURS.write(sum(known))} in all{unknown}."
+
+
+def _left(result: Reproductions) -> Iterator[str]:
+    """What is not finished, once something is."""
+    left = {each.name: each.rows - each.rows_done for each in result.tables if each.rows_done < each.rows}
+    if not left:
+        yield "Every row is finished."
+    elif any(each.rows_done for each in result.tables):
+        names = ", ".join(f"{name} ({notation.counted(rows, 'row')})" for name, rows in left.items())
+        yield f"Not finished: {names}."
 
 
 def _values(each: Standing) -> dict[str, object]:

@@ -57,6 +57,17 @@ def test_the_list_says_what_its_hours_mean(
     assert ("hours" in text.partition("name")[2].splitlines()[0]) == has_column
 
 
+@pytest.mark.parametrize(
+    ("done", "says"),
+    [((2, 3), "Not finished: t0 (1 row)."), ((3, 3), "Every row is finished."), ((0, 0), ""), ((0, 3), "t0 (3 rows).")],
+)
+def test_the_list_says_what_is_left_once_something_is_done(done: tuple[int, int], says: str) -> None:
+    tables = [standing(f"t{place}", 1.0).model_copy(update={"rows_done": rows}) for place, rows in enumerate(done)]
+    text = " ".join(FORMATS["table"](Reproductions(scale="night", folder="here", tables=tables)).split())
+    assert says in text
+    assert ("finished" in text) == bool(says)
+
+
 def test_the_hours_of_the_night_stand_once() -> None:
     of_tables = [hours(name, Scale.night, list(table.night_hours)) or 0 for name, table in TABLES.items()]
     assert min(of_tables) >= 0
