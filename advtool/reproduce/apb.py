@@ -14,14 +14,7 @@ from advtool.reproduce.cells import Cell, metric, share
 from advtool.reproduce.lines import Claimed, Difference, Evidence, Gain, Line, robustness
 from advtool.reproduce.steps import Budget, Model, Question
 from advtool.reproduce.table import Table
-from advtool.reproduce.verdict import (
-    Judgement,
-    above_unattacked,
-    claimed,
-    combined,
-    led_by,
-    robust,
-)
+from advtool.reproduce.verdict import Judgement, above_unattacked, claimed, combined, led_by, robust
 from advtool.results import Row
 
 table = partial(

@@ -154,6 +154,7 @@ def test_a_reading_with_a_smaller_training_than_the_papers_may_still_hold() -> N
         (claim(CLEARLY, at_least=0.2, worst=(-0.1, 0.1)), True),
         (claim(CLEARLY, at_least=0.2), False),  # the worst case may gain as much
         (claim(NOISE), False),
+        (claim(CLEARLY, at_least=0.4), True),  # it is decided, and stays so
     ],
 )
 def test_an_undecided_reading_that_cannot_hold_counts_only_alone(given: Row, cannot_hold: bool) -> None:
